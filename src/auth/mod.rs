@@ -1,0 +1,139 @@
+//! Who is calling, and what they may touch.
+//!
+//! `signature` checks `SDK-HMAC-SHA256`, `token` holds the issued tokens, `directory` the accounts
+//! and users, `access` the extractors through which handlers reach organizations and
+//! repositories. How a token is asked for is the business of `iam`.
+
+mod access;
+mod directory;
+mod registry_login;
+mod secret;
+mod signature;
+mod token;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use crate::app::App;
+use crate::error::{Error, Result};
+pub use access::{Editable, Level, Manageable, Viewable};
+pub use directory::{
+    Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
+    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount, NewUser, User,
+};
+pub use registry_login::long_term_password;
+pub use secret::Secret;
+pub use token::{IssueToken, TokenHash, Tokens, find_all as find_tokens};
+
+/// How strictly credentials are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// A token or a signature must be right.
+    Strict,
+    /// Whatever token or access key is sent counts as the built-in admin.
+    Any,
+}
+
+/// A request's caller, known and checked.
+#[derive(Debug, Clone)]
+pub struct Caller(std::sync::Arc<User>);
+
+impl Caller {
+    /// The user.
+    pub fn user(&self) -> &std::sync::Arc<User> {
+        &self.0
+    }
+
+    /// The user's name, as `creator_name` shows it.
+    pub fn user_name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The id of the account that the user belongs to.
+    pub fn account_id(&self) -> &str {
+        &self.0.account.id
+    }
+}
+
+impl<S: Sync> axum::extract::FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Error::internal("the operation did not ask for credentials"))
+    }
+}
+
+/// What a request brings to prove who sent it.
+#[derive(Debug)]
+pub enum Credentials {
+    /// `X-Auth-Token`.
+    Token(Secret),
+    /// `Authorization: SDK-HMAC-SHA256 …` and its relatives.
+    Signature(signature::Authorization),
+}
+
+impl Credentials {
+    /// Reads the headers. A token stands in for a signature where both are sent.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self> {
+        if let Some(token) = headers.get("x-auth-token") {
+            let token = token.to_str().unwrap_or_default();
+            return Ok(Self::Token(Secret::new(token)));
+        }
+        let Some(authorization) = headers.get(AUTHORIZATION) else {
+            return Err(Error::Unauthenticated("x-auth-token not found".to_owned()));
+        };
+        let text = authorization.to_str().unwrap_or_default();
+        signature::Authorization::parse(text)
+            .map(Self::Signature)
+            .map_err(Error::Unauthenticated)
+    }
+}
+
+/// Finds out who sent a request, or refuses it as the gateway does.
+pub fn authenticate(
+    app: &App,
+    credentials: &Credentials,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Caller> {
+    if app.auth == Mode::Any {
+        let admin = app.directory.builtin_admin();
+        return admin
+            .map(|user| Caller(std::sync::Arc::clone(user)))
+            .ok_or_else(|| Error::Unauthenticated("no built-in account".to_owned()));
+    }
+    let user = match credentials {
+        Credentials::Token(token) => {
+            let hash = TokenHash::of(token);
+            match app.directory.by_token(&hash) {
+                Some(user) => std::sync::Arc::clone(user),
+                None => app.tokens.user(&hash, app.clock.now())?,
+            }
+        }
+        Credentials::Signature(authorization) => {
+            let refused = Error::Unauthenticated;
+            let access_key = authorization.access_key();
+            let user = app.directory.by_access_key(access_key).ok_or_else(|| {
+                refused(format!(
+                    "Get secretKey failed,ak:{access_key},err:ak not exist"
+                ))
+            })?;
+            let request = signature::SignedRequest {
+                method: parts.method.as_str(),
+                path: parts.uri.path(),
+                query: parts.uri.query().unwrap_or_default(),
+                headers: &parts.headers,
+                body,
+            };
+            let secret = user.secret_key.as_ref().map_or("", Secret::expose);
+            authorization
+                .verify(&request, secret, app.clock.real_now())
+                .map_err(refused)?;
+            std::sync::Arc::clone(user)
+        }
+    };
+    Ok(Caller(user))
+}

@@ -1,0 +1,77 @@
+//! CCE clusters: the ones that the seed file names, as far as Terraform asks CCE for them.
+//!
+//! `store` is their SQL.
+
+pub mod store;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use crate::app::AppState;
+use crate::error::{Error, Resource, Result};
+use crate::http::{Answer, Form, Operation, Routes};
+
+/// A cluster by id and name.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Cluster {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The operations of CCE.
+pub fn routes() -> Routes {
+    let show_cluster = Operation::new(
+        "ShowCluster",
+        Method::GET,
+        "/api/v3/projects/{project_id}/clusters/{cluster_id}",
+    );
+    Routes::new().with(show_cluster.in_form(Form::Gateway), show)
+}
+
+/// `ShowCluster` (CCE): Terraform looks up the name of a trigger's cluster with it.
+async fn show(
+    State(app): State<AppState>,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Response> {
+    let cluster = store::find(app.db.readers(), &id).await?;
+    let cluster = cluster.ok_or(Error::NotFound(Resource::Cluster))?;
+    let view = ClusterView {
+        kind: "Cluster",
+        api_version: "v3",
+        metadata: Metadata {
+            name: cluster.name,
+            uid: cluster.id,
+        },
+        spec: Spec {},
+        status: Status { phase: "Available" },
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClusterView {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: Metadata,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    name: String,
+    uid: String,
+}
+
+#[derive(Serialize)]
+struct Spec {}
+
+#[derive(Serialize)]
+struct Status {
+    phase: &'static str,
+}

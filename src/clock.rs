@@ -1,0 +1,85 @@
+//! The one clock of an instance. Nothing else in the crate asks for the time.
+//!
+//! Two times live here: the emulated one, which stamps rows and ages tokens, and the real one,
+//! which judges signatures. Request deadlines use the runtime's monotonic timer, not this.
+
+use jiff::Timestamp;
+
+/// Where an instance reads the time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clock;
+
+impl Clock {
+    /// The time that the emulated service believes in: `created_at`, expiry of tokens.
+    pub fn now(&self) -> Moment {
+        Moment(self.real_now().as_microsecond())
+    }
+
+    /// The time of the machine, for what a client dates itself: `X-Sdk-Date`.
+    pub fn real_now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A point in time in microseconds since 1970 (UTC), the precision SWR answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Moment(i64);
+
+impl Moment {
+    /// The moment that is `hours` later.
+    #[must_use]
+    pub fn plus_hours(self, hours: i64) -> Self {
+        Self(self.0.saturating_add(hours.saturating_mul(3_600_000_000)))
+    }
+
+    /// Microseconds since 1970, as the database holds it.
+    pub fn as_microseconds(self) -> i64 {
+        self.0
+    }
+
+    /// As IAM writes it: always six digits of a second.
+    pub fn with_microseconds(self) -> String {
+        format!("{:.6}", self.timestamp())
+    }
+
+    fn timestamp(self) -> Timestamp {
+        Timestamp::from_microsecond(self.0).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// As SWR writes it (API reference, dates): RFC 3339 in UTC, trailing zeros of the second dropped.
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.timestamp())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moment;
+
+    #[test]
+    fn a_moment_drops_trailing_zeros_for_swr_and_keeps_them_for_iam() {
+        let check = |microseconds, swr: &str, iam: &str| {
+            let moment = Moment(microseconds);
+            assert_eq!(moment.to_string(), swr);
+            assert_eq!(moment.with_microseconds(), iam);
+        };
+        check(
+            1_587_002_695_922_236,
+            "2020-04-16T02:04:55.922236Z",
+            "2020-04-16T02:04:55.922236Z",
+        );
+        check(
+            1_587_089_463_531_830,
+            "2020-04-17T02:11:03.53183Z",
+            "2020-04-17T02:11:03.531830Z",
+        );
+        check(
+            1_587_089_463_000_000,
+            "2020-04-17T02:11:03Z",
+            "2020-04-17T02:11:03.000000Z",
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Every setting, its flag, its variable and its default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
+
+use crate::auth;
+
+/// The settings of an instance.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Address to listen on; port 0 takes any free one
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:7970"
+    )]
+    pub listen: SocketAddr,
+    /// Folder that holds all data; made (mode 0700) if it is missing
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_DATA_DIR",
+        value_name = "DIR",
+        default_value = "./swr-emulator-data"
+    )]
+    pub data_dir: PathBuf,
+    /// Keep the data in a fresh temporary folder that is removed at exit
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_EPHEMERAL",
+        value_parser = FalseyValueParser::new(),
+        conflicts_with = "data_dir"
+    )]
+    pub ephemeral: bool,
+    /// Region that the emulator plays; its projects are named so
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_REGION",
+        value_name = "REGION",
+        default_value = "cn-north-4",
+        value_parser = parse_region
+    )]
+    pub region: String,
+    /// YAML or JSON file with accounts, organizations, repositories, triggers and clusters
+    #[arg(long, env = "SWR_EMULATOR_SEED", value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+    /// One more name of the registry (repeatable); `path` shows the first, else the address
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_REGISTRY_HOST",
+        value_name = "HOST[:PORT]",
+        value_delimiter = ',',
+        value_parser = parse_registry_host
+    )]
+    pub registry_host: Vec<String>,
+    /// How many organizations an account may have in a region
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_QUOTA_NAMESPACES",
+        value_name = "N",
+        default_value_t = 1000
+    )]
+    pub quota_namespaces: u32,
+    /// Whether credentials are checked, or any token or access key is the built-in admin
+    #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
+    pub auth: auth::Mode,
+    /// How log lines on stderr are written
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_LOG_FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+    /// Least level of the log lines that are written
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_LOG_LEVEL",
+        value_enum,
+        default_value = "info"
+    )]
+    pub log_level: LogLevel,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// Failures of the emulator.
+    Error,
+    /// And what may become one.
+    Warn,
+    /// And a line for each request.
+    Info,
+    /// And details.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+fn parse_region(text: &str) -> Result<String, String> {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
+        return Err("a region has 1 to 64 lower-case letters, digits and hyphens".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_registry_host(text: &str) -> Result<String, String> {
+    let authority: Result<http::uri::Authority, _> = text.parse();
+    match authority {
+        Ok(authority) if authority.as_str() == text && !text.contains('@') => Ok(text.to_owned()),
+        _ => Err("a registry is named HOST or HOST:PORT, without a scheme or path".to_owned()),
+    }
+}

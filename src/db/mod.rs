@@ -1,0 +1,290 @@
+//! The SQLite database: opening it safely, reading from it, and the way to its one writer.
+//!
+//! No statement of a chapter lives here; those are in each chapter's `store.rs`.
+
+mod writer;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+
+use crate::error::Result;
+use writer::Writer;
+pub use writer::{SingleWrite, Write};
+
+/// Every schema that this program knows, in order.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// `SWRE`: marks a SQLite file as ours (the header's application id).
+const APPLICATION_ID: i32 = 0x5357_5245;
+/// Connections that only read; each has a thread of its own, made at first use.
+const READERS: u32 = 4;
+
+/// The database of one instance.
+#[derive(Debug)]
+pub struct Db {
+    readers: SqlitePool,
+    writer: Writer,
+    names: Arc<AtomicU64>,
+}
+
+/// Why a database cannot be used. Each text ends in what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is not one that SQLite wrote.
+    #[error("{0} is not a SQLite database; move it away or choose another --data-dir")]
+    NotADatabase(PathBuf),
+    /// The file belongs to another program.
+    #[error("{0} belongs to another program; choose another --data-dir")]
+    Foreign(PathBuf),
+    /// The file was written by a later version of this program.
+    #[error(
+        "{0} was written by a newer swr-emulator (schema {1}, this one knows {2}); update the program or choose another --data-dir"
+    )]
+    Newer(PathBuf, i64, i64),
+    /// SQLite or a migration refuses to work with the file.
+    #[error("cannot use {0}: {1}; repair it, move it away or choose another --data-dir")]
+    Unusable(PathBuf, #[source] sqlx::Error),
+    /// The operating system refuses the file.
+    #[error("cannot read {0}: {1}; mend its permissions or choose another --data-dir")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+}
+
+impl Db {
+    /// Opens the database at `path`, making or updating its schema.
+    ///
+    /// A file that is not ours, or newer than we are, is refused before anything is written.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |error| OpenError::Unusable(path.to_owned(), error);
+        let current = match inspect(path)? {
+            Found::Nothing => {
+                mark_as_ours(path).await.map_err(unusable)?;
+                false
+            }
+            Found::Ours => schema_is_current(path).await?,
+        };
+        let options = connect_options(path);
+        let mut connection = options.connect().await.map_err(unusable)?;
+        if !current {
+            MIGRATOR
+                .run_direct(None, &mut connection, false)
+                .await
+                .map_err(|error| unusable(sqlx::Error::Migrate(Box::new(error))))?;
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone().read_only(true));
+        let names = Arc::new(AtomicU64::new(0));
+        let writer = Writer::start(connection, options, Arc::clone(&names));
+        Ok(Self {
+            readers,
+            writer,
+            names,
+        })
+    }
+
+    /// The connections for statements that only read.
+    pub fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Queues a write and waits until it is on disk. Whoever stops waiting does not undo it.
+    ///
+    /// # Errors
+    /// The write's own refusal, or [`Error::Internal`](crate::Error::Internal) when the database
+    /// failed; in that case nothing of it was kept.
+    pub async fn write<W: Write>(&self, write: W) -> Result<W::Output> {
+        self.writer.submit(write).await
+    }
+
+    /// Counts the commits that changed what a name refers to; what was looked up under an older
+    /// count may be wrong by now.
+    pub fn names_generation(&self) -> u64 {
+        self.names.load(Ordering::Acquire)
+    }
+
+    /// Finishes what is queued and closes all connections.
+    pub async fn close(&self) {
+        // The last to close copies the log into the database file, which a reader cannot.
+        self.readers.close().await;
+        self.writer.stop().await;
+    }
+}
+
+/// How every connection is set up. `PRAGMA optimize` and ANALYZE are never run: with statistics,
+/// the bundled SQLite (STAT4) prepares a statement again at each binding.
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        // The writer's checkpointer is the one that checkpoints; this is the net below it.
+        .pragma("wal_autocheckpoint", "16000")
+}
+
+enum Found {
+    Nothing,
+    Ours,
+}
+
+/// Looks at the file's header with plain reads, so that a file which is not ours stays untouched.
+fn inspect(path: &Path) -> Result<Found, OpenError> {
+    let unreadable = |error| OpenError::Unreadable(path.to_owned(), error);
+    let mut header = Vec::with_capacity(100);
+    match std::fs::File::open(path) {
+        Ok(file) => file
+            .take(100)
+            .read_to_end(&mut header)
+            .map_err(unreadable)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(unreadable(error)),
+    };
+    if header.is_empty() {
+        return Ok(Found::Nothing);
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(OpenError::NotADatabase(path.to_owned()));
+    }
+    if header[68..72] != APPLICATION_ID.to_be_bytes() {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    Ok(Found::Ours)
+}
+
+/// Writes the application id before the file turns to WAL: then it always stands in the file's
+/// own header, where [`inspect`] looks for it, also after a crash.
+async fn mark_as_ours(path: &Path) -> sqlx::Result<()> {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .connect()
+        .await?;
+    sqlx::raw_sql("PRAGMA application_id = 1398231621")
+        .execute(&mut connection)
+        .await?;
+    connection.close().await
+}
+
+async fn schema_is_current(path: &Path) -> Result<bool, OpenError> {
+    let unusable = |error| OpenError::Unusable(path.to_owned(), error);
+    let known = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .connect()
+        .await
+        .map_err(unusable)?;
+    let applied = applied_schema(&mut connection).await.map_err(unusable)?;
+    connection.close().await.map_err(unusable)?;
+    if applied > known {
+        return Err(OpenError::Newer(path.to_owned(), applied, known));
+    }
+    Ok(applied == known)
+}
+
+/// The newest schema that is in the database; 0 when there is none.
+async fn applied_schema(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let has_any: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !has_any {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_application_id_that_is_written_is_the_one_that_is_looked_for() {
+        assert_eq!(APPLICATION_ID, 1_398_231_621);
+    }
+
+    #[tokio::test]
+    async fn open_refuses_a_file_that_is_not_sqlite_and_leaves_it_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.db");
+        let content = b"not a database at all".repeat(20);
+        std::fs::write(&path, &content).expect("written");
+
+        let error = Db::open(&path).await.expect_err("refused");
+
+        assert!(matches!(error, OpenError::NotADatabase(_)), "{error}");
+        assert_eq!(std::fs::read(&path).expect("still there"), content);
+    }
+
+    #[tokio::test]
+    async fn open_refuses_the_database_of_another_program_and_leaves_it_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.db");
+        let mut connection = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .connect()
+            .await
+            .expect("created");
+        sqlx::raw_sql("CREATE TABLE theirs (x)")
+            .execute(&mut connection)
+            .await
+            .expect("a table");
+        connection.close().await.expect("closed");
+        let content = std::fs::read(&path).expect("there");
+
+        let error = Db::open(&path).await.expect_err("refused");
+
+        assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+        assert_eq!(std::fs::read(&path).expect("still there"), content);
+    }
+
+    #[tokio::test]
+    async fn open_refuses_a_newer_schema_before_it_migrates_anything() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.db");
+        Db::open(&path).await.expect("made").close().await;
+        let mut connection = connect_options(&path).connect().await.expect("opened");
+        sqlx::raw_sql(
+            "INSERT INTO _sqlx_migrations VALUES (9999, 'later', '2099-01-01', 1, x'00', 1)",
+        )
+        .execute(&mut connection)
+        .await
+        .expect("a later schema");
+        connection.close().await.expect("closed");
+
+        let error = Db::open(&path).await.expect_err("refused");
+
+        assert!(matches!(error, OpenError::Newer(_, 9999, _)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn open_refuses_a_database_whose_pages_are_damaged() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.db");
+        Db::open(&path).await.expect("made").close().await;
+        let mut content = std::fs::read(&path).expect("there");
+        content[100..].fill(0xAA);
+        std::fs::write(&path, content).expect("damaged");
+
+        let error = Db::open(&path).await.expect_err("refused");
+
+        assert!(matches!(error, OpenError::Unusable(..)), "{error}");
+    }
+}

@@ -1,0 +1,192 @@
+//! One instance of the emulator, from start to stop.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tracing::warn;
+
+use crate::app::{App, AppState};
+use crate::auth::{self, Directory, Mode, Tokens};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::data_folder::{DataFolder, FolderError};
+use crate::db::{Db, OpenError};
+use crate::error::Error;
+use crate::http::{Routes, Server};
+use crate::lookup::Lookup;
+use crate::seed::{self, ApplySeed, Seed, SeedError};
+use crate::{cce, control, iam, namespace, repository, trigger, version};
+
+/// Why an instance could not start. Each text is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The seed file is not usable.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// `--auth any` makes everyone the built-in admin, whom the seed file leaves out.
+    #[error(
+        "--auth any needs the built-in account; remove builtin_account: false from the seed file"
+    )]
+    NobodyToBe,
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}; choose another --listen")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The data folder is not usable.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The database is not usable.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The database can be opened but not read or written.
+    #[error("cannot prepare the database: {}", .0.chain())]
+    Prepare(Error),
+}
+
+/// All operations, in the API reference's order, then those of other services and our own.
+pub fn routes() -> Routes {
+    trigger::routes()
+        .and(namespace::routes())
+        .and(repository::routes())
+        .and(version::routes())
+        .and(iam::routes())
+        .and(cce::routes())
+        .and(control::routes())
+}
+
+/// A running instance.
+#[derive(Debug)]
+pub struct Emulator {
+    server: Server,
+    app: AppState,
+    folder: DataFolder,
+}
+
+impl Emulator {
+    /// Starts an instance; once this returns, it serves.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let (directory, seed) = match &config.seed {
+            Some(path) => seed::read(path)?,
+            None => {
+                let directory = Directory::new(true, Vec::new()).unwrap_or_default();
+                let seed = Seed::builtin(&directory);
+                (directory, seed)
+            }
+        };
+        if config.auth == Mode::Any && directory.builtin_admin().is_none() {
+            return Err(StartError::NobodyToBe);
+        }
+        // The port comes first: where it is taken, nothing else is touched.
+        let refused = |error| StartError::Listen(config.listen, error);
+        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let folder = if config.ephemeral {
+            DataFolder::temporary()?
+        } else {
+            DataFolder::open(&config.data_dir)?
+        };
+        let db = match Db::open(&folder.database()).await {
+            Ok(db) => Arc::new(db),
+            Err(error) => {
+                folder.leave_untouched();
+                return Err(error.into());
+            }
+        };
+        let app = prepare(config, address, db, directory, seed)
+            .await
+            .map_err(StartError::Prepare)?;
+        if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
+            warn!(
+                %address,
+                "Listening beyond this machine with the built-in account, whose keys everyone \
+                 knows; `builtin_account: false` in a seed file leaves it out"
+            );
+        }
+        let router = routes().into_router(Arc::clone(&app));
+        let server = Server::start(listener, router).map_err(refused)?;
+        Ok(Self {
+            server,
+            app,
+            folder,
+        })
+    }
+
+    /// The address it listens on, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Where clients on this machine reach it.
+    pub fn url(&self) -> String {
+        format!("http://{}", reachable(self.address()))
+    }
+
+    /// The folder that holds its data.
+    pub fn data_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Whether it has the built-in account.
+    pub fn has_builtin_account(&self) -> bool {
+        self.app.directory.builtin_admin().is_some()
+    }
+
+    /// Lets running requests finish (10 s at most), puts everything on disk and ends.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        self.app.db.close().await;
+        if let Err(error) = self.folder.close() {
+            warn!(%error, "Could not remove the temporary data folder");
+        }
+    }
+}
+
+async fn prepare(
+    config: &Config,
+    address: SocketAddr,
+    db: Arc<Db>,
+    directory: Directory,
+    seed: Seed,
+) -> Result<AppState, Error> {
+    let clock = Clock;
+    let seed = Arc::new(seed);
+    db.write(ApplySeed {
+        seed: Arc::clone(&seed),
+        region: config.region.clone(),
+        now: clock.now(),
+    })
+    .await?;
+    let stored = auth::find_tokens(db.readers()).await?;
+    let tokens = Tokens::restore(stored, &directory);
+    Ok(Arc::new(App {
+        region: config.region.clone(),
+        registry_host: registry_host(config, address),
+        quota_namespaces: config.quota_namespaces,
+        auth: config.auth,
+        lookup: Lookup::new(Arc::clone(&db), config.region.clone()),
+        db,
+        directory,
+        tokens,
+        clock,
+        seed,
+    }))
+}
+
+/// The registry's first name: the one that was given first, else the address, by which the
+/// machine itself can reach it.
+fn registry_host(config: &Config, address: SocketAddr) -> String {
+    if let Some(host) = config.registry_host.first() {
+        return host.clone();
+    }
+    reachable(address).to_string()
+}
+
+/// The address under which a listener can be reached from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    }
+}

@@ -1,0 +1,217 @@
+//! Why a request was refused or failed, and the status and code that a client gets for it.
+//!
+//! One enum for the whole program. How an error is written down (management, gateway or IAM
+//! form) is the business of `http::form`; which rule was broken is decided in the chapters.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+/// The result of everything that serves a request.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The request does not prove who sent it. The text follows the gateway's fixed words.
+    #[error("Incorrect IAM authentication information: {0}")]
+    Unauthenticated(String),
+    /// A user name or password that IAM does not accept, or a scope it does not grant.
+    #[error("{0}")]
+    LoginRefused(String),
+    /// No operation has this path, or none has this path with this method.
+    #[error("{0}")]
+    NoSuchApi(String),
+    /// Something in the request breaks a rule.
+    #[error("{field}: {rule}")]
+    Invalid {
+        /// What kind of thing is wrong; decides the code.
+        fault: Fault,
+        /// The field, parameter or path segment, as the API reference names it.
+        field: Cow<'static, str>,
+        /// The rule it breaks.
+        rule: Cow<'static, str>,
+    },
+    /// The thing does not exist, or not for this caller.
+    #[error("{}", .0.missing())]
+    NotFound(Resource),
+    /// The name is taken.
+    #[error("{}", .0.taken())]
+    AlreadyExists(Resource),
+    /// An organization that still holds repositories cannot be deleted.
+    #[error("The organization still holds repositories; delete them first")]
+    NamespaceNotEmpty,
+    /// The account may not have more organizations.
+    #[error("The quota of {0} organizations is used up")]
+    NamespaceQuota(u32),
+    /// The caller is known but lacks the right.
+    #[error("Insufficient permissions")]
+    Forbidden,
+    /// The body is larger than the operation takes.
+    #[error("The request body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    /// The description of a repository is too long.
+    #[error("description: must be at most {0} characters")]
+    DescriptionTooLong(usize),
+    /// Ours to fix: the log gets the whole chain, the client only this sentence.
+    #[error("Internal error")]
+    Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// A kind of thing that a request can get wrong (API reference, error codes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Any part of a body, and the name of a trigger.
+    Parameter,
+    /// The name of an organization.
+    NamespaceName,
+    /// The name of a repository.
+    RepositoryName,
+    /// The query parameter `filter`.
+    Filter,
+    /// `limit`, `offset` or `marker`.
+    Page,
+    /// `order_column` or `order_type`.
+    Order,
+    /// Any other query parameter.
+    Query,
+}
+
+/// A thing that an operation can miss, or find in its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// An organization.
+    Namespace,
+    /// An image repository.
+    Repository,
+    /// A trigger.
+    Trigger,
+    /// A CCE cluster.
+    Cluster,
+    /// An IAM user.
+    User,
+}
+
+impl Resource {
+    fn missing(self) -> &'static str {
+        match self {
+            Self::Namespace => "Not found namespace",
+            Self::Repository => "Not found repository",
+            Self::Trigger => "Not found trigger",
+            Self::Cluster => "Not found cluster",
+            Self::User => "Not found user",
+        }
+    }
+
+    fn taken(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace: an organization with this name already exists",
+            Self::Repository => "repository: a repository with this name already exists",
+            Self::Trigger => "name: a trigger with this name already exists in the repository",
+            Self::Cluster => "a cluster with this name already exists",
+            Self::User => "a user with this name already exists",
+        }
+    }
+}
+
+impl Error {
+    /// A part of the body, or a trigger's name, that breaks a rule.
+    pub fn invalid(
+        field: impl Into<Cow<'static, str>>,
+        rule: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::fault(Fault::Parameter, field, rule)
+    }
+
+    /// Something of the request that breaks a rule.
+    pub fn fault(
+        fault: Fault,
+        field: impl Into<Cow<'static, str>>,
+        rule: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::Invalid {
+            fault,
+            field: field.into(),
+            rule: rule.into(),
+        }
+    }
+
+    /// Wraps a failure that the client cannot act on.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(source.into()))
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthenticated(_) | Self::LoginRefused(_) => StatusCode::UNAUTHORIZED,
+            Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Invalid { .. }
+            | Self::NamespaceQuota(_)
+            | Self::AlreadyExists(Resource::Trigger) => StatusCode::BAD_REQUEST,
+            Self::AlreadyExists(_) => StatusCode::CONFLICT,
+            Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The error code (API reference, error codes; `APIGW.` ones come from the gateway).
+    ///
+    /// `failure` is the code of the operation's own failing step, which only it can know.
+    pub fn code(&self, failure: &'static str) -> &'static str {
+        match self {
+            Self::Unauthenticated(_) | Self::LoginRefused(_) => "APIGW.0301",
+            Self::NoSuchApi(_) => "APIGW.0101",
+            Self::Invalid { fault, .. } => match fault {
+                Fault::Parameter => "SVCSTG.SWR.4000014",
+                Fault::NamespaceName => "SVCSTG.SWR.4001028",
+                Fault::RepositoryName => "SVCSTG.SWR.4001029",
+                Fault::Filter => "SVCSTG.SWR.4001035",
+                Fault::Page => "SVCSTG.SWR.4000056",
+                Fault::Order => "SVCSTG.SWR.4001096",
+                Fault::Query => "SVCSTG.SWR.4001025",
+            },
+            Self::NotFound(resource) => match resource {
+                Resource::Namespace => "SVCSTG.SWR.4040058",
+                Resource::Repository => "SVCSTG.SWR.4040010",
+                Resource::Trigger => "SVCSTG.SWR.4040126",
+                Resource::Cluster => "CCE.01404001",
+                Resource::User => "IAM.0004",
+            },
+            Self::AlreadyExists(resource) => match resource {
+                Resource::Namespace => "SVCSTG.SWR.4090060",
+                Resource::Repository => "SVCSTG.SWR.4090006",
+                Resource::Trigger => "SVCSTG.SWR.4000014",
+                Resource::Cluster => "CCE.01409001",
+                Resource::User => "IAM.0011",
+            },
+            Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",
+            Self::NamespaceQuota(_) => "SVCSTG.SWR.4000097",
+            Self::Forbidden => "SVCSTG.SWR.4030170",
+            Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
+            Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
+            Self::Internal(_) => failure,
+        }
+    }
+
+    /// This error and what caused it, for the log.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(source) = next {
+            text.push_str(": ");
+            text.push_str(&source.to_string());
+            next = source.source();
+        }
+        text
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::internal(error)
+    }
+}

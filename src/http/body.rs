@@ -1,0 +1,255 @@
+//! JSON bodies, read more strictly than serde does by itself: a key comes once, text is text.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+
+/// The fields of a JSON object, read one by one so that the first fault in the API reference's
+/// order is the one that is reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fields(Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        check_content_type(request.headers())?;
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(Error::internal)?;
+        Self::parse(&body)
+    }
+}
+
+/// JSON whatever the parameters say; no content type at all counts as JSON too.
+fn check_content_type(headers: &HeaderMap) -> Result<()> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = value.to_str().unwrap_or("not ASCII").split(';').next();
+    let essence = essence.unwrap_or_default().trim();
+    if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Error::invalid("Content-Type", "must be application/json"))
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+}
+
+impl Fields {
+    /// Reads a body that must be one JSON object.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        let text =
+            std::str::from_utf8(body).map_err(|_| Error::invalid("body", "must be UTF-8"))?;
+        if text.trim().is_empty() {
+            return Err(Error::invalid("body", "must be a JSON object, not empty"));
+        }
+        match serde_json::from_str::<Strict>(text) {
+            Ok(Strict(Value::Object(fields))) => Ok(Self(fields)),
+            Ok(_) => Err(Error::invalid("body", "must be a JSON object")),
+            Err(error) => Err(Error::invalid("body", format!("must be JSON: {error}"))),
+        }
+    }
+
+    /// The names of all fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// A mandatory string: there, not null, not empty.
+    pub fn string(&self, name: &'static str) -> Result<&str> {
+        match self.present(name)? {
+            Value::String(text) if text.is_empty() => {
+                Err(Error::invalid(name, "must not be empty"))
+            }
+            Value::String(text) => Ok(text),
+            _ => Err(Error::invalid(name, "must be a string")),
+        }
+    }
+
+    /// An optional string as it stands; null is the same as absent.
+    pub fn optional_string(&self, name: &'static str) -> Result<Option<&str>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Error::invalid(name, "must be a string")),
+        }
+    }
+
+    /// A mandatory boolean.
+    pub fn boolean(&self, name: &'static str) -> Result<bool> {
+        match self.present(name)? {
+            Value::Bool(value) => Ok(*value),
+            _ => Err(Error::invalid(name, "must be true or false")),
+        }
+    }
+
+    /// A mandatory object.
+    pub fn object(&self, name: &'static str) -> Result<Self> {
+        match self.present(name)? {
+            Value::Object(fields) => Ok(Self(fields.clone())),
+            _ => Err(Error::invalid(name, "must be an object")),
+        }
+    }
+
+    /// An optional object; null is the same as absent.
+    pub fn optional_object(&self, name: &'static str) -> Result<Option<Self>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.object(name).map(Some),
+        }
+    }
+
+    /// A mandatory array of strings.
+    pub fn strings(&self, name: &'static str) -> Result<Vec<&str>> {
+        let Value::Array(values) = self.present(name)? else {
+            return Err(Error::invalid(name, "must be an array"));
+        };
+        let texts: Option<_> = values.iter().map(Value::as_str).collect();
+        texts.ok_or_else(|| Error::invalid(name, "must hold strings only"))
+    }
+
+    fn present(&self, name: &'static str) -> Result<&Value> {
+        match self.0.get(name) {
+            None => Err(Error::invalid(name, "is mandatory")),
+            Some(Value::Null) => Err(Error::invalid(name, "must not be null")),
+            Some(value) => Ok(value),
+        }
+    }
+}
+
+/// A JSON value in which no object, at any depth, has a key twice.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Strict(value)) = access.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            let Strict(value) = access.next_value()?;
+            if fields.contains_key(&key) {
+                return Err(serde::de::Error::custom(format!(
+                    "the key {key:?} comes twice"
+                )));
+            }
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_one_json_object_of_utf8_without_double_keys() {
+        let check = |body: &[u8], accepted: bool| {
+            let parsed = Fields::parse(body);
+            assert_eq!(
+                parsed.is_ok(),
+                accepted,
+                "{}",
+                String::from_utf8_lossy(body)
+            );
+        };
+        check(b"{}", true);
+        check(b" {\"a\": [1, {\"b\": null}]}\n", true);
+        check("{\"a\": \"漢\"}".as_bytes(), true);
+        check(br#"{"a": "\ud83d\ude00"}"#, true);
+        check(b"", false);
+        check(b"  \n", false);
+        check(b"null", false);
+        check(b"[]", false);
+        check(b"\"text\"", false);
+        check(b"{", false);
+        check(b"{} {}", false);
+        check(b"{}x", false);
+        check(b"\xef\xbb\xbf{}", false);
+        check(b"{\"a\": \"\xff\"}", false);
+        check(br#"{"a": "\ud800"}"#, false);
+        check(br#"{"a": 1, "a": 1}"#, false);
+        check(br#"{"x": {"a": 1, "a": 1}}"#, false);
+        check(br#"{"a": 1e999}"#, false);
+        check("[".repeat(100_000).as_bytes(), false);
+        let nested = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        check(nested.as_bytes(), false);
+    }
+
+    #[test]
+    fn a_content_type_is_json_or_absent() {
+        let check = |value: Option<&'static str>, accepted: bool| {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(value));
+            }
+            assert_eq!(check_content_type(&headers).is_ok(), accepted, "{value:?}");
+        };
+        check(None, true);
+        check(Some("application/json"), true);
+        check(Some("Application/JSON;charset=utf-8"), true);
+        check(Some("application/json; charset=latin1"), true);
+        check(Some("text/plain"), false);
+        check(Some("application/x-www-form-urlencoded"), false);
+        check(Some("application/jsonp"), false);
+    }
+}

@@ -1,0 +1,303 @@
+//! What every request of the management port passes through: its id, its deadline, its bounded
+//! body, the caller, the form of its errors, and its line in the log.
+//!
+//! The limits here are those of the JSON operations; a group of routes that moves blobs has its
+//! own edge.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http::header::ALLOW;
+use http::{HeaderName, HeaderValue, Method};
+use http_body_util::BodyExt;
+use tracing::{error, info};
+
+use super::form::Form;
+use super::operation::Operation;
+use crate::app::AppState;
+use crate::auth::{self, Caller, Credentials};
+use crate::error::{Error, Result};
+
+/// The largest body that an operation reads.
+const MAX_BODY: usize = 1024 * 1024;
+/// How much of a body that is too large is read and thrown away, so that the client is not still
+/// sending when the answer comes.
+const MAX_DISCARDED: usize = 16 * 1024 * 1024;
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+/// How long a request may take, its body included.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the edge has to know.
+#[derive(Debug)]
+pub(super) struct Edge {
+    app: AppState,
+    operations: HashMap<&'static str, Vec<Operation>>,
+    request_ids: RequestIds,
+}
+
+impl Edge {
+    pub(super) fn new(app: AppState, operations: Vec<Operation>) -> Self {
+        let mut by_path: HashMap<_, Vec<_>> = HashMap::new();
+        for operation in operations {
+            by_path.entry(operation.path).or_default().push(operation);
+        }
+        Self {
+            app,
+            operations: by_path,
+            request_ids: RequestIds::new(),
+        }
+    }
+
+    fn operation(&self, request: &Request) -> Route<'_> {
+        let on_path = request
+            .extensions()
+            .get::<MatchedPath>()
+            .and_then(|path| self.operations.get(path.as_str()))
+            .map_or(&[][..], Vec::as_slice);
+        on_path
+            .iter()
+            .find(|operation| operation.method == request.method())
+            .map_or(Route::None { on_path }, Route::Operation)
+    }
+}
+
+/// Where a request leads.
+enum Route<'a> {
+    Operation(&'a Operation),
+    /// Nowhere; the operations that its path has with other methods.
+    None {
+        on_path: &'a [Operation],
+    },
+}
+
+/// Serves a request from its head to its line in the log.
+pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = edge.request_ids.next();
+    let method = request.method().clone();
+    let route = edge.operation(&request);
+    let mut caller = None;
+
+    let work = dispatch(&edge.app, &route, request, next, &mut caller);
+    let outcome = tokio::time::timeout(DEADLINE, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::internal("the request's deadline passed")));
+
+    let (form, failure, name) = match &route {
+        Route::Operation(operation) => (operation.form, operation.failure, operation.name),
+        Route::None { .. } => (Form::Gateway, "APIGW.0601", "-"),
+    };
+    let mut failed = None;
+    let mut response = match outcome {
+        Ok(mut response) => match response.extensions_mut().remove::<Error>() {
+            None => response,
+            Some(error) => form.render(failed.insert(error), failure, &request_id),
+        },
+        Err(error) => form.render(failed.insert(error), failure, &request_id),
+    };
+    if let Route::None { on_path } = route {
+        allow(&mut response, on_path);
+    }
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
+    }
+    log(&Line {
+        request_id: &request_id,
+        method: &method,
+        operation: name,
+        status: response.status().as_u16(),
+        milliseconds: started.elapsed().as_secs_f64() * 1000.0,
+        caller: caller.as_ref(),
+        failed: failed.as_ref().map(|error| (error, error.code(failure))),
+    });
+    response
+}
+
+async fn dispatch(
+    app: &AppState,
+    route: &Route<'_>,
+    request: Request,
+    next: Next,
+    caller: &mut Option<Caller>,
+) -> Result<Response> {
+    let (mut parts, body) = request.into_parts();
+    let body = read(body).await;
+    let operation = match route {
+        Route::Operation(operation) => operation,
+        Route::None { on_path } => return Err(no_such_api(&parts, on_path)),
+    };
+    if operation.needs_credentials {
+        let credentials = Credentials::from_headers(&parts.headers)?;
+        let body = body.as_ref().map_err(Clone::clone)?;
+        let known = auth::authenticate(app, &credentials, &parts, body)?;
+        parts.extensions.insert(known.clone());
+        *caller = Some(known);
+    }
+    let request = Request::from_parts(parts, Body::from(body?));
+    Ok(next.run(request).await)
+}
+
+/// Reads the whole body. One that is too large is still taken off the wire, within bounds.
+async fn read(mut body: Body) -> Result<Bytes> {
+    let unreadable = |error: axum::Error| {
+        Error::invalid("body", format!("could not be read to its end ({error})"))
+    };
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(unreadable)?.into_data() else {
+            continue;
+        };
+        if first.len() + all.len() + data.len() > MAX_BODY {
+            let discard = discard(body, MAX_DISCARDED.saturating_sub(MAX_BODY));
+            drop(tokio::time::timeout(DISCARD_TIME, discard).await);
+            return Err(Error::BodyTooLarge(MAX_BODY));
+        }
+        // Most bodies come in one piece, which then is not copied.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+async fn discard(mut body: Body, most: usize) {
+    let mut discarded = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        discarded += frame.data_ref().map_or(0, Bytes::len);
+        if discarded > most {
+            return;
+        }
+    }
+}
+
+/// What the live gateway says to a path, or a method on a path, that no API has.
+fn no_such_api(parts: &http::request::Parts, on_path: &[Operation]) -> Error {
+    let reason = if on_path.is_empty() {
+        "no API has this path".to_owned()
+    } else {
+        format!("this path has {}", methods(on_path))
+    };
+    Error::NoSuchApi(format!(
+        "The API does not exist or has not been published: {} {} ({reason})",
+        parts.method,
+        parts.uri.path(),
+    ))
+}
+
+fn allow(response: &mut Response, on_path: &[Operation]) {
+    if !on_path.is_empty()
+        && let Ok(value) = HeaderValue::try_from(methods(on_path))
+    {
+        response.headers_mut().insert(ALLOW, value);
+    }
+}
+
+fn methods(on_path: &[Operation]) -> String {
+    let methods: Vec<_> = on_path
+        .iter()
+        .map(|operation| operation.method.as_str())
+        .collect();
+    methods.join(", ")
+}
+
+/// A handler that panicked fails its own request only.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "tower-http hands the payload over"
+)]
+pub(super) fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
+    let message = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("without a message");
+    Error::internal(format!("the handler panicked: {message}")).into_response()
+}
+
+struct Line<'a> {
+    request_id: &'a str,
+    method: &'a Method,
+    operation: &'a str,
+    status: u16,
+    milliseconds: f64,
+    caller: Option<&'a Caller>,
+    failed: Option<(&'a Error, &'static str)>,
+}
+
+fn log(line: &Line<'_>) {
+    let Line {
+        request_id,
+        method,
+        operation,
+        status,
+        ..
+    } = line;
+    let milliseconds = (line.milliseconds * 1000.0).round() / 1000.0;
+    let caller = line.caller.map_or("-", |caller| caller.user_name());
+    match line.failed {
+        Some((error @ Error::Internal(_), code)) => error!(
+            request_id, %method, operation, status, milliseconds, caller, code,
+            chain = error.chain(), "{method} {operation} {status}"
+        ),
+        Some((error, code)) => info!(
+            request_id, %method, operation, status, milliseconds, caller, code,
+            reason = %Logged(error), "{method} {operation} {status}"
+        ),
+        None => info!(
+            request_id, %method, operation, status, milliseconds, caller,
+            "{method} {operation} {status}"
+        ),
+    }
+}
+
+/// An error as the log shows it: what echoes a request's own canonical form is left out.
+struct Logged<'a>(&'a Error);
+
+impl std::fmt::Display for Logged<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.split("canonicalRequest").next().unwrap_or_default())
+    }
+}
+
+/// Request ids of 32 hex digits: a random half for the instance, a count for the request.
+#[derive(Debug)]
+struct RequestIds {
+    instance: u64,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        Self {
+            instance: getrandom::u64().unwrap_or_default(),
+            count: AtomicU64::new(1),
+        }
+    }
+
+    fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut id = String::with_capacity(32);
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{:016x}{count:016x}", self.instance);
+        id
+    }
+}

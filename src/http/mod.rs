@@ -1,0 +1,19 @@
+//! What every chapter's HTTP shares: operations and their routes, the edge that wraps each of
+//! them, bodies in, answers out, and the server. No rule of a single chapter lives here.
+
+mod answer;
+mod body;
+mod edge;
+mod form;
+mod operation;
+mod path;
+mod query;
+mod server;
+
+pub use answer::{Answer, ContentRange, empty_object};
+pub use body::Fields;
+pub use form::Form;
+pub use operation::{Operation, Routes};
+pub use path::Segment;
+pub use query::{Criteria, Page, Query, SortOrder};
+pub use server::Server;

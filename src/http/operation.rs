@@ -1,0 +1,129 @@
+//! One operation of the emulator, and the table of all of them from which the router is made.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter};
+use http::Method;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::edge::{self, Edge};
+use super::form::Form;
+use crate::app::AppState;
+
+/// An operation: a method on a path, and what the shared layers have to know of it.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// The API reference's name.
+    pub name: &'static str,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, with its variables in braces.
+    pub path: &'static str,
+    /// How its errors are written.
+    pub form: Form,
+    /// Whether the caller has to say who they are.
+    pub needs_credentials: bool,
+    /// The error code when the database or the disk fails (API reference, error codes).
+    pub failure: &'static str,
+}
+
+impl Operation {
+    /// An operation of the management API that needs credentials. What fails in it is by its
+    /// method: to create (POST), update (PATCH), delete (DELETE) or read (GET).
+    pub fn new(name: &'static str, method: Method, path: &'static str) -> Self {
+        let failure = match method {
+            Method::POST => "SVCSTG.SWR.5000046",
+            Method::PATCH => "SVCSTG.SWR.5000011",
+            Method::DELETE => "SVCSTG.SWR.5000005",
+            _ => "SVCSTG.SWR.5000007",
+        };
+        Self {
+            name,
+            method,
+            path,
+            form: Form::Management,
+            needs_credentials: true,
+            failure,
+        }
+    }
+
+    /// The operation reads a list.
+    #[must_use]
+    pub fn lists(mut self) -> Self {
+        self.failure = "SVCSTG.SWR.5000008";
+        self
+    }
+
+    /// The operation's errors are written in another form.
+    #[must_use]
+    pub fn in_form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// The operation may be called by anyone.
+    #[must_use]
+    pub fn open_to_all(mut self) -> Self {
+        self.needs_credentials = false;
+        self
+    }
+}
+
+/// Operations and their handlers, in the API reference's order.
+#[derive(Debug, Default)]
+pub struct Routes {
+    operations: Vec<Operation>,
+    router: Router<AppState>,
+}
+
+impl Routes {
+    /// No operation yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an operation.
+    #[must_use]
+    pub fn with<H, T>(mut self, operation: Operation, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        let filter = match operation.method {
+            Method::POST => MethodFilter::POST,
+            Method::PATCH => MethodFilter::PATCH,
+            Method::DELETE => MethodFilter::DELETE,
+            Method::PUT => MethodFilter::PUT,
+            _ => MethodFilter::GET,
+        };
+        let endpoint = MethodRouter::new().on(filter, handler);
+        self.router = self.router.route(operation.path, endpoint);
+        self.operations.push(operation);
+        self
+    }
+
+    /// Adds all operations of another table.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.operations.extend(other.operations);
+        self.router = self.router.merge(other.router);
+        self
+    }
+
+    /// All operations, in the order in which they were added.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The router that serves them, and refuses everything else as the gateway does.
+    pub fn into_router(self, app: AppState) -> Router {
+        let edge = Edge::new(Arc::clone(&app), self.operations);
+        self.router
+            .layer(CatchPanicLayer::custom(edge::answer_panic))
+            .layer(from_fn_with_state(Arc::new(edge), edge::serve))
+            .with_state(app)
+    }
+}

@@ -1,0 +1,125 @@
+//! Look-ups of projects, accounts (domains) and users. Each shows the caller's own account only.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use crate::app::AppState;
+use crate::auth::{Caller, User};
+use crate::error::{Error, Resource, Result};
+use crate::http::{Answer, Form, Operation, Query, Routes};
+
+pub(super) fn routes() -> Routes {
+    let operation = |name, path| Operation::new(name, Method::GET, path).in_form(Form::Iam);
+    Routes::new()
+        .with(operation("KeystoneListProjects", "/v3/projects"), projects)
+        .with(
+            operation("KeystoneListAuthDomains", "/v3/auth/domains"),
+            domains,
+        )
+        .with(operation("KeystoneListUsers", "/v3/users"), users)
+        .with(operation("ShowUser", "/v3.0/OS-USER/users/{user_id}"), user)
+}
+
+/// The one project of an account is named as the region. Clients give up when they find two, and
+/// some want to create one when they find none.
+async fn projects(State(app): State<AppState>, caller: Caller, query: Query) -> Response {
+    let account = &caller.user().account;
+    let asked = query.get("name").is_none_or(|name| name == app.region);
+    let project = ProjectView {
+        id: account.project_id(&app.region),
+        name: app.region.clone(),
+        domain_id: account.id.clone(),
+        enabled: true,
+    };
+    let projects = asked.then_some(project).into_iter().collect();
+    Answer(StatusCode::OK, ProjectsView { projects }).into_response()
+}
+
+async fn domains(caller: Caller) -> Response {
+    let account = &caller.user().account;
+    let domains = vec![DomainView {
+        id: account.id.clone(),
+        name: account.name.clone(),
+        enabled: true,
+    }];
+    Answer(StatusCode::OK, DomainsView { domains }).into_response()
+}
+
+async fn users(State(app): State<AppState>, caller: Caller, query: Query) -> Response {
+    let name = query.get("name");
+    let users = app
+        .directory
+        .users_of(&caller.user().account)
+        .filter(|user| name.is_none_or(|name| name == user.name))
+        .map(|user| UserView::from(user.as_ref()))
+        .collect();
+    Answer(StatusCode::OK, UsersView { users }).into_response()
+}
+
+async fn user(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(user_id): Path<String>,
+) -> Result<Response> {
+    let found = app.directory.user_with_id(&user_id);
+    let found = found.filter(|user| user.account == caller.user().account);
+    let user = found.ok_or(Error::NotFound(Resource::User))?;
+    let user = UserView::from(user.as_ref());
+    Ok(Answer(StatusCode::OK, OneUserView { user }).into_response())
+}
+
+#[derive(Serialize)]
+struct ProjectsView {
+    projects: Vec<ProjectView>,
+}
+
+#[derive(Serialize)]
+struct ProjectView {
+    id: String,
+    name: String,
+    domain_id: String,
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct DomainsView {
+    domains: Vec<DomainView>,
+}
+
+#[derive(Serialize)]
+struct DomainView {
+    id: String,
+    name: String,
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct UsersView {
+    users: Vec<UserView>,
+}
+
+#[derive(Serialize)]
+struct OneUserView {
+    user: UserView,
+}
+
+#[derive(Serialize)]
+struct UserView {
+    id: String,
+    name: String,
+    domain_id: String,
+    enabled: bool,
+}
+
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id.clone(),
+            name: user.name.clone(),
+            domain_id: user.account.id.clone(),
+            enabled: true,
+        }
+    }
+}

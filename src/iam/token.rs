@@ -1,0 +1,219 @@
+//! `POST /v3/auth/tokens`: a token for a password or for another token, with the scope of a
+//! project or of an account (IAM, obtaining a token).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode};
+use serde::Serialize;
+
+use crate::app::{App, AppState};
+use crate::auth::{Account, Mode, Secret, TokenHash, User};
+use crate::error::{Error, Result};
+use crate::http::{Answer, Fields, Form, Operation, Routes};
+
+pub(super) fn routes() -> Routes {
+    let operation = Operation::new(
+        "KeystoneCreateUserTokenByPassword",
+        Method::POST,
+        "/v3/auth/tokens",
+    );
+    Routes::new().with(operation.in_form(Form::Iam).open_to_all(), create)
+}
+
+async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
+    let auth = body.object("auth")?;
+    let identity = auth.object("identity")?;
+    let methods = identity.strings("methods")?;
+    let (method, user) = if methods.contains(&"password") {
+        let user = identity.object("password")?.object("user")?;
+        ("password", by_password(&app, &user)?)
+    } else if methods.contains(&"token") {
+        let token = Secret::new(identity.object("token")?.string("id")?);
+        ("token", by_token(&app, &token)?)
+    } else {
+        return Err(Error::invalid("methods", "must name password or token"));
+    };
+    let scope = match auth.optional_object("scope")? {
+        Some(scope) => scope_of(&app, &user.account, &scope)?,
+        None => Scope::Project,
+    };
+
+    let now = app.clock.now();
+    let (token, write) = app.tokens.issue(&user, now)?;
+    let (hash, expires_at) = (write.hash, write.expires_at);
+    app.db.write(write).await?;
+    app.tokens.remember(hash, &user, now, expires_at);
+
+    let domain = NamedView::domain(&user.account);
+    let view = TokenView {
+        expires_at: expires_at.with_microseconds(),
+        issued_at: now.with_microseconds(),
+        methods: [method],
+        catalog: [],
+        roles: [],
+        project: (scope == Scope::Project).then(|| ProjectView {
+            id: user.account.project_id(&app.region),
+            name: app.region.clone(),
+            domain: domain.clone(),
+        }),
+        domain: (scope == Scope::Domain).then(|| domain.clone()),
+        user: UserView {
+            id: user.id.clone(),
+            name: user.name.clone(),
+            domain,
+        },
+    };
+    let mut response = Answer(StatusCode::CREATED, AnswerView { token: view }).into_response();
+    let mut header = HeaderValue::try_from(token.expose()).map_err(Error::internal)?;
+    header.set_sensitive(true);
+    response.headers_mut().insert("x-subject-token", header);
+    Ok(response)
+}
+
+fn by_password(app: &App, user: &Fields) -> Result<Arc<User>> {
+    let password = user.string("password")?;
+    let id = user.optional_string("id")?;
+    let name = user.optional_string("name")?;
+    let domain = user.optional_object("domain")?;
+    let found = match (id, name, &domain) {
+        (Some(id), ..) => app.directory.user_with_id(id),
+        (None, Some(name), Some(domain)) => {
+            let account = account(app, domain)?;
+            account.and_then(|account| {
+                let mut users = app.directory.users_of(account);
+                users.find(|user| user.name == name)
+            })
+        }
+        (None, Some(_), None) => return Err(Error::invalid("domain", "is mandatory")),
+        (None, None, _) => return Err(Error::invalid("name", "is mandatory")),
+    };
+    if app.auth == Mode::Any {
+        return builtin(app);
+    }
+    // A user without a password is compared too, so that time tells nothing.
+    let nothing = Secret::new("");
+    let expected = found.and_then(|user| user.password.as_ref());
+    let matches = expected.unwrap_or(&nothing).matches(password);
+    match found {
+        Some(user) if matches && expected.is_some() => Ok(Arc::clone(user)),
+        _ => Err(refused("The username or password is wrong.")),
+    }
+}
+
+fn by_token(app: &App, token: &Secret) -> Result<Arc<User>> {
+    if app.auth == Mode::Any {
+        return builtin(app);
+    }
+    let hash = TokenHash::of(token);
+    match app.directory.by_token(&hash) {
+        Some(user) => Ok(Arc::clone(user)),
+        None => app
+            .tokens
+            .user(&hash, app.clock.now())
+            .map_err(|_| refused("The token must be renewed or is wrong.")),
+    }
+}
+
+fn builtin(app: &App) -> Result<Arc<User>> {
+    let admin = app.directory.builtin_admin().map(Arc::clone);
+    admin.ok_or_else(|| refused("There is no built-in account."))
+}
+
+fn refused(message: &str) -> Error {
+    Error::LoginRefused(message.to_owned())
+}
+
+/// The account that an object names by `id` or `name`.
+fn account<'a>(app: &'a App, domain: &Fields) -> Result<Option<&'a Arc<Account>>> {
+    if let Some(id) = domain.optional_string("id")? {
+        return Ok(app
+            .directory
+            .accounts()
+            .iter()
+            .find(|account| account.id == id));
+    }
+    Ok(app.directory.account_named(domain.string("name")?))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Project,
+    Domain,
+}
+
+/// A scope is granted only inside the user's own account.
+fn scope_of(app: &App, own: &Arc<Account>, scope: &Fields) -> Result<Scope> {
+    if let Some(project) = scope.optional_object("project")? {
+        let known = match project.optional_string("id")? {
+            Some(id) => id == own.project_id(&app.region),
+            None => project.string("name")? == app.region,
+        };
+        if !known {
+            let message = format!("The account has one project here, named {}.", app.region);
+            return Err(refused(&message));
+        }
+        if let Some(domain) = project.optional_object("domain")?
+            && account(app, &domain)? != Some(own)
+        {
+            return Err(refused("The project is not of the user's account."));
+        }
+        return Ok(Scope::Project);
+    }
+    if let Some(domain) = scope.optional_object("domain")? {
+        if account(app, &domain)? != Some(own) {
+            return Err(refused("The domain is not the user's account."));
+        }
+        return Ok(Scope::Domain);
+    }
+    Err(Error::invalid("scope", "must hold project or domain"))
+}
+
+#[derive(Serialize)]
+struct AnswerView {
+    token: TokenView,
+}
+
+#[derive(Serialize)]
+struct TokenView {
+    expires_at: String,
+    issued_at: String,
+    methods: [&'static str; 1],
+    catalog: [(); 0],
+    roles: [(); 0],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<ProjectView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<NamedView>,
+    user: UserView,
+}
+
+#[derive(Serialize)]
+struct ProjectView {
+    id: String,
+    name: String,
+    domain: NamedView,
+}
+
+#[derive(Serialize)]
+struct UserView {
+    id: String,
+    name: String,
+    domain: NamedView,
+}
+
+#[derive(Clone, Serialize)]
+struct NamedView {
+    id: String,
+    name: String,
+}
+
+impl NamedView {
+    fn domain(account: &Account) -> Self {
+        Self {
+            id: account.id.clone(),
+            name: account.name.clone(),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Huawei Cloud SWR, the container image registry service, on your own machine.
+//!
+//! # Map
+//!
+//! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
+//! [`repository`], [`tag`], [`trigger`], [`version`]. In each, `mod.rs` says what the thing is and
+//! which rules hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
+//! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
+//! does not have (`/_emulator/`); [`seed`], the seed file.
+//!
+//! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
+//! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
+//! (what names refer to), [`error`], [`clock`], [`config`], [`data_folder`].
+//!
+//! # The life of a request
+//!
+//! `http::server` accepts the connection. `http::edge` finds the operation, reads the bounded
+//! body, finds the caller, sets the deadline. The handler's extractors resolve organization and
+//! repository (`auth::access`), then its body is parsed into domain types. A read asks the
+//! chapter's `store` through the pool of readers; a write is queued to the writer, which commits
+//! it together with what others queued, and answers once it is on disk. The edge writes the
+//! answer, or the error in the operation's form, and one line in the log.
+//!
+//! # What always holds
+//!
+//! - What was answered with 2xx is on disk.
+//! - Handlers reach organizations and repositories through `auth::access` only.
+//! - Nothing but [`clock`] asks for the time; nothing but `db` opens the database.
+//! - All state belongs to an [`Emulator`]; a process can run several.
+
+pub mod app;
+pub mod auth;
+pub mod cce;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod data_folder;
+pub mod db;
+mod emulator;
+pub mod error;
+pub mod http;
+pub mod iam;
+pub mod lookup;
+pub mod namespace;
+pub mod repository;
+pub mod seed;
+pub mod tag;
+pub mod trigger;
+pub mod version;
+
+pub use config::Config;
+pub use emulator::{Emulator, StartError, routes};
+pub use error::Error;

@@ -1,0 +1,168 @@
+//! The command line: reads the settings, starts logging, runs one instance or one sub-command.
+
+mod command;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use swr_emulator::auth::{
+    BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY, BUILTIN_TOKEN,
+    BUILTIN_USER,
+};
+use swr_emulator::config::{LogFormat, LogLevel};
+use swr_emulator::{Config, Emulator};
+use tracing::level_filters::LevelFilter;
+
+/// Huawei Cloud SWR on your own machine: starts an emulator unless a command is given
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the settings that point a client at a running emulator
+    Env(command::env::Arguments),
+    /// Exit with 0 once an emulator is ready, else with 1
+    Healthcheck(command::healthcheck::Arguments),
+}
+
+/// What the process ends with when the command line is wrong.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    let result = match arguments.command {
+        None => runtime.block_on(run(&arguments.config)),
+        Some(Command::Env(arguments)) => say(&command::env::settings(&arguments)),
+        Some(Command::Healthcheck(arguments)) => {
+            runtime.block_on(command::healthcheck::run(&arguments))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message),
+    }
+}
+
+/// Help and version as clap writes them; a wrong command line in one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let first: Vec<_> = text
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let _ = writeln!(std::io::stderr(), "{} (see --help)", first.join(" "));
+    ExitCode::from(USAGE)
+}
+
+fn fail(message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    ExitCode::FAILURE
+}
+
+/// Writes to stdout; that nobody reads it is no failure.
+fn say(text: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+    Ok(())
+}
+
+async fn run(config: &Config) -> Result<(), String> {
+    start_logging(config);
+    let emulator = Emulator::start(config)
+        .await
+        .map_err(|error| error.to_string())?;
+    say(&greeting(&emulator))?;
+    let signal = terminated().await;
+    tracing::info!(signal, "Stopping");
+    emulator.stop().await;
+    Ok(())
+}
+
+/// What stdout shows once the emulator serves. A seeded secret is never part of it.
+fn greeting(emulator: &Emulator) -> String {
+    let address = emulator.address();
+    let data = emulator.data_folder().display();
+    let base = emulator.url();
+    let mut text = format!("listening on http://{address}\ndata folder  {data}\n");
+    if emulator.has_builtin_account() {
+        text.push_str(&format!(
+            "account      {BUILTIN_ACCOUNT}, user {BUILTIN_USER}, password {BUILTIN_PASSWORD}, \
+             token {BUILTIN_TOKEN}\n\
+             access key   {BUILTIN_ACCESS_KEY}, secret key {BUILTIN_SECRET_KEY}\n\
+             try          curl -H 'X-Auth-Token: {BUILTIN_TOKEN}' '{base}/v2/manage/namespaces'\n"
+        ));
+    } else {
+        text.push_str(&format!(
+            "account      those of the seed file\n\
+             try          curl '{base}/_emulator/health'\n"
+        ));
+    }
+    text
+}
+
+fn start_logging(config: &Config) {
+    let level = match config.log_level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match config.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        // Without handlers the system ends the process by itself.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() -> &'static str {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => "Ctrl-C",
+        Err(_) => std::future::pending().await,
+    }
+}

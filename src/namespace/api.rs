@@ -1,0 +1,142 @@
+//! The HTTP of organizations (API reference, organization management).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::store::{CreateNamespace, DeleteNamespace, NamespaceWithCounts};
+use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace, store};
+use crate::app::AppState;
+use crate::auth::{Caller, Level, Manageable, Viewable};
+use crate::error::{Error, Fault, Result};
+use crate::http::{Answer, Fields, Operation, Query, Routes, empty_object};
+
+const NAMESPACES: &str = "/v2/manage/namespaces";
+const NAMESPACE: &str = "/v2/manage/namespaces/{namespace}";
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("CreateNamespace", Method::POST, NAMESPACES),
+            create,
+        )
+        .with(
+            Operation::new("DeleteNamespaces", Method::DELETE, NAMESPACE),
+            delete,
+        )
+        .with(
+            Operation::new("ListNamespaces", Method::GET, NAMESPACES).lists(),
+            list,
+        )
+        .with(
+            Operation::new("ShowNamespace", Method::GET, NAMESPACE),
+            show,
+        )
+}
+
+/// `CreateNamespace`
+async fn create(State(app): State<AppState>, caller: Caller, body: Fields) -> Result<Response> {
+    let name = NamespaceName::parse(body.string("namespace")?)?;
+    let namespace = NewNamespace {
+        region: app.region.clone(),
+        name,
+        account_id: caller.account_id().to_owned(),
+        creator_id: caller.user().id.clone(),
+        creator_name: caller.user_name().to_owned(),
+        created_at: app.clock.now(),
+    };
+    let quota = app.quota_namespaces;
+    app.db.write(CreateNamespace { namespace, quota }).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// `DeleteNamespaces`
+async fn delete(
+    State(app): State<AppState>,
+    Manageable(namespace): Manageable<Arc<Namespace>>,
+) -> Result<StatusCode> {
+    app.db.write(DeleteNamespace { id: namespace.id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `ListNamespaces`
+async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+    let criteria = query.criteria(&["namespace", "mode"])?;
+    if criteria.get("mode").is_some_and(|mode| mode != "visible") {
+        return Err(Error::fault(
+            Fault::Filter,
+            "mode",
+            "must be visible or left out",
+        ));
+    }
+    let name = criteria.get("namespace").map(str::to_owned);
+    let (name, name_part) = if criteria.filtered {
+        (None, name)
+    } else {
+        (name, None)
+    };
+    let filter = NamespaceFilter {
+        region: app.region.clone(),
+        account_id: caller.account_id().to_owned(),
+        name,
+        name_part,
+    };
+    let found = store::list(app.db.readers(), &filter).await?;
+    let namespaces = found
+        .into_iter()
+        .filter_map(|listed| NamespaceView::listed(&caller, &listed))
+        .collect();
+    Ok(Answer(StatusCode::OK, NamespacesView { namespaces }).into_response())
+}
+
+/// `ShowNamespace`
+async fn show(caller: Caller, Viewable(namespace): Viewable<Arc<Namespace>>) -> Result<Response> {
+    let view = NamespaceView::shown(&caller, &namespace);
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+#[derive(Serialize)]
+struct NamespacesView {
+    namespaces: Vec<NamespaceView>,
+}
+
+#[derive(Serialize)]
+struct NamespaceView {
+    id: i64,
+    name: String,
+    creator_name: String,
+    auth: u8,
+    /// In the live service's list only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_user_count: Option<i64>,
+    /// In the live service's list only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repo_count: Option<i64>,
+}
+
+impl NamespaceView {
+    fn shown(caller: &Caller, namespace: &Namespace) -> Option<Self> {
+        let level = Level::of(caller, namespace)?;
+        Some(Self {
+            id: namespace.id,
+            name: namespace.name.to_string(),
+            creator_name: namespace.creator_name.clone(),
+            auth: level.auth(),
+            access_user_count: None,
+            repo_count: None,
+        })
+    }
+
+    fn listed(caller: &Caller, listed: &NamespaceWithCounts) -> Option<Self> {
+        Some(Self {
+            // Whoever made it; granting others a right is not emulated yet.
+            access_user_count: Some(1),
+            repo_count: Some(listed.repositories),
+            ..Self::shown(caller, &listed.namespace)?
+        })
+    }
+}

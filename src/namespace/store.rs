@@ -1,0 +1,168 @@
+//! The SQL of organizations.
+
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+
+use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace};
+use crate::db::SingleWrite;
+use crate::error::{Error, Resource, Result};
+
+#[derive(FromRow)]
+struct NamespaceRow {
+    id: i64,
+    name: String,
+    account_id: String,
+    creator_name: String,
+}
+
+impl TryFrom<NamespaceRow> for Namespace {
+    type Error = Error;
+
+    fn try_from(row: NamespaceRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            name: NamespaceName::parse(&row.name).map_err(Error::internal)?,
+            account_id: row.account_id,
+            creator_name: row.creator_name,
+        })
+    }
+}
+
+/// The organization with this name.
+pub async fn find(
+    db: impl SqliteExecutor<'_>,
+    region: &str,
+    name: &NamespaceName,
+) -> Result<Option<Namespace>> {
+    let row: Option<NamespaceRow> = sqlx::query_as(
+        "SELECT id, name, account_id, creator_name FROM namespaces WHERE region = ? AND name = ?",
+    )
+    .bind(region)
+    .bind(name.as_str())
+    .fetch_optional(db)
+    .await?;
+    row.map(Namespace::try_from).transpose()
+}
+
+/// An organization and how many repositories it holds.
+#[derive(Debug)]
+pub struct NamespaceWithCounts {
+    /// The organization.
+    pub namespace: Namespace,
+    /// The number of its repositories.
+    pub repositories: i64,
+}
+
+#[derive(FromRow)]
+struct CountedRow {
+    #[sqlx(flatten)]
+    namespace: NamespaceRow,
+    repositories: i64,
+}
+
+/// The organizations that pass the filter, by id.
+pub async fn list(
+    db: impl SqliteExecutor<'_>,
+    filter: &NamespaceFilter,
+) -> Result<Vec<NamespaceWithCounts>> {
+    let rows: Vec<CountedRow> = sqlx::query_as(
+        "SELECT id, name, account_id, creator_name,
+                (SELECT count(*) FROM repositories WHERE namespace_id = namespaces.id)
+                    AS repositories
+         FROM namespaces
+         WHERE region = ?1 AND account_id = ?2
+           AND (?3 IS NULL OR name = ?3)
+           AND (?4 IS NULL OR instr(name, ?4) > 0)
+         ORDER BY id",
+    )
+    .bind(&filter.region)
+    .bind(&filter.account_id)
+    .bind(&filter.name)
+    .bind(&filter.name_part)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(NamespaceWithCounts {
+                namespace: row.namespace.try_into()?,
+                repositories: row.repositories,
+            })
+        })
+        .collect()
+}
+
+/// Makes an organization, if the name is free and the quota not used up.
+#[derive(Debug)]
+pub struct CreateNamespace {
+    /// The organization.
+    pub namespace: NewNamespace,
+    /// How many the account may have in the region.
+    pub quota: u32,
+}
+
+impl SingleWrite for CreateNamespace {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let Self { namespace, quota } = self;
+        if insert(&mut *transaction, &namespace).await?.is_none() {
+            return Err(Error::AlreadyExists(Resource::Namespace));
+        }
+        let held: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM namespaces WHERE account_id = ? AND region = ?",
+        )
+        .bind(&namespace.account_id)
+        .bind(&namespace.region)
+        .fetch_one(transaction)
+        .await?;
+        if held > i64::from(quota) {
+            return Err(Error::NamespaceQuota(quota));
+        }
+        Ok(())
+    }
+}
+
+/// Inserts an organization; its id, or none when the name is taken.
+pub async fn insert(db: impl SqliteExecutor<'_>, namespace: &NewNamespace) -> Result<Option<i64>> {
+    let id = sqlx::query_scalar(
+        "INSERT INTO namespaces (region, name, account_id, creator_id, creator_name, created_at)
+         VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (region, name) DO NOTHING RETURNING id",
+    )
+    .bind(&namespace.region)
+    .bind(namespace.name.as_str())
+    .bind(&namespace.account_id)
+    .bind(&namespace.creator_id)
+    .bind(&namespace.creator_name)
+    .bind(namespace.created_at)
+    .fetch_optional(db)
+    .await?;
+    Ok(id)
+}
+
+/// Removes an organization that holds nothing.
+#[derive(Debug)]
+pub struct DeleteNamespace {
+    /// Which one.
+    pub id: i64,
+}
+
+impl SingleWrite for DeleteNamespace {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let deleted = sqlx::query("DELETE FROM namespaces WHERE id = ?")
+            .bind(self.id)
+            .execute(transaction)
+            .await;
+        match deleted {
+            Ok(done) if done.rows_affected() == 0 => Err(Error::NotFound(Resource::Namespace)),
+            Ok(_) => Ok(()),
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                Err(Error::NamespaceNotEmpty)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The HTTP of repositories (API reference, image repository management).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::store::{self, CreateRepository, DeleteRepository, UpdateRepository};
+use super::{
+    Category, Description, NewRepository, OrderColumn, Repository, RepositoryChange,
+    RepositoryFilter, RepositoryName, RepositoryRef,
+};
+use crate::app::{App, AppState};
+use crate::auth::{Caller, Editable, Manageable, Viewable};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, ContentRange, Criteria, Fields, Operation, Query, Routes, empty_object};
+use crate::namespace::Namespace;
+
+const REPOSITORIES: &str = "/v2/manage/namespaces/{namespace}/repos";
+const REPOSITORY: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}";
+
+/// What `order_column` may be: the live service's words, and `updated_at` of older pages.
+const ORDER_COLUMNS: [(&str, OrderColumn); 6] = [
+    ("name", OrderColumn::Name),
+    ("updated_time", OrderColumn::UpdatedTime),
+    ("updated_at", OrderColumn::UpdatedTime),
+    ("tag_count", OrderColumn::TagCount),
+    ("namespace", OrderColumn::Namespace),
+    ("is_public", OrderColumn::IsPublic),
+];
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("CreateRepo", Method::POST, REPOSITORIES),
+            create,
+        )
+        .with(
+            Operation::new("DeleteRepo", Method::DELETE, REPOSITORY),
+            delete,
+        )
+        .with(
+            Operation::new("UpdateRepo", Method::PATCH, REPOSITORY),
+            update,
+        )
+        .with(
+            Operation::new("ShowRepository", Method::GET, REPOSITORY),
+            show,
+        )
+        .with(
+            Operation::new("ListReposDetails", Method::GET, "/v2/manage/repos").lists(),
+            list,
+        )
+        .with(
+            Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos").lists(),
+            list_v3,
+        )
+}
+
+/// `CreateRepo`
+async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    Editable(namespace): Editable<Arc<Namespace>>,
+    body: Fields,
+) -> Result<Response> {
+    let name = RepositoryName::parse(body.string("repository")?)?;
+    let attributes = attributes(&body)?;
+    let repository = NewRepository {
+        namespace_id: namespace.id,
+        name,
+        is_public: attributes.is_public,
+        category: attributes.category.unwrap_or_default(),
+        description: attributes.description.unwrap_or_default(),
+        creator_id: caller.user().id.clone(),
+        creator_name: caller.user_name().to_owned(),
+        created_at: app.clock.now(),
+    };
+    app.db.write(CreateRepository(repository)).await?;
+    Ok(empty_object(StatusCode::OK))
+}
+
+/// `DeleteRepo`
+async fn delete(
+    State(app): State<AppState>,
+    Manageable(repository): Manageable<RepositoryRef>,
+) -> Result<StatusCode> {
+    app.db.write(DeleteRepository { id: repository.id }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `UpdateRepo`
+async fn update(
+    State(app): State<AppState>,
+    Editable(repository): Editable<RepositoryRef>,
+    body: Fields,
+) -> Result<Response> {
+    let write = UpdateRepository {
+        id: repository.id,
+        change: attributes(&body)?,
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// The fields that `CreateRepo` and `UpdateRepo` share.
+fn attributes(body: &Fields) -> Result<RepositoryChange> {
+    let is_public = body.boolean("is_public")?;
+    let category = body
+        .optional_string("category")?
+        .filter(|text| !text.is_empty())
+        .map(|text| Category::parse(text, Fault::Parameter))
+        .transpose()?;
+    let description = body
+        .optional_string("description")?
+        .map(Description::parse)
+        .transpose()?;
+    Ok(RepositoryChange {
+        is_public,
+        category,
+        description,
+    })
+}
+
+/// `ShowRepository`
+async fn show(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let found = store::find(app.db.readers(), repository.id).await?;
+    let found = found.ok_or(Error::NotFound(Resource::Repository))?;
+    Ok(Answer(StatusCode::OK, RepositoryView::new(&app, found)).into_response())
+}
+
+/// `ListReposDetails`
+async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+    let criteria = query.criteria(&[
+        "namespace",
+        "name",
+        "category",
+        "is_public",
+        "limit",
+        "offset",
+        "order_column",
+        "order_type",
+    ])?;
+    let page = criteria.page()?;
+    let order = criteria.order(&ORDER_COLUMNS)?;
+    let filter = filter(&app, &caller, &criteria)?;
+    let (found, total) = store::list(app.db.readers(), &filter, order, page).await?;
+    let range = ContentRange {
+        offset: page.offset.unsigned_abs(),
+        count: found.len(),
+        total,
+    };
+    let views: Vec<_> = found
+        .into_iter()
+        .map(|repository| RepositoryDetailsView::new(&app, repository, total))
+        .collect();
+    Ok(range.on(Answer(StatusCode::OK, views)))
+}
+
+/// `ListRepoDetails`
+async fn list_v3(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let limit = criteria.limit()?;
+    let after = criteria.number("marker")?.unwrap_or(0);
+    let filter = filter(&app, &caller, &criteria)?;
+    // One more than asked for tells whether there is a next page.
+    let mut found = store::list_after(app.db.readers(), &filter, after, limit + 1).await?;
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next_marker = found
+        .last()
+        .filter(|_| has_more)
+        .map(|repository| repository.id);
+    let repos = found.into_iter().map(RepositoryV3View::from).collect();
+    Ok(Answer(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
+}
+
+fn filter(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryFilter> {
+    let namespace = criteria.get("namespace").map(str::to_owned);
+    let (namespace, namespace_part) = if criteria.filtered {
+        (None, namespace)
+    } else {
+        (namespace, None)
+    };
+    let category = criteria.get("category");
+    Ok(RepositoryFilter {
+        region: app.region.clone(),
+        account_id: caller.account_id().to_owned(),
+        namespace,
+        namespace_part,
+        name_part: criteria.get("name").map(str::to_owned),
+        category: category
+            .map(|text| Category::parse(text, Fault::Query))
+            .transpose()?,
+        is_public: criteria.boolean("is_public")?,
+    })
+}
+
+/// Where a client pulls from and pushes to.
+fn path(app: &App, repository: &Repository) -> String {
+    format!(
+        "{}/{}/{}",
+        app.registry_host, repository.namespace, repository.name
+    )
+}
+
+/// The answer of `ShowRepository`.
+#[derive(Serialize)]
+struct RepositoryView {
+    id: i64,
+    ns_id: i64,
+    name: String,
+    category: String,
+    description: String,
+    creator_id: String,
+    creator_name: String,
+    size: i64,
+    is_public: bool,
+    num_images: i64,
+    num_download: i64,
+    url: &'static str,
+    path: String,
+    internal_path: String,
+    created: String,
+    updated: String,
+    domain_id: String,
+    priority: i64,
+}
+
+impl RepositoryView {
+    fn new(app: &App, repository: Repository) -> Self {
+        let path = path(app, &repository);
+        Self {
+            id: repository.id,
+            ns_id: repository.namespace_id,
+            name: repository.name,
+            category: repository.category,
+            description: repository.description,
+            creator_id: repository.creator_id,
+            creator_name: repository.creator_name,
+            size: repository.size,
+            is_public: repository.is_public,
+            num_images: repository.num_images,
+            num_download: repository.num_download,
+            url: "",
+            internal_path: path.clone(),
+            path,
+            created: repository.created_at.to_string(),
+            updated: repository.updated_at.to_string(),
+            domain_id: repository.account_id,
+            priority: 0,
+        }
+    }
+}
+
+/// An entry of `ListReposDetails`.
+#[derive(Serialize)]
+struct RepositoryDetailsView {
+    name: String,
+    category: String,
+    description: String,
+    size: i64,
+    is_public: bool,
+    num_images: i64,
+    num_download: i64,
+    created_at: String,
+    updated_at: String,
+    logo: &'static str,
+    url: &'static str,
+    path: String,
+    internal_path: String,
+    domain_name: String,
+    namespace: String,
+    tags: Vec<String>,
+    /// Of meaning only for repositories that others share.
+    status: bool,
+    /// How many there are in all; the same in each entry. Terraform stops by it.
+    total_range: i64,
+}
+
+impl RepositoryDetailsView {
+    fn new(app: &App, repository: Repository, total: i64) -> Self {
+        let path = path(app, &repository);
+        Self {
+            name: repository.name,
+            category: repository.category,
+            description: repository.description,
+            size: repository.size,
+            is_public: repository.is_public,
+            num_images: repository.num_images,
+            num_download: repository.num_download,
+            created_at: repository.created_at.to_string(),
+            updated_at: repository.updated_at.to_string(),
+            logo: "",
+            url: "",
+            internal_path: path.clone(),
+            path,
+            domain_name: repository.account_name,
+            namespace: repository.namespace,
+            tags: Vec::new(),
+            status: false,
+            total_range: total,
+        }
+    }
+}
+
+/// The answer of `ListRepoDetails`.
+#[derive(Serialize)]
+struct RepositoriesV3View {
+    repos: Vec<RepositoryV3View>,
+    #[serde(rename = "nextMarker", skip_serializing_if = "Option::is_none")]
+    next_marker: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct RepositoryV3View {
+    id: i64,
+    name: String,
+    category: String,
+    description: String,
+    size: i64,
+    is_public: bool,
+    num_images: i64,
+    num_download: i64,
+    created_at: String,
+    updated_at: String,
+    domain_name: String,
+    namespace_name: String,
+    status: bool,
+}
+
+impl From<Repository> for RepositoryV3View {
+    fn from(repository: Repository) -> Self {
+        Self {
+            id: repository.id,
+            name: repository.name,
+            category: repository.category,
+            description: repository.description,
+            size: repository.size,
+            is_public: repository.is_public,
+            num_images: repository.num_images,
+            num_download: repository.num_download,
+            created_at: repository.created_at.to_string(),
+            updated_at: repository.updated_at.to_string(),
+            domain_name: repository.account_name,
+            namespace_name: repository.namespace,
+            status: false,
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Image repositories: their names, their attributes, and which of them a list shows.
+//!
+//! `api` is their HTTP, `store` their SQL.
+
+mod api;
+pub mod store;
+
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
+
+use crate::clock::Moment;
+use crate::error::{Error, Fault, Result};
+use crate::namespace::Namespace;
+
+pub use api::routes;
+
+/// The longest description, in characters.
+const MAX_DESCRIPTION: usize = 30_000;
+
+/// The name of a repository (API reference, creating an image repository): 1 to 128 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RepositoryName(String);
+
+impl RepositoryName {
+    /// Checks a name, in which parts are separated by `/`.
+    pub fn parse(text: &str) -> Result<Self> {
+        static RULE: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new("^[a-z0-9]+(?:(?:[./_]|__|-+)[a-z0-9]+)*$").expect("a valid expression")
+        });
+        let wrong = |rule| Err(Error::fault(Fault::RepositoryName, "repository", rule));
+        if !(1..=128).contains(&text.len()) {
+            return wrong("must have 1 to 128 characters");
+        }
+        if !RULE.is_match(text) {
+            return wrong(
+                "must start and end with a lower-case letter or digit, and hold only these and \
+                 single separators (. / _ __ or hyphens) between them",
+            );
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Checks a name as it stands in a path, where `$` is written for `/`.
+    pub fn from_path(segment: &str) -> Result<Self> {
+        Self::parse(&segment.replace('$', "/"))
+    }
+
+    /// The name as text, with `/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for RepositoryName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What kind of software a repository holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Category {
+    /// `app_server`
+    AppServer,
+    /// `linux`
+    Linux,
+    /// `framework_app`
+    FrameworkApp,
+    /// `database`
+    Database,
+    /// `lang`
+    Lang,
+    /// `other`, which the service stores when nothing is said.
+    #[default]
+    Other,
+    /// `windows`
+    Windows,
+    /// `arm`
+    Arm,
+}
+
+impl Category {
+    const ALL: [(&'static str, Self); 8] = [
+        ("app_server", Self::AppServer),
+        ("linux", Self::Linux),
+        ("framework_app", Self::FrameworkApp),
+        ("database", Self::Database),
+        ("lang", Self::Lang),
+        ("other", Self::Other),
+        ("windows", Self::Windows),
+        ("arm", Self::Arm),
+    ];
+
+    /// Reads the API's word; `fault` says what a wrong one counts as.
+    pub fn parse(text: &str, fault: Fault) -> Result<Self> {
+        let known = Self::ALL.iter().find(|(name, _)| *name == text);
+        known.map(|(_, category)| *category).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
+            let rule = format!("must be one of {}", names.join(", "));
+            Error::fault(fault, "category", rule)
+        })
+    }
+
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        let named = Self::ALL.iter().find(|(_, category)| *category == self);
+        named.map_or("other", |(name, _)| name)
+    }
+}
+
+/// The free text that describes a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description(String);
+
+impl Description {
+    /// Checks the length: at most 30,000 characters.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.chars().count() > MAX_DESCRIPTION {
+            return Err(Error::DescriptionTooLong(MAX_DESCRIPTION));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A repository as far as every operation on it has to know it.
+#[derive(Debug, Clone)]
+pub struct RepositoryRef {
+    /// Its number, never used twice.
+    pub id: i64,
+    /// Its name.
+    pub name: RepositoryName,
+    /// The organization it is in.
+    pub namespace: Arc<Namespace>,
+}
+
+/// A repository with all it shows.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    /// Its number, never used twice.
+    pub id: i64,
+    /// The number of its organization.
+    pub namespace_id: i64,
+    /// The name of its organization.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether anyone may pull from it.
+    pub is_public: bool,
+    /// See [`Category`].
+    pub category: String,
+    /// What its owner says about it.
+    pub description: String,
+    /// The account that holds it.
+    pub account_id: String,
+    /// That account's name.
+    pub account_name: String,
+    /// The id of the user who made it.
+    pub creator_id: String,
+    /// That user's name.
+    pub creator_name: String,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it, or a tag of it, was last changed.
+    pub updated_at: Moment,
+    /// How many tags it has.
+    pub num_images: i64,
+    /// How many bytes its images take.
+    pub size: i64,
+    /// How often it was pulled from.
+    pub num_download: i64,
+}
+
+/// A repository that is to be made.
+#[derive(Debug, Clone)]
+pub struct NewRepository {
+    /// The organization it will be in.
+    pub namespace_id: i64,
+    /// Its name.
+    pub name: RepositoryName,
+    /// Whether anyone may pull from it.
+    pub is_public: bool,
+    /// See [`Category`].
+    pub category: Category,
+    /// What its owner says about it.
+    pub description: Description,
+    /// The id of the user who makes it.
+    pub creator_id: String,
+    /// That user's name.
+    pub creator_name: String,
+    /// When.
+    pub created_at: Moment,
+}
+
+/// What of a repository is to be changed; what is absent stays as it is.
+#[derive(Debug, Clone)]
+pub struct RepositoryChange {
+    /// Whether anyone may pull from it.
+    pub is_public: bool,
+    /// See [`Category`].
+    pub category: Option<Category>,
+    /// What its owner says about it.
+    pub description: Option<Description>,
+}
+
+/// Which repositories a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct RepositoryFilter {
+    /// Where.
+    pub region: String,
+    /// Of which account.
+    pub account_id: String,
+    /// In the organization with exactly this name.
+    pub namespace: Option<String>,
+    /// In organizations with this text in the name.
+    pub namespace_part: Option<String>,
+    /// With this text in the name.
+    pub name_part: Option<String>,
+    /// Of this category.
+    pub category: Option<Category>,
+    /// Public ones, or private ones.
+    pub is_public: Option<bool>,
+}
+
+/// What a list of repositories can be ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderColumn {
+    /// `name`
+    Name,
+    /// `updated_time`, or `updated_at` as older pages call it.
+    UpdatedTime,
+    /// `tag_count`
+    TagCount,
+    /// `namespace`
+    Namespace,
+    /// `is_public`
+    IsPublic,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_follows_the_rule_of_the_reference() {
+        let check = |name: &str, accepted: bool| {
+            assert_eq!(RepositoryName::parse(name).is_ok(), accepted, "{name:?}");
+        };
+        check("busybox", true);
+        check("1", true);
+        check("team/app", true);
+        check("a.b/c_d/e__f/g--h", true);
+        check(&"a".repeat(128), true);
+        check("", false);
+        check(&"a".repeat(129), false);
+        check("/a", false);
+        check("a/", false);
+        check("a//b", false);
+        check("a/./b", false);
+        check("..", false);
+        check("A", false);
+        check("a$b", false);
+        check("a\n", false);
+    }
+
+    #[test]
+    fn in_a_path_a_dollar_sign_stands_for_a_slash() {
+        let check = |segment: &str, expected: Option<&str>| {
+            let name = RepositoryName::from_path(segment);
+            assert_eq!(name.ok().as_ref().map(RepositoryName::as_str), expected);
+        };
+        check("library$nginx", Some("library/nginx"));
+        check("library/nginx", Some("library/nginx"));
+        check("a$b$c", Some("a/b/c"));
+        check("$a", None);
+    }
+
+    #[test]
+    fn a_description_is_counted_in_characters() {
+        assert!(Description::parse(&"漢".repeat(MAX_DESCRIPTION)).is_ok());
+        assert!(Description::parse(&"a".repeat(MAX_DESCRIPTION + 1)).is_err());
+    }
+
+    #[test]
+    fn every_category_reads_back_as_it_is_written() {
+        for (name, category) in Category::ALL {
+            assert_eq!(category.as_str(), name);
+            assert_eq!(Category::parse(name, Fault::Query).ok(), Some(category));
+        }
+        assert!(Category::parse("Linux", Fault::Query).is_err());
+    }
+}

@@ -1,0 +1,282 @@
+//! The SQL of repositories.
+
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
+
+use super::{
+    NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter, RepositoryName,
+    RepositoryRef,
+};
+use crate::clock::Moment;
+use crate::db::SingleWrite;
+use crate::error::{Error, Resource, Result};
+use crate::http::{Page, SortOrder};
+use crate::namespace::Namespace;
+
+/// The repository with this name, as far as every operation has to know it.
+pub async fn find_ref(
+    db: impl SqliteExecutor<'_>,
+    namespace: &Arc<Namespace>,
+    name: &RepositoryName,
+) -> Result<Option<RepositoryRef>> {
+    let id: Option<i64> =
+        sqlx::query_scalar("SELECT id FROM repositories WHERE namespace_id = ? AND name = ?")
+            .bind(namespace.id)
+            .bind(name.as_str())
+            .fetch_optional(db)
+            .await?;
+    Ok(id.map(|id| RepositoryRef {
+        id,
+        name: name.clone(),
+        namespace: Arc::clone(namespace),
+    }))
+}
+
+/// The columns of [`Repository`], and where they come from.
+macro_rules! repository_columns {
+    () => {
+        "r.id, r.namespace_id, n.name AS namespace, r.name, r.is_public, r.category, \
+         r.description, n.account_id, a.name AS account_name, r.creator_id, r.creator_name, \
+         r.created_at, r.updated_at, r.num_images, r.size, r.num_download"
+    };
+}
+
+const FROM: &str = "FROM repositories r
+     JOIN namespaces n ON n.id = r.namespace_id
+     JOIN accounts a ON a.id = n.account_id";
+
+/// Which repositories pass a [`RepositoryFilter`]; its fields are bound in this order.
+const WHERE: &str = "WHERE n.region = ?1 AND n.account_id = ?2
+       AND (?3 IS NULL OR n.name = ?3)
+       AND (?4 IS NULL OR instr(n.name, ?4) > 0)
+       AND (?5 IS NULL OR instr(r.name, ?5) > 0)
+       AND (?6 IS NULL OR r.category = ?6)
+       AND (?7 IS NULL OR r.is_public = ?7)";
+
+impl FromRow<'_, SqliteRow> for Repository {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            namespace_id: row.try_get("namespace_id")?,
+            namespace: row.try_get("namespace")?,
+            name: row.try_get("name")?,
+            is_public: row.try_get("is_public")?,
+            category: row.try_get("category")?,
+            description: row.try_get("description")?,
+            account_id: row.try_get("account_id")?,
+            account_name: row.try_get("account_name")?,
+            creator_id: row.try_get("creator_id")?,
+            creator_name: row.try_get("creator_name")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            num_images: row.try_get("num_images")?,
+            size: row.try_get("size")?,
+            num_download: row.try_get("num_download")?,
+        })
+    }
+}
+
+/// The repository with this id.
+pub async fn find(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Repository>> {
+    let sql = format!("SELECT {} {FROM} WHERE r.id = ?", repository_columns!());
+    let found = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_optional(db)
+        .await?;
+    Ok(found)
+}
+
+/// A page of the repositories that pass the filter, and how many pass in all. Ties, and a list
+/// without an order, go by id.
+pub async fn list(
+    db: &sqlx::SqlitePool,
+    filter: &RepositoryFilter,
+    order: Option<(OrderColumn, SortOrder)>,
+    page: Page,
+) -> Result<(Vec<Repository>, i64)> {
+    let direction = match order {
+        Some((_, SortOrder::Descending)) => "DESC",
+        _ => "ASC",
+    };
+    let column = match order.map(|(column, _)| column) {
+        None => "r.id",
+        Some(OrderColumn::Name) => "r.name",
+        Some(OrderColumn::UpdatedTime) => "r.updated_at",
+        Some(OrderColumn::TagCount) => "r.num_images",
+        Some(OrderColumn::Namespace) => "n.name",
+        Some(OrderColumn::IsPublic) => "r.is_public",
+    };
+    let sql = format!(
+        "SELECT {}, count(*) OVER () AS total {FROM} {WHERE}
+         ORDER BY {column} {direction}, r.id LIMIT ?8 OFFSET ?9",
+        repository_columns!()
+    );
+    let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(db)
+        .await?;
+    let total = match rows.first() {
+        Some(row) => row.try_get("total")?,
+        None if page.offset == 0 => 0,
+        None => count(db, filter).await?,
+    };
+    let repositories = rows
+        .iter()
+        .map(Repository::from_row)
+        .collect::<sqlx::Result<_>>()?;
+    Ok((repositories, total))
+}
+
+async fn count(db: impl SqliteExecutor<'_>, filter: &RepositoryFilter) -> Result<i64> {
+    let sql = format!("SELECT count(*) AS total {FROM} {WHERE}");
+    let row = bind(sqlx::query(AssertSqlSafe(sql)), filter)
+        .fetch_one(db)
+        .await?;
+    Ok(row.try_get("total")?)
+}
+
+/// The repositories that pass the filter and come after an id, by id; `limit` at the most.
+pub async fn list_after(
+    db: impl SqliteExecutor<'_>,
+    filter: &RepositoryFilter,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Repository>> {
+    let sql = format!(
+        "SELECT {} {FROM} {WHERE} AND r.id > ?8 ORDER BY r.id LIMIT ?9",
+        repository_columns!()
+    );
+    let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+    let repositories = rows.iter().map(Repository::from_row);
+    Ok(repositories.collect::<sqlx::Result<_>>()?)
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+fn bind<'q>(query: Query<'q>, filter: &'q RepositoryFilter) -> Query<'q> {
+    query
+        .bind(&filter.region)
+        .bind(&filter.account_id)
+        .bind(&filter.namespace)
+        .bind(&filter.namespace_part)
+        .bind(&filter.name_part)
+        .bind(filter.category.map(super::Category::as_str))
+        .bind(filter.is_public)
+}
+
+/// Makes a repository, if its organization still exists and the name is free.
+#[derive(Debug)]
+pub struct CreateRepository(pub NewRepository);
+
+impl SingleWrite for CreateRepository {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        match insert(transaction, &self.0).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::AlreadyExists(Resource::Repository)),
+        }
+    }
+}
+
+/// Inserts a repository; its id, or none when the name is taken.
+pub async fn insert(
+    db: impl SqliteExecutor<'_>,
+    repository: &NewRepository,
+) -> Result<Option<i64>> {
+    let inserted = sqlx::query_scalar(
+        "INSERT INTO repositories (namespace_id, name, is_public, category, description,
+                                   creator_id, creator_name, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+         ON CONFLICT (namespace_id, name) DO NOTHING RETURNING id",
+    )
+    .bind(repository.namespace_id)
+    .bind(repository.name.as_str())
+    .bind(repository.is_public)
+    .bind(repository.category.as_str())
+    .bind(repository.description.as_str())
+    .bind(&repository.creator_id)
+    .bind(&repository.creator_name)
+    .bind(repository.created_at)
+    .fetch_optional(db)
+    .await;
+    match inserted {
+        Ok(id) => Ok(id),
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+            Err(Error::NotFound(Resource::Namespace))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Changes attributes of a repository.
+#[derive(Debug)]
+pub struct UpdateRepository {
+    /// Which one.
+    pub id: i64,
+    /// What.
+    pub change: RepositoryChange,
+    /// When.
+    pub now: Moment,
+}
+
+impl SingleWrite for UpdateRepository {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let done = sqlx::query(
+            "UPDATE repositories
+             SET is_public = ?2, category = coalesce(?3, category),
+                 description = coalesce(?4, description), updated_at = ?5
+             WHERE id = ?1",
+        )
+        .bind(self.id)
+        .bind(self.change.is_public)
+        .bind(self.change.category.map(super::Category::as_str))
+        .bind(
+            self.change
+                .description
+                .as_ref()
+                .map(super::Description::as_str),
+        )
+        .bind(self.now)
+        .execute(transaction)
+        .await?;
+        found(done.rows_affected())
+    }
+}
+
+/// Removes a repository with all that is in it.
+#[derive(Debug)]
+pub struct DeleteRepository {
+    /// Which one.
+    pub id: i64,
+}
+
+impl SingleWrite for DeleteRepository {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let done = sqlx::query("DELETE FROM repositories WHERE id = ?")
+            .bind(self.id)
+            .execute(transaction)
+            .await?;
+        found(done.rows_affected())
+    }
+}
+
+fn found(rows: u64) -> Result<()> {
+    if rows == 0 {
+        return Err(Error::NotFound(Resource::Repository));
+    }
+    Ok(())
+}

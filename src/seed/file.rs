@@ -1,0 +1,483 @@
+//! The format of the seed file (YAML, and so JSON too), and its checks. An error tells line,
+//! field and rule; nothing is written before the whole file has passed.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use serde_saphyr::Spanned;
+
+use super::{Seed, SeedNamespace, SeedRepository};
+use crate::auth::{
+    Account, BUILTIN_ACCOUNT, Directory, DirectoryError, NewAccount, NewUser, Secret, User,
+};
+use crate::cce::Cluster;
+use crate::error::{Error, Fault};
+use crate::http::Fields;
+use crate::namespace::NamespaceName;
+use crate::repository::{Category, Description, RepositoryName};
+use crate::trigger;
+
+/// Why a seed file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// The file cannot be read at all.
+    #[error("cannot read the seed file {0}: {1}")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// The file is not YAML, or has a key or a type that the format does not.
+    #[error("{}", syntax_line(.0, .1))]
+    Syntax(PathBuf, #[source] Box<serde_saphyr::Error>),
+    /// Something in the file breaks a rule.
+    #[error("{0}:{1}: {2}")]
+    Rule(PathBuf, u64, String),
+    /// Accounts cannot live beside each other.
+    #[error("{0}: accounts: {1}")]
+    Accounts(PathBuf, #[source] DirectoryError),
+}
+
+fn syntax_line(path: &Path, error: &serde_saphyr::Error) -> String {
+    let line = error.location().map_or(0, |location| location.line());
+    let text = error.to_string();
+    // The crate shows a picture of the place below the first line.
+    let text = text.lines().next().unwrap_or_default();
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    format!("{}:{line}: {text}", path.display())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedFile {
+    #[serde(default = "yes")]
+    builtin_account: bool,
+    #[serde(default)]
+    accounts: Vec<AccountEntry>,
+    #[serde(default)]
+    organizations: Vec<NamespaceEntry>,
+    #[serde(default)]
+    clusters: Vec<ClusterEntry>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountEntry {
+    name: Spanned<String>,
+    id: Option<String>,
+    #[serde(default)]
+    users: Vec<UserEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserEntry {
+    name: Spanned<String>,
+    id: Option<String>,
+    password: Option<String>,
+    access_key: Option<String>,
+    secret_key: Option<String>,
+    token: Option<String>,
+    #[serde(default)]
+    admin: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamespaceEntry {
+    name: Spanned<String>,
+    account: Option<Spanned<String>>,
+    creator: Option<Spanned<String>>,
+    #[serde(default)]
+    repositories: Vec<RepositoryEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RepositoryEntry {
+    name: Spanned<String>,
+    #[serde(default)]
+    is_public: bool,
+    category: Option<String>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    triggers: Vec<Spanned<Map<String, Value>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClusterEntry {
+    id: Option<String>,
+    name: Spanned<String>,
+}
+
+/// Reads and checks a seed file.
+pub fn read(path: &Path) -> Result<(Directory, Seed), SeedError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| SeedError::Unreadable(path.to_owned(), error))?;
+    let file: Option<SeedFile> = serde_saphyr::from_str(&text)
+        .map_err(|error| SeedError::Syntax(path.to_owned(), Box::new(error)))?;
+    let file = file.unwrap_or_else(|| SeedFile {
+        builtin_account: true,
+        accounts: Vec::new(),
+        organizations: Vec::new(),
+        clusters: Vec::new(),
+    });
+    Checker { path }.check(file)
+}
+
+struct Checker<'a> {
+    path: &'a Path,
+}
+
+impl Checker<'_> {
+    fn wrong<T>(&self, at: u64, field: &str, rule: impl std::fmt::Display) -> Result<T, SeedError> {
+        let message = format!("{field}: {rule}");
+        Err(SeedError::Rule(self.path.to_owned(), at, message))
+    }
+
+    /// A rule of the API, reported under the key that the seed file has for the field.
+    fn api<T>(&self, at: u64, under: &str, result: Result<T, Error>) -> Result<T, SeedError> {
+        result.or_else(|error| match error {
+            Error::Invalid { field, rule, .. } if field != "namespace" && field != "repository" => {
+                self.wrong(at, &format!("{under}.{field}"), rule)
+            }
+            Error::Invalid { rule, .. } => self.wrong(at, &format!("{under}.name"), rule),
+            error => self.wrong(at, under, error),
+        })
+    }
+
+    fn check(&self, file: SeedFile) -> Result<(Directory, Seed), SeedError> {
+        let accounts = self.accounts(file.accounts)?;
+        let directory = Directory::new(file.builtin_account, accounts)
+            .map_err(|error| SeedError::Accounts(self.path.to_owned(), error))?;
+        let seed = Seed {
+            accounts: directory.accounts().to_vec(),
+            namespaces: self.namespaces(&directory, file.organizations)?,
+            clusters: self.clusters(file.clusters)?,
+        };
+        Ok((directory, seed))
+    }
+
+    fn accounts(&self, entries: Vec<AccountEntry>) -> Result<Vec<NewAccount>, SeedError> {
+        let mut accounts = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("accounts[{at}]");
+            let name = self.filled(&format!("{under}.name"), entry.name)?;
+            let mut users = Vec::new();
+            for (at, entry) in entry.users.into_iter().enumerate() {
+                let under = format!("{under}.users[{at}]");
+                let line = entry.name.defined.line();
+                let name = self.filled(&format!("{under}.name"), entry.name)?;
+                let texts = [
+                    ("id", &entry.id),
+                    ("password", &entry.password),
+                    ("access_key", &entry.access_key),
+                    ("secret_key", &entry.secret_key),
+                    ("token", &entry.token),
+                ];
+                for (field, text) in texts {
+                    if text.as_deref().is_some_and(str::is_empty) {
+                        return self.wrong(line, &format!("{under}.{field}"), "must not be empty");
+                    }
+                }
+                if entry.access_key.is_some() != entry.secret_key.is_some() {
+                    let rule = "must be given together with secret_key";
+                    return self.wrong(line, &format!("{under}.access_key"), rule);
+                }
+                users.push(NewUser {
+                    name,
+                    id: entry.id,
+                    admin: entry.admin,
+                    password: entry.password.map(Secret::new),
+                    access_key: entry.access_key,
+                    secret_key: entry.secret_key.map(Secret::new),
+                    token: entry.token.map(Secret::new),
+                });
+            }
+            accounts.push(NewAccount {
+                name,
+                id: entry.id,
+                users,
+            });
+        }
+        Ok(accounts)
+    }
+
+    fn filled(&self, field: &str, text: Spanned<String>) -> Result<String, SeedError> {
+        if text.value.trim().is_empty() {
+            return self.wrong(text.defined.line(), field, "must not be empty");
+        }
+        Ok(text.value)
+    }
+
+    fn namespaces(
+        &self,
+        directory: &Directory,
+        entries: Vec<NamespaceEntry>,
+    ) -> Result<Vec<SeedNamespace>, SeedError> {
+        let mut names = HashSet::new();
+        let mut namespaces = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("organizations[{at}]");
+            let line = entry.name.defined.line();
+            let name = self.api(line, &under, NamespaceName::parse(&entry.name.value))?;
+            if !names.insert(name.clone()) {
+                return self.wrong(
+                    line,
+                    &format!("{under}.name"),
+                    "must be unique in the region",
+                );
+            }
+            let account = self.account_of(directory, &under, line, entry.account.as_ref())?;
+            let creator =
+                self.creator_of(directory, &under, line, account, entry.creator.as_ref())?;
+            namespaces.push(SeedNamespace {
+                name,
+                creator,
+                repositories: self.repositories(&under, entry.repositories)?,
+            });
+        }
+        Ok(namespaces)
+    }
+
+    fn account_of<'d>(
+        &self,
+        directory: &'d Directory,
+        under: &str,
+        line: u64,
+        name: Option<&Spanned<String>>,
+    ) -> Result<&'d Arc<Account>, SeedError> {
+        let line = name.map_or(line, |name| name.defined.line());
+        let name = name.map_or(BUILTIN_ACCOUNT, |name| name.value.as_str());
+        match directory.account_named(name) {
+            Some(account) => Ok(account),
+            None => {
+                let rule = format!("must be an account of this file; there is no {name}");
+                self.wrong(line, &format!("{under}.account"), rule)
+            }
+        }
+    }
+
+    fn creator_of(
+        &self,
+        directory: &Directory,
+        under: &str,
+        line: u64,
+        account: &Account,
+        name: Option<&Spanned<String>>,
+    ) -> Result<Arc<User>, SeedError> {
+        let line = name.map_or(line, |name| name.defined.line());
+        let mut users = directory.users_of(account);
+        let found = match name {
+            Some(name) => users.find(|user| user.name == name.value),
+            None => users.next(),
+        };
+        match found {
+            Some(user) => Ok(Arc::clone(user)),
+            None => {
+                let rule = format!("must be a user of the account {}", account.name);
+                self.wrong(line, &format!("{under}.creator"), rule)
+            }
+        }
+    }
+
+    fn repositories(
+        &self,
+        under: &str,
+        entries: Vec<RepositoryEntry>,
+    ) -> Result<Vec<SeedRepository>, SeedError> {
+        let mut names = HashSet::new();
+        let mut repositories = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.repositories[{at}]");
+            let line = entry.name.defined.line();
+            let name = self.api(line, &under, RepositoryName::parse(&entry.name.value))?;
+            if !names.insert(name.clone()) {
+                let rule = "must be unique in the organization";
+                return self.wrong(line, &format!("{under}.name"), rule);
+            }
+            let category = match &entry.category {
+                Some(text) => self.api(line, &under, Category::parse(text, Fault::Parameter))?,
+                None => Category::default(),
+            };
+            let description = self.api(line, &under, Description::parse(&entry.description))?;
+            repositories.push(SeedRepository {
+                name,
+                is_public: entry.is_public,
+                category,
+                description,
+                triggers: self.triggers(&under, entry.triggers)?,
+            });
+        }
+        Ok(repositories)
+    }
+
+    fn triggers(
+        &self,
+        under: &str,
+        entries: Vec<Spanned<Map<String, Value>>>,
+    ) -> Result<Vec<trigger::NewTrigger>, SeedError> {
+        let mut names = HashSet::new();
+        let mut triggers = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.triggers[{at}]");
+            let line = entry.defined.line();
+            let fields = Fields::from(entry.value);
+            if let Some(unknown) = fields.names().find(|name| !trigger::FIELDS.contains(name)) {
+                let rule = format!(
+                    "is not a field of a trigger ({})",
+                    trigger::FIELDS.join(", ")
+                );
+                return self.wrong(line, &format!("{under}.{unknown}"), rule);
+            }
+            let new = self.api(line, &under, trigger::read_body(&fields))?;
+            if !names.insert(new.name.as_str().to_owned()) {
+                let rule = "must be unique in the repository";
+                return self.wrong(line, &format!("{under}.name"), rule);
+            }
+            triggers.push(new);
+        }
+        Ok(triggers)
+    }
+
+    fn clusters(&self, entries: Vec<ClusterEntry>) -> Result<Vec<Cluster>, SeedError> {
+        let mut clusters: Vec<Cluster> = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let line = entry.name.defined.line();
+            let name = self.filled(&format!("clusters[{at}].name"), entry.name)?;
+            let id = entry.id.unwrap_or_else(|| name.clone());
+            if clusters.iter().any(|known| known.id == id) {
+                return self.wrong(line, &format!("clusters[{at}].id"), "must be unique");
+            }
+            clusters.push(Cluster { id, name });
+        }
+        Ok(clusters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<(Directory, Seed), SeedError> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("seed.yaml");
+        std::fs::write(&path, text).expect("written");
+        read(&path)
+    }
+
+    #[test]
+    fn the_documented_format_is_read() {
+        let (directory, seed) = read_text(
+            r#"
+accounts:
+  - name: partner
+    id: "0000000000000000000000000000000a"
+    users:
+      - {name: dev, password: p, access_key: AK, secret_key: SK, token: partner-dev, admin: true}
+organizations:
+  - name: group
+    account: swr-emulator
+    creator: admin
+    repositories:
+      - name: team/app
+        is_public: true
+        category: linux
+        description: "text"
+        triggers:
+          - {name: on-push, action: update, app_type: deployments, application: adsfa, cluster_id: 5b28c12f-dc10-11e9-97b3-0255ac1001b5,
+             cluster_name: test, cluster_ns: default, condition: ".*", enable: "true", trigger_mode: cce, trigger_type: all}
+  - name: theirs
+    account: partner
+clusters:
+  - {id: 5b28c12f-dc10-11e9-97b3-0255ac1001b5, name: test}
+  - name: cci
+"#,
+        )
+        .expect("accepted");
+        assert_eq!(directory.accounts().len(), 2);
+        assert!(directory.by_access_key("AK").is_some_and(|user| user.admin));
+        let [group, theirs] = &seed.namespaces[..] else {
+            panic!("two organizations")
+        };
+        assert_eq!(group.repositories[0].name.as_str(), "team/app");
+        assert_eq!(group.repositories[0].triggers.len(), 1);
+        assert_eq!(theirs.creator.name, "dev");
+        assert_eq!(seed.clusters[1].id, "cci");
+    }
+
+    #[test]
+    fn json_and_an_empty_file_are_read_too() {
+        assert!(read_text(r#"{"organizations": [{"name": "group"}]}"#).is_ok());
+        assert!(read_text("").is_ok());
+        assert!(read_text("# nothing yet\n").is_ok());
+    }
+
+    #[test]
+    fn an_error_tells_line_field_and_rule() {
+        let check = |text: &str, line: u64, part: &str| {
+            let error = read_text(text).expect_err("refused").to_string();
+            assert!(error.contains(&format!("seed.yaml:{line}: ")), "{error}");
+            assert!(error.contains(part), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        };
+        check(
+            "organizations:\n  - name: Group\n",
+            2,
+            "organizations[0].name: must start",
+        );
+        check(
+            "organizations:\n  - name: g\n    colour: red\n",
+            3,
+            "colour",
+        );
+        check(
+            "organizations:\n  - name: g\n    account: nobody\n",
+            3,
+            "organizations[0].account: ",
+        );
+        check(
+            "organizations:\n  - name: g\n    creator: nobody\n",
+            3,
+            "organizations[0].creator: ",
+        );
+        check(
+            "organizations:\n  - name: g\n  - name: g\n",
+            3,
+            "organizations[1].name: must be unique",
+        );
+        check(
+            "builtin_account: false\norganizations:\n  - name: g\n",
+            3,
+            "organizations[0].account",
+        );
+        check(
+            "accounts:\n  - name: a\n    users:\n      - {name: u, access_key: k}\n",
+            4,
+            "accounts[0].users[0].access_key",
+        );
+        check(
+            "organizations:\n  - name: g\n    repositories:\n      - name: r\n        triggers:\n          - {name: t, action: update}\n",
+            6,
+            "organizations[0].repositories[0].triggers[0].app_type: is mandatory",
+        );
+        check(
+            "organizations:\n  - name: g\n    repositories:\n      - name: r\n        triggers:\n          - {nmae: t}\n",
+            6,
+            "organizations[0].repositories[0].triggers[0].nmae: is not a field",
+        );
+        check("organizations:\n  - name: [\n", 2, "expected string");
+    }
+
+    #[test]
+    fn an_error_never_shows_a_secret() {
+        let text = "accounts:\n  - {name: a, users: [{name: u, token: hidden-token}, {name: v, token: hidden-token}]}\n";
+        let error = read_text(text).expect_err("refused").to_string();
+        assert!(!error.contains("hidden"), "{error}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The seed file: what an instance holds at its start.
+//!
+//! `file` reads and checks it whole; `store` writes what is missing.
+
+mod file;
+mod store;
+
+use std::sync::Arc;
+
+use crate::auth::{Account, Directory, User};
+use crate::cce::Cluster;
+use crate::namespace::NamespaceName;
+use crate::repository::{Category, Description, RepositoryName};
+use crate::trigger::NewTrigger;
+
+pub use file::{SeedError, read};
+pub use store::{ApplySeed, Reset};
+
+/// A checked seed file, without the accounts, which go into the [`Directory`].
+#[derive(Debug, Default)]
+pub struct Seed {
+    /// All accounts that the instance knows.
+    pub accounts: Vec<Arc<Account>>,
+    /// The organizations.
+    pub namespaces: Vec<SeedNamespace>,
+    /// The CCE clusters.
+    pub clusters: Vec<Cluster>,
+}
+
+impl Seed {
+    /// An instance without a seed file: the built-in account and nothing else.
+    pub fn builtin(directory: &Directory) -> Self {
+        Self {
+            accounts: directory.accounts().to_vec(),
+            ..Self::default()
+        }
+    }
+}
+
+/// An organization of the seed file.
+#[derive(Debug)]
+pub struct SeedNamespace {
+    /// Its name.
+    pub name: NamespaceName,
+    /// Who made it, and with that whose it is.
+    pub creator: Arc<User>,
+    /// What it holds.
+    pub repositories: Vec<SeedRepository>,
+}
+
+/// A repository of the seed file.
+#[derive(Debug)]
+pub struct SeedRepository {
+    /// Its name.
+    pub name: RepositoryName,
+    /// Whether anyone may pull from it.
+    pub is_public: bool,
+    /// See [`Category`].
+    pub category: Category,
+    /// What its owner says about it.
+    pub description: Description,
+    /// Its triggers.
+    pub triggers: Vec<NewTrigger>,
+}

@@ -1,0 +1,152 @@
+//! Writes a seed: what is missing is made, what exists is left alone, nothing is deleted, but by
+//! a reset.
+
+use std::sync::Arc;
+
+use sqlx::SqliteConnection;
+
+use super::{Seed, SeedNamespace, SeedRepository};
+use crate::app::App;
+use crate::auth::{Account, User};
+use crate::cce;
+use crate::clock::Moment;
+use crate::db::{SingleWrite, Write};
+use crate::error::{Error, Resource, Result};
+use crate::namespace::{self, NewNamespace};
+use crate::repository::{self, NewRepository};
+use crate::trigger::store::CreateTrigger;
+
+/// Makes what of a seed is missing.
+#[derive(Debug)]
+pub struct ApplySeed {
+    /// The seed.
+    pub seed: Arc<Seed>,
+    /// Where its organizations are.
+    pub region: String,
+    /// When they are made.
+    pub now: Moment,
+}
+
+impl SingleWrite for ApplySeed {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        for account in &self.seed.accounts {
+            put_account(&mut *transaction, account).await?;
+        }
+        for cluster in &self.seed.clusters {
+            cce::store::put(&mut *transaction, cluster).await?;
+        }
+        for namespace in &self.seed.namespaces {
+            self.namespace(transaction, namespace).await?;
+        }
+        Ok(())
+    }
+}
+
+impl ApplySeed {
+    async fn namespace(
+        &self,
+        transaction: &mut SqliteConnection,
+        namespace: &SeedNamespace,
+    ) -> Result<()> {
+        let creator = &namespace.creator;
+        let new = NewNamespace {
+            region: self.region.clone(),
+            name: namespace.name.clone(),
+            account_id: creator.account.id.clone(),
+            creator_id: creator.id.clone(),
+            creator_name: creator.name.clone(),
+            created_at: self.now,
+        };
+        namespace::store::insert(&mut *transaction, &new).await?;
+        let found = namespace::store::find(&mut *transaction, &self.region, &namespace.name);
+        let found = found.await?.ok_or(Error::NotFound(Resource::Namespace))?;
+        let found = Arc::new(found);
+        for repository in &namespace.repositories {
+            self.repository(transaction, &found, creator, repository)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn repository(
+        &self,
+        transaction: &mut SqliteConnection,
+        namespace: &Arc<namespace::Namespace>,
+        creator: &User,
+        repository: &SeedRepository,
+    ) -> Result<()> {
+        let new = NewRepository {
+            namespace_id: namespace.id,
+            name: repository.name.clone(),
+            is_public: repository.is_public,
+            category: repository.category,
+            description: repository.description.clone(),
+            creator_id: creator.id.clone(),
+            creator_name: creator.name.clone(),
+            created_at: self.now,
+        };
+        repository::store::insert(&mut *transaction, &new).await?;
+        let found = repository::store::find_ref(&mut *transaction, namespace, &repository.name);
+        let found = found.await?.ok_or(Error::NotFound(Resource::Repository))?;
+        let triggers = repository.triggers.iter().map(|trigger| CreateTrigger {
+            repository_id: found.id,
+            trigger: trigger.clone(),
+            creator_name: creator.name.clone(),
+            created_at: self.now,
+        });
+        for outcome in CreateTrigger::run(triggers.collect(), transaction).await? {
+            match outcome {
+                Ok(()) | Err(Error::AlreadyExists(Resource::Trigger)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn put_account(transaction: &mut SqliteConnection, account: &Account) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO accounts (id, name) VALUES (?, ?)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+    )
+    .bind(&account.id)
+    .bind(&account.name)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Removes everything, then applies the seed; readers see either the state before or after.
+#[derive(Debug)]
+pub struct Reset(ApplySeed);
+
+impl Reset {
+    /// Back to what the instance started with.
+    pub fn to(app: &App) -> Self {
+        Self(ApplySeed {
+            seed: Arc::clone(&app.seed),
+            region: app.region.clone(),
+            now: app.clock.now(),
+        })
+    }
+}
+
+impl SingleWrite for Reset {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        // The counters of AUTOINCREMENT stay: a write under way must not meet a new row with an
+        // old id.
+        sqlx::raw_sql(
+            "DELETE FROM triggers; DELETE FROM repositories; DELETE FROM namespaces;
+             DELETE FROM clusters; DELETE FROM tokens; DELETE FROM accounts;",
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.0.run(transaction).await
+    }
+}

@@ -1,0 +1,419 @@
+//! The HTTP of triggers (API reference, trigger management).
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::store::{self, CreateTrigger, DeleteTrigger, EnableTrigger};
+use super::{
+    AppType, Cluster, Condition, NewTrigger, Trigger, TriggerMode, TriggerName, TriggerType,
+    parse_cluster_field, parse_label, parse_subdomain,
+};
+use crate::app::AppState;
+use crate::auth::{Caller, Editable, Viewable};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Fields, Operation, Routes, Segment, empty_object};
+use crate::repository::RepositoryRef;
+
+const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
+const TRIGGER: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers/{trigger}";
+
+/// The fields of `CreateTrigger`, in the order of the reference's table, which is also the order
+/// in which they are checked.
+pub const FIELDS: [&str; 12] = [
+    "action",
+    "app_type",
+    "application",
+    "cluster_id",
+    "cluster_name",
+    "cluster_ns",
+    "condition",
+    "container",
+    "enable",
+    "name",
+    "trigger_mode",
+    "trigger_type",
+];
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("CreateTrigger", Method::POST, TRIGGERS),
+            create,
+        )
+        .with(
+            Operation::new("ListTriggersDetails", Method::GET, TRIGGERS).lists(),
+            list,
+        )
+        .with(Operation::new("ShowTrigger", Method::GET, TRIGGER), show)
+        .with(
+            Operation::new("UpdateTrigger", Method::PATCH, TRIGGER),
+            update,
+        )
+        .with(
+            Operation::new("DeleteTrigger", Method::DELETE, TRIGGER),
+            delete,
+        )
+}
+
+/// `CreateTrigger`
+async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    Editable(repository): Editable<RepositoryRef>,
+    body: Fields,
+) -> Result<Response> {
+    let write = CreateTrigger {
+        repository_id: repository.id,
+        trigger: read_body(&body)?,
+        creator_name: caller.user_name().to_owned(),
+        created_at: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// `ListTriggersDetails`
+async fn list(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let triggers = store::list(app.db.readers(), repository.id).await?;
+    let views: Vec<_> = triggers.into_iter().map(TriggerView::listed).collect();
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+/// `ShowTrigger`
+async fn show(
+    State(app): State<AppState>,
+    name: TriggerName,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let trigger = store::find(app.db.readers(), repository.id, &name).await?;
+    let trigger = trigger.ok_or(Error::NotFound(Resource::Trigger))?;
+    Ok(Answer(StatusCode::OK, TriggerView::shown(trigger)).into_response())
+}
+
+/// `UpdateTrigger`: nothing but `enable` can be changed.
+async fn update(
+    State(app): State<AppState>,
+    name: TriggerName,
+    Editable(repository): Editable<RepositoryRef>,
+    body: Fields,
+) -> Result<Response> {
+    let write = EnableTrigger {
+        repository_id: repository.id,
+        name,
+        enabled: enabled(&body)?,
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// `DeleteTrigger`
+async fn delete(
+    State(app): State<AppState>,
+    name: TriggerName,
+    Editable(repository): Editable<RepositoryRef>,
+) -> Result<StatusCode> {
+    let write = DeleteTrigger {
+        repository_id: repository.id,
+        name,
+    };
+    app.db.write(write).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl<S: Sync> FromRequestParts<S> for TriggerName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "trigger", Fault::Parameter).await?;
+        Self::parse("trigger", &segment)
+    }
+}
+
+/// Reads the body of `CreateTrigger`, also where the seed file holds one. Of several faults the
+/// first in the order of [`FIELDS`] is reported.
+pub fn read_body(body: &Fields) -> Result<NewTrigger> {
+    // These two say how others are to be read; their own faults wait for their turn.
+    let mode = body
+        .optional_string("trigger_mode")
+        .and_then(|text| TriggerMode::parse(text.unwrap_or_default()));
+    let kind = body.string("trigger_type").and_then(TriggerType::parse);
+
+    if body.string("action")? != "update" {
+        return Err(Error::invalid("action", "must be update"));
+    }
+    let app_type = AppType::parse(body.string("app_type")?)?;
+    let application = parse_subdomain("application", body.string("application")?)?;
+    let cluster_field = |field| {
+        let text = body.optional_string(field)?.unwrap_or_default();
+        // A mode that is wrong is reported in its turn; until then the laxer one counts.
+        parse_cluster_field(*mode.as_ref().unwrap_or(&TriggerMode::Cce), field, text)
+    };
+    let cluster_id = cluster_field("cluster_id")?;
+    let cluster_name = cluster_field("cluster_name")?;
+    let cluster_ns = parse_label("cluster_ns", body.string("cluster_ns")?)?;
+    let condition = body.string("condition")?;
+    let condition = match &kind {
+        Ok(kind) => Some(Condition::parse(*kind, condition)?),
+        Err(_) => None,
+    };
+    let container = match body.optional_string("container")?.unwrap_or_default() {
+        blank if blank.trim().is_empty() => String::new(),
+        name => parse_label("container", name)?,
+    };
+    let enabled = enabled(body)?;
+    let name = TriggerName::parse("name", body.string("name")?)?;
+    let cluster = match mode? {
+        TriggerMode::Cci => Cluster::Cci,
+        TriggerMode::Cce => Cluster::Cce {
+            id: cluster_id,
+            name: cluster_name,
+        },
+    };
+    kind?;
+    let condition = condition.ok_or_else(|| Error::internal("a known type left no condition"))?;
+    Ok(NewTrigger {
+        name,
+        app_type,
+        application,
+        cluster_ns,
+        condition,
+        enabled,
+        cluster,
+        container,
+    })
+}
+
+fn enabled(body: &Fields) -> Result<bool> {
+    match body.string("enable")? {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Error::invalid("enable", "must be the string true or false")),
+    }
+}
+
+/// The reference's trigger object.
+#[derive(Serialize)]
+struct TriggerView {
+    action: &'static str,
+    app_type: String,
+    application: String,
+    cluster_id: String,
+    cluster_name: String,
+    cluster_ns: String,
+    condition: String,
+    container: String,
+    created_at: String,
+    creator_name: String,
+    enable: &'static str,
+    name: String,
+    trigger_history: Option<[(); 0]>,
+    trigger_mode: String,
+    trigger_type: String,
+}
+
+impl TriggerView {
+    /// As `ListTriggersDetails` shows it: the history is null there.
+    fn listed(trigger: Trigger) -> Self {
+        Self {
+            action: "update",
+            app_type: trigger.app_type,
+            application: trigger.application,
+            cluster_id: trigger.cluster_id,
+            cluster_name: trigger.cluster_name,
+            cluster_ns: trigger.cluster_ns,
+            condition: trigger.condition,
+            container: trigger.container,
+            created_at: trigger.created_at.to_string(),
+            creator_name: trigger.creator_name,
+            enable: if trigger.enabled { "true" } else { "false" },
+            name: trigger.name,
+            trigger_history: None,
+            trigger_mode: trigger.trigger_mode,
+            trigger_type: trigger.trigger_type,
+        }
+    }
+
+    /// As `ShowTrigger` shows it. Pushes do not fire triggers yet, so no history has an entry.
+    fn shown(trigger: Trigger) -> Self {
+        Self {
+            trigger_history: Some([]),
+            ..Self::listed(trigger)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The reference's own example.
+    fn example() -> Value {
+        json!({
+            "action": "update", "app_type": "deployments", "application": "adsfa",
+            "cluster_id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5", "cluster_name": "test",
+            "cluster_ns": "default", "condition": ".*", "container": "", "enable": "true",
+            "name": "test", "trigger_mode": "cce", "trigger_type": "all"
+        })
+    }
+
+    fn read(body: &Value) -> Result<NewTrigger> {
+        read_body(&Fields::parse(body.to_string().as_bytes())?)
+    }
+
+    /// The example with some fields set, or left out where the value is `Absent`.
+    fn changed(changes: &[(&str, Option<Value>)]) -> Value {
+        let mut body = example();
+        let fields = body.as_object_mut().expect("an object");
+        for (field, value) in changes {
+            match value {
+                Some(value) => fields.insert((*field).to_owned(), value.clone()),
+                None => fields.remove(*field),
+            };
+        }
+        body
+    }
+
+    #[test]
+    fn the_example_of_the_reference_is_accepted() {
+        let trigger = read(&example()).expect("accepted");
+        assert_eq!(trigger.condition, Condition::All);
+        assert_eq!(trigger.cluster.id(), "5b28c12f-dc10-11e9-97b3-0255ac1001b5");
+    }
+
+    #[test]
+    fn optional_fields_may_be_null_absent_or_blank() {
+        let optional = ["cluster_id", "cluster_name", "container", "trigger_mode"];
+        for value in [None, Some(Value::Null), Some(json!(""))] {
+            let changes: Vec<_> = optional
+                .iter()
+                .map(|field| (*field, value.clone()))
+                .collect();
+            let trigger = read(&changed(&changes)).expect("accepted");
+            assert_eq!(trigger.cluster.trigger_mode(), "cce");
+            assert_eq!((trigger.cluster.id(), trigger.container.as_str()), ("", ""));
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        assert!(read(&changed(&[("colour", Some(json!({"a": [1]})))])).is_ok());
+    }
+
+    #[test]
+    fn each_faulty_field_is_named_with_its_rule() {
+        let check = |field: &'static str, value: Option<Value>, rule: &str| {
+            let error = read(&changed(&[(field, value.clone())])).expect_err("refused");
+            assert!(
+                error.to_string().starts_with(&format!("{field}: {rule}")),
+                "{field} {value:?}: {error}"
+            );
+            assert_eq!(error.code("-"), "SVCSTG.SWR.4000014");
+        };
+        let mandatory = [
+            "action",
+            "app_type",
+            "application",
+            "cluster_ns",
+            "condition",
+            "enable",
+            "name",
+            "trigger_type",
+        ];
+        for field in mandatory {
+            check(field, None, "is mandatory");
+            check(field, Some(Value::Null), "must not be null");
+            check(field, Some(json!("")), "must not be empty");
+            for value in [json!(true), json!(1), json!([]), json!({})] {
+                check(field, Some(value), "must be a string");
+            }
+        }
+        for field in ["cluster_id", "cluster_name", "container", "trigger_mode"] {
+            check(field, Some(json!(7)), "must be a string");
+        }
+        check("action", Some(json!("Update")), "must be update");
+        check(
+            "app_type",
+            Some(json!("daemonsets")),
+            "must be deployments or",
+        );
+        check(
+            "application",
+            Some(json!("Web")),
+            "must be an RFC 1123 subdomain",
+        );
+        check(
+            "cluster_id",
+            Some(json!("x".repeat(129))),
+            "must have at most 128",
+        );
+        check(
+            "cluster_name",
+            Some(json!("x".repeat(129))),
+            "must have at most 128",
+        );
+        check(
+            "cluster_ns",
+            Some(json!("a.b")),
+            "must be an RFC 1123 label",
+        );
+        check(
+            "condition",
+            Some(json!("v1")),
+            "must be .* when trigger_type is all",
+        );
+        check("container", Some(json!("a_b")), "must be an RFC 1123 label");
+        check(
+            "enable",
+            Some(json!("True")),
+            "must be the string true or false",
+        );
+        check("name", Some(json!("1")), "must start with a letter");
+        check("trigger_mode", Some(json!("CCE")), "must be cce or cci");
+        check(
+            "trigger_type",
+            Some(json!("regex")),
+            "must be all, tag or regular",
+        );
+    }
+
+    #[test]
+    fn cci_has_no_cluster_to_name() {
+        let check = |field: &'static str, value: &str, accepted: bool| {
+            let mut changes = vec![
+                ("trigger_mode", Some(json!("cci"))),
+                ("cluster_id", None),
+                ("cluster_name", None),
+            ];
+            changes.push((field, Some(json!(value))));
+            let result = read(&changed(&changes));
+            assert_eq!(result.is_ok(), accepted, "{field} {value:?}: {result:?}");
+        };
+        for field in ["cluster_id", "cluster_name"] {
+            check(field, "", true);
+            check(field, " ", true);
+            check(field, "x", false);
+        }
+    }
+
+    #[test]
+    fn of_several_faults_the_first_in_the_order_of_the_reference_is_reported() {
+        let mut faulty = Vec::new();
+        for field in FIELDS.iter().rev() {
+            faulty.push((*field, Some(json!(1))));
+            let error = read(&changed(&faulty)).expect_err("refused");
+            assert!(
+                error.to_string().starts_with(&format!("{field}: ")),
+                "{field}: {error}"
+            );
+        }
+    }
+}

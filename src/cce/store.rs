@@ -26,3 +26,20 @@ pub async fn put(db: impl SqliteExecutor<'_>, cluster: &Cluster) -> Result<()> {
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::TestDb;
+
+    #[tokio::test]
+    async fn a_cluster_is_found_under_its_name_of_now() {
+        let test = TestDb::seeded("clusters: [{id: c1, name: first}]").await;
+        let find = async |id| find(test.db.readers(), id).await.expect("read");
+        assert_eq!(
+            find("c1").await.map(|cluster| cluster.name),
+            Some("first".to_owned())
+        );
+        assert_eq!(find("first").await, None);
+    }
+}

@@ -210,6 +210,48 @@ async fn applied_schema(connection: &mut SqliteConnection) -> sqlx::Result<i64> 
         .await
 }
 
+/// A database for the tests of a chapter's SQL.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::Arc;
+
+    use super::Db;
+    use crate::auth::Directory;
+    use crate::clock::Clock;
+    use crate::seed::{self, ApplySeed};
+
+    /// A real file in a folder of its own, which goes with this value.
+    pub(crate) struct TestDb {
+        pub(crate) db: Db,
+        pub(crate) directory: Directory,
+        pub(crate) folder: tempfile::TempDir,
+    }
+
+    impl TestDb {
+        /// Fresh, with what a seed file names.
+        pub(crate) async fn seeded(seed: &str) -> Self {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let file = folder.path().join("seed.yaml");
+            std::fs::write(&file, seed).expect("the seed file is written");
+            let (directory, seed) = seed::read(&file).expect("the seed file is right");
+            let db = Db::open(&folder.path().join("test.db"))
+                .await
+                .expect("a fresh database");
+            let write = ApplySeed {
+                seed: Arc::new(seed),
+                region: "r1".to_owned(),
+                now: Clock.now(),
+            };
+            db.write(write).await.expect("the seed is written");
+            Self {
+                db,
+                directory,
+                folder,
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -341,3 +341,182 @@ async fn checkpoint(
         .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+    use crate::db::testing::TestDb;
+    use crate::error::Resource;
+
+    /// Inserts a cluster, refuses it, fails or panics, as its name says.
+    struct Put(&'static str);
+
+    impl SingleWrite for Put {
+        type Output = &'static str;
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<&'static str> {
+            sqlx::query("INSERT INTO clusters (id, name) VALUES (?1, ?1)")
+                .bind(self.0)
+                .execute(&mut *transaction)
+                .await?;
+            match self.0 {
+                "refused" => Err(Error::AlreadyExists(Resource::Cluster)),
+                "failing" => Err(sqlx::Error::PoolClosed.into()),
+                "panicking" => panic!("as asked"),
+                name => Ok(name),
+            }
+        }
+    }
+
+    /// Queues writes so that one transaction takes all of them.
+    async fn run_together(writer: &mut Worker, writes: Vec<Put>) -> Vec<Result<&'static str>> {
+        let mut groups = Vec::new();
+        let mut answered = Vec::new();
+        for write in writes {
+            let (answer, receiver) = oneshot::channel();
+            Queued::join(Box::new(Pending { write, answer }), &mut groups);
+            answered.push(receiver);
+        }
+        let outcome = writer.commit(&mut groups).await;
+        if outcome.is_err() {
+            writer.connection = None;
+        }
+        for group in groups {
+            match &outcome {
+                Ok(()) => group.answer(),
+                Err(error) => group.fail(error),
+            }
+        }
+        let mut results = Vec::new();
+        for receiver in answered {
+            results.push(receiver.await.expect("each caller gets an answer"));
+        }
+        results
+    }
+
+    async fn worker(test: &TestDb) -> Worker {
+        let options: SqliteConnectOptions =
+            crate::db::connect_options(&test.folder.path().join("test.db"));
+        Worker {
+            connection: Some(options.connect().await.expect("the file is there")),
+            options,
+            names: Arc::default(),
+            committed: Arc::default(),
+        }
+    }
+
+    async fn stored(test: &TestDb) -> Vec<String> {
+        sqlx::query_scalar("SELECT id FROM clusters ORDER BY rowid")
+            .fetch_all(test.db.readers())
+            .await
+            .expect("a list")
+    }
+
+    #[tokio::test]
+    async fn a_refusal_concerns_one_caller_and_undoes_only_its_own_change() {
+        let test = TestDb::seeded("").await;
+        let mut worker = worker(&test).await;
+
+        let results = run_together(&mut worker, vec![Put("a"), Put("refused"), Put("b")]).await;
+
+        assert!(matches!(results[0], Ok("a")) && matches!(results[2], Ok("b")));
+        assert!(matches!(results[1], Err(Error::AlreadyExists(_))));
+        assert_eq!(stored(&test).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_constraint_that_nobody_foresaw_fails_its_own_caller_only() {
+        let test = TestDb::seeded("").await;
+        let mut worker = worker(&test).await;
+
+        let results = run_together(&mut worker, vec![Put("a"), Put("a"), Put("b")]).await;
+
+        assert!(results[0].is_ok() && results[2].is_ok());
+        assert!(matches!(results[1], Err(Error::Internal(_))));
+        assert_eq!(stored(&test).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn any_other_failure_and_a_panic_fail_all_and_keep_nothing() {
+        for bad in ["failing", "panicking"] {
+            let test = TestDb::seeded("").await;
+            let mut worker = worker(&test).await;
+
+            let results = run_together(&mut worker, vec![Put("a"), Put(bad), Put("b")]).await;
+
+            assert!(
+                results
+                    .iter()
+                    .all(|result| matches!(result, Err(Error::Internal(_))))
+            );
+            assert!(stored(&test).await.is_empty());
+            let results = run_together(&mut worker, vec![Put("c")]).await;
+            assert!(
+                matches!(results[..], [Ok("c")]),
+                "it goes on with a new connection"
+            );
+            assert_eq!(stored(&test).await, ["c"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_database_fails_the_whole_batch_and_later_ones_succeed() {
+        let test = TestDb::seeded("").await;
+        let mut worker = worker(&test).await;
+        let connection = worker.connection.as_mut().expect("it is open");
+        sqlx::raw_sql("PRAGMA max_page_count = 1; CREATE TABLE IF NOT EXISTS clusters (x)")
+            .execute(&mut *connection)
+            .await
+            .expect("the limit is set to the present size");
+        // Fills what is left of the last pages.
+        let name: &'static str = Box::leak("x".repeat(100_000).into_boxed_str());
+
+        let results = run_together(&mut worker, vec![Put("a"), Put(name), Put("b")]).await;
+
+        assert!(
+            results
+                .iter()
+                .all(|result| matches!(result, Err(Error::Internal(_))))
+        );
+        assert!(stored(&test).await.is_empty());
+        // The new connection has no limit.
+        let results = run_together(&mut worker, vec![Put("a"), Put(name)]).await;
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(stored(&test).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_write_is_finished_after_its_caller_went_away_and_before_the_end() {
+        let test = TestDb::seeded("").await;
+        let mut write = Box::pin(test.db.write(Put("a")));
+        // Polled once, it is queued; then the caller goes.
+        assert!((&mut write).now_or_never().is_none());
+        drop(write);
+        test.db.close().await;
+
+        let mut connection = worker(&test).await.connection.expect("it is open");
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM clusters")
+            .fetch_one(&mut connection)
+            .await
+            .expect("a number");
+        assert_eq!(count, 1);
+        let late = test.db.write(Put("b")).await;
+        assert!(matches!(late, Err(Error::Internal(_))));
+    }
+
+    #[tokio::test]
+    async fn more_writers_than_places_in_the_queue_wait_and_all_succeed() {
+        let test = TestDb::seeded("").await;
+        let names: Vec<&'static str> = (0..3 * QUEUE)
+            .map(|at| &*Box::leak(format!("c{at}").into_boxed_str()))
+            .collect();
+
+        let writes = names.iter().map(|name| test.db.write(Put(name)));
+        let results = futures_util::future::join_all(writes).await;
+
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(stored(&test).await.len(), 3 * QUEUE);
+    }
+}

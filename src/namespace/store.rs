@@ -166,3 +166,112 @@ impl SingleWrite for DeleteNamespace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+
+    fn name(text: &str) -> NamespaceName {
+        NamespaceName::parse(text).expect("a legal name")
+    }
+
+    fn create(test: &TestDb, region: &str, text: &str) -> CreateNamespace {
+        let admin = test
+            .directory
+            .builtin_admin()
+            .expect("the built-in account");
+        CreateNamespace {
+            namespace: NewNamespace {
+                region: region.to_owned(),
+                name: name(text),
+                account_id: admin.account.id.clone(),
+                creator_id: admin.id.clone(),
+                creator_name: admin.name.clone(),
+                created_at: Clock.now(),
+            },
+            quota: 2,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_unique_in_its_region_and_the_quota_holds_there() {
+        let test = TestDb::seeded("").await;
+        let write = async |region, name| test.db.write(create(&test, region, name)).await;
+        write("r1", "a").await.expect("free");
+        write("r2", "a").await.expect("free in the other region");
+        let taken = write("r1", "a").await;
+        assert!(matches!(
+            taken,
+            Err(Error::AlreadyExists(Resource::Namespace))
+        ));
+        write("r1", "b").await.expect("within the quota");
+        assert!(matches!(
+            write("r1", "c").await,
+            Err(Error::NamespaceQuota(2))
+        ));
+        let found = find(test.db.readers(), "r1", &name("c"))
+            .await
+            .expect("read");
+        assert!(found.is_none(), "what is over the quota is not kept");
+    }
+
+    #[tokio::test]
+    async fn find_and_list_see_what_belongs_to_the_account_and_region() {
+        let test = TestDb::seeded(
+            "accounts: [{name: other, users: [{name: u}]}]
+organizations: [{name: ab, repositories: [{name: x}, {name: y}]}, {name: abc}, {name: theirs, account: other}]",
+        )
+        .await;
+        let found = find(test.db.readers(), "r1", &name("ab"))
+            .await
+            .expect("read");
+        let found = found.expect("there");
+        assert_eq!(
+            (found.name.as_str(), found.creator_name.as_str()),
+            ("ab", "admin")
+        );
+        let elsewhere = find(test.db.readers(), "r2", &name("ab"))
+            .await
+            .expect("read");
+        assert!(elsewhere.is_none());
+
+        let check = async |exact: Option<&str>, part: Option<&str>, expected: &[(&str, i64)]| {
+            let filter = NamespaceFilter {
+                region: "r1".to_owned(),
+                account_id: found.account_id.clone(),
+                name: exact.map(str::to_owned),
+                name_part: part.map(str::to_owned),
+            };
+            let listed = list(test.db.readers(), &filter).await.expect("a list");
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|entry| (entry.namespace.name.as_str(), entry.repositories))
+                .collect();
+            assert_eq!(listed, expected);
+        };
+        check(None, None, &[("ab", 2), ("abc", 0)]).await;
+        check(Some("ab"), None, &[("ab", 2)]).await;
+        check(None, Some("c"), &[("abc", 0)]).await;
+    }
+
+    #[tokio::test]
+    async fn delete_tells_a_missing_organization_from_one_that_holds_something() {
+        let test =
+            TestDb::seeded("organizations: [{name: a, repositories: [{name: x}]}, {name: b}]")
+                .await;
+        let id = async |text| {
+            let found = find(test.db.readers(), "r1", &name(text))
+                .await
+                .expect("read");
+            found.expect("there").id
+        };
+        let (full, empty) = (id("a").await, id("b").await);
+        let delete = async |id| test.db.write(DeleteNamespace { id }).await;
+        assert!(matches!(delete(full).await, Err(Error::NamespaceNotEmpty)));
+        delete(empty).await.expect("empty");
+        let again = delete(empty).await;
+        assert!(matches!(again, Err(Error::NotFound(Resource::Namespace))));
+    }
+}

@@ -280,3 +280,126 @@ fn found(rows: u64) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Category, Description};
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+    use crate::namespace::{self, NamespaceName};
+
+    async fn namespace(test: &TestDb, name: &str) -> Arc<Namespace> {
+        let name = NamespaceName::parse(name).expect("a legal name");
+        let found = namespace::store::find(test.db.readers(), "r1", &name).await;
+        Arc::new(found.expect("read").expect("there"))
+    }
+
+    async fn id_of(test: &TestDb, namespace: &Arc<Namespace>, name: &str) -> Option<i64> {
+        let name = RepositoryName::parse(name).expect("a legal name");
+        let found = find_ref(test.db.readers(), namespace, &name)
+            .await
+            .expect("read");
+        found.map(|found| found.id)
+    }
+
+    fn new(namespace_id: i64, name: &str) -> NewRepository {
+        NewRepository {
+            namespace_id,
+            name: RepositoryName::parse(name).expect("a legal name"),
+            is_public: true,
+            category: Category::Linux,
+            description: Description::default(),
+            creator_id: "u".to_owned(),
+            creator_name: "user".to_owned(),
+            created_at: Clock.now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn create_tells_a_taken_name_from_a_missing_organization() {
+        let test = TestDb::seeded("organizations: [{name: g}]").await;
+        let group = namespace(&test, "g").await;
+        let create = async |new| test.db.write(CreateRepository(new)).await;
+        create(new(group.id, "a/b")).await.expect("free");
+        let taken = create(new(group.id, "a/b")).await;
+        assert!(matches!(
+            taken,
+            Err(Error::AlreadyExists(Resource::Repository))
+        ));
+        let lost = create(new(group.id + 1, "a")).await;
+        assert!(matches!(lost, Err(Error::NotFound(Resource::Namespace))));
+
+        let id = id_of(&test, &group, "a/b").await.expect("there");
+        let found = find(test.db.readers(), id)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(
+            (found.name.as_str(), found.namespace.as_str()),
+            ("a/b", "g")
+        );
+        assert_eq!((found.is_public, found.category.as_str()), (true, "linux"));
+        assert_eq!(found.account_name, "swr-emulator");
+    }
+
+    #[tokio::test]
+    async fn update_and_delete_tell_that_it_is_gone() {
+        let test = TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
+        let group = namespace(&test, "g").await;
+        let id = id_of(&test, &group, "a").await.expect("there");
+        let update = |id| UpdateRepository {
+            id,
+            change: RepositoryChange {
+                is_public: true,
+                category: None,
+                description: None,
+            },
+            now: Clock.now(),
+        };
+        test.db.write(update(id)).await.expect("there");
+        test.db.write(DeleteRepository { id }).await.expect("there");
+        for result in [
+            test.db.write(update(id)).await,
+            test.db.write(DeleteRepository { id }).await,
+        ] {
+            assert!(matches!(result, Err(Error::NotFound(Resource::Repository))));
+        }
+        assert_eq!(id_of(&test, &group, "a").await, None);
+    }
+
+    #[tokio::test]
+    async fn lists_page_in_a_stable_order_and_count_all() {
+        let test = TestDb::seeded(
+            "organizations: [{name: g, repositories: [{name: c}, {name: a}, {name: b}]}]",
+        )
+        .await;
+        let group = namespace(&test, "g").await;
+        let filter = RepositoryFilter {
+            region: "r1".to_owned(),
+            account_id: group.account_id.clone(),
+            ..RepositoryFilter::default()
+        };
+        let check = async |order, limit, offset, expected: &[&str]| {
+            let page = Page { limit, offset };
+            let (found, total) = list(test.db.readers(), &filter, order, page)
+                .await
+                .expect("read");
+            let names: Vec<_> = found.iter().map(|found| found.name.as_str()).collect();
+            assert_eq!((names.as_slice(), total), (expected, 3));
+        };
+        check(None, 2, 0, &["c", "a"]).await;
+        check(None, 2, 2, &["b"]).await;
+        check(None, 2, 4, &[]).await;
+        let by_name = Some((OrderColumn::Name, SortOrder::Descending));
+        check(by_name, 3, 0, &["c", "b", "a"]).await;
+        let by_tags = Some((OrderColumn::TagCount, SortOrder::Descending));
+        check(by_tags, 3, 0, &["c", "a", "b"]).await;
+
+        let second = list_after(test.db.readers(), &filter, 1, 1)
+            .await
+            .expect("read");
+        assert_eq!(second.len(), 1);
+        assert_eq!(second[0].name, "a");
+    }
+}

@@ -196,3 +196,155 @@ async fn found(transaction: &mut SqliteConnection, rows: u64, repository_id: i64
         Err(Error::NotFound(Resource::Repository))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{AppType, Cluster, Condition};
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+    use crate::namespace::{self, NamespaceName};
+    use crate::repository::{self, RepositoryName};
+
+    async fn repository_id(test: &TestDb) -> i64 {
+        let name = NamespaceName::parse("g").expect("a legal name");
+        let found = namespace::store::find(test.db.readers(), "r1", &name).await;
+        let group = Arc::new(found.expect("read").expect("there"));
+        let name = RepositoryName::parse("a").expect("a legal name");
+        let found = repository::store::find_ref(test.db.readers(), &group, &name).await;
+        found.expect("read").expect("there").id
+    }
+
+    async fn seeded() -> (TestDb, i64) {
+        let test = TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
+        let id = repository_id(&test).await;
+        (test, id)
+    }
+
+    fn name(text: &str) -> TriggerName {
+        TriggerName::parse("name", text).expect("a legal name")
+    }
+
+    fn new(repository_id: i64, trigger: &str, application: &str) -> CreateTrigger {
+        CreateTrigger {
+            repository_id,
+            trigger: NewTrigger {
+                name: name(trigger),
+                app_type: AppType::StatefulSets,
+                application: application.to_owned(),
+                cluster_ns: "default".to_owned(),
+                condition: Condition::All,
+                enabled: true,
+                cluster: Cluster::Cce {
+                    id: "c1".to_owned(),
+                    name: "\"quoted\"".to_owned(),
+                },
+                container: String::new(),
+            },
+            creator_name: "user".to_owned(),
+            created_at: Clock.now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_group_gives_each_creation_its_own_fate() {
+        let (test, id) = seeded().await;
+        test.db
+            .write(new(id, "taken", "first"))
+            .await
+            .expect("free");
+        let group = vec![
+            new(id, "one", "app1"),
+            new(id, "taken", "app2"),
+            new(id, "one", "app3"),
+            new(id + 1, "one", "app4"),
+            new(id, "two", "app5"),
+        ];
+        let writes = group.into_iter().map(|write| test.db.write(write));
+        let results = futures_util::future::join_all(writes).await;
+
+        assert!(results[0].is_ok() && results[4].is_ok());
+        for at in [1, 2] {
+            assert!(matches!(
+                results[at],
+                Err(Error::AlreadyExists(Resource::Trigger))
+            ));
+        }
+        assert!(matches!(
+            results[3],
+            Err(Error::NotFound(Resource::Repository))
+        ));
+        let stored = list(test.db.readers(), id).await.expect("read");
+        let stored: Vec<_> = stored
+            .iter()
+            .map(|trigger| trigger.application.as_str())
+            .collect();
+        assert_eq!(stored, ["first", "app1", "app5"]);
+    }
+
+    #[tokio::test]
+    async fn a_trigger_reads_back_as_it_was_written() {
+        let (test, id) = seeded().await;
+        let write = new(id, "t", "web");
+        let created_at = write.created_at;
+        test.db.write(write).await.expect("free");
+        let found = find(test.db.readers(), id, &name("t"))
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(
+            (found.app_type.as_str(), found.application.as_str()),
+            ("statefulsets", "web")
+        );
+        assert_eq!(
+            (found.trigger_type.as_str(), found.condition.as_str()),
+            ("all", ".*")
+        );
+        assert_eq!(found.cluster_name, "\"quoted\"");
+        assert_eq!(found.created_at, created_at);
+        assert!(
+            find(test.db.readers(), id, &name("u"))
+                .await
+                .expect("read")
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn enable_and_delete_tell_what_is_missing() {
+        let (test, id) = seeded().await;
+        test.db.write(new(id, "t", "web")).await.expect("free");
+        let enable = |repository_id, text: &str| EnableTrigger {
+            repository_id,
+            name: name(text),
+            enabled: false,
+        };
+        let delete = |repository_id, text: &str| DeleteTrigger {
+            repository_id,
+            name: name(text),
+        };
+        test.db.write(enable(id, "t")).await.expect("there");
+        let found = find(test.db.readers(), id, &name("t"))
+            .await
+            .expect("read")
+            .expect("there");
+        assert!(!found.enabled);
+        test.db.write(delete(id, "t")).await.expect("there");
+        for (result, missing) in [
+            (test.db.write(enable(id, "t")).await, Resource::Trigger),
+            (test.db.write(delete(id, "t")).await, Resource::Trigger),
+            (
+                test.db.write(enable(id + 1, "t")).await,
+                Resource::Repository,
+            ),
+            (
+                test.db.write(delete(id + 1, "t")).await,
+                Resource::Repository,
+            ),
+        ] {
+            assert!(matches!(result, Err(Error::NotFound(resource)) if resource == missing));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The servers as processes: starting, asking, stopping them, and what they use.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{self, Command, Stdio};
+
+use crate::Result;
+use crate::client::{Connection, Request};
+use crate::servers;
+
+/// A running server. It ends with the value.
+#[derive(Debug)]
+pub(crate) struct Child {
+    process: process::Child,
+    address: SocketAddr,
+    pub(crate) name: &'static str,
+    health: &'static str,
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Child {
+    /// The emulator itself, with its defaults.
+    pub(crate) fn emulator(data: &Path) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_swr-emulator"));
+        command
+            .args(["--listen", "127.0.0.1:0", "--log-level", "info"])
+            .arg("--data-dir")
+            .arg(data);
+        Self::start("emulator", "/_emulator/health", &mut command)
+    }
+
+    pub(crate) fn bare() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(servers::BARE);
+        Self::start("bare", "/health", &mut command)
+    }
+
+    pub(crate) fn naive(database: &Path) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(servers::NAIVE).arg(database);
+        Self::start("naive", "/health", &mut command)
+    }
+
+    /// Returns once the server says where it listens: its first line ends in `http://ADDRESS`.
+    fn start(name: &'static str, health: &'static str, command: &mut Command) -> Result<Self> {
+        let mut process = command
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let stdout = process.stdout.take();
+        // Made first, so that the process also ends when its line is no address.
+        let mut child = Self {
+            process,
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            name,
+            health,
+        };
+        let mut line = String::new();
+        BufReader::new(stdout.ok_or("the server has no stdout")?).read_line(&mut line)?;
+        let (_, address) = line
+            .trim()
+            .rsplit_once("http://")
+            .ok_or_else(|| format!("{name} does not say where it listens: {line:?}"))?;
+        child.address = address.parse()?;
+        Ok(child)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks whether the server is ready.
+    pub(crate) async fn is_healthy(&self) -> Result<()> {
+        let mut connection = Connection::open(self.address).await?;
+        connection.send(&Request::list(self.health)).await?;
+        Ok(())
+    }
+
+    /// Makes the repositories that all workloads use; the naive server has them from the start.
+    pub(crate) async fn make_repositories(&self) -> Result<()> {
+        let organizations = "/v2/manage/namespaces";
+        let repositories = "/v2/manage/namespaces/group/repos";
+        let mut connection = Connection::open(self.address).await?;
+        for (path, body) in [
+            (organizations, r#"{"namespace":"group"}"#),
+            (
+                repositories,
+                r#"{"repository":"busybox","is_public":false}"#,
+            ),
+            (repositories, r#"{"repository":"listed","is_public":false}"#),
+        ] {
+            connection.send(&Request::new("POST", path, body)).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the server in order, and waits for it.
+    pub(crate) fn terminate(mut self) -> Result<()> {
+        let status = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.process.id().to_string())
+            .status()?;
+        if !status.success() {
+            return Err(format!("{} could not be told to end", self.name).into());
+        }
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// The CPU time it has used, in the kernel's ticks.
+    pub(crate) fn cpu_ticks(&self) -> Result<u32> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The second field is the program's name, which may hold anything but ends in `)`.
+        let (_, fields) = text
+            .rsplit_once(')')
+            .ok_or("/proc/PID/stat is unreadable")?;
+        let mut fields = fields.split_ascii_whitespace().skip(11);
+        let mut next = || -> Result<u32> { Ok(fields.next().unwrap_or_default().parse()?) };
+        Ok(next()? + next()?)
+    }
+
+    /// The memory that it occupies, in MiB.
+    pub(crate) fn resident_mebibytes(&self) -> Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let kibibytes = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|value| value.trim().strip_suffix(" kB"))
+            .ok_or("/proc/PID/status has no VmRSS")?;
+        let kibibytes: u32 = kibibytes.parse()?;
+        Ok(f64::from(kibibytes) / 1024.0)
+    }
+}

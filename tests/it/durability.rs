@@ -1,0 +1,194 @@
+//! What was answered with 2xx is there: after `kill -9`, and beside a disk that fails.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Request;
+use serde_json::json;
+
+use crate::support::{Process, TRIGGERS, trigger};
+
+const SEED: &str = "organizations: [{name: group, repositories: [{name: busybox}]}]";
+
+/// Creates triggers over many connections until `most` were asked for or the emulator is gone;
+/// the names of those that were answered 201.
+async fn create_until_gone(process: &Process, prefix: &str, most: usize) -> HashSet<String> {
+    const CONNECTIONS: usize = 32;
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (client, next, prefix) = (process.client(), Arc::clone(&next), prefix.to_owned());
+        tasks.spawn(async move {
+            let mut connection = client.connect().await;
+            let mut acknowledged = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= most {
+                    return acknowledged;
+                }
+                let name = format!("{prefix}-{at}");
+                let body = trigger(&name).to_string();
+                let request = Request::post(TRIGGERS).body(body.into()).expect("legal");
+                match client.request_on(&mut connection, request).await {
+                    Some(answer) if answer.status == 201 => acknowledged.push(name),
+                    Some(answer) => panic!("{} {}", answer.status, answer.text()),
+                    None => return acknowledged,
+                }
+            }
+        });
+    }
+    tasks.join_all().await.into_iter().flatten().collect()
+}
+
+async fn stored(process: &Process) -> HashSet<String> {
+    let list = process.client().send("GET", TRIGGERS, None).await.json();
+    let names = list.as_array().expect("a list").iter();
+    names
+        .map(|trigger| trigger["name"].as_str().expect("a string").to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (data, seed) = (text("data"), text("seed.yaml"));
+    std::fs::write(&seed, SEED).expect("written");
+    let arguments = [
+        "--data-dir",
+        &data,
+        "--seed",
+        &seed,
+        "--listen",
+        "127.0.0.1:0",
+        "--log-level",
+        "warn",
+    ];
+    let mut acknowledged = HashSet::new();
+    // Killed twice on the way, then run to the end.
+    for round in 0..3 {
+        let process = Process::start(&arguments);
+        assert!(
+            acknowledged.is_subset(&stored(&process).await),
+            "round {round}"
+        );
+        let prefix = format!("r{round}");
+        let load = create_until_gone(&process, &prefix, 4000);
+        let done = if round < 2 {
+            let killer = async {
+                // In the middle: as soon as a fair part of this round is stored.
+                while stored(&process).await.len() < acknowledged.len() + 700 {}
+                process.signal("KILL");
+            };
+            tokio::join!(load, killer).0
+        } else {
+            load.await
+        };
+        assert!(done.len() >= 700, "{}", done.len());
+        acknowledged.extend(done);
+    }
+    let process = Process::start(&arguments);
+    let found = stored(&process).await;
+    let missing: Vec<_> = acknowledged.difference(&found).collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {} are gone",
+        missing.len(),
+        acknowledged.len()
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs root to mount a small disk; ./tests/run runs it"]
+async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let disk = SmallDisk::mount(folder.path(), "2m");
+    let seed = folder.path().join("seed.yaml");
+    std::fs::write(&seed, SEED).expect("written");
+    let data = disk.path.join("data");
+    let process = Process::start(&[
+        "--data-dir",
+        data.to_str().expect("UTF-8"),
+        "--seed",
+        seed.to_str().expect("UTF-8"),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let client = process.client();
+    let filler = disk.path.join("filler");
+    SmallDisk::fill(&filler);
+
+    let mut acknowledged = HashSet::new();
+    let mut failed = None;
+    for at in 0..2000 {
+        let mut body = trigger(&format!("t{at}"));
+        body["trigger_type"] = json!("regular");
+        body["condition"] = json!("x".repeat(1000));
+        let answer = client.send("POST", TRIGGERS, Some(body)).await;
+        if answer.status == 201 {
+            acknowledged.insert(format!("t{at}"));
+        } else {
+            let message = answer.refused(500, "5000046");
+            assert_eq!(message, "Internal error");
+            failed = Some(at);
+            break;
+        }
+    }
+    let failed = failed.expect("the disk is full at some point");
+    std::fs::remove_file(&filler).expect("removed");
+    // The same request again, now that there is room.
+    let again = client
+        .send("POST", TRIGGERS, Some(trigger(&format!("t{failed}"))))
+        .await;
+    again.is(201, "{}");
+    acknowledged.insert(format!("t{failed}"));
+    assert_eq!(stored(&process).await, acknowledged);
+    process.kill();
+}
+
+/// A file system in memory, of a size; unmounted when this value goes.
+struct SmallDisk {
+    path: std::path::PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(parent: &std::path::Path, size: &str) -> Self {
+        let path = parent.join("disk");
+        std::fs::create_dir(&path).expect("made");
+        let text = path.to_str().expect("UTF-8");
+        let options = format!("size={size},mode=777");
+        let mounted = as_root(&["mount", "-t", "tmpfs", "-o", &options, "tmpfs", text]);
+        assert!(mounted, "a small disk can be mounted");
+        Self { path }
+    }
+
+    /// Leaves room for a few pages.
+    fn fill(file: &std::path::Path) {
+        use std::io::Write;
+        let mut file = std::fs::File::create(file).expect("made");
+        let block = [0; 4096];
+        let mut written = 0;
+        while file.write_all(&block).is_ok() {
+            written += 1;
+        }
+        assert!(written > 16);
+        file.set_len(4096 * (written - 16)).expect("cut");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        as_root(&["umount", "-l", self.path.to_str().expect("UTF-8")]);
+    }
+}
+
+/// Runs a command as root, through sudo where the tests are not; whether it succeeded.
+fn as_root(command: &[&str]) -> bool {
+    let script = "if [ \"$(id -u)\" = 0 ]; then exec \"$@\"; else exec sudo -n \"$@\"; fi";
+    let status = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args(command)
+        .status();
+    status.expect("there is a shell").success()
+}

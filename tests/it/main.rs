@@ -1,0 +1,14 @@
+//! The emulator from outside: over TCP, as its users meet it. One file for each chapter, and one
+//! for each promise that no chapter owns.
+
+mod auth;
+mod durability;
+mod edge;
+mod namespace;
+mod program;
+mod readme;
+mod repository;
+mod seed;
+mod support;
+mod terraform;
+mod trigger;

@@ -1,0 +1,338 @@
+//! The program: its command line, its start, its end.
+
+use crate::support::{Process, program};
+
+/// Runs the program to its end; exit code and stderr.
+fn fails(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = program(arguments).output().expect("it runs");
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    (output.status.code(), message)
+}
+
+#[test]
+fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
+    for (arguments, part) in [
+        (&["--listen", "nonsense"][..], "--listen"),
+        (&["--region", "Not_a_region"][..], "a region has"),
+        (&["--auth", "lax"][..], "strict, any"),
+        (&["--quota-namespaces", "x"][..], "--quota-namespaces"),
+        (&["--registry-host", "http://x"][..], "HOST:PORT"),
+        (
+            &["--ephemeral", "--data-dir", "x"][..],
+            "cannot be used with",
+        ),
+        (&["--nonsense"][..], "--nonsense"),
+        (&["nonsense"][..], "nonsense"),
+    ] {
+        let (code, message) = fails(arguments);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+    let mut command = program(&[]);
+    let output = command
+        .env("SWR_EMULATOR_LISTEN", "x")
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_taken_port_is_told_and_nothing_is_touched() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let taken = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+    let address = taken.url.strip_prefix("http://").expect("an address");
+
+    let data_dir = data.to_str().expect("UTF-8");
+    let (code, message) = fails(&["--listen", address, "--data-dir", data_dir]);
+
+    assert_eq!(code, Some(1));
+    assert!(message.contains("cannot listen on"), "{message}");
+    assert!(message.contains("choose another --listen"), "{message}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_folder_in_use_is_told_and_free_again_right_after_kill_9() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("UTF-8");
+    let arguments = ["--listen", "127.0.0.1:0", "--data-dir", data];
+    for _ in 0..3 {
+        let first = Process::start(&arguments);
+        let (code, message) = fails(&arguments);
+        assert_eq!(code, Some(1));
+        assert!(
+            message.contains("is in use by another swr-emulator"),
+            "{message}"
+        );
+        first.kill();
+    }
+    drop(Process::start(&arguments));
+}
+
+#[test]
+fn a_folder_or_database_that_is_not_ours_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("swr-emulator.db");
+    std::fs::write(&file, "not ours").expect("written");
+    let data = folder.path().to_str().expect("UTF-8");
+    let (code, message) = fails(&["--listen", "127.0.0.1:0", "--data-dir", data]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("is not a SQLite database; move it away"),
+        "{message}"
+    );
+    assert_eq!(std::fs::read(&file).expect("still there"), b"not ours");
+    let entries = std::fs::read_dir(folder.path()).expect("there").count();
+    assert_eq!(entries, 1);
+
+    let inside = file.join("data");
+    let inside = inside.to_str().expect("UTF-8");
+    let (code, message) = fails(&["--listen", "127.0.0.1:0", "--data-dir", inside]);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("cannot write to the data folder"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_signal_ends_it_in_order_with_exit_code_0() {
+    for signal in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        let data_dir = data.to_str().expect("UTF-8");
+        let process = Process::start(&["--listen", "127.0.0.1:0", "--data-dir", data_dir]);
+        let url = process.url.clone();
+        process.signal(signal);
+        let (code, stdout) = process.wait();
+        assert_eq!(code, Some(0), "{signal}");
+        let expected = format!(
+            "data folder  {data_dir}\n\
+             account      swr-emulator, user admin, password swr-emulator, token swr-emulator\n\
+             access key   SWREMULATOR000000001, secret key SwrEmulatorExampleSecretKey0000000000001\n\
+             try          curl -H 'X-Auth-Token: swr-emulator' '{url}/v2/manage/namespaces'\n"
+        );
+        assert_eq!(stdout, expected);
+        let left: Vec<_> = std::fs::read_dir(&data)
+            .expect("there")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        assert!(
+            !left
+                .iter()
+                .any(|name| name.to_string_lossy().ends_with("-wal")),
+            "{left:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_running_request_is_finished_before_the_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+    let address = process.client().address;
+    let mut stream = tokio::net::TcpStream::connect(&address)
+        .await
+        .expect("a connection");
+    let head = "POST /v2/manage/namespaces HTTP/1.1\r\nHost: x\r\nX-Auth-Token: swr-emulator\r\n\
+                Expect: 100-continue\r\nContent-Length: 21\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = [0; 12];
+    stream
+        .read_exact(&mut answer)
+        .await
+        .expect("the request is under way");
+    assert_eq!(&answer, b"HTTP/1.1 100");
+    process.signal("TERM");
+    // New connections are refused once the signal has arrived.
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    stream
+        .write_all(b"{\"namespace\":\"group\"}")
+        .await
+        .expect("sent");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.expect("an answer");
+    assert!(rest.contains("HTTP/1.1 201"), "{rest}");
+    assert_eq!(process.wait().0, Some(0));
+}
+
+#[test]
+fn an_ephemeral_folder_is_gone_at_the_end() {
+    let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+    process.signal("TERM");
+    let (_, stdout) = process.wait();
+    let folder = stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("data folder  "))
+        .expect("the folder is told");
+    assert!(!std::path::Path::new(folder).exists());
+}
+
+#[tokio::test]
+async fn it_listens_on_ipv6_too_and_names_the_registry_by_what_reaches_it() {
+    let process = Process::start(&["--ephemeral", "--listen", "[::1]:0"]);
+    assert!(process.url.starts_with("http://[::1]:"), "{}", process.url);
+    let answer = process.client().send("GET", "/v2/manage/repos", None).await;
+    answer.is(200, "[]");
+
+    let everywhere = Process::start(&["--ephemeral", "--listen", "0.0.0.0:0"]);
+    let port = everywhere
+        .url
+        .rsplit(':')
+        .next()
+        .expect("a port")
+        .to_owned();
+    let mut client = everywhere.client();
+    client.address = format!("127.0.0.1:{port}");
+    let namespace = serde_json::json!({"namespace": "g"});
+    client
+        .send("POST", "/v2/manage/namespaces", Some(namespace))
+        .await
+        .is(201, "{}");
+    let repository = serde_json::json!({"repository": "r", "is_public": false});
+    let path = "/v2/manage/namespaces/g/repos";
+    client
+        .send("POST", path, Some(repository))
+        .await
+        .is(200, "{}");
+    let shown = client
+        .send("GET", "/v2/manage/namespaces/g/repos/r", None)
+        .await
+        .json();
+    assert_eq!(shown["path"], format!("127.0.0.1:{port}/g/r"));
+}
+
+#[test]
+fn healthcheck_tells_a_running_emulator_from_none() {
+    let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+    let url = process.url.clone();
+    let status = program(&["healthcheck", "--url", &url])
+        .status()
+        .expect("it runs");
+    assert_eq!(status.code(), Some(0));
+    process.kill();
+    let (code, message) = fails(&["healthcheck", "--url", &url]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("is not ready"), "{message}");
+}
+
+#[test]
+fn env_prints_what_points_a_client_at_the_emulator() {
+    for (client, part) in [
+        (
+            "shell",
+            "export HUAWEICLOUD_SDK_REGION_SWR_CN_NORTH_4='http://127.0.0.1:1'",
+        ),
+        ("python", ".with_endpoint('http://127.0.0.1:1')"),
+        ("node", ".withEndpoint('http://127.0.0.1:1')"),
+        ("go", "WithEndpoints([]string{\"http://127.0.0.1:1\"})"),
+        ("terraform", "auth_url   = \"http://127.0.0.1:1/v3\""),
+        (
+            "docker",
+            "docker login -u cn-north-4@SWREMULATOR000000001 -p ",
+        ),
+    ] {
+        let output = program(&["env", "--for", client, "--url", "http://127.0.0.1:1/"]).output();
+        let output = output.expect("it runs");
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn help_explains_every_flag_with_its_variable() {
+    let output = program(&["--help"]).output().expect("it runs");
+    let help = String::from_utf8(output.stdout).expect("UTF-8");
+    for flag in [
+        "listen",
+        "data-dir",
+        "ephemeral",
+        "region",
+        "seed",
+        "registry-host",
+        "quota-namespaces",
+        "auth",
+        "log-format",
+        "log-level",
+    ] {
+        assert!(help.contains(&format!("--{flag}")), "{help}");
+        let variable = format!("SWR_EMULATOR_{}", flag.to_uppercase().replace('-', "_"));
+        assert!(help.contains(&variable), "{variable}: {help}");
+    }
+}
+
+#[test]
+fn a_log_line_tells_the_request_and_no_secret() {
+    use std::io::Read;
+    use std::process::Stdio;
+    let mut child = program(&[
+        "--ephemeral",
+        "--listen",
+        "127.0.0.1:0",
+        "--log-format",
+        "json",
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("it starts");
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut stdout, &mut line).expect("a line");
+    let address = line
+        .trim()
+        .trim_start_matches("listening on http://")
+        .to_owned();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let client = crate::support::Client {
+            address,
+            token: Some("wrong-but-secret".to_owned()),
+        };
+        client.send("GET", "/v2/manage/repos?limit=1", None).await;
+        let client = crate::support::Client {
+            token: Some(crate::support::TOKEN.to_owned()),
+            ..client
+        };
+        client.send("GET", "/v2/manage/namespaces/none", None).await;
+    });
+    let pid = child.id().to_string();
+    std::process::Command::new("kill")
+        .arg(&pid)
+        .status()
+        .expect("kill is there");
+    let mut log = String::new();
+    child
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut log)
+        .expect("UTF-8");
+    child.wait().expect("ended");
+
+    assert!(!log.contains("wrong-but-secret"), "{log}");
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let refused = lines
+        .iter()
+        .find(|line| line["status"] == 401)
+        .expect("a line");
+    assert_eq!(refused["code"], "APIGW.0301");
+    assert_eq!(refused["caller"], "-");
+    let missing = lines
+        .iter()
+        .find(|line| line["status"] == 404)
+        .expect("a line");
+    assert_eq!(missing["operation"], "ShowNamespace");
+    assert_eq!(missing["caller"], "admin");
+    assert_eq!(missing["code"], "SVCSTG.SWR.4040058");
+    assert_eq!(missing["request_id"].as_str().map(str::len), Some(32));
+}

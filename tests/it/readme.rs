@@ -1,0 +1,29 @@
+//! The README tells the truth: its table of operations is the router's own list.
+
+use std::collections::BTreeSet;
+
+use swr_emulator::routes;
+
+#[test]
+fn the_table_of_operations_is_what_the_router_serves() {
+    let readme = include_str!("../../README.md");
+    let documented: BTreeSet<_> = readme
+        .lines()
+        .filter_map(|line| {
+            // | CreateTrigger | POST | `/v2/…` | …
+            let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+            let name = cells.next()?;
+            let method = cells.next()?;
+            let path = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+            let state = cells.next()?;
+            (!state.starts_with("not yet"))
+                .then(|| format!("{name} {method} {}", path.replace("{v2}", "/v2/manage")))
+        })
+        .collect();
+    let served: BTreeSet<_> = routes()
+        .operations()
+        .iter()
+        .map(|operation| format!("{} {} {}", operation.name, operation.method, operation.path))
+        .collect();
+    assert_eq!(documented, served);
+}

@@ -1,0 +1,153 @@
+//! The seed file at a start, and at the next one.
+
+use serde_json::json;
+
+use crate::support::{Process, TRIGGERS, TestApp, program};
+
+const SEED: &str = r#"
+accounts:
+  - name: partner
+    users:
+      - {name: dev, token: partner-dev}
+organizations:
+  - name: group
+    repositories:
+      - name: busybox
+        is_public: true
+        category: linux
+        description: seeded
+        triggers:
+          - {name: on-push, action: update, app_type: deployments, application: adsfa,
+             cluster_id: c1, cluster_name: test, cluster_ns: default, condition: ".*",
+             enable: "true", trigger_mode: cce, trigger_type: all}
+  - name: theirs
+    account: partner
+clusters:
+  - {id: c1, name: test}
+"#;
+
+#[tokio::test]
+async fn a_seed_makes_what_it_names() {
+    let app = TestApp::seeded(SEED).await;
+    let shown = app
+        .get("/v2/manage/namespaces/group/repos/busybox")
+        .await
+        .json();
+    assert_eq!(shown["is_public"], true);
+    assert_eq!(shown["category"], "linux");
+    assert_eq!(shown["description"], "seeded");
+    let trigger = app.get(&format!("{TRIGGERS}/on-push")).await.json();
+    assert_eq!(trigger["creator_name"], "admin");
+    assert_eq!(trigger["cluster_id"], "c1");
+    let theirs = app
+        .as_user("partner-dev")
+        .send("GET", "/v2/manage/namespaces/theirs", None)
+        .await;
+    assert_eq!(theirs.json()["creator_name"], "dev");
+}
+
+#[tokio::test]
+async fn at_the_next_start_what_exists_is_left_alone_and_nothing_is_deleted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (data, seed) = (text("data"), text("seed.yaml"));
+    let arguments = [
+        "--data-dir",
+        &data,
+        "--seed",
+        &seed,
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    std::fs::write(&seed, SEED).expect("written");
+    let first = Process::start(&arguments);
+    let client = first.client();
+    let patch = json!({"is_public": false, "description": "changed"});
+    let repository = "/v2/manage/namespaces/group/repos/busybox";
+    client
+        .send("PATCH", repository, Some(patch))
+        .await
+        .is(201, "{}");
+    let off = json!({"enable": "false"});
+    client
+        .send("PATCH", &format!("{TRIGGERS}/on-push"), Some(off))
+        .await
+        .is(201, "{}");
+    let more = json!({"namespace": "more"});
+    client
+        .send("POST", "/v2/manage/namespaces", Some(more))
+        .await
+        .is(201, "{}");
+    first.kill();
+
+    let renamed = SEED
+        .replace("{id: c1, name: test}", "{id: c1, name: renamed}")
+        .replace("token: partner-dev", "token: another-token");
+    std::fs::write(&seed, renamed).expect("written");
+    let second = Process::start(&arguments);
+    let client = second.client();
+
+    let shown = client.send("GET", repository, None).await.json();
+    assert_eq!(shown["description"], "changed");
+    let trigger = client
+        .send("GET", &format!("{TRIGGERS}/on-push"), None)
+        .await
+        .json();
+    assert_eq!(trigger["enable"], "false");
+    let more = client.send("GET", "/v2/manage/namespaces/more", None).await;
+    assert_eq!(more.status, 200);
+    let cluster = client
+        .send("GET", "/api/v3/projects/p/clusters/c1", None)
+        .await
+        .json();
+    assert_eq!(cluster["metadata"]["name"], "renamed");
+    let mut partner = second.client();
+    partner.token = Some("partner-dev".to_owned());
+    let answer = partner
+        .send("GET", "/v2/manage/namespaces/theirs", None)
+        .await;
+    answer.refused_by_gateway(401, "APIGW.0301");
+    partner.token = Some("another-token".to_owned());
+    let answer = partner
+        .send("GET", "/v2/manage/namespaces/theirs", None)
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_seed_that_breaks_a_rule_stops_the_start_before_anything_is_written() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (data, seed) = (text("data"), text("seed.yaml"));
+    std::fs::write(&seed, SEED.replace("condition: \".*\"", "condition: v1")).expect("written");
+
+    let output = program(&["--data-dir", &data, "--seed", &seed])
+        .output()
+        .expect("it runs");
+
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(
+        message,
+        format!(
+            "error: {seed}:14: organizations[0].repositories[0].triggers[0].condition: must be .* \
+             when trigger_type is all\n"
+        )
+    );
+    assert!(!folder.path().join("data").exists());
+}
+
+#[tokio::test]
+async fn without_the_built_in_account_its_credentials_are_worth_nothing() {
+    let app = TestApp::seeded(
+        "builtin_account: false\naccounts: [{name: own, users: [{name: u, token: own-token}]}]",
+    )
+    .await;
+    let answer = app.get("/v2/manage/repos").await;
+    answer.refused_by_gateway(401, "APIGW.0301");
+    let own = app
+        .as_user("own-token")
+        .send("GET", "/v2/manage/repos", None)
+        .await;
+    own.is(200, "[]");
+}

@@ -1,0 +1,335 @@
+//! What the tests share: an emulator in this process, one as a program of its own, and requests.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use bytes::Bytes;
+use clap::Parser;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use swr_emulator::{Config, Emulator};
+use tokio::net::TcpStream;
+
+/// The token of the built-in admin.
+pub(crate) const TOKEN: &str = "swr-emulator";
+
+/// Where the triggers of the example repository are.
+pub(crate) const TRIGGERS: &str = "/v2/manage/namespaces/group/repos/busybox/triggers";
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// An emulator in this process, on a port of its own, with its data in a temporary folder.
+pub(crate) struct TestApp {
+    /// Lives as long as the test.
+    _emulator: Emulator,
+    /// Who the requests are from.
+    pub(crate) client: Client,
+    /// Holds a seed file, if there is one.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl TestApp {
+    /// Without a seed file.
+    pub(crate) async fn start() -> Self {
+        Self::with_arguments(&[]).await
+    }
+
+    /// With the organization `group` and the repository `busybox` in it.
+    pub(crate) async fn with_repository() -> Self {
+        Self::seeded("organizations: [{name: group, repositories: [{name: busybox}]}]").await
+    }
+
+    /// With a seed file.
+    pub(crate) async fn seeded(seed: &str) -> Self {
+        Self::seeded_with(seed, &[]).await
+    }
+
+    /// With a seed file and more arguments.
+    pub(crate) async fn seeded_with(seed: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("seed.yaml");
+        std::fs::write(&path, seed).expect("the seed file is written");
+        let path = path.to_str().expect("a path that is UTF-8");
+        let mut app = Self::with_arguments(&[&["--seed", path], arguments].concat()).await;
+        app._folder = Some(folder);
+        app
+    }
+
+    /// With arguments as on the command line.
+    pub(crate) async fn with_arguments(arguments: &[&str]) -> Self {
+        let own = ["swr-emulator", "--ephemeral", "--listen", "127.0.0.1:0"];
+        let config = Arguments::parse_from(own.iter().chain(arguments)).config;
+        let emulator = Emulator::start(&config).await.expect("the emulator starts");
+        let client = Client {
+            address: emulator.address().to_string(),
+            token: Some(TOKEN.to_owned()),
+        };
+        Self {
+            _emulator: emulator,
+            client,
+            _folder: None,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.client.send("GET", path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.client.send("POST", path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.client.send("PATCH", path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.client.send("DELETE", path, None).await
+    }
+
+    /// The same emulator, asked by somebody else.
+    pub(crate) fn as_user(&self, token: &str) -> Client {
+        Client {
+            address: self.client.address.clone(),
+            token: Some(token.to_owned()),
+        }
+    }
+
+    /// The same emulator, asked without credentials.
+    pub(crate) fn as_nobody(&self) -> Client {
+        Client {
+            address: self.client.address.clone(),
+            token: None,
+        }
+    }
+}
+
+/// Sends requests to an emulator, each over a connection of its own.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) address: String,
+    pub(crate) token: Option<String>,
+}
+
+impl Client {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if body.is_some() {
+            request = request.header("Content-Type", "application/json");
+        }
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = request.body(body.into()).expect("a legal request");
+        self.request(request).await
+    }
+
+    /// Sends a request as it is, but for the token and the host.
+    pub(crate) async fn request(&self, request: Request<Bytes>) -> Answer {
+        let mut connection = self.connect().await;
+        self.request_on(&mut connection, request)
+            .await
+            .expect("an answer")
+    }
+
+    /// A connection to send several requests on.
+    pub(crate) async fn connect(&self) -> SendRequest<Full<Bytes>> {
+        let stream = TcpStream::connect(&self.address)
+            .await
+            .expect("a connection");
+        stream.set_nodelay(true).expect("an open socket");
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .expect("a fresh connection");
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// Sends a request on a connection; none when it breaks before the whole answer is there.
+    pub(crate) async fn request_on(
+        &self,
+        connection: &mut SendRequest<Full<Bytes>>,
+        request: Request<Bytes>,
+    ) -> Option<Answer> {
+        let mut request = request.map(Full::new);
+        let headers = request.headers_mut();
+        headers.insert("Host", self.address.parse().expect("a header value"));
+        if let Some(token) = &self.token {
+            headers.insert("X-Auth-Token", token.parse().expect("a header value"));
+        }
+        let response = connection.send_request(request).await.ok()?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("ASCII"))
+    }
+
+    /// Asserts on status and body, and gives the answer back.
+    #[track_caller]
+    pub(crate) fn is(self, status: u16, body: &str) -> Self {
+        assert_eq!((self.status.as_u16(), self.text()), (status, body));
+        self
+    }
+
+    /// Asserts that SWR refused in its own form, and gives the message back.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        let body = self.json();
+        let code = format!("SVCSTG.SWR.{code}");
+        let message = body["error_msg"].as_str().expect("a message").to_owned();
+        assert_eq!(
+            body,
+            json!({
+                "errors": [{"errorCode": code, "errorMessage": message, "detail": ""}],
+                "error_code": code,
+                "error_msg": message,
+                "details": [{"error_code": code, "error_msg": message}],
+            })
+        );
+        message
+    }
+
+    /// Asserts that the gateway refused in its form, and gives the message back.
+    #[track_caller]
+    pub(crate) fn refused_by_gateway(self, status: u16, code: &str) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        let id = self
+            .header("x-request-id")
+            .expect("a request id")
+            .to_owned();
+        assert!(
+            id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+            "{id}"
+        );
+        let body = self.json();
+        let message = body["error_msg"].as_str().expect("a message").to_owned();
+        assert_eq!(
+            body,
+            json!({"error_msg": message, "error_code": code, "request_id": id})
+        );
+        message
+    }
+}
+
+/// The reference's example of a trigger, under a name.
+pub(crate) fn trigger(name: &str) -> Value {
+    json!({
+        "action": "update", "app_type": "deployments", "application": "adsfa",
+        "cluster_id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5", "cluster_name": "test",
+        "cluster_ns": "default", "condition": ".*", "container": "", "enable": "true",
+        "name": name, "trigger_mode": "cce", "trigger_type": "all"
+    })
+}
+
+/// An emulator as a program of its own; killed when this value goes.
+pub(crate) struct Process {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+    /// Where it is, as `http://ADDRESS`.
+    pub(crate) url: String,
+}
+
+impl Process {
+    /// Starts the program and waits until it serves.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = program(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        let url = line
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("the program did not start: {line:?}"))
+            .trim()
+            .to_owned();
+        Self { child, stdout, url }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client {
+            address: self.url["http://".len()..].to_owned(),
+            token: Some(TOKEN.to_owned()),
+        }
+    }
+
+    /// `kill -9`, as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// Waits for its end; its exit code and what stdout held after the first line.
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("UTF-8");
+        let status = self.child.wait().expect("ended");
+        (status.code(), rest)
+    }
+
+    /// Sends a signal, by name.
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{signal}"), &self.child.id().to_string()])
+            .status()
+            .expect("kill is there");
+        assert!(status.success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, with no settings from the environment but these.
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swr-emulator"));
+    let settings = std::env::vars_os().map(|(name, _)| name);
+    for name in settings.filter(|name| name.to_string_lossy().starts_with("SWR_EMULATOR_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,190 @@
+//! The requests that the Terraform provider sends for an organization, a repository and an image
+//! trigger, in its order, with the answers that it needs: statuses and bodies exact.
+
+use http::Request;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestApp};
+
+const SEED: &str = "clusters: [{id: 5b28c12f-dc10-11e9-97b3-0255ac1001b5, name: demo}]";
+
+/// Sends what the provider would: JSON that ends in a newline, a content type where it has one.
+async fn send(app: &TestApp, method: &str, path: &str, body: Option<Value>) -> Answer {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Accept", "application/json")
+        .header("User-Agent", "terraform-provider-iac golangsdk/2.0.0");
+    let mut bytes = String::new();
+    if let Some(body) = body {
+        request = request.header("Content-Type", "application/json");
+        bytes = format!("{body}\n");
+    }
+    app.client
+        .request(request.body(bytes.into()).expect("legal"))
+        .await
+}
+
+#[tokio::test]
+async fn apply_update_import_and_destroy_of_an_image_trigger() {
+    let app = TestApp::seeded(SEED).await;
+    let group = "/v2/manage/namespaces/group";
+    let nginx = "/v2/manage/namespaces/group/repos/library$nginx";
+    let triggers = "/v2/manage/namespaces/group/repos/library$nginx/triggers";
+    let trig1 = "/v2/manage/namespaces/group/repos/library$nginx/triggers/trig1";
+
+    // What it looks up by itself.
+    let projects = send(&app, "GET", "/v3/projects?name=cn-north-4", None)
+        .await
+        .json();
+    assert_eq!(projects["projects"].as_array().map(Vec::len), Some(1));
+    let project_id = projects["projects"][0]["id"]
+        .as_str()
+        .expect("a string")
+        .to_owned();
+    let domains = send(&app, "GET", "/v3/auth/domains", None).await.json();
+    assert_eq!(domains["domains"][0]["name"], "swr-emulator");
+
+    // apply: organization
+    let body = json!({"namespace": "group"});
+    send(&app, "POST", "/v2/manage/namespaces", Some(body))
+        .await
+        .is(201, "{}");
+    let read = send(&app, "GET", group, None).await;
+    assert_eq!(read.status, 200);
+    assert_eq!(
+        read.json(),
+        json!({"id": 1, "name": "group", "creator_name": "admin", "auth": 7})
+    );
+
+    // apply: repository
+    let body = json!({"category": "linux", "is_public": false, "repository": "library/nginx"});
+    send(
+        &app,
+        "POST",
+        "/v2/manage/namespaces/group/repos",
+        Some(body),
+    )
+    .await
+    .is(200, "{}");
+    let read = send(&app, "GET", nginx, None).await.json();
+    assert_eq!(read["name"], "library/nginx");
+    assert_eq!(read["category"], "linux");
+    assert_eq!(read["is_public"], false);
+    for number in ["id", "num_images", "size"] {
+        assert!(read[number].is_i64(), "{number}");
+    }
+
+    // apply: trigger, whose cluster's name it looks up
+    let cluster =
+        format!("/api/v3/projects/{project_id}/clusters/5b28c12f-dc10-11e9-97b3-0255ac1001b5");
+    let cluster = send(&app, "GET", &cluster, None).await.json();
+    assert_eq!(cluster["metadata"]["name"], "demo");
+    let body = json!({
+        "action": "update", "app_type": "deployments", "application": "web",
+        "cluster_id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5", "cluster_name": "demo",
+        "cluster_ns": "default", "condition": ".*", "enable": "true", "name": "trig1",
+        "trigger_type": "all"
+    });
+    send(&app, "POST", triggers, Some(body)).await.is(201, "{}");
+    let read = send(&app, "GET", trig1, None).await;
+    let created_at = read.json()["created_at"].clone();
+    assert_eq!(
+        read.text(),
+        json!({
+            "action": "update", "app_type": "deployments", "application": "web",
+            "cluster_id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5", "cluster_name": "demo",
+            "cluster_ns": "default", "condition": ".*", "container": "",
+            "created_at": created_at, "creator_name": "admin", "enable": "true",
+            "name": "trig1", "trigger_history": [], "trigger_mode": "cce", "trigger_type": "all"
+        })
+        .to_string()
+    );
+
+    // update in place
+    let body = json!({"enable": "false"});
+    send(&app, "PATCH", trig1, Some(body)).await.is(201, "{}");
+    assert_eq!(
+        send(&app, "GET", trig1, None).await.json()["enable"],
+        "false"
+    );
+    let body = json!({"category": "linux", "description": "second", "is_public": false});
+    send(&app, "PATCH", nginx, Some(body)).await.is(201, "{}");
+    assert_eq!(
+        send(&app, "GET", nginx, None).await.json()["description"],
+        "second"
+    );
+
+    // data sources
+    let list = "/v2/manage/namespaces?filter=mode%3A%3Avisible";
+    let list = send(&app, "GET", list, None).await.json();
+    assert_eq!(list["namespaces"][0]["repo_count"], 1);
+    let mut offset = 0;
+    loop {
+        let path = format!("/v2/manage/repos?namespace=group&limit=10&offset={offset}");
+        let page = send(&app, "GET", &path, None).await.json();
+        let page = page.as_array().expect("a list");
+        offset += page.len();
+        if offset as u64 == page[0]["total_range"].as_u64().expect("a number") {
+            break;
+        }
+    }
+    let list = send(&app, "GET", triggers, None).await.json();
+    assert_eq!(list[0]["trigger_history"], Value::Null);
+
+    // destroy, in the reverse order; each is read until it is gone
+    send(&app, "DELETE", trig1, None).await.is(204, "");
+    assert_eq!(send(&app, "GET", trig1, None).await.status, 404);
+    send(&app, "DELETE", nginx, None).await.is(204, "");
+    assert_eq!(send(&app, "GET", nginx, None).await.status, 404);
+    send(&app, "DELETE", group, None).await.is(204, "");
+    assert_eq!(send(&app, "GET", group, None).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_cci_trigger_without_a_cluster_reads_back_without_a_difference() {
+    let app = TestApp::with_repository().await;
+    let triggers = "/v2/manage/namespaces/group/repos/busybox/triggers";
+    let body = json!({
+        "action": "update", "app_type": "deployments", "application": "web",
+        "cluster_ns": "default", "condition": ".*", "enable": "true", "name": "trig2",
+        "trigger_mode": "cci", "trigger_type": "all"
+    });
+    send(&app, "POST", triggers, Some(body.clone()))
+        .await
+        .is(201, "{}");
+    let read = send(&app, "GET", &format!("{triggers}/trig2"), None)
+        .await
+        .json();
+    for (field, value) in body.as_object().expect("an object") {
+        assert_eq!(&read[field], value, "{field}");
+    }
+    assert_eq!([&read["cluster_id"], &read["cluster_name"]], ["", ""]);
+}
+
+#[tokio::test]
+async fn a_provider_with_a_password_asks_for_a_project_and_a_domain_token() {
+    let app = TestApp::start().await;
+    let identity = json!({"methods": ["password"], "password": {"user": {
+        "domain": {"name": "swr-emulator"}, "name": "admin", "password": "swr-emulator"}}});
+    let project = json!({"project": {"domain": {"name": "swr-emulator"}, "name": "cn-north-4"}});
+    let domain = json!({"domain": {"name": "swr-emulator"}});
+    for scope in [project, domain] {
+        let body = json!({"auth": {"identity": identity, "scope": scope}});
+        let answer = app
+            .as_nobody()
+            .send("POST", "/v3/auth/tokens", Some(body))
+            .await;
+        assert_eq!(answer.status, 201);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let token = answer
+            .header("x-subject-token")
+            .expect("a token")
+            .to_owned();
+        let list = app
+            .as_user(&token)
+            .send("GET", "/v2/manage/repos", None)
+            .await;
+        list.is(200, "[]");
+    }
+}

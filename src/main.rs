@@ -47,7 +47,10 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         None => runtime.block_on(run(&arguments.config)),
-        Some(Command::Env(arguments)) => say(&command::env::settings(&arguments)),
+        Some(Command::Env(arguments)) => {
+            say(&command::env::settings(&arguments));
+            Ok(())
+        }
         Some(Command::Healthcheck(arguments)) => {
             runtime.block_on(command::healthcheck::run(&arguments))
         }
@@ -83,11 +86,10 @@ fn fail(message: &str) -> ExitCode {
 }
 
 /// Writes to stdout; that nobody reads it is no failure.
-fn say(text: &str) -> Result<(), String> {
+fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
-    Ok(())
 }
 
 async fn run(config: &Config) -> Result<(), String> {
@@ -95,7 +97,7 @@ async fn run(config: &Config) -> Result<(), String> {
     let emulator = Emulator::start(config)
         .await
         .map_err(|error| error.to_string())?;
-    say(&greeting(&emulator))?;
+    say(&greeting(&emulator));
     let signal = terminated().await;
     tracing::info!(signal, "Stopping");
     emulator.stop().await;
@@ -107,21 +109,20 @@ fn greeting(emulator: &Emulator) -> String {
     let address = emulator.address();
     let data = emulator.data_folder().display();
     let base = emulator.url();
-    let mut text = format!("listening on http://{address}\ndata folder  {data}\n");
-    if emulator.has_builtin_account() {
-        text.push_str(&format!(
+    let account = if emulator.has_builtin_account() {
+        format!(
             "account      {BUILTIN_ACCOUNT}, user {BUILTIN_USER}, password {BUILTIN_PASSWORD}, \
              token {BUILTIN_TOKEN}\n\
              access key   {BUILTIN_ACCESS_KEY}, secret key {BUILTIN_SECRET_KEY}\n\
              try          curl -H 'X-Auth-Token: {BUILTIN_TOKEN}' '{base}/v2/manage/namespaces'\n"
-        ));
+        )
     } else {
-        text.push_str(&format!(
+        format!(
             "account      those of the seed file\n\
              try          curl '{base}/_emulator/health'\n"
-        ));
-    }
-    text
+        )
+    };
+    format!("listening on http://{address}\ndata folder  {data}\n{account}")
 }
 
 fn start_logging(config: &Config) {

@@ -301,3 +301,131 @@ impl RequestIds {
         id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use http::StatusCode;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::app::App;
+    use crate::auth::{BUILTIN_TOKEN, Mode, Tokens};
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+    use crate::http::{Routes, empty_object};
+    use crate::lookup::Lookup;
+    use crate::seed::Seed;
+
+    async fn router(operation: Operation) -> Router {
+        let TestDb { db, directory, .. } = TestDb::seeded("").await;
+        let db = Arc::new(db);
+        let app = App {
+            region: "r1".to_owned(),
+            registry_host: "localhost".to_owned(),
+            quota_namespaces: 1,
+            auth: Mode::Strict,
+            lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
+            db,
+            directory,
+            tokens: Tokens::default(),
+            clock: Clock,
+            seed: Arc::new(Seed::default()),
+        };
+        let handler = async |body: Bytes| match &body[..] {
+            b"panic" => panic!("with a secret"),
+            b"hang" => std::future::pending().await,
+            b"internal" => Err(Error::internal("with a secret")),
+            _ => Ok(empty_object(StatusCode::CREATED)),
+        };
+        Routes::new()
+            .with(operation, handler)
+            .into_router(Arc::new(app))
+    }
+
+    async fn post(router: &Router, body: &'static str) -> (StatusCode, String) {
+        let request = Request::post("/x")
+            .header("X-Auth-Token", BUILTIN_TOKEN)
+            .body(Body::from(body))
+            .expect("a legal request");
+        let response = router.clone().oneshot(request).await.expect("an answer");
+        let status = response.status();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("UTF-8"))
+    }
+
+    #[tokio::test]
+    async fn a_panic_or_a_failure_is_a_500_without_internals_and_the_next_request_is_served() {
+        let operation = Operation::new("CreateX", Method::POST, "/x");
+        let router = router(operation.clone()).await;
+        for body in ["panic", "internal"] {
+            let (status, text) = post(&router, body).await;
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+            let json: Value = serde_json::from_str(&text).expect("JSON");
+            assert_eq!(json["error_code"], operation.failure);
+            assert_eq!(json["error_msg"], "Internal error");
+            assert!(!text.contains("secret"), "{text}");
+        }
+        assert_eq!(
+            post(&router, "x").await,
+            (StatusCode::CREATED, "{}".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_request_ends_at_its_deadline() {
+        let router = router(Operation::new("CreateX", Method::POST, "/x")).await;
+        tokio::time::pause();
+        let (status, text) = post(&router, "hang").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(text.contains("SVCSTG.SWR.5000046"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn each_form_writes_an_error_in_its_own_way() {
+        let check = async |form: Form, expected: Value| {
+            let router = router(Operation::new("X", Method::POST, "/x").in_form(form)).await;
+            let (_, text) = post(&router, "internal").await;
+            let mut body: Value = serde_json::from_str(&text).expect("JSON");
+            if let Some(id) = body.get_mut("request_id") {
+                *id = "[id]".into();
+            }
+            assert_eq!(body, expected);
+        };
+        let code = "SVCSTG.SWR.5000046";
+        check(
+            Form::Management,
+            json!({
+                "errors": [{"errorCode": code, "errorMessage": "Internal error", "detail": ""}],
+                "error_code": code, "error_msg": "Internal error",
+                "details": [{"error_code": code, "error_msg": "Internal error"}]
+            }),
+        )
+        .await;
+        check(
+            Form::Gateway,
+            json!({"error_code": code, "error_msg": "Internal error", "request_id": "[id]"}),
+        )
+        .await;
+        check(
+            Form::Iam,
+            json!({"error": {"code": 500, "message": "Internal error",
+                             "title": "Internal Server Error"}}),
+        )
+        .await;
+    }
+
+    #[test]
+    fn request_ids_are_32_hex_digits_and_differ() {
+        let ids = RequestIds::new();
+        let (first, second) = (ids.next(), ids.next());
+        assert_ne!(first, second);
+        assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}

@@ -259,9 +259,7 @@ function operations(connect) {
 
     const all = await client.listNamespaces(new swr.ListNamespacesRequest());
     assert.ok(names(all.namespaces).includes(first) && names(all.namespaces).includes(second));
-    const named = await client.listNamespaces(
-      new swr.ListNamespacesRequest().withNamespace(first),
-    );
+    const named = await client.listNamespaces(new swr.ListNamespacesRequest().withNamespace(first));
     assert.equal(named.namespaces.length, 1);
     const [found] = named.namespaces;
     assert.deepEqual([found.name, found.creator_name, found.auth], [first, USER, 7]);
@@ -544,7 +542,10 @@ function operations(connect) {
   it('lists triggers without their history', async (test) => {
     const organization = await newOrganizationWithRepository(test);
     assert.deepEqual(names(await listTriggers(organization)), []);
-    const bodies = [triggerBody({ name: 'second' }), triggerBody({ name: 'first', enable: 'false' })];
+    const bodies = [
+      triggerBody({ name: 'second' }),
+      triggerBody({ name: 'first', enable: 'false' }),
+    ];
     for (const body of bodies) {
       await createTrigger(organization, body);
     }
@@ -650,8 +651,8 @@ function operations(connect) {
     }
   });
 
-  // Credentials. A project, once found, is cached by access key, so that the wrong secret key
-  // shows in the call itself.
+  // Credentials. The SDK keeps the project it once found for an access key, so whether a client
+  // with a wrong secret key asks IAM first would depend on the order of tests; it is told instead.
 
   it('is refused with a wrong secret key', async () => {
     const stranger = connect(keys(ACCESS_KEY, 'wrong').withProjectId(PROJECT_ID));

@@ -2,6 +2,7 @@
 //! for each promise that no chapter owns.
 
 mod auth;
+mod clients;
 mod durability;
 mod edge;
 mod namespace;

@@ -26,13 +26,17 @@ struct Arguments {
 }
 
 /// An emulator in this process, on a port of its own, with its data in a temporary folder.
+#[expect(
+    dead_code,
+    reason = "some fields are there to be dropped with the test"
+)]
 pub(crate) struct TestApp {
     /// Lives as long as the test.
-    _emulator: Emulator,
+    emulator: Emulator,
     /// Who the requests are from.
     pub(crate) client: Client,
     /// Holds a seed file, if there is one.
-    _folder: Option<tempfile::TempDir>,
+    seed: Option<tempfile::TempDir>,
 }
 
 impl TestApp {
@@ -58,7 +62,7 @@ impl TestApp {
         std::fs::write(&path, seed).expect("the seed file is written");
         let path = path.to_str().expect("a path that is UTF-8");
         let mut app = Self::with_arguments(&[&["--seed", path], arguments].concat()).await;
-        app._folder = Some(folder);
+        app.seed = Some(folder);
         app
     }
 
@@ -72,9 +76,9 @@ impl TestApp {
             token: Some(TOKEN.to_owned()),
         };
         Self {
-            _emulator: emulator,
+            emulator,
             client,
-            _folder: None,
+            seed: None,
         }
     }
 

@@ -94,11 +94,13 @@ fn say(text: &str) {
 
 async fn run(config: &Config) -> Result<(), String> {
     start_logging(config);
+    // Listened for before anybody can know that there is something to stop.
+    let terminated = terminated();
     let emulator = Emulator::start(config)
         .await
         .map_err(|error| error.to_string())?;
     say(&greeting(&emulator));
-    let signal = terminated().await;
+    let signal = terminated.await;
     tracing::info!(signal, "Stopping");
     emulator.stop().await;
     Ok(())
@@ -144,22 +146,28 @@ fn start_logging(config: &Config) {
     }
 }
 
+/// Ends with the name of the first signal that asks the process to stop. The signals are caught
+/// from this call on, not only once it is awaited.
 #[cfg(unix)]
-async fn terminated() -> &'static str {
+fn terminated() -> impl Future<Output = &'static str> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
+    let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
-    ) else {
-        // Without handlers the system ends the process by itself.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+    );
+    async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+            // Without handlers the system ends the process by itself.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        }
     }
 }
 
+/// Ends once Ctrl-C was pressed.
 #[cfg(not(unix))]
 async fn terminated() -> &'static str {
     match tokio::signal::ctrl_c().await {

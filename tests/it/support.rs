@@ -260,7 +260,7 @@ pub(crate) fn trigger(name: &str) -> Value {
     })
 }
 
-/// An emulator as a program of its own; killed when this value goes.
+/// An emulator as a program of its own, which ends with this value.
 pub(crate) struct Process {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
@@ -321,8 +321,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
+        // In order, so that its temporary folder goes too; it may have ended by itself already.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal("TERM");
+        }
         let _ = self.child.wait();
     }
 }

@@ -33,8 +33,6 @@ CREATE TABLE repositories (
     creator_name TEXT    NOT NULL,
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
-    num_images   INTEGER NOT NULL DEFAULT 0 CHECK (num_images >= 0),
-    size         INTEGER NOT NULL DEFAULT 0 CHECK (size >= 0),
     num_download INTEGER NOT NULL DEFAULT 0 CHECK (num_download >= 0),
     UNIQUE (namespace_id, name)
 ) STRICT;

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
 use crate::db::Db;
+use crate::http::RequestIds;
 use crate::lookup::Lookup;
+use crate::registry::blob::Files;
+use crate::registry::download::Downloads;
+use crate::registry::token::SigningKey;
 use crate::seed::Seed;
 
 /// The state that handlers share.
@@ -34,4 +38,48 @@ pub struct App {
     pub clock: Clock,
     /// What the instance started with, and goes back to.
     pub seed: Arc<Seed>,
+    /// What the registry keeps outside the database.
+    pub registry: Arc<RegistryState>,
+    /// Ids of requests.
+    pub request_ids: RequestIds,
+}
+
+/// What the registry of an instance keeps outside the database.
+#[derive(Debug)]
+pub struct RegistryState {
+    /// The files of blobs, and uploads under way.
+    pub files: Arc<Files>,
+    /// Signs and checks bearer tokens.
+    pub key: SigningKey,
+    /// Pulls that are not in the database yet.
+    pub downloads: Downloads,
+}
+
+#[cfg(test)]
+impl App {
+    /// The state of a test, with its files in `folder`.
+    pub(crate) async fn for_tests(db: Db, directory: Directory, folder: &std::path::Path) -> Self {
+        let db = Arc::new(db);
+        let key = crate::registry::store::signing_key(db.readers())
+            .await
+            .expect("it is there");
+        Self {
+            region: "r1".to_owned(),
+            registry_host: "localhost".to_owned(),
+            quota_namespaces: 1,
+            auth: auth::Mode::Strict,
+            lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
+            db,
+            directory,
+            tokens: Tokens::default(),
+            clock: Clock,
+            seed: Arc::default(),
+            registry: Arc::new(RegistryState {
+                files: Arc::new(Files::open(folder).expect("the folder is there")),
+                key: SigningKey::new(&key),
+                downloads: Downloads::default(),
+            }),
+            request_ids: RequestIds::default(),
+        }
+    }
 }

@@ -30,12 +30,23 @@ impl Moment {
     /// The moment that is `hours` later.
     #[must_use]
     pub fn plus_hours(self, hours: i64) -> Self {
-        Self(self.0.saturating_add(hours.saturating_mul(3_600_000_000)))
+        self.plus_seconds(hours.saturating_mul(3600))
+    }
+
+    /// The moment that is `seconds` later.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
     /// Microseconds since 1970, as the database holds it.
     pub fn as_microseconds(self) -> i64 {
         self.0
+    }
+
+    /// Whole seconds since 1970, as a JWT holds it.
+    pub fn as_seconds(self) -> i64 {
+        self.0.div_euclid(1_000_000)
     }
 
     /// As IAM writes it: always six digits of a second.

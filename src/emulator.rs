@@ -7,17 +7,21 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, RegistryState};
 use crate::auth::{self, Directory, Mode, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError};
 use crate::error::Error;
-use crate::http::{Routes, Server};
+use crate::http::{RequestIds, Routes, Server};
 use crate::lookup::Lookup;
+use crate::registry::blob::Files;
+use crate::registry::download::Downloads;
+use crate::registry::token::SigningKey;
+use crate::registry::{self, Collector};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
-use crate::{cce, control, iam, namespace, repository, trigger, version};
+use crate::{cce, control, iam, login, namespace, repository, tag, trigger, version};
 
 /// Why an instance could not start. Each text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,8 @@ pub fn routes() -> Routes {
     trigger::routes()
         .and(namespace::routes())
         .and(repository::routes())
+        .and(tag::routes())
+        .and(login::routes())
         .and(version::routes())
         .and(iam::routes())
         .and(cce::routes())
@@ -60,6 +66,8 @@ pub fn routes() -> Routes {
 pub struct Emulator {
     server: Server,
     app: AppState,
+    /// Collects in the background for as long as the instance lives.
+    collector: Collector,
     folder: DataFolder,
 }
 
@@ -93,7 +101,13 @@ impl Emulator {
                 return Err(error.into());
             }
         };
-        let app = prepare(config, address, db, directory, seed)
+        let files = Files::open(folder.path())
+            .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
+        let app = prepare(config, address, db, files, directory, seed)
+            .await
+            .map_err(StartError::Prepare)?;
+        let files = Arc::clone(&app.registry.files);
+        let collector = Collector::start(Arc::clone(&app.db), files, app.clock)
             .await
             .map_err(StartError::Prepare)?;
         if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
@@ -108,6 +122,7 @@ impl Emulator {
         Ok(Self {
             server,
             app,
+            collector,
             folder,
         })
     }
@@ -135,6 +150,8 @@ impl Emulator {
     /// Lets running requests finish (10 s at most), puts everything on disk and ends.
     pub async fn stop(self) {
         self.server.stop().await;
+        drop(self.collector);
+        self.app.registry.downloads.flush(&self.app).await;
         self.app.db.close().await;
         if let Err(error) = self.folder.close() {
             warn!(%error, "Could not remove the temporary data folder");
@@ -146,6 +163,7 @@ async fn prepare(
     config: &Config,
     address: SocketAddr,
     db: Arc<Db>,
+    files: Files,
     directory: Directory,
     seed: Seed,
 ) -> Result<AppState, Error> {
@@ -159,6 +177,7 @@ async fn prepare(
     .await?;
     let stored = auth::find_tokens(db.readers()).await?;
     let tokens = Tokens::restore(stored, &directory);
+    let key = registry::store::signing_key(db.readers()).await?;
     Ok(Arc::new(App {
         region: config.region.clone(),
         registry_host: registry_host(config, address),
@@ -170,6 +189,12 @@ async fn prepare(
         tokens,
         clock,
         seed,
+        registry: Arc::new(RegistryState {
+            files: Arc::new(files),
+            key: SigningKey::new(&key),
+            downloads: Downloads::default(),
+        }),
+        request_ids: RequestIds::default(),
     }))
 }
 

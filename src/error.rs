@@ -85,6 +85,8 @@ pub enum Resource {
     Namespace,
     /// An image repository.
     Repository,
+    /// A tag of an image.
+    Tag,
     /// A trigger.
     Trigger,
     /// A CCE cluster.
@@ -98,6 +100,7 @@ impl Resource {
         match self {
             Self::Namespace => "Not found namespace",
             Self::Repository => "Not found repository",
+            Self::Tag => "Not found tag",
             Self::Trigger => "Not found trigger",
             Self::Cluster => "Not found cluster",
             Self::User => "Not found user",
@@ -108,6 +111,7 @@ impl Resource {
         match self {
             Self::Namespace => "namespace: an organization with this name already exists",
             Self::Repository => "repository: a repository with this name already exists",
+            Self::Tag => "destination_tag: a tag with this name already exists",
             Self::Trigger => "name: a trigger with this name already exists in the repository",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
@@ -177,13 +181,14 @@ impl Error {
             Self::NotFound(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4040058",
                 Resource::Repository => "SVCSTG.SWR.4040010",
+                Resource::Tag => "SVCSTG.SWR.4040048",
                 Resource::Trigger => "SVCSTG.SWR.4040126",
                 Resource::Cluster => "CCE.01404001",
                 Resource::User => "IAM.0004",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
-                Resource::Repository => "SVCSTG.SWR.4090006",
+                Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
                 Resource::Trigger => "SVCSTG.SWR.4000014",
                 Resource::Cluster => "CCE.01409001",
                 Resource::User => "IAM.0011",

@@ -94,6 +94,14 @@ impl Fields {
         }
     }
 
+    /// An optional boolean; null is the same as absent.
+    pub fn optional_boolean(&self, name: &'static str) -> Result<Option<bool>> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.boolean(name).map(Some),
+        }
+    }
+
     /// A mandatory object.
     pub fn object(&self, name: &'static str) -> Result<Self> {
         match self.present(name)? {

@@ -6,9 +6,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -17,15 +15,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http::header::ALLOW;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use tracing::{error, info};
 
 use super::form::Form;
+use super::log::{Failure, RequestLog};
 use super::operation::Operation;
 use crate::app::AppState;
 use crate::auth::{self, Caller, Credentials};
 use crate::error::{Error, Result};
+use crate::registry::RegistryError;
 
 /// The largest body that an operation reads.
 const MAX_BODY: usize = 1024 * 1024;
@@ -44,7 +43,6 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Edge {
     app: AppState,
     operations: HashMap<&'static str, Vec<Operation>>,
-    request_ids: RequestIds,
 }
 
 impl Edge {
@@ -56,7 +54,6 @@ impl Edge {
         Self {
             app,
             operations: by_path,
-            request_ids: RequestIds::new(),
         }
     }
 
@@ -85,7 +82,7 @@ enum Route<'a> {
 /// Serves a request from its head to its line in the log.
 pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let request_id = edge.request_ids.next();
+    let request_id = edge.app.request_ids.next();
     let method = request.method().clone();
     let route = edge.operation(&request);
     let mut caller = None;
@@ -113,15 +110,24 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
-    log(&Line {
+    let failed = match &failed {
+        Some(error) => Some(Failure::of(error, failure)),
+        None => response
+            .extensions_mut()
+            .remove::<RegistryError>()
+            .as_ref()
+            .map(Into::into),
+    };
+    RequestLog {
         request_id: &request_id,
         method: &method,
         operation: name,
         status: response.status().as_u16(),
-        milliseconds: started.elapsed().as_secs_f64() * 1000.0,
-        caller: caller.as_ref(),
-        failed: failed.as_ref().map(|error| (error, error.code(failure))),
-    });
+        started,
+        caller: caller.as_ref().map_or("-", Caller::user_name),
+        failure: failed,
+    }
+    .write();
     response
 }
 
@@ -232,107 +238,26 @@ pub(super) fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
     Error::internal(format!("the handler panicked: {message}")).into_response()
 }
 
-struct Line<'a> {
-    request_id: &'a str,
-    method: &'a Method,
-    operation: &'a str,
-    status: u16,
-    milliseconds: f64,
-    caller: Option<&'a Caller>,
-    failed: Option<(&'a Error, &'static str)>,
-}
-
-fn log(line: &Line<'_>) {
-    let Line {
-        request_id,
-        method,
-        operation,
-        status,
-        ..
-    } = line;
-    let milliseconds = (line.milliseconds * 1000.0).round() / 1000.0;
-    let caller = line.caller.map_or("-", |caller| caller.user_name());
-    match line.failed {
-        Some((error @ Error::Internal(_), code)) => error!(
-            request_id, %method, operation, status, milliseconds, caller, code,
-            chain = error.chain(), "{method} {operation} {status}"
-        ),
-        Some((error, code)) => info!(
-            request_id, %method, operation, status, milliseconds, caller, code,
-            reason = %Logged(error), "{method} {operation} {status}"
-        ),
-        None => info!(
-            request_id, %method, operation, status, milliseconds, caller,
-            "{method} {operation} {status}"
-        ),
-    }
-}
-
-/// An error as the log shows it: what echoes a request's own canonical form is left out.
-struct Logged<'a>(&'a Error);
-
-impl std::fmt::Display for Logged<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = self.0.to_string();
-        f.write_str(text.split("canonicalRequest").next().unwrap_or_default())
-    }
-}
-
-/// Request ids of 32 hex digits: a random half for the instance, a count for the request.
-#[derive(Debug)]
-struct RequestIds {
-    instance: u64,
-    count: AtomicU64,
-}
-
-impl RequestIds {
-    fn new() -> Self {
-        Self {
-            instance: getrandom::u64().unwrap_or_default(),
-            count: AtomicU64::new(1),
-        }
-    }
-
-    fn next(&self) -> String {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(32);
-        // Writing to a String cannot fail.
-        let _ = write!(id, "{:016x}{count:016x}", self.instance);
-        id
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use http::StatusCode;
+    use http::{Method, StatusCode};
     use serde_json::{Value, json};
     use tower::ServiceExt;
 
     use super::*;
     use crate::app::App;
-    use crate::auth::{BUILTIN_TOKEN, Mode, Tokens};
-    use crate::clock::Clock;
+    use crate::auth::BUILTIN_TOKEN;
     use crate::db::testing::TestDb;
     use crate::http::{Routes, empty_object};
-    use crate::lookup::Lookup;
-    use crate::seed::Seed;
 
     async fn router(operation: Operation) -> Router {
-        let TestDb { db, directory, .. } = TestDb::seeded("").await;
-        let db = Arc::new(db);
-        let app = App {
-            region: "r1".to_owned(),
-            registry_host: "localhost".to_owned(),
-            quota_namespaces: 1,
-            auth: Mode::Strict,
-            lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
+        let TestDb {
             db,
             directory,
-            tokens: Tokens::default(),
-            clock: Clock,
-            seed: Arc::new(Seed::default()),
-        };
+            folder,
+        } = TestDb::seeded("").await;
+        let app = App::for_tests(db, directory, folder.path()).await;
         let handler = async |body: Bytes| match &body[..] {
             b"panic" => panic!("with a secret"),
             b"hang" => std::future::pending().await,
@@ -419,13 +344,5 @@ mod tests {
                              "title": "Internal Server Error"}}),
         )
         .await;
-    }
-
-    #[test]
-    fn request_ids_are_32_hex_digits_and_differ() {
-        let ids = RequestIds::new();
-        let (first, second) = (ids.next(), ids.next());
-        assert_ne!(first, second);
-        assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter};
+use axum::routing::{MethodFilter, MethodRouter, any};
 use http::Method;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::edge::{self, Edge};
 use super::form::Form;
 use crate::app::AppState;
+use crate::registry;
 
 /// An operation: a method on a path, and what the shared layers have to know of it.
 #[derive(Debug, Clone)]
@@ -118,12 +119,22 @@ impl Routes {
         &self.operations
     }
 
-    /// The router that serves them, and refuses everything else as the gateway does.
+    /// The router that serves them and the registry, and refuses everything else as the gateway
+    /// does.
     pub fn into_router(self, app: AppState) -> Router {
         let edge = Edge::new(Arc::clone(&app), self.operations);
-        self.router
+        // What no chapter has below this path is not the registry's either.
+        let management = self
+            .router
+            .route("/v2/manage", MethodRouter::new())
+            .route("/v2/manage/", MethodRouter::new())
+            .route("/v2/manage/{*path}", MethodRouter::new());
+        // The edge wraps what is there before it; the registry has limits of its own.
+        management
             .layer(CatchPanicLayer::custom(edge::answer_panic))
             .layer(from_fn_with_state(Arc::new(edge), edge::serve))
+            .route("/v2/", any(registry::serve))
+            .route("/v2/{*path}", any(registry::serve))
             .with_state(app)
     }
 }

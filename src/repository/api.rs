@@ -304,7 +304,7 @@ impl RepositoryDetailsView {
             path,
             domain_name: repository.account_name,
             namespace: repository.namespace,
-            tags: Vec::new(),
+            tags: repository.tags,
             status: false,
             total_range: total,
         }

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
+use crate::auth::User;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
 use crate::namespace::Namespace;
@@ -137,6 +138,8 @@ pub struct RepositoryRef {
     pub name: RepositoryName,
     /// The organization it is in.
     pub namespace: Arc<Namespace>,
+    /// Whether anyone may pull from it.
+    pub is_public: bool,
 }
 
 /// A repository with all it shows.
@@ -168,9 +171,11 @@ pub struct Repository {
     pub created_at: Moment,
     /// When it, or a tag of it, was last changed.
     pub updated_at: Moment,
+    /// The names of its tags, newest push first.
+    pub tags: Vec<String>,
     /// How many tags it has.
     pub num_images: i64,
-    /// How many bytes its images take.
+    /// How many bytes its blobs and manifests take.
     pub size: i64,
     /// How often it was pulled from.
     pub num_download: i64,
@@ -195,6 +200,28 @@ pub struct NewRepository {
     pub creator_name: String,
     /// When.
     pub created_at: Moment,
+}
+
+impl NewRepository {
+    /// The repository that a push makes, where there is none (as the live service does): private,
+    /// of the default category.
+    pub fn by_push(
+        namespace: &Namespace,
+        name: &RepositoryName,
+        creator: &User,
+        created_at: Moment,
+    ) -> Self {
+        Self {
+            namespace_id: namespace.id,
+            name: name.clone(),
+            is_public: false,
+            category: Category::default(),
+            description: Description::default(),
+            creator_id: creator.id.clone(),
+            creator_name: creator.name.clone(),
+            created_at,
+        }
+    }
 }
 
 /// What of a repository is to be changed; what is absent stays as it is.

@@ -21,14 +21,16 @@ pub async fn find_ref(
     namespace: &Arc<Namespace>,
     name: &RepositoryName,
 ) -> Result<Option<RepositoryRef>> {
-    let id: Option<i64> =
-        sqlx::query_scalar("SELECT id FROM repositories WHERE namespace_id = ? AND name = ?")
-            .bind(namespace.id)
-            .bind(name.as_str())
-            .fetch_optional(db)
-            .await?;
-    Ok(id.map(|id| RepositoryRef {
+    let found: Option<(i64, bool)> = sqlx::query_as(
+        "SELECT id, is_public FROM repositories WHERE namespace_id = ? AND name = ?",
+    )
+    .bind(namespace.id)
+    .bind(name.as_str())
+    .fetch_optional(db)
+    .await?;
+    Ok(found.map(|(id, is_public)| RepositoryRef {
         id,
+        is_public,
         name: name.clone(),
         namespace: Arc::clone(namespace),
     }))
@@ -39,7 +41,14 @@ macro_rules! repository_columns {
     () => {
         "r.id, r.namespace_id, n.name AS namespace, r.name, r.is_public, r.category, \
          r.description, n.account_id, a.name AS account_name, r.creator_id, r.creator_name, \
-         r.created_at, r.updated_at, r.num_images, r.size, r.num_download"
+         r.created_at, r.updated_at, r.num_download, \
+         (SELECT count(*) FROM tags t WHERE t.repository_id = r.id) AS num_images, \
+         (SELECT coalesce(json_group_array(t.name ORDER BY t.updated_at DESC, t.id DESC), '[]') \
+          FROM tags t WHERE t.repository_id = r.id) AS tags, \
+         (SELECT coalesce(sum(b.size), 0) FROM blobs b WHERE b.digest IN \
+            (SELECT m.digest FROM manifest_blobs m WHERE m.repository_id = r.id)) \
+         + (SELECT coalesce(sum(length(m.content)), 0) FROM manifests m \
+            WHERE m.repository_id = r.id) AS size"
     };
 }
 
@@ -71,6 +80,8 @@ impl FromRow<'_, SqliteRow> for Repository {
             creator_name: row.try_get("creator_name")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
+            tags: serde_json::from_str(row.try_get("tags")?)
+                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
             num_images: row.try_get("num_images")?,
             size: row.try_get("size")?,
             num_download: row.try_get("num_download")?,
@@ -104,7 +115,7 @@ pub async fn list(
         None => "r.id",
         Some(OrderColumn::Name) => "r.name",
         Some(OrderColumn::UpdatedTime) => "r.updated_at",
-        Some(OrderColumn::TagCount) => "r.num_images",
+        Some(OrderColumn::TagCount) => "num_images",
         Some(OrderColumn::Namespace) => "n.name",
         Some(OrderColumn::IsPublic) => "r.is_public",
     };
@@ -230,6 +241,8 @@ pub struct UpdateRepository {
 
 impl SingleWrite for UpdateRepository {
     type Output = ();
+    // Whether it is public is remembered with what its name refers to.
+    const CHANGES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query(

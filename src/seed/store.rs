@@ -135,18 +135,23 @@ impl Reset {
 }
 
 impl SingleWrite for Reset {
-    type Output = ();
+    /// The files of blobs that no row names any more.
+    type Output = Vec<String>;
     const CHANGES_NAMES: bool = true;
 
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<String>> {
         // The counters of AUTOINCREMENT stay: a write under way must not meet a new row with an
         // old id.
         sqlx::raw_sql(
-            "DELETE FROM triggers; DELETE FROM repositories; DELETE FROM namespaces;
-             DELETE FROM clusters; DELETE FROM tokens; DELETE FROM accounts;",
+            "DELETE FROM repositories; DELETE FROM namespaces; DELETE FROM clusters;
+             DELETE FROM tokens; DELETE FROM temporary_logins; DELETE FROM accounts;",
         )
         .execute(&mut *transaction)
         .await?;
-        self.0.run(transaction).await
+        let files = sqlx::query_scalar("DELETE FROM blobs RETURNING file")
+            .fetch_all(&mut *transaction)
+            .await?;
+        self.0.run(transaction).await?;
+        Ok(files)
     }
 }

@@ -1,8 +1,18 @@
-//! Tags of images. So far only their names, which conditions of triggers hold.
+//! Tags of images: their names, what they show, and how one comes to be.
+//!
+//! `api` is their HTTP in the management API, `store` their SQL. Pushing and pulling is the
+//! business of `registry`.
+
+mod api;
+pub mod store;
 
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use crate::clock::Moment;
+
+pub use api::routes;
 
 /// The name of a tag: 1 to 128 characters by the OCI rule (distribution specification, pulling
 /// manifests).
@@ -22,6 +32,41 @@ impl TagName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A tag with what it shows of its image.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Tag {
+    /// Its number, never used twice.
+    pub id: i64,
+    /// The number of its repository.
+    pub repository_id: i64,
+    /// Its name.
+    pub name: String,
+    /// The digest of its manifest.
+    pub digest: String,
+    /// What that manifest is.
+    pub media_type: String,
+    /// The manifest's bytes.
+    pub content: Vec<u8>,
+    /// The digest of the image's configuration; empty for a list of images.
+    pub config: String,
+    /// How many bytes the image takes: manifest, configuration and layers, of all images of a
+    /// list.
+    pub size: i64,
+    /// When the tag was first pushed.
+    pub created_at: Moment,
+    /// When it was last pushed.
+    pub updated_at: Moment,
+}
+
+/// What a list of tags can be ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderColumn {
+    /// `updated_at`
+    UpdatedAt,
+    /// `tag`
+    Name,
 }
 
 #[cfg(test)]

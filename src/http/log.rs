@@ -1,0 +1,145 @@
+//! The log line of a request, and the id that client, answer and line share.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use http::Method;
+use tracing::{error, info};
+
+use crate::error::Error;
+use crate::registry::RegistryError;
+
+/// What is logged of a request once it is answered. Never a credential, never a body.
+#[derive(Debug)]
+pub struct RequestLog<'a> {
+    /// See [`RequestIds`].
+    pub request_id: &'a str,
+    /// The HTTP method.
+    pub method: &'a Method,
+    /// The operation's name, or `-`.
+    pub operation: &'a str,
+    /// The answer's status.
+    pub status: u16,
+    /// When the request arrived.
+    pub started: Instant,
+    /// The user's name, or `-`.
+    pub caller: &'a str,
+    /// Why it was not served.
+    pub failure: Option<Failure>,
+}
+
+/// Why a request was not served, as the log tells it.
+#[derive(Debug)]
+pub struct Failure {
+    code: &'static str,
+    /// The message, or for a failure of ours the whole chain.
+    reason: String,
+    is_ours: bool,
+}
+
+impl Failure {
+    /// Of an operation whose own code for 500 is `failure`.
+    pub fn of(error: &Error, failure: &'static str) -> Self {
+        let is_ours = matches!(error, Error::Internal(_));
+        let reason = if is_ours {
+            error.chain()
+        } else {
+            error.to_string()
+        };
+        // What echoes a request's own canonical form is left out.
+        let reason = reason.split("canonicalRequest").next().unwrap_or_default();
+        Self {
+            code: error.code(failure),
+            reason: reason.to_owned(),
+            is_ours,
+        }
+    }
+}
+
+impl From<&RegistryError> for Failure {
+    fn from(error: &RegistryError) -> Self {
+        let (reason, is_ours) = match error {
+            RegistryError::Internal(error) => (error.chain(), true),
+            error => (error.to_string(), false),
+        };
+        Self {
+            code: error.code(),
+            reason,
+            is_ours,
+        }
+    }
+}
+
+impl RequestLog<'_> {
+    /// Writes the line: a failure of ours as an error, all else as information.
+    pub fn write(&self) {
+        let Self {
+            request_id,
+            method,
+            operation,
+            status,
+            caller,
+            ..
+        } = self;
+        let milliseconds = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        match &self.failure {
+            Some(Failure {
+                code,
+                reason,
+                is_ours: true,
+            }) => error!(
+                request_id, %method, operation, status, milliseconds, caller, code, reason,
+                "{method} {operation} {status}"
+            ),
+            Some(Failure { code, reason, .. }) => info!(
+                request_id, %method, operation, status, milliseconds, caller, code, reason,
+                "{method} {operation} {status}"
+            ),
+            None => info!(
+                request_id, %method, operation, status, milliseconds, caller,
+                "{method} {operation} {status}"
+            ),
+        }
+    }
+}
+
+/// Request ids of 32 hex digits: a random half for the instance, a count for the request.
+#[derive(Debug)]
+pub struct RequestIds {
+    instance: u64,
+    count: AtomicU64,
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self {
+            instance: getrandom::u64().unwrap_or_default(),
+            count: AtomicU64::new(1),
+        }
+    }
+}
+
+impl RequestIds {
+    /// The next one.
+    pub fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut id = String::with_capacity(32);
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{:016x}{count:016x}", self.instance);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_32_hex_digits_and_differ() {
+        let ids = RequestIds::default();
+        let (first, second) = (ids.next(), ids.next());
+        assert_ne!(first, second);
+        assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}

@@ -1,0 +1,205 @@
+//! The HTTP of logging in (API reference, temporary login; the token dance as registry clients
+//! know it).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::password_hash;
+use super::store::CreateLogin;
+use crate::app::{App, AppState};
+use crate::auth::{Caller, Secret, User};
+use crate::error::{Error, Fault, Result};
+use crate::http::{Answer, Operation, Query, Routes};
+use crate::registry::token::{Claims, Grant, LIFETIME};
+use crate::registry::{Actions, ImagePath, RegistryError, allowed};
+
+/// How long a temporary login is valid when nothing is said, and the bounds of what may be said,
+/// in seconds.
+const DEFAULT_DURATION: i64 = 24 * 3600;
+const SHORTEST: i64 = 900;
+const LONGEST: i64 = 86_400;
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("CreateSecret", Method::POST, "/v2/manage/utils/secret"),
+            create_secret,
+        )
+        .with(
+            Operation::new(
+                "CreateAuthorizationToken",
+                Method::POST,
+                "/v2/manage/utils/authorizationtoken",
+            ),
+            create_authorization_token,
+        )
+        .with(
+            Operation::new("RegistryToken", Method::GET, "/swr/auth/v2/registry/auth/")
+                .open_to_all(),
+            token,
+        )
+}
+
+/// `CreateSecret`
+async fn create_secret(
+    State(app): State<AppState>,
+    caller: Caller,
+    query: Query,
+) -> Result<Response> {
+    let project = query.get("projectname").unwrap_or(&app.region);
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if project.len() > 64 || !project.bytes().all(legal) {
+        let rule = "must have at most 64 letters, digits, hyphens, dots and underscores";
+        return Err(Error::fault(Fault::Query, "projectname", rule));
+    }
+    let duration = match query.get("duration_seconds") {
+        None => DEFAULT_DURATION,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|seconds| (SHORTEST..=LONGEST).contains(seconds))
+            .ok_or_else(|| {
+                let rule = format!("must be a whole number from {SHORTEST} to {LONGEST}");
+                Error::fault(Fault::Query, "duration_seconds", rule)
+            })?,
+    };
+    log_in(&app, &caller, project, duration).await
+}
+
+/// `CreateAuthorizationToken`
+async fn create_authorization_token(
+    State(app): State<AppState>,
+    caller: Caller,
+) -> Result<Response> {
+    log_in(&app, &caller, "bearertoken", DEFAULT_DURATION).await
+}
+
+/// Makes a temporary login, and answers with it in the ways that clients read: the command, its
+/// expiry, and a `config.json` for docker.
+async fn log_in(app: &App, caller: &Caller, project: &str, duration: i64) -> Result<Response> {
+    let mut random = [0; 42];
+    getrandom::fill(&mut random).map_err(Error::internal)?;
+    let (access_key, password) = random.split_at(10);
+    let access_key = hex::encode_upper(access_key);
+    let password = hex::encode(password);
+    let now = app.clock.now();
+    let expires_at = now.plus_seconds(duration);
+    let write = CreateLogin {
+        access_key: access_key.clone(),
+        password_hash: password_hash(&password),
+        user_id: caller.user().id.clone(),
+        now,
+        expires_at,
+    };
+    app.db.write(write).await?;
+
+    let user = format!("{project}@{access_key}");
+    let registry = &app.registry_host;
+    let auth = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    let mut auths = Map::new();
+    auths.insert(registry.clone(), json!({ "auth": auth }));
+    let body = json!({ "auths": Value::Object(auths) });
+    let mut response = Answer(StatusCode::OK, body).into_response();
+    let command = format!("docker login -u {user} -p {password} {registry}");
+    let mut command = HeaderValue::try_from(command).map_err(Error::internal)?;
+    command.set_sensitive(true);
+    let expires_at =
+        HeaderValue::try_from(expires_at.with_microseconds()).map_err(Error::internal)?;
+    response.headers_mut().insert("x-swr-dockerlogin", command);
+    response.headers_mut().insert("x-swr-expireat", expires_at);
+    Ok(response)
+}
+
+/// The registry's token service: user and password by Basic authentication, or nobody, and the
+/// scopes that the client wants. Rights that the caller lacks are left out.
+async fn token(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, RegistryError> {
+    let user = match headers.get(AUTHORIZATION) {
+        None => None,
+        Some(value) => {
+            let user = match basic(value) {
+                Some((name, password)) => super::user(&app, &name, password.expose()).await?,
+                None => None,
+            };
+            Some(user.ok_or(RegistryError::LoginRefused)?)
+        }
+    };
+    let query = uri.query().unwrap_or_default();
+    let mut grants = Vec::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name == "scope" {
+            for scope in value.split(' ') {
+                grants.extend(grant(&app, user.as_ref(), scope).await?);
+            }
+        }
+    }
+    let now = app.clock.now();
+    let claims = Claims::new(user.as_ref().map(|user| user.id.as_str()), grants, now);
+    let token = app.registry.key.sign(&claims)?;
+    let view = TokenView {
+        access_token: token.clone(),
+        token,
+        expires_in: LIFETIME,
+        issued_at: now.to_string(),
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+/// What of `repository:{name}:{actions}` the caller may have. Only an organization that does not
+/// exist is refused; scopes of other things are nothing.
+async fn grant(
+    app: &App,
+    user: Option<&Arc<User>>,
+    scope: &str,
+) -> Result<Option<Grant>, RegistryError> {
+    let Some((name, actions)) = scope
+        .strip_prefix("repository:")
+        .and_then(|scope| scope.rsplit_once(':'))
+    else {
+        return Ok(None);
+    };
+    let Ok(path) = ImagePath::parse(name) else {
+        return Ok(None);
+    };
+    let namespace = app.lookup.namespace(&path.namespace).await?;
+    let namespace = namespace.ok_or_else(|| {
+        RegistryError::Denied(format!(
+            "the organization {} does not exist",
+            path.namespace
+        ))
+    })?;
+    let repository = app.lookup.repository(&namespace, &path.repository).await?;
+    let rights = allowed(user.map(Arc::as_ref), &namespace, repository.as_ref());
+    let granted = Actions::parse(actions).and(rights);
+    Ok((!granted.is_none()).then(|| Grant::new(&path, granted)))
+}
+
+fn basic(value: &HeaderValue) -> Option<(String, Secret)> {
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+    let (name, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some((name.to_owned(), Secret::new(password)))
+}
+
+#[derive(Serialize)]
+struct TokenView {
+    token: String,
+    access_token: String,
+    expires_in: i64,
+    issued_at: String,
+}

@@ -1,0 +1,70 @@
+//! The SQL of temporary logins.
+
+use sqlx::{SqliteConnection, SqliteExecutor};
+use subtle::ConstantTimeEq;
+
+use crate::clock::Moment;
+use crate::db::SingleWrite;
+use crate::error::Result;
+
+/// A temporary login that is still valid.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct TemporaryLogin {
+    password_hash: Vec<u8>,
+    pub(super) user_id: String,
+}
+
+impl TemporaryLogin {
+    pub(super) fn matches(&self, hash: &[u8; 32]) -> bool {
+        self.password_hash.ct_eq(hash).into()
+    }
+}
+
+/// The login with this access key, unless it has expired.
+pub(super) async fn find(
+    db: impl SqliteExecutor<'_>,
+    access_key: &str,
+    now: Moment,
+) -> Result<Option<TemporaryLogin>> {
+    let found = sqlx::query_as(
+        "SELECT password_hash, user_id FROM temporary_logins
+         WHERE access_key = ? AND expires_at > ?",
+    )
+    .bind(access_key)
+    .bind(now)
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}
+
+/// Keeps a temporary login, and lets go of those that expired.
+#[derive(Debug)]
+pub(super) struct CreateLogin {
+    pub(super) access_key: String,
+    pub(super) password_hash: [u8; 32],
+    pub(super) user_id: String,
+    pub(super) now: Moment,
+    pub(super) expires_at: Moment,
+}
+
+impl SingleWrite for CreateLogin {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        sqlx::query("DELETE FROM temporary_logins WHERE expires_at <= ?")
+            .bind(self.now)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO temporary_logins (access_key, password_hash, user_id, expires_at)
+             VALUES (?, ?, ?, ?)",
+        )
+        .bind(self.access_key)
+        .bind(self.password_hash.as_slice())
+        .bind(self.user_id)
+        .bind(self.expires_at)
+        .execute(transaction)
+        .await?;
+        Ok(())
+    }
+}

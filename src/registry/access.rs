@@ -1,0 +1,245 @@
+//! Who may do what with a repository of the registry.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST};
+
+use super::error::RegistryError;
+use super::reference::ImagePath;
+use super::token::SERVICE;
+use crate::app::App;
+use crate::auth::User;
+use crate::namespace::Namespace;
+use crate::repository::RepositoryRef;
+
+/// Things to do with a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Actions {
+    /// Read manifests and blobs.
+    pub pull: bool,
+    /// Write them.
+    pub push: bool,
+    /// Remove them.
+    pub delete: bool,
+}
+
+impl Actions {
+    /// Nothing.
+    pub const NONE: Self = Self::of(false, false, false);
+    /// To read.
+    pub const PULL: Self = Self::of(true, false, false);
+    /// To write.
+    pub const PUSH: Self = Self::of(false, true, false);
+    /// To remove.
+    pub const DELETE: Self = Self::of(false, false, true);
+    /// Everything.
+    pub const ALL: Self = Self::of(true, true, true);
+
+    const fn of(pull: bool, push: bool, delete: bool) -> Self {
+        Self { pull, push, delete }
+    }
+
+    /// Reads the actions of a scope, joined by commas; unknown ones are nothing.
+    pub fn parse(text: &str) -> Self {
+        text.split(',')
+            .fold(Self::NONE, |actions, name| match name {
+                "pull" => Self {
+                    pull: true,
+                    ..actions
+                },
+                "push" => Self {
+                    push: true,
+                    ..actions
+                },
+                "delete" => Self {
+                    delete: true,
+                    ..actions
+                },
+                "*" => Self::ALL,
+                _ => actions,
+            })
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::of(
+            self.pull && other.pull,
+            self.push && other.push,
+            self.delete && other.delete,
+        )
+    }
+
+    /// Whether it is nothing.
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Their names in scopes and tokens.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.pull, "pull"),
+            (self.push, "push"),
+            (self.delete, "delete"),
+        ];
+        all.into_iter()
+            .filter_map(|(is_in, name)| is_in.then_some(name))
+    }
+}
+
+/// What a user, or nobody, may do with a repository that may not exist yet (user guide,
+/// permissions): all in the own account, and pulling from public ones.
+pub fn allowed(
+    user: Option<&User>,
+    namespace: &Namespace,
+    repository: Option<&RepositoryRef>,
+) -> Actions {
+    if user.is_some_and(|user| user.account.id == namespace.account_id) {
+        return Actions::ALL;
+    }
+    if repository.is_some_and(|repository| repository.is_public) {
+        return Actions::PULL;
+    }
+    Actions::NONE
+}
+
+/// A request whose token holds, with the place it is about.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// Who sent it; none for nobody.
+    pub(super) user: Option<Arc<User>>,
+    pub(super) namespace: Arc<Namespace>,
+    /// None when it does not exist yet.
+    repository: Option<RepositoryRef>,
+}
+
+impl Admitted {
+    /// The repository, which has to exist.
+    pub(super) fn repository(&self) -> Result<&RepositoryRef, RegistryError> {
+        self.repository.as_ref().ok_or(RegistryError::NameUnknown)
+    }
+
+    /// The user's name, as it is recorded with a push.
+    pub(super) fn user_name(&self) -> &str {
+        self.user.as_ref().map_or("-", |user| &user.name)
+    }
+}
+
+/// Checks the bearer token of a request, and that its user still may do what it grants.
+pub(super) async fn admit(
+    app: &App,
+    headers: &HeaderMap,
+    path: &ImagePath,
+    needed: Actions,
+) -> Result<Admitted, RegistryError> {
+    let challenge = || RegistryError::Unauthorized {
+        challenge: challenge(headers, Some((path, needed))),
+    };
+    let claims = bearer(headers)
+        .and_then(|token| app.registry.key.verify(token, app.clock.now()))
+        .ok_or_else(challenge)?;
+    if !claims.allows(path, needed) {
+        return Err(challenge());
+    }
+    let user = app.directory.user_with_id(&claims.sub).map(Arc::clone);
+    let admitted = locate(app, user, path).await?;
+    let rights = allowed(
+        admitted.user.as_deref(),
+        &admitted.namespace,
+        admitted.repository.as_ref(),
+    );
+    if rights.and(needed) != needed {
+        return Err(RegistryError::Denied(
+            "requested access to the resource is denied".to_owned(),
+        ));
+    }
+    Ok(admitted)
+}
+
+async fn locate(
+    app: &App,
+    user: Option<Arc<User>>,
+    path: &ImagePath,
+) -> Result<Admitted, RegistryError> {
+    let namespace = app.lookup.namespace(&path.namespace).await?;
+    let namespace = namespace.ok_or(RegistryError::NameUnknown)?;
+    let repository = app.lookup.repository(&namespace, &path.repository).await?;
+    Ok(Admitted {
+        user,
+        namespace,
+        repository,
+    })
+}
+
+/// The repository that a blob shall be mounted from, where this request's token and its user may
+/// pull from it.
+pub(super) async fn mount_source(
+    app: &App,
+    headers: &HeaderMap,
+    path: &ImagePath,
+) -> Option<RepositoryRef> {
+    let admitted = admit(app, headers, path, Actions::PULL).await.ok()?;
+    admitted.repository
+}
+
+/// Whether the request has any token of ours, which is all that `/v2/` asks for.
+pub(super) fn has_token(app: &App, headers: &HeaderMap) -> bool {
+    let token = bearer(headers);
+    token.is_some_and(|token| app.registry.key.verify(token, app.clock.now()).is_some())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+/// Where to get a token, and for what: under the scheme and host that the request itself used.
+pub(super) fn challenge(headers: &HeaderMap, scope: Option<(&ImagePath, Actions)>) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let legal = |host: &&str| host.parse::<http::uri::Authority>().is_ok();
+    let host = text(HOST.as_str()).filter(legal).unwrap_or("localhost");
+    // A proxy that speaks TLS says so.
+    let scheme = match text("x-forwarded-proto") {
+        Some("https") => "https",
+        _ => "http",
+    };
+    let realm = format!("{scheme}://{host}/swr/auth/v2/registry/auth/");
+    let challenge = format!("Bearer realm=\"{realm}\",service=\"{SERVICE}\"");
+    match scope {
+        None => challenge,
+        Some((path, actions)) => {
+            // A client that may push will want to read what it pushed.
+            let actions = Actions {
+                pull: true,
+                ..actions
+            };
+            let names: Vec<_> = actions.names().collect();
+            format!(
+                "{challenge},scope=\"repository:{path}:{}\"",
+                names.join(",")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_and_written_as_scopes_have_them() {
+        let check = |text: &str, expected: &[&str]| {
+            let names: Vec<_> = Actions::parse(text).names().collect();
+            assert_eq!(names, expected, "{text}");
+        };
+        check("pull", &["pull"]);
+        check("push,pull", &["pull", "push"]);
+        check("*", &["pull", "push", "delete"]);
+        check("nonsense,pull", &["pull"]);
+        check("", &[]);
+    }
+}

@@ -1,0 +1,156 @@
+//! Blobs: reading them, whole or in part, and taking them out of a repository.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use http::{HeaderName, StatusCode};
+use std::io::SeekFrom;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+use super::super::access::Actions;
+use super::super::error::RegistryError;
+use super::super::reference::{Digest, ImagePath};
+use super::super::store::{self, LinkFrom, UnlinkBlob};
+use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
+
+/// How much is read from a file at once.
+const PIECE: usize = 256 * 1024;
+
+impl Call<'_> {
+    pub(super) async fn get_blob(
+        &self,
+        path: &ImagePath,
+        digest: &Digest,
+    ) -> Result<Response, RegistryError> {
+        let admitted = self.admit(path, Actions::PULL).await?;
+        let repository = admitted.repository()?;
+        let db = &self.app.db;
+        let blob = store::find_blob(db.readers(), repository.id, digest).await?;
+        let blob = blob.ok_or(RegistryError::BlobUnknown)?;
+        let now = self.real_seconds();
+        if self.is_head() && blob.needs_lease(now) {
+            // Who is told that it is there may leave it out of an upload.
+            let write = LinkFrom {
+                source_id: repository.id,
+                repository_id: repository.id,
+                digest: digest.clone(),
+                now,
+            };
+            if !db.write(write).await? {
+                return Err(RegistryError::BlobUnknown);
+            }
+        }
+        let size = blob.size.unsigned_abs();
+        let headers = |length: u64| -> Vec<(HeaderName, String)> {
+            vec![
+                (CONTENT_TYPE, "application/octet-stream".to_owned()),
+                (CONTENT_LENGTH, length.to_string()),
+                (ACCEPT_RANGES, "bytes".to_owned()),
+                (ETAG, format!("\"{digest}\"")),
+                (DOCKER_CONTENT_DIGEST.clone(), digest.to_string()),
+            ]
+        };
+        if self.is_head() {
+            let mut response = Response::new(Body::empty());
+            add_headers(&mut response, &headers(size));
+            return Ok(response);
+        }
+        let part = match self.header(RANGE.as_str()) {
+            None => None,
+            Some(text) => requested_part(text, size)?,
+        };
+        // Its row was there a moment ago; where the file is gone, so is the row by now.
+        let file = self.app.registry.files.read(&blob.file).await?;
+        let mut file = file.ok_or(RegistryError::BlobUnknown)?;
+        let (first, last) = part.unwrap_or((0, size.saturating_sub(1)));
+        let length = if size == 0 { 0 } else { last - first + 1 };
+        if first > 0 {
+            file.seek(SeekFrom::Start(first)).await?;
+        }
+        let stream = ReaderStream::with_capacity(file.take(length), PIECE);
+        let mut response = Response::new(Body::from_stream(stream));
+        add_headers(&mut response, &headers(length));
+        if part.is_some() {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let range = format!("bytes {first}-{last}/{size}");
+            add_headers(&mut response, &[(CONTENT_RANGE, range)]);
+        }
+        Ok(response)
+    }
+
+    pub(super) async fn delete_blob(
+        &self,
+        path: &ImagePath,
+        digest: Digest,
+    ) -> Result<Response, RegistryError> {
+        let admitted = self.admit(path, Actions::DELETE).await?;
+        let write = UnlinkBlob {
+            repository_id: admitted.repository()?.id,
+            digest,
+        };
+        if self.app.db.write(write).await? {
+            Ok(empty(StatusCode::ACCEPTED, &[]))
+        } else {
+            Err(RegistryError::BlobUnknown)
+        }
+    }
+}
+
+/// The first and last byte that `Range` asks for; none where it is not a single range of bytes,
+/// which RFC 9110 lets a server ignore.
+fn requested_part(text: &str, size: u64) -> Result<Option<(u64, u64)>, RegistryError> {
+    let Some((first, last)) = text
+        .trim()
+        .strip_prefix("bytes=")
+        .filter(|ranges| !ranges.contains(','))
+        .and_then(|range| range.split_once('-'))
+    else {
+        return Ok(None);
+    };
+    let outside = || RegistryError::RangeInvalid(format!("{text} is not within {size} bytes"));
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| outside());
+    let (first, last) = match (first.trim(), last.trim()) {
+        ("", suffix) => {
+            let length = number(suffix)?.min(size);
+            (size - length, size.saturating_sub(1))
+        }
+        (first, "") => (number(first)?, size.saturating_sub(1)),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if last < first {
+                return Err(outside());
+            }
+            (first, last.min(size.saturating_sub(1)))
+        }
+    };
+    if first >= size {
+        return Err(outside());
+    }
+    Ok(Some((first, last)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_range_of_bytes_is_understood() {
+        let check = |text: &str, expected: Result<Option<(u64, u64)>, ()>| {
+            assert_eq!(requested_part(text, 10).map_err(|_| ()), expected, "{text}");
+        };
+        check("bytes=0-0", Ok(Some((0, 0))));
+        check("bytes=2-5", Ok(Some((2, 5))));
+        check("bytes=2-", Ok(Some((2, 9))));
+        check("bytes=-3", Ok(Some((7, 9))));
+        check("bytes=-30", Ok(Some((0, 9))));
+        check("bytes=5-50", Ok(Some((5, 9))));
+        check("bytes=10-", Err(()));
+        check("bytes=5-2", Err(()));
+        check("bytes=5000-10000", Err(()));
+        check("bytes=-0", Err(()));
+        check("bytes=x-", Err(()));
+        check("bytes=0-1,3-4", Ok(None));
+        check("items=0-1", Ok(None));
+    }
+}

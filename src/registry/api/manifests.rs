@@ -1,0 +1,218 @@
+//! Manifests: pushing, pulling, deleting, and what refers to them.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderName, StatusCode};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::super::access::Actions;
+use super::super::error::RegistryError;
+use super::super::manifest::{Description, MAX_SIZE, Manifest, MediaType};
+use super::super::reference::{Digest, ImagePath, Reference};
+use super::super::store::{self, DeleteManifest, PutManifest, PutOutcome};
+use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
+use crate::tag::store::DeleteTag;
+
+/// How long a manifest's body may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+static OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+impl Call<'_> {
+    pub(super) async fn get_manifest(
+        &self,
+        path: &ImagePath,
+        reference: &Reference,
+    ) -> Result<Response, RegistryError> {
+        let admitted = self.admit(path, Actions::PULL).await?;
+        let repository = admitted.repository()?;
+        let found = store::find_manifest(self.app.db.readers(), repository.id, reference).await?;
+        let found = found.ok_or(RegistryError::ManifestUnknown)?;
+        let headers = [
+            (CONTENT_TYPE, found.media_type),
+            (CONTENT_LENGTH, found.content.len().to_string()),
+            (ETAG, format!("\"{}\"", found.digest)),
+            (DOCKER_CONTENT_DIGEST.clone(), found.digest),
+        ];
+        let body = if self.is_head() {
+            Body::empty()
+        } else {
+            self.app.registry.downloads.count(self.app, repository.id);
+            Body::from(found.content)
+        };
+        let mut response = Response::new(body);
+        add_headers(&mut response, &headers);
+        Ok(response)
+    }
+
+    pub(super) async fn put_manifest(
+        &self,
+        path: &ImagePath,
+        reference: Reference,
+        body: Body,
+    ) -> Result<Response, RegistryError> {
+        let admitted = self.admit(path, Actions::PUSH).await?;
+        let content = tokio::time::timeout(PATIENCE, read(body))
+            .await
+            .map_err(|_| {
+                RegistryError::ManifestInvalid("the manifest stopped arriving".to_owned())
+            })??;
+        let manifest = Manifest::parse(&content, self.header(CONTENT_TYPE.as_str()))?;
+        let (digest, tag) = match reference {
+            Reference::Tag(tag) => (Digest::of(&content), Some(tag)),
+            Reference::Digest(digest) if digest.matches(&content) => (digest, None),
+            Reference::Digest(digest) => {
+                let reason = format!("the manifest does not have the digest {digest}");
+                return Err(RegistryError::DigestInvalid(reason));
+            }
+        };
+        let repository = self.existing_or_new(path, &admitted).await?;
+        let subject = manifest.subject.clone();
+        let write = PutManifest {
+            repository_id: repository.id,
+            manifest,
+            digest: digest.clone(),
+            content: content.to_vec(),
+            tag,
+            pushed_by: admitted.user_name().to_owned(),
+            now: self.app.clock.now(),
+        };
+        match self.app.db.write(write).await? {
+            PutOutcome::Stored => {}
+            PutOutcome::Missing(part) => {
+                return Err(RegistryError::ManifestBlobUnknown(part.to_string()));
+            }
+        }
+        let mut headers = vec![
+            (LOCATION, format!("/v2/{path}/manifests/{digest}")),
+            (DOCKER_CONTENT_DIGEST.clone(), digest.to_string()),
+        ];
+        if let Some(subject) = subject {
+            headers.push((OCI_SUBJECT.clone(), subject.to_string()));
+        }
+        Ok(empty(StatusCode::CREATED, &headers))
+    }
+
+    /// By tag, only the tag goes; by digest, the manifest with all of its tags.
+    pub(super) async fn delete_manifest(
+        &self,
+        path: &ImagePath,
+        reference: Reference,
+    ) -> Result<Response, RegistryError> {
+        let admitted = self.admit(path, Actions::DELETE).await?;
+        let repository_id = admitted.repository()?.id;
+        let db = &self.app.db;
+        let deleted = match reference {
+            Reference::Digest(digest) => {
+                let write = DeleteManifest {
+                    repository_id,
+                    digest,
+                };
+                db.write(write).await?
+            }
+            Reference::Tag(name) => {
+                let write = DeleteTag {
+                    repository_id,
+                    name,
+                    now: self.app.clock.now(),
+                };
+                db.write(write).await?
+            }
+        };
+        if deleted {
+            Ok(empty(StatusCode::ACCEPTED, &[]))
+        } else {
+            Err(RegistryError::ManifestUnknown)
+        }
+    }
+
+    pub(super) async fn list_referrers(
+        &self,
+        path: &ImagePath,
+        digest: &Digest,
+    ) -> Result<Response, RegistryError> {
+        let admitted = self.admit(path, Actions::PULL).await?;
+        let repository_id = admitted.repository()?.id;
+        let found = store::list_referrers(self.app.db.readers(), repository_id, digest).await?;
+        let wanted = self.query("artifactType").filter(|kind| !kind.is_empty());
+        let manifests = found
+            .into_iter()
+            .map(|manifest| {
+                let Description {
+                    artifact_type,
+                    annotations,
+                } = Description::of(&manifest.content);
+                ReferrerView {
+                    media_type: manifest.media_type,
+                    digest: manifest.digest,
+                    size: manifest.content.len(),
+                    artifact_type,
+                    annotations,
+                }
+            })
+            .filter(|view| wanted.is_none() || view.artifact_type == wanted)
+            .collect();
+        let view = IndexView {
+            schema_version: 2,
+            media_type: MediaType::OciIndex.as_str(),
+            manifests,
+        };
+        let body = serde_json::to_vec(&view).map_err(crate::Error::internal)?;
+        let mut response = Response::new(Body::from(body));
+        let content_type = MediaType::OciIndex.as_str().to_owned();
+        add_headers(&mut response, &[(CONTENT_TYPE, content_type)]);
+        if wanted.is_some() {
+            let filters = "artifactType".to_owned();
+            add_headers(&mut response, &[(OCI_FILTERS_APPLIED.clone(), filters)]);
+        }
+        Ok(response)
+    }
+}
+
+async fn read(mut body: Body) -> Result<Bytes, RegistryError> {
+    let mut content = BytesMut::new();
+    let mut is_too_large = false;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            RegistryError::ManifestInvalid(format!("the manifest broke off: {error}"))
+        })?;
+        if let Some(piece) = frame.data_ref()
+            && !is_too_large
+        {
+            content.extend_from_slice(piece);
+            // Read to its end all the same, so that the client sees the answer.
+            is_too_large = content.len() > MAX_SIZE;
+        }
+    }
+    if is_too_large {
+        return Err(RegistryError::ManifestTooLarge(MAX_SIZE));
+    }
+    Ok(content.freeze())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IndexView {
+    schema_version: u8,
+    media_type: &'static str,
+    manifests: Vec<ReferrerView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReferrerView {
+    media_type: String,
+    digest: String,
+    size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<Map<String, Value>>,
+}

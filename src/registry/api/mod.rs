@@ -1,0 +1,207 @@
+//! The HTTP of the registry: what a request is about, and how it ends. One file for each noun.
+
+mod blobs;
+mod manifests;
+mod tags;
+mod uploads;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::access::{self, Actions};
+use super::error::RegistryError;
+use super::reference::{ImagePath, Target};
+use crate::app::{App, AppState};
+use crate::error::Error;
+use crate::http::RequestLog;
+
+static DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Serves everything below `/v2/` that is not the management API's.
+pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
+    let started = Instant::now();
+    let request_id = app.request_ids.next();
+    let method = request.method().clone();
+    let work = AssertUnwindSafe(dispatch(&app, request)).catch_unwind();
+    let outcome = work.await.unwrap_or_else(|_| {
+        Err(RegistryError::Internal(Error::internal(
+            "the handler panicked",
+        )))
+    });
+    let (operation, mut response) = match outcome {
+        Ok(response) => response,
+        Err(error) => ("Registry", error.into_response()),
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        "docker-distribution-api-version",
+        HeaderValue::from_static("registry/2.0"),
+    );
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert("x-request-id", value);
+    }
+    let failed = response.extensions_mut().remove::<RegistryError>();
+    RequestLog {
+        request_id: &request_id,
+        method: &method,
+        operation,
+        status: response.status().as_u16(),
+        started,
+        caller: "-",
+        failure: failed.as_ref().map(Into::into),
+    }
+    .write();
+    response
+}
+
+type Outcome = Result<(&'static str, Response), RegistryError>;
+
+async fn dispatch(app: &Arc<App>, request: Request) -> Outcome {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().strip_prefix("/v2/").unwrap_or_default();
+    let target = match Target::parse(path) {
+        Ok(Some(target)) => target,
+        Ok(None) => return Err(RegistryError::Unsupported),
+        // Only those who have a token are told what is wrong with a name.
+        Err(_) if !access::has_token(app, &parts.headers) => return Err(challenged(&parts, None)),
+        Err(error) => return Err(error),
+    };
+    let call = Call { app, parts: &parts };
+    let method = parts.method.clone();
+    let named = |name: &'static str| move |response| (name, response);
+    match (target, method) {
+        (Target::Base, Method::GET | Method::HEAD) => call.base().map(named("Base")),
+        (Target::Uploads(path), Method::POST) => call
+            .start_upload(&path, body)
+            .await
+            .map(named("StartUpload")),
+        (Target::Upload(path, id), Method::GET) => {
+            call.show_upload(&path, &id).await.map(named("ShowUpload"))
+        }
+        (Target::Upload(path, id), Method::PATCH) => call
+            .append_upload(&path, &id, body)
+            .await
+            .map(named("AppendUpload")),
+        (Target::Upload(path, id), Method::PUT) => call
+            .finish_upload(&path, &id, body)
+            .await
+            .map(named("FinishUpload")),
+        (Target::Upload(path, id), Method::DELETE) => call
+            .cancel_upload(&path, &id)
+            .await
+            .map(named("CancelUpload")),
+        (Target::Blob(path, digest), Method::GET | Method::HEAD) => {
+            call.get_blob(&path, &digest).await.map(named("GetBlob"))
+        }
+        (Target::Blob(path, digest), Method::DELETE) => call
+            .delete_blob(&path, digest)
+            .await
+            .map(named("DeleteBlob")),
+        (Target::Manifest(path, reference), Method::GET | Method::HEAD) => call
+            .get_manifest(&path, &reference)
+            .await
+            .map(named("GetManifest")),
+        (Target::Manifest(path, reference), Method::PUT) => call
+            .put_manifest(&path, reference, body)
+            .await
+            .map(named("PutManifest")),
+        (Target::Manifest(path, reference), Method::DELETE) => call
+            .delete_manifest(&path, reference)
+            .await
+            .map(named("DeleteManifest")),
+        (Target::Tags(path), Method::GET) => call.list_tags(&path).await.map(named("ListTags")),
+        (Target::Referrers(path, digest), Method::GET) => call
+            .list_referrers(&path, &digest)
+            .await
+            .map(named("ListReferrers")),
+        (target, _) => Err(match target.path() {
+            _ if access::has_token(app, &parts.headers) => RegistryError::Unsupported,
+            path => challenged(&parts, path),
+        }),
+    }
+}
+
+fn challenged(parts: &Parts, path: Option<&ImagePath>) -> RegistryError {
+    let scope = path.map(|path| (path, Actions::PULL));
+    RegistryError::Unauthorized {
+        challenge: access::challenge(&parts.headers, scope),
+    }
+}
+
+/// A request whose target is known, but for its body.
+struct Call<'a> {
+    app: &'a Arc<App>,
+    parts: &'a Parts,
+}
+
+impl Call<'_> {
+    /// `GET /v2/`: any token will do.
+    fn base(&self) -> Result<Response, RegistryError> {
+        if !access::has_token(self.app, &self.parts.headers) {
+            return Err(challenged(self.parts, None));
+        }
+        let mut response = Response::new(Body::from("{}"));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+
+    async fn admit(
+        &self,
+        path: &ImagePath,
+        needed: Actions,
+    ) -> Result<access::Admitted, RegistryError> {
+        access::admit(self.app, &self.parts.headers, path, needed).await
+    }
+
+    fn is_head(&self) -> bool {
+        self.parts.method == Method::HEAD
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    }
+
+    /// A query parameter, decoded; of several the first.
+    fn query(&self, name: &str) -> Option<String> {
+        let query = self.parts.uri.query().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    fn real_seconds(&self) -> i64 {
+        self.app.clock.real_now().as_second()
+    }
+}
+
+/// A response without a body.
+fn empty(status: StatusCode, headers: &[(HeaderName, String)]) -> Response {
+    let mut response = status.into_response();
+    add_headers(&mut response, headers);
+    let length = HeaderValue::from_static("0");
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    response
+}
+
+fn add_headers(response: &mut Response, headers: &[(HeaderName, String)]) {
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The list of a repository's tags.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONTENT_TYPE, LINK};
+use serde::Serialize;
+
+use super::super::access::Actions;
+use super::super::error::RegistryError;
+use super::super::reference::ImagePath;
+use super::{Call, add_headers};
+use crate::tag;
+
+/// Tags on a page, at the most.
+const MOST: u32 = 10_000;
+
+impl Call<'_> {
+    /// In the order of their names; `n` and `last` page, and the header `Link` leads on.
+    pub(super) async fn list_tags(&self, path: &ImagePath) -> Result<Response, RegistryError> {
+        let admitted = self.admit(path, Actions::PULL).await?;
+        let repository_id = admitted.repository()?.id;
+        let limit = match self.query("n") {
+            None => MOST,
+            Some(text) => text
+                .parse::<u32>()
+                .map_err(|_| RegistryError::SizeInvalid("n must be a whole number".to_owned()))?
+                .min(MOST),
+        };
+        let last = self.query("last").unwrap_or_default();
+        let db = self.app.db.readers();
+        let mut tags = tag::store::list_names(db, repository_id, &last, limit + 1).await?;
+        let has_more = tags.len() > limit as usize;
+        tags.truncate(limit as usize);
+        let next = tags.last().filter(|_| has_more).map(|last| {
+            let last: String = form_urlencoded::byte_serialize(last.as_bytes()).collect();
+            format!("</v2/{path}/tags/list?n={limit}&last={last}>; rel=\"next\"")
+        });
+        let name = path.to_string();
+        let view = serde_json::to_vec(&TagsView { name, tags }).map_err(crate::Error::internal)?;
+        let mut response = Response::new(Body::from(view));
+        add_headers(
+            &mut response,
+            &[(CONTENT_TYPE, "application/json".to_owned())],
+        );
+        if let Some(next) = next {
+            add_headers(&mut response, &[(LINK, next)]);
+        }
+        Ok(response)
+    }
+}
+
+#[derive(Serialize)]
+struct TagsView {
+    name: String,
+    tags: Vec<String>,
+}

@@ -1,0 +1,166 @@
+//! Why the registry refuses, with the codes of the OCI distribution specification, and how that
+//! is written down.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// Why an operation of the registry did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RegistryError {
+    /// The request needs a token, or one with more rights; the challenge says which.
+    #[error("authentication required")]
+    Unauthorized {
+        /// The value of `WWW-Authenticate`.
+        challenge: String,
+    },
+    /// A user name or password that does not exist.
+    #[error("Authenticate Error")]
+    LoginRefused,
+    /// The caller may not do that.
+    #[error("{0}")]
+    Denied(String),
+    /// A repository's name breaks a rule.
+    #[error("invalid repository name: {0}")]
+    NameInvalid(String),
+    /// No such repository.
+    #[error("repository name not known to registry")]
+    NameUnknown,
+    /// A digest is malformed, or not the one of the content.
+    #[error("{0}")]
+    DigestInvalid(String),
+    /// Lengths or ranges do not fit together.
+    #[error("{0}")]
+    SizeInvalid(String),
+    /// No such blob in this repository.
+    #[error("blob unknown to registry")]
+    BlobUnknown,
+    /// An upload does not go on where it ended.
+    #[error("{0}")]
+    RangeInvalid(String),
+    /// No such upload.
+    #[error("blob upload unknown to registry")]
+    UploadUnknown,
+    /// What was sent for an upload did not arrive whole.
+    #[error("{0}")]
+    UploadInvalid(String),
+    /// No such manifest in this repository.
+    #[error("manifest unknown")]
+    ManifestUnknown,
+    /// The manifest, or the tag it shall have, breaks a rule.
+    #[error("{0}")]
+    ManifestInvalid(String),
+    /// The manifest is larger than the registry takes.
+    #[error("the manifest is larger than {0} bytes")]
+    ManifestTooLarge(usize),
+    /// The manifest names something that is not in this repository.
+    #[error("the manifest names {0}, which is not in this repository")]
+    ManifestBlobUnknown(String),
+    /// No operation has this path or method.
+    #[error("the operation is not supported")]
+    Unsupported,
+    /// Ours to fix; the log gets the whole chain.
+    #[error("internal error")]
+    Internal(#[source] Error),
+}
+
+impl From<Error> for RegistryError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotFound(_) => Self::NameUnknown,
+            error => Self::Internal(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for RegistryError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<std::io::Error> for RegistryError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Internal(Error::internal(error))
+    }
+}
+
+impl RegistryError {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized { .. } | Self::LoginRefused => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::NameInvalid(_)
+            | Self::DigestInvalid(_)
+            | Self::SizeInvalid(_)
+            | Self::UploadInvalid(_)
+            | Self::ManifestInvalid(_)
+            | Self::ManifestBlobUnknown(_) => StatusCode::BAD_REQUEST,
+            Self::NameUnknown
+            | Self::BlobUnknown
+            | Self::UploadUnknown
+            | Self::ManifestUnknown
+            | Self::Unsupported => StatusCode::NOT_FOUND,
+            Self::RangeInvalid(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The code of the specification.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => "UNAUTHORIZED",
+            Self::LoginRefused | Self::Denied(_) => "DENIED",
+            Self::NameInvalid(_) => "NAME_INVALID",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::DigestInvalid(_) => "DIGEST_INVALID",
+            Self::SizeInvalid(_) => "SIZE_INVALID",
+            Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::RangeInvalid(_) | Self::UploadInvalid(_) => "BLOB_UPLOAD_INVALID",
+            Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::ManifestInvalid(_) | Self::ManifestTooLarge(_) => "MANIFEST_INVALID",
+            Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::Internal(_) => "UNKNOWN",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    errors: [Item<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl IntoResponse for RegistryError {
+    fn into_response(self) -> Response {
+        let envelope = Envelope {
+            errors: [Item {
+                code: self.code(),
+                message: &self.to_string(),
+            }],
+        };
+        let body = serde_json::to_vec(&envelope).unwrap_or_default();
+        let mut response = (self.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Self::Unauthorized { challenge } = &self
+            && let Ok(challenge) = HeaderValue::try_from(challenge)
+        {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,301 @@
+//! Manifests: what one names, and which of that must be there before it is stored.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::error::RegistryError;
+use super::reference::Digest;
+
+/// The largest manifest (OCI distribution specification: registries should take 4 MiB).
+pub(super) const MAX_SIZE: usize = 4 * 1024 * 1024;
+
+/// The kinds of manifests that are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaType {
+    /// `application/vnd.oci.image.manifest.v1+json`
+    OciManifest,
+    /// `application/vnd.oci.image.index.v1+json`
+    OciIndex,
+    /// `application/vnd.docker.distribution.manifest.v2+json`
+    DockerManifest,
+    /// `application/vnd.docker.distribution.manifest.list.v2+json`
+    DockerList,
+}
+
+impl MediaType {
+    const ALL: [Self; 4] = [
+        Self::OciManifest,
+        Self::OciIndex,
+        Self::DockerManifest,
+        Self::DockerList,
+    ];
+
+    /// Reads a media type, whatever its parameters.
+    pub fn parse(text: &str) -> Option<Self> {
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        Self::ALL.into_iter().find(|kind| kind.as_str() == essence)
+    }
+
+    /// The media type as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OciManifest => "application/vnd.oci.image.manifest.v1+json",
+            Self::OciIndex => "application/vnd.oci.image.index.v1+json",
+            Self::DockerManifest => "application/vnd.docker.distribution.manifest.v2+json",
+            Self::DockerList => "application/vnd.docker.distribution.manifest.list.v2+json",
+        }
+    }
+
+    /// Whether it lists other manifests instead of blobs.
+    pub fn is_index(self) -> bool {
+        matches!(self, Self::OciIndex | Self::DockerList)
+    }
+}
+
+/// A manifest as far as the registry has to understand it.
+#[derive(Debug)]
+pub struct Manifest {
+    /// What it is.
+    pub media_type: MediaType,
+    /// The digest of the image's configuration.
+    pub config: Option<Digest>,
+    /// The blobs that must be there: configuration and layers, but for foreign ones.
+    pub blobs: Vec<Digest>,
+    /// The manifests that must be there, where it is an index.
+    pub manifests: Vec<Digest>,
+    /// The manifest that it is about.
+    pub subject: Option<Digest>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    schema_version: u8,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+    subject: Option<Descriptor>,
+    annotations: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: Option<String>,
+    digest: String,
+    size: i64,
+    urls: Option<Vec<String>>,
+}
+
+impl Descriptor {
+    /// Foreign layers are kept elsewhere and never pushed.
+    fn is_foreign(&self) -> bool {
+        let media_type = self.media_type.as_deref().unwrap_or_default();
+        self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+            || media_type.contains(".nondistributable.")
+            || media_type.contains(".foreign.")
+    }
+
+    fn digest(&self) -> Result<Digest, RegistryError> {
+        if self.size < 0 {
+            let rule = "a descriptor's size must not be negative".to_owned();
+            return Err(RegistryError::ManifestInvalid(rule));
+        }
+        Digest::parse(&self.digest)
+            .map_err(|error| RegistryError::ManifestInvalid(error.to_string()))
+    }
+}
+
+/// What a manifest says of itself to those who ask for referrers.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Description {
+    pub(super) artifact_type: Option<String>,
+    pub(super) annotations: Option<Map<String, Value>>,
+}
+
+impl Description {
+    /// Reads a stored manifest. The configuration's media type stands in for an artifact type.
+    pub(super) fn of(content: &[u8]) -> Self {
+        let Ok(document) = serde_json::from_slice::<Document>(content) else {
+            return Self::default();
+        };
+        let named = document.artifact_type.filter(|text| !text.is_empty());
+        Self {
+            artifact_type: named.or_else(|| document.config.and_then(|config| config.media_type)),
+            annotations: document.annotations,
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest that was sent with a content type.
+    pub fn parse(content: &[u8], content_type: Option<&str>) -> Result<Self, RegistryError> {
+        let invalid = |rule: String| RegistryError::ManifestInvalid(rule);
+        let document: Document = serde_json::from_slice(content)
+            .map_err(|error| invalid(format!("the manifest is not one: {error}")))?;
+        if document.schema_version != 2 {
+            return Err(invalid("schemaVersion must be 2".to_owned()));
+        }
+        let media_type = match (content_type, &document.media_type) {
+            (Some(sent), _) => MediaType::parse(sent)
+                .ok_or_else(|| invalid(format!("the media type {sent} is not taken")))?,
+            (None, Some(named)) => MediaType::parse(named)
+                .ok_or_else(|| invalid(format!("the media type {named} is not taken")))?,
+            (None, None) if document.manifests.is_some() => MediaType::OciIndex,
+            (None, None) => MediaType::OciManifest,
+        };
+        if document
+            .media_type
+            .is_some_and(|named| named != media_type.as_str())
+        {
+            let rule = "mediaType must be the request's Content-Type".to_owned();
+            return Err(invalid(rule));
+        }
+        let digests = |descriptors: Option<&[Descriptor]>| -> Result<Vec<Digest>, RegistryError> {
+            descriptors
+                .unwrap_or_default()
+                .iter()
+                .filter(|descriptor| !descriptor.is_foreign())
+                .map(Descriptor::digest)
+                .collect()
+        };
+        let subject = document
+            .subject
+            .as_ref()
+            .map(Descriptor::digest)
+            .transpose()?;
+        if media_type.is_index() {
+            if document.manifests.is_none() || document.layers.is_some() {
+                return Err(invalid(
+                    "an index must have manifests, and no layers".to_owned(),
+                ));
+            }
+            return Ok(Self {
+                media_type,
+                config: None,
+                blobs: Vec::new(),
+                manifests: digests(document.manifests.as_deref())?,
+                subject,
+            });
+        }
+        if document.config.is_none() || document.layers.is_none() || document.manifests.is_some() {
+            let rule = "a manifest must have config and layers, and no manifests".to_owned();
+            return Err(invalid(rule));
+        }
+        let config = document
+            .config
+            .as_ref()
+            .map(Descriptor::digest)
+            .transpose()?;
+        let mut blobs = digests(document.layers.as_deref())?;
+        blobs.extend(config.clone());
+        blobs.sort_unstable();
+        blobs.dedup();
+        Ok(Self {
+            media_type,
+            config,
+            blobs,
+            manifests: Vec::new(),
+            subject,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+    fn descriptor(content: &str) -> Value {
+        let digest = Digest::of(content.as_bytes());
+        json!({"mediaType": "x/y", "digest": digest.as_str(), "size": content.len()})
+    }
+
+    #[test]
+    fn a_manifest_names_its_configuration_and_layers_but_no_foreign_ones() {
+        let mut foreign = descriptor("far away");
+        foreign["urls"] = json!(["http://elsewhere.test/layer"]);
+        let mut nondistributable = descriptor("also far");
+        nondistributable["mediaType"] =
+            json!("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip");
+        let document = json!({
+            "schemaVersion": 2, "mediaType": OCI, "config": descriptor("config"),
+            "layers": [descriptor("layer"), foreign, nondistributable, descriptor("layer")],
+            "subject": descriptor("subject")
+        });
+        let manifest = Manifest::parse(document.to_string().as_bytes(), Some(OCI));
+        let manifest = manifest.expect("a manifest");
+        let mut expected = vec![Digest::of(b"config"), Digest::of(b"layer")];
+        expected.sort_unstable();
+        assert_eq!(manifest.blobs, expected);
+        assert_eq!(manifest.config, Some(Digest::of(b"config")));
+        assert_eq!(manifest.subject, Some(Digest::of(b"subject")));
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused() {
+        let check = |document: Value, content_type: Option<&str>, accepted: bool| {
+            let parsed = Manifest::parse(document.to_string().as_bytes(), content_type);
+            assert_eq!(
+                parsed.is_ok(),
+                accepted,
+                "{document} {content_type:?} {parsed:?}"
+            );
+        };
+        let image = json!({"schemaVersion": 2, "config": descriptor("c"), "layers": []});
+        let index = json!({"schemaVersion": 2, "manifests": [descriptor("m")]});
+        check(image.clone(), Some(OCI), true);
+        check(image.clone(), None, true);
+        check(
+            image.clone(),
+            Some("application/vnd.oci.image.manifest.v1+json; x=y"),
+            true,
+        );
+        check(index.clone(), Some(INDEX), true);
+        check(index.clone(), None, true);
+        check(image.clone(), Some(INDEX), false);
+        check(index, Some(OCI), false);
+        check(image.clone(), Some("application/json"), false);
+        check(image.clone(), Some("text/plain"), false);
+        let with = |key: &str, value: Value| {
+            let mut changed = image.clone();
+            changed[key] = value;
+            changed
+        };
+        check(with("mediaType", json!(INDEX)), Some(OCI), false);
+        check(with("schemaVersion", json!(1)), Some(OCI), false);
+        check(
+            with("config", json!({"digest": "x", "size": 1})),
+            Some(OCI),
+            false,
+        );
+        check(
+            with("layers", json!([{"digest": "sha256:x", "size": 1}])),
+            Some(OCI),
+            false,
+        );
+        check(with("layers", json!(null)), Some(OCI), false);
+        let mut negative = descriptor("c");
+        negative["size"] = json!(-1);
+        check(with("config", negative), Some(OCI), false);
+        check(json!([]), Some(OCI), false);
+        check(json!({}), Some(OCI), false);
+    }
+
+    #[test]
+    fn the_artifact_type_is_the_one_named_or_that_of_the_configuration() {
+        let mut document = json!({"schemaVersion": 2, "config": descriptor("c"), "layers": []});
+        let of = |document: &Value| Description::of(document.to_string().as_bytes()).artifact_type;
+        assert_eq!(of(&document), Some("x/y".to_owned()));
+        document["artifactType"] = json!("");
+        assert_eq!(of(&document), Some("x/y".to_owned()));
+        document["artifactType"] = json!("a/b");
+        assert_eq!(of(&document), Some("a/b".to_owned()));
+    }
+}

@@ -1,0 +1,28 @@
+//! The image registry: OCI Distribution 1.1 under `/v2/`, on the port of everything else.
+//!
+//! `reference` has the words (digests, references, paths), `manifest` reads manifests, `blob` holds
+//! the files, `store` the SQL, `collect` removes what nothing refers to, `token` is the bearer
+//! token of clients, `access` who may pull and push, and `api` the HTTP. Tags belong to the
+//! chapter `tag`, logging in to `login`.
+
+mod access;
+mod api;
+pub mod blob;
+mod collect;
+pub mod download;
+mod error;
+mod manifest;
+mod push;
+mod reference;
+mod sample;
+pub mod store;
+pub mod token;
+
+pub use access::{Actions, allowed};
+pub use api::serve;
+pub use collect::Collector;
+pub use error::RegistryError;
+pub use manifest::{Manifest, MediaType};
+pub use push::push;
+pub use reference::{Digest, ImagePath, Reference};
+pub use sample::SampleImage;

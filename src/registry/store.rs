@@ -1,0 +1,572 @@
+//! The SQL of blobs and manifests.
+
+use std::collections::HashMap;
+
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+use super::manifest::Manifest;
+use super::reference::{Digest, Reference};
+use crate::clock::Moment;
+use crate::db::SingleWrite;
+use crate::error::{Error, Resource, Result};
+use crate::tag::store::PutTag;
+use crate::tag::{self, TagName};
+
+/// How long, in seconds, a link is kept that no manifest uses, from the last time that a client
+/// asked for the blob, mounted or uploaded it; and how much of it may be gone before asking
+/// extends it.
+const LEASE: i64 = 2 * 3600;
+const LEASE_AT_LEAST: i64 = 3600;
+
+/// The key that signs tokens.
+pub async fn signing_key(db: impl SqliteExecutor<'_>) -> Result<Vec<u8>> {
+    Ok(sqlx::query_scalar("SELECT key FROM signing_key")
+        .fetch_one(db)
+        .await?)
+}
+
+/// A blob, as one repository sees it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Blob {
+    /// The file that holds it.
+    pub file: String,
+    /// How many bytes it has.
+    pub size: i64,
+    leased_until: i64,
+}
+
+impl Blob {
+    /// Whether its lease has to be extended for a client that was told it is there.
+    pub fn needs_lease(&self, now: i64) -> bool {
+        self.leased_until < now + LEASE_AT_LEAST
+    }
+}
+
+/// The blob with this digest, if the repository is linked to it.
+pub async fn find_blob(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    digest: &Digest,
+) -> Result<Option<Blob>> {
+    let found = sqlx::query_as(
+        "SELECT b.file, b.size, l.leased_until
+         FROM repository_blobs l JOIN blobs b ON b.digest = l.digest
+         WHERE l.repository_id = ? AND l.digest = ?",
+    )
+    .bind(repository_id)
+    .bind(digest.as_str())
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}
+
+/// Links a repository to a blob that was uploaded.
+#[derive(Debug)]
+pub struct LinkUploaded {
+    /// Which repository.
+    pub repository_id: i64,
+    /// The blob.
+    pub digest: Digest,
+    /// The file that was made for it.
+    pub file: String,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Real time, in seconds since 1970.
+    pub now: i64,
+}
+
+impl SingleWrite for LinkUploaded {
+    /// Whether the file is the blob's; else another one is, and this one can go.
+    type Output = bool;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
+        let inserted = sqlx::query(
+            "INSERT INTO blobs (digest, file, size) VALUES (?, ?, ?)
+             ON CONFLICT (digest) DO NOTHING",
+        )
+        .bind(self.digest.as_str())
+        .bind(&self.file)
+        .bind(i64::try_from(self.size).map_err(Error::internal)?)
+        .execute(&mut *transaction)
+        .await?;
+        link(transaction, self.repository_id, &self.digest, self.now).await?;
+        Ok(inserted.rows_affected() > 0)
+    }
+}
+
+/// Links a repository to a blob that another one is linked to, or extends its own lease.
+#[derive(Debug)]
+pub struct LinkFrom {
+    /// The repository that the caller may pull from.
+    pub source_id: i64,
+    /// The repository that is to be linked.
+    pub repository_id: i64,
+    /// The blob.
+    pub digest: Digest,
+    /// Real time, in seconds since 1970.
+    pub now: i64,
+}
+
+impl SingleWrite for LinkFrom {
+    /// Whether the source was linked to it.
+    type Output = bool;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
+        if find_blob(&mut *transaction, self.source_id, &self.digest)
+            .await?
+            .is_none()
+        {
+            return Ok(false);
+        }
+        link(transaction, self.repository_id, &self.digest, self.now).await?;
+        Ok(true)
+    }
+}
+
+async fn link(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    digest: &Digest,
+    now: i64,
+) -> Result<()> {
+    let linked = sqlx::query(
+        "INSERT INTO repository_blobs (repository_id, digest, leased_until) VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET leased_until = max(leased_until, excluded.leased_until)",
+    )
+    .bind(repository_id)
+    .bind(digest.as_str())
+    .bind(now + LEASE)
+    .execute(db)
+    .await;
+    match linked {
+        Ok(_) => Ok(()),
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+            Err(Error::NotFound(Resource::Repository))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes a blob out of a repository.
+#[derive(Debug)]
+pub struct UnlinkBlob {
+    /// Which repository.
+    pub repository_id: i64,
+    /// The blob.
+    pub digest: Digest,
+}
+
+impl SingleWrite for UnlinkBlob {
+    /// Whether it was linked.
+    type Output = bool;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
+        let done =
+            sqlx::query("DELETE FROM repository_blobs WHERE repository_id = ? AND digest = ?")
+                .bind(self.repository_id)
+                .bind(self.digest.as_str())
+                .execute(transaction)
+                .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// Removes what nothing uses: links whose lease is over and that no manifest in their repository
+/// needs, then blobs without links. Both are decided here, inside the write.
+#[derive(Debug)]
+pub struct CollectGarbage {
+    /// Real time, in seconds since 1970.
+    pub now: i64,
+    /// The most blobs to remove at once.
+    pub most: u32,
+}
+
+impl SingleWrite for CollectGarbage {
+    /// The files that no row names any more.
+    type Output = Vec<String>;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<String>> {
+        sqlx::query(
+            "DELETE FROM repository_blobs
+             WHERE leased_until < ?1 AND NOT EXISTS (
+                 SELECT 1 FROM manifest_blobs m
+                 WHERE m.repository_id = repository_blobs.repository_id
+                   AND m.digest = repository_blobs.digest)",
+        )
+        .bind(self.now)
+        .execute(&mut *transaction)
+        .await?;
+        let files = sqlx::query_scalar(
+            "DELETE FROM blobs WHERE digest IN (
+                 SELECT digest FROM blobs b
+                 WHERE NOT EXISTS (SELECT 1 FROM repository_blobs l WHERE l.digest = b.digest)
+                 LIMIT ?)
+             RETURNING file",
+        )
+        .bind(self.most)
+        .fetch_all(transaction)
+        .await?;
+        Ok(files)
+    }
+}
+
+/// The files of all blobs.
+pub async fn list_files(db: impl SqliteExecutor<'_>) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar("SELECT file FROM blobs")
+        .fetch_all(db)
+        .await?)
+}
+
+/// A manifest as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct StoredManifest {
+    /// Its digest.
+    pub digest: String,
+    /// What it was sent as.
+    pub media_type: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+/// The manifest with this tag or digest.
+pub async fn find_manifest(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    reference: &Reference,
+) -> Result<Option<StoredManifest>> {
+    let query = match reference {
+        Reference::Digest(digest) => sqlx::query_as(
+            "SELECT digest, media_type, content FROM manifests
+             WHERE repository_id = ? AND digest = ?",
+        )
+        .bind(repository_id)
+        .bind(digest.as_str()),
+        Reference::Tag(tag) => sqlx::query_as(
+            "SELECT m.digest, m.media_type, m.content FROM tags t
+             JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+             WHERE t.repository_id = ? AND t.name = ?",
+        )
+        .bind(repository_id)
+        .bind(tag.as_str()),
+    };
+    Ok(query.fetch_optional(db).await?)
+}
+
+/// The manifests that are about another one, oldest first.
+pub async fn list_referrers(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    subject: &Digest,
+) -> Result<Vec<StoredManifest>> {
+    let found = sqlx::query_as(
+        "SELECT digest, media_type, content FROM manifests
+         WHERE repository_id = ? AND subject = ? ORDER BY rowid",
+    )
+    .bind(repository_id)
+    .bind(subject.as_str())
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// Stores a manifest whose parts are all there, and the tag it is pushed under.
+#[derive(Debug)]
+pub struct PutManifest {
+    /// Which repository.
+    pub repository_id: i64,
+    /// What the manifest names.
+    pub manifest: Manifest,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// The tag, unless it is pushed by digest.
+    pub tag: Option<TagName>,
+    /// The name of the user who pushes.
+    pub pushed_by: String,
+    /// When.
+    pub now: Moment,
+}
+
+/// What became of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// It is stored.
+    Stored,
+    /// It names this, which is not in the repository; nothing was stored.
+    Missing(Digest),
+}
+
+impl SingleWrite for PutManifest {
+    type Output = PutOutcome;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<PutOutcome> {
+        for digest in &self.manifest.blobs {
+            if find_blob(&mut *transaction, self.repository_id, digest)
+                .await?
+                .is_none()
+            {
+                return Ok(PutOutcome::Missing(digest.clone()));
+            }
+        }
+        for digest in &self.manifest.manifests {
+            let reference = Reference::Digest(digest.clone());
+            let found = find_manifest(&mut *transaction, self.repository_id, &reference).await?;
+            if found.is_none() {
+                return Ok(PutOutcome::Missing(digest.clone()));
+            }
+        }
+        self.insert(transaction).await?;
+        if let Some(name) = self.tag {
+            let put = PutTag {
+                repository_id: self.repository_id,
+                name,
+                digest: self.digest.to_string(),
+                pushed_by: self.pushed_by,
+                now: self.now,
+            };
+            tag::store::put(transaction, &put).await?;
+        }
+        Ok(PutOutcome::Stored)
+    }
+}
+
+impl PutManifest {
+    async fn insert(&self, transaction: &mut SqliteConnection) -> Result<()> {
+        let config = self.manifest.config.as_ref().map_or("", Digest::as_str);
+        let inserted = sqlx::query(
+            "INSERT INTO manifests (repository_id, digest, media_type, content, config, subject,
+                                    created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (repository_id, digest) DO UPDATE SET media_type = excluded.media_type",
+        )
+        .bind(self.repository_id)
+        .bind(self.digest.as_str())
+        .bind(self.manifest.media_type.as_str())
+        .bind(&self.content)
+        .bind(config)
+        .bind(self.manifest.subject.as_ref().map(Digest::as_str))
+        .bind(self.now)
+        .execute(&mut *transaction)
+        .await;
+        match inserted {
+            Ok(_) => {}
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                return Err(Error::NotFound(Resource::Repository));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        for digest in &self.manifest.blobs {
+            sqlx::query(
+                "INSERT INTO manifest_blobs (repository_id, manifest, digest) VALUES (?, ?, ?)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(self.repository_id)
+            .bind(self.digest.as_str())
+            .bind(digest.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a manifest with all of its tags.
+#[derive(Debug)]
+pub struct DeleteManifest {
+    /// Which repository.
+    pub repository_id: i64,
+    /// The manifest.
+    pub digest: Digest,
+}
+
+impl SingleWrite for DeleteManifest {
+    /// Whether it was there.
+    type Output = bool;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM manifests WHERE repository_id = ? AND digest = ?")
+            .bind(self.repository_id)
+            .bind(self.digest.as_str())
+            .execute(transaction)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// Adds to the number of pulls of repositories.
+#[derive(Debug)]
+pub struct CountDownloads(pub HashMap<i64, i64>);
+
+impl SingleWrite for CountDownloads {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        for (repository_id, pulls) in self.0 {
+            sqlx::query("UPDATE repositories SET num_download = num_download + ? WHERE id = ?")
+                .bind(pulls)
+                .bind(repository_id)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+    use crate::registry::MediaType;
+
+    const NOW: i64 = 1_000_000;
+
+    async fn seeded() -> (TestDb, i64, i64) {
+        let test =
+            TestDb::seeded("organizations: [{name: g, repositories: [{name: a}, {name: b}]}]")
+                .await;
+        let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM repositories ORDER BY id")
+            .fetch_all(test.db.readers())
+            .await
+            .expect("read");
+        (test, ids[0], ids[1])
+    }
+
+    fn uploaded(repository_id: i64, content: &str, file: &str) -> LinkUploaded {
+        LinkUploaded {
+            repository_id,
+            digest: Digest::of(content.as_bytes()),
+            file: file.to_owned(),
+            size: content.len() as u64,
+            now: NOW,
+        }
+    }
+
+    fn manifest(repository_id: i64, blobs: &[&str], tag: Option<&str>) -> PutManifest {
+        let content = format!("{blobs:?}").into_bytes();
+        PutManifest {
+            repository_id,
+            manifest: Manifest {
+                media_type: MediaType::OciManifest,
+                config: None,
+                blobs: blobs
+                    .iter()
+                    .map(|blob| Digest::of(blob.as_bytes()))
+                    .collect(),
+                manifests: Vec::new(),
+                subject: None,
+            },
+            digest: Digest::of(&content),
+            content,
+            tag: tag.map(|tag| TagName::parse(tag).expect("a tag")),
+            pushed_by: "u".to_owned(),
+            now: Clock.now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_seen_only_through_a_link() {
+        let (test, a, b) = seeded().await;
+        let db = test.db.readers();
+        let digest = Digest::of(b"x");
+        assert!(test.db.write(uploaded(a, "x", "f1")).await.expect("linked"));
+        // The same content again: the first file stays.
+        assert!(!test.db.write(uploaded(a, "x", "f2")).await.expect("linked"));
+        let found = find_blob(db, a, &digest)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!((found.file.as_str(), found.size), ("f1", 1));
+        assert!(find_blob(db, b, &digest).await.expect("read").is_none());
+
+        let mount = |source_id, repository_id| LinkFrom {
+            source_id,
+            repository_id,
+            digest: digest.clone(),
+            now: NOW,
+        };
+        assert!(!test.db.write(mount(b, b)).await.expect("decided"));
+        assert!(test.db.write(mount(a, b)).await.expect("decided"));
+        assert!(find_blob(db, b, &digest).await.expect("read").is_some());
+        let unlink = || UnlinkBlob {
+            repository_id: a,
+            digest: digest.clone(),
+        };
+        assert!(test.db.write(unlink()).await.expect("decided"));
+        assert!(!test.db.write(unlink()).await.expect("decided"));
+        assert!(find_blob(db, b, &digest).await.expect("read").is_some());
+        let gone = test.db.write(uploaded(b + 1, "y", "f3")).await;
+        assert!(matches!(gone, Err(Error::NotFound(Resource::Repository))));
+    }
+
+    #[tokio::test]
+    async fn a_manifest_is_stored_only_when_its_parts_are_there() {
+        let (test, a, b) = seeded().await;
+        test.db.write(uploaded(a, "x", "f1")).await.expect("linked");
+        let put = async |write| test.db.write(write).await.expect("decided");
+        assert_eq!(
+            put(manifest(a, &["x"], Some("v1"))).await,
+            PutOutcome::Stored
+        );
+        let missing = PutOutcome::Missing(Digest::of(b"y"));
+        assert_eq!(put(manifest(a, &["x", "y"], Some("v1"))).await, missing);
+        let elsewhere = PutOutcome::Missing(Digest::of(b"x"));
+        assert_eq!(put(manifest(b, &["x"], None)).await, elsewhere);
+        let tag = Reference::Tag(TagName::parse("v1").expect("a tag"));
+        let found = find_manifest(test.db.readers(), a, &tag)
+            .await
+            .expect("read");
+        assert_eq!(
+            found.expect("there").digest,
+            manifest(a, &["x"], None).digest.as_str()
+        );
+    }
+
+    #[tokio::test]
+    async fn collection_spares_what_is_leased_or_used() {
+        let (test, a, b) = seeded().await;
+        for (content, file) in [("used", "f1"), ("leased", "f2"), ("unused", "f3")] {
+            test.db
+                .write(uploaded(a, content, file))
+                .await
+                .expect("linked");
+        }
+        test.db
+            .write(manifest(a, &["used"], None))
+            .await
+            .expect("stored");
+        let collect = async |now| {
+            let mut files = test
+                .db
+                .write(CollectGarbage { now, most: 100 })
+                .await
+                .expect("collected");
+            files.sort_unstable();
+            files
+        };
+        assert!(collect(NOW + LEASE).await.is_empty());
+        let late = LinkFrom {
+            source_id: a,
+            repository_id: b,
+            digest: Digest::of(b"leased"),
+            now: NOW + LEASE,
+        };
+        test.db.write(late).await.expect("linked");
+        assert_eq!(collect(NOW + LEASE + 1).await, ["f3"]);
+        assert_eq!(collect(NOW + 2 * LEASE + 1).await, ["f2"]);
+        let digest = manifest(a, &["used"], None).digest;
+        let delete = DeleteManifest {
+            repository_id: a,
+            digest,
+        };
+        assert!(test.db.write(delete).await.expect("deleted"));
+        assert_eq!(collect(NOW + 2 * LEASE + 1).await, ["f1"]);
+        assert!(
+            list_files(test.db.readers())
+                .await
+                .expect("read")
+                .is_empty()
+        );
+    }
+}

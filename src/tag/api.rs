@@ -1,0 +1,293 @@
+//! The HTTP of tags (API reference, image tag management).
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::store::{self, CopyTag, DeleteTag, Marker, MarkerValue};
+use super::{OrderColumn, Tag, TagName};
+use crate::app::{App, AppState};
+use crate::auth::{Caller, Editable, Manageable, Viewable};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{
+    Answer, ContentRange, Fields, Operation, Query, Routes, Segment, SortOrder, empty_object,
+};
+use crate::registry::MediaType;
+use crate::repository::RepositoryRef;
+
+const TAGS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/tags";
+const TAG: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/tags/{tag}";
+const TAGS_V3: &str = "/v3/manage/namespaces/{namespace}/repos/{repository}/tags";
+
+const ORDER_COLUMNS: [(&str, OrderColumn); 3] = [
+    ("updated_at", OrderColumn::UpdatedAt),
+    ("updated_time", OrderColumn::UpdatedAt),
+    ("tag", OrderColumn::Name),
+];
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("ListRepositoryTags", Method::GET, TAGS).lists(),
+            list,
+        )
+        .with(Operation::new("ShowRepoTag", Method::GET, TAG), show)
+        .with(Operation::new("CreateRepoTag", Method::POST, TAGS), create)
+        .with(Operation::new("DeleteRepoTag", Method::DELETE, TAG), delete)
+        .with(
+            Operation::new("ListRepositoryTag", Method::GET, TAGS_V3).lists(),
+            list_v3,
+        )
+}
+
+impl<S: Sync> FromRequestParts<S> for TagName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "tag", Fault::Parameter).await?;
+        read("tag", &segment)
+    }
+}
+
+fn read(field: &'static str, text: &str) -> Result<TagName> {
+    TagName::parse(text).ok_or_else(|| {
+        let rule = "must have 1 to 128 letters, digits, _ . - and not start with . or -";
+        Error::invalid(field, rule)
+    })
+}
+
+/// `ListRepositoryTags`
+async fn list(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
+) -> Result<Response> {
+    let criteria = query.criteria(&["tag", "limit", "offset", "order_column", "order_type"])?;
+    let page = criteria.page()?;
+    let order = criteria.order(&ORDER_COLUMNS)?;
+    let part = criteria.get("tag");
+    let db = app.db.readers();
+    let (found, total) = store::list(db, repository.id, part, order, page).await?;
+    let range = ContentRange {
+        offset: page.offset.unsigned_abs(),
+        count: found.len(),
+        total,
+    };
+    let views: Vec<_> = found
+        .into_iter()
+        .map(|tag| ListedTagView {
+            name: tag.name.clone(),
+            deleted: None,
+            scanned: false,
+            tag: TagView::new(&app, &repository, tag, true),
+        })
+        .collect();
+    Ok(range.on(Answer(StatusCode::OK, views)))
+}
+
+/// `ShowRepoTag`
+async fn show(
+    State(app): State<AppState>,
+    name: TagName,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let found = store::find(app.db.readers(), repository.id, &name).await?;
+    let found = found.ok_or(Error::NotFound(Resource::Tag))?;
+    Ok(Answer(
+        StatusCode::OK,
+        NamedTagView::new(&app, &repository, found, true),
+    )
+    .into_response())
+}
+
+/// `CreateRepoTag`
+async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    Editable(repository): Editable<RepositoryRef>,
+    body: Fields,
+) -> Result<Response> {
+    let write = CopyTag {
+        repository_id: repository.id,
+        source: read("source_tag", body.string("source_tag")?)?,
+        destination: read("destination_tag", body.string("destination_tag")?)?,
+        overrides: body.optional_boolean("override")?.unwrap_or(false),
+        pushed_by: caller.user_name().to_owned(),
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// `DeleteRepoTag`
+async fn delete(
+    State(app): State<AppState>,
+    name: TagName,
+    Manageable(repository): Manageable<RepositoryRef>,
+) -> Result<StatusCode> {
+    let write = DeleteTag {
+        repository_id: repository.id,
+        name,
+        now: app.clock.now(),
+    };
+    if app.db.write(write).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Error::NotFound(Resource::Tag))
+    }
+}
+
+/// `ListRepositoryTag`
+async fn list_v3(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
+) -> Result<Response> {
+    let criteria = query.parameters();
+    let limit = criteria.limit()?;
+    let order = criteria.order(&ORDER_COLUMNS)?;
+    let after = criteria
+        .get("marker")
+        .map(|text| read_marker(text, order))
+        .transpose()?;
+    let with_manifest = criteria.boolean("with_manifest")?.unwrap_or(false);
+    let part = criteria.get("tag");
+    let db = app.db.readers();
+    // One more than asked for tells whether there is a next page.
+    let mut found =
+        store::list_after(db, repository.id, part, order, after.as_ref(), limit + 1).await?;
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next_marker = found
+        .last()
+        .filter(|_| has_more)
+        .map(|tag| write_marker(tag, order));
+    let tags = found
+        .into_iter()
+        .map(|tag| NamedTagView::new(&app, &repository, tag, with_manifest))
+        .collect();
+    let view = TagsV3View {
+        tags,
+        next_marker,
+        has_more,
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+type Order = Option<(OrderColumn, SortOrder)>;
+
+/// `{value}|{id}` of the last tag on a page; a tag's name holds no `|`.
+fn write_marker(tag: &Tag, order: Order) -> String {
+    match order {
+        None => format!("{0}|{0}", tag.id),
+        Some((OrderColumn::UpdatedAt, _)) => {
+            format!("{}|{}", tag.updated_at.as_microseconds(), tag.id)
+        }
+        Some((OrderColumn::Name, _)) => format!("{}|{}", tag.name, tag.id),
+    }
+}
+
+fn read_marker(text: &str, order: Order) -> Result<Marker> {
+    let marker = text.split_once('|').and_then(|(value, id)| {
+        let value = match order {
+            Some((OrderColumn::Name, _)) => MarkerValue::Text(value.to_owned()),
+            _ => MarkerValue::Number(value.parse().ok()?),
+        };
+        let id = id.parse().ok()?;
+        Some(Marker { value, id })
+    });
+    marker.ok_or_else(|| {
+        let rule = "must be the nextMarker of a page in the same order";
+        Error::fault(Fault::Page, "marker", rule)
+    })
+}
+
+/// What all views of a tag share.
+#[derive(Serialize)]
+struct TagView {
+    id: i64,
+    repo_id: i64,
+    image_id: String,
+    manifest: String,
+    digest: String,
+    schema: i64,
+    path: String,
+    internal_path: String,
+    size: i64,
+    is_trusted: bool,
+    created: String,
+    updated: String,
+    domain_id: String,
+    tag_type: i64,
+}
+
+impl TagView {
+    fn new(app: &App, repository: &RepositoryRef, tag: Tag, with_manifest: bool) -> Self {
+        let path = format!(
+            "{}/{}/{}:{}",
+            app.registry_host, repository.namespace.name, repository.name, tag.name
+        );
+        let is_index = MediaType::parse(&tag.media_type).is_some_and(MediaType::is_index);
+        let manifest = if with_manifest {
+            String::from_utf8_lossy(&tag.content).into_owned()
+        } else {
+            String::new()
+        };
+        Self {
+            id: tag.id,
+            repo_id: tag.repository_id,
+            image_id: tag.config.trim_start_matches("sha256:").to_owned(),
+            manifest,
+            digest: tag.digest,
+            schema: 2,
+            internal_path: path.clone(),
+            path,
+            size: tag.size,
+            is_trusted: false,
+            created: tag.created_at.to_string(),
+            updated: tag.updated_at.to_string(),
+            domain_id: repository.namespace.account_id.clone(),
+            tag_type: i64::from(is_index),
+        }
+    }
+}
+
+/// An entry of `ListRepositoryTags`, the only place where the name's key has a capital letter.
+#[derive(Serialize)]
+struct ListedTagView {
+    #[serde(rename = "Tag")]
+    name: String,
+    deleted: Option<()>,
+    scanned: bool,
+    #[serde(flatten)]
+    tag: TagView,
+}
+
+/// The answer of `ShowRepoTag`, and an entry of `ListRepositoryTag`.
+#[derive(Serialize)]
+struct NamedTagView {
+    #[serde(rename = "tag")]
+    name: String,
+    #[serde(flatten)]
+    tag: TagView,
+}
+
+impl NamedTagView {
+    fn new(app: &App, repository: &RepositoryRef, tag: Tag, with_manifest: bool) -> Self {
+        Self {
+            name: tag.name.clone(),
+            tag: TagView::new(app, repository, tag, with_manifest),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TagsV3View {
+    tags: Vec<NamedTagView>,
+    #[serde(rename = "nextMarker", skip_serializing_if = "Option::is_none")]
+    next_marker: Option<String>,
+    has_more: bool,
+}

@@ -1,0 +1,288 @@
+//! The SQL of tags. [`put`] is the one way in which a tag comes to point at a manifest.
+
+use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
+
+use super::{OrderColumn, Tag, TagName};
+use crate::clock::Moment;
+use crate::db::SingleWrite;
+use crate::error::{Error, Resource, Result};
+use crate::http::{Page, SortOrder};
+
+/// Pushes that are remembered.
+const MOST_PUSHES: i64 = 1000;
+
+/// The columns of [`Tag`], and where they come from.
+const SELECT: &str = "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type, m.content,
+        m.config, t.created_at, t.updated_at,
+        length(m.content) + (
+            SELECT coalesce(sum(b.size), 0)
+            FROM manifest_blobs u JOIN blobs b ON b.digest = u.digest
+            WHERE u.repository_id = t.repository_id
+              AND (u.manifest = m.digest OR u.manifest IN (
+                  SELECT part.value->>'digest'
+                  FROM json_each(CAST(m.content AS TEXT), '$.manifests') part))
+        ) AS size
+     FROM tags t
+     JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+     WHERE t.repository_id = ?1";
+
+/// The tag with this name.
+pub async fn find(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    name: &TagName,
+) -> Result<Option<Tag>> {
+    let found = sqlx::query_as(AssertSqlSafe(format!("{SELECT} AND t.name = ?2")))
+        .bind(repository_id)
+        .bind(name.as_str())
+        .fetch_optional(db)
+        .await?;
+    Ok(found)
+}
+
+/// A page of a repository's tags that have some text in their name, and how many have it in all.
+pub async fn list(
+    db: &sqlx::SqlitePool,
+    repository_id: i64,
+    name_part: Option<&str>,
+    order: Option<(OrderColumn, SortOrder)>,
+    page: Page,
+) -> Result<(Vec<Tag>, i64)> {
+    let (column, direction) = ordering(order);
+    let sql = format!(
+        "{SELECT} AND (?2 IS NULL OR instr(t.name, ?2) > 0)
+         ORDER BY {column} {direction}, t.id LIMIT ?3 OFFSET ?4"
+    );
+    let found = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(repository_id)
+        .bind(name_part)
+        .bind(page.limit)
+        .bind(page.offset)
+        .fetch_all(db)
+        .await?;
+    let total = sqlx::query_scalar(
+        "SELECT count(*) FROM tags
+         WHERE repository_id = ?1 AND (?2 IS NULL OR instr(name, ?2) > 0)",
+    )
+    .bind(repository_id)
+    .bind(name_part)
+    .fetch_one(db)
+    .await?;
+    Ok((found, total))
+}
+
+/// Where a page of the v3 list begins: after the tag that had this value and this id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// The value of the column that the list is ordered by.
+    pub value: MarkerValue,
+    /// The tag's number.
+    pub id: i64,
+}
+
+/// A value that a list of tags is ordered by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MarkerValue {
+    /// Of a column that holds numbers.
+    Number(i64),
+    /// Of a column that holds text.
+    Text(String),
+}
+
+/// The tags of a repository after a marker, that have some text in their name; `limit` at most.
+pub async fn list_after(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    name_part: Option<&str>,
+    order: Option<(OrderColumn, SortOrder)>,
+    after: Option<&Marker>,
+    limit: u32,
+) -> Result<Vec<Tag>> {
+    let (column, direction) = ordering(order);
+    let comes_after = if direction == "DESC" { "<" } else { ">" };
+    let sql = format!(
+        "{SELECT} AND (?2 IS NULL OR instr(t.name, ?2) > 0)
+           AND (?3 IS NULL OR {column} {comes_after} ?3 OR ({column} = ?3 AND t.id > ?4))
+         ORDER BY {column} {direction}, t.id LIMIT ?5"
+    );
+    let query = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(repository_id)
+        .bind(name_part);
+    let query = match after.map(|marker| &marker.value) {
+        None => query.bind(None::<i64>),
+        Some(MarkerValue::Number(number)) => query.bind(*number),
+        Some(MarkerValue::Text(text)) => query.bind(text.as_str()),
+    };
+    let found = query
+        .bind(after.map(|marker| marker.id))
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+    Ok(found)
+}
+
+fn ordering(order: Option<(OrderColumn, SortOrder)>) -> (&'static str, &'static str) {
+    let column = match order {
+        None => "t.id",
+        Some((OrderColumn::UpdatedAt, _)) => "t.updated_at",
+        Some((OrderColumn::Name, _)) => "t.name",
+    };
+    let direction = match order {
+        Some((_, SortOrder::Descending)) => "DESC",
+        _ => "ASC",
+    };
+    (column, direction)
+}
+
+/// The names of a repository's tags that come after one, in order; `limit` at the most.
+pub async fn list_names(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<String>> {
+    let names = sqlx::query_scalar(
+        "SELECT name FROM tags WHERE repository_id = ? AND name > ? ORDER BY name LIMIT ?",
+    )
+    .bind(repository_id)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(names)
+}
+
+/// A tag that is pushed, however that came about.
+#[derive(Debug)]
+pub struct PutTag {
+    /// Which repository.
+    pub repository_id: i64,
+    /// The tag.
+    pub name: TagName,
+    /// The manifest, which is in the repository.
+    pub digest: String,
+    /// The name of the user who pushes.
+    pub pushed_by: String,
+    /// When.
+    pub now: Moment,
+}
+
+/// Points a tag at a manifest and records, in the same transaction, that it was pushed. A push,
+/// `CreateRepoTag` and `/_emulator/push` all end here.
+pub async fn put(transaction: &mut SqliteConnection, tag: &PutTag) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?4)
+         ON CONFLICT (repository_id, name)
+             DO UPDATE SET digest = excluded.digest, updated_at = excluded.updated_at",
+    )
+    .bind(tag.repository_id)
+    .bind(tag.name.as_str())
+    .bind(&tag.digest)
+    .bind(tag.now)
+    .execute(&mut *transaction)
+    .await?;
+    touch(&mut *transaction, tag.repository_id, tag.now).await?;
+    let push: i64 = sqlx::query_scalar(
+        "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at)
+         VALUES (?, ?, ?, ?, ?) RETURNING id",
+    )
+    .bind(tag.repository_id)
+    .bind(tag.name.as_str())
+    .bind(&tag.digest)
+    .bind(&tag.pushed_by)
+    .bind(tag.now)
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query("DELETE FROM pushes WHERE id <= ?")
+        .bind(push - MOST_PUSHES)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn touch(db: impl SqliteExecutor<'_>, repository_id: i64, now: Moment) -> Result<()> {
+    sqlx::query("UPDATE repositories SET updated_at = ? WHERE id = ?")
+        .bind(now)
+        .bind(repository_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Gives the image of one tag a second tag.
+#[derive(Debug)]
+pub struct CopyTag {
+    /// Which repository.
+    pub repository_id: i64,
+    /// The tag that is there.
+    pub source: TagName,
+    /// The tag to be.
+    pub destination: TagName,
+    /// Whether the tag to be may be one that is there.
+    pub overrides: bool,
+    /// The name of the user.
+    pub pushed_by: String,
+    /// When.
+    pub now: Moment,
+}
+
+impl SingleWrite for CopyTag {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let digest = digest_of(&mut *transaction, self.repository_id, &self.source).await?;
+        let digest = digest.ok_or(Error::NotFound(Resource::Tag))?;
+        let taken = digest_of(&mut *transaction, self.repository_id, &self.destination).await?;
+        if taken.is_some() && !self.overrides {
+            return Err(Error::AlreadyExists(Resource::Tag));
+        }
+        let tag = PutTag {
+            repository_id: self.repository_id,
+            name: self.destination,
+            digest,
+            pushed_by: self.pushed_by,
+            now: self.now,
+        };
+        put(transaction, &tag).await
+    }
+}
+
+async fn digest_of(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    name: &TagName,
+) -> Result<Option<String>> {
+    let digest = sqlx::query_scalar("SELECT digest FROM tags WHERE repository_id = ? AND name = ?")
+        .bind(repository_id)
+        .bind(name.as_str())
+        .fetch_optional(db)
+        .await?;
+    Ok(digest)
+}
+
+/// Removes a tag; its manifest stays.
+#[derive(Debug)]
+pub struct DeleteTag {
+    /// Which repository.
+    pub repository_id: i64,
+    /// The tag.
+    pub name: TagName,
+    /// When.
+    pub now: Moment,
+}
+
+impl SingleWrite for DeleteTag {
+    /// Whether it was there.
+    type Output = bool;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM tags WHERE repository_id = ? AND name = ?")
+            .bind(self.repository_id)
+            .bind(self.name.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        touch(transaction, self.repository_id, self.now).await?;
+        Ok(done.rows_affected() > 0)
+    }
+}

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, any};
-use http::Method;
+use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::edge::{self, Edge};
@@ -126,9 +126,9 @@ impl Routes {
         // What no chapter has below this path is not the registry's either.
         let management = self
             .router
-            .route("/v2/manage", MethodRouter::new())
-            .route("/v2/manage/", MethodRouter::new())
-            .route("/v2/manage/{*path}", MethodRouter::new());
+            .route("/v2/manage", any(StatusCode::NOT_FOUND))
+            .route("/v2/manage/", any(StatusCode::NOT_FOUND))
+            .route("/v2/manage/{*path}", any(StatusCode::NOT_FOUND));
         // The edge wraps what is there before it; the registry has limits of its own.
         management
             .layer(CatchPanicLayer::custom(edge::answer_panic))

@@ -22,8 +22,8 @@ use super::reference::{Digest, ImagePath};
 use crate::error::Error;
 
 /// How long a client may leave an upload alone, within a request and between two.
-const IDLE_IN_REQUEST: Duration = Duration::from_secs(60);
-const IDLE_BETWEEN: Duration = Duration::from_secs(3600);
+const IDLE_IN_REQUEST: Duration = Duration::from_mins(1);
+const IDLE_BETWEEN: Duration = Duration::from_hours(1);
 /// Pieces of a body that wait for the disk.
 const WAITING_PIECES: usize = 8;
 /// Uploads under way at once.

@@ -16,7 +16,7 @@ use crate::db::Db;
 use crate::error::Result;
 
 /// How long the collector rests.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 /// How many blobs go in one transaction.
 const AT_ONCE: u32 = 1000;
 
@@ -65,4 +65,159 @@ pub(super) async fn collect(db: &Db, files: &Files, clock: Clock) -> Result<usiz
     let count = unused.len();
     files.remove(unused).await;
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::io::AsyncReadExt;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::db::testing::TestDb;
+    use crate::registry::Digest;
+    use crate::registry::store::{CollectGarbage, LinkUploaded, UnlinkBlob, find_blob};
+
+    /// One repository that the same few contents are uploaded to, taken out of and collected
+    /// from, all at once.
+    struct Race {
+        db: Db,
+        files: Files,
+        repository_id: i64,
+        folder: tempfile::TempDir,
+    }
+
+    impl Race {
+        async fn start() -> Arc<Self> {
+            let test =
+                TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
+            let TestDb { db, folder, .. } = test;
+            Arc::new(Self {
+                repository_id: sqlx::query_scalar("SELECT id FROM repositories")
+                    .fetch_one(db.readers())
+                    .await
+                    .expect("there is one"),
+                files: Files::open(folder.path()).expect("made"),
+                db,
+                folder,
+            })
+        }
+
+        async fn upload(&self, content: &'static [u8], now: i64) {
+            let stored = self
+                .files
+                .store(Bytes::from_static(content))
+                .await
+                .expect("stored");
+            let write = LinkUploaded {
+                repository_id: self.repository_id,
+                digest: Digest::of(content),
+                file: stored.file.clone(),
+                size: stored.size,
+                now,
+            };
+            if !self.db.write(write).await.expect("linked") {
+                self.files.remove(vec![stored.file]).await;
+            }
+        }
+
+        async fn unlink(&self, content: &[u8]) {
+            let write = UnlinkBlob {
+                repository_id: self.repository_id,
+                digest: Digest::of(content),
+            };
+            self.db.write(write).await.expect("decided");
+        }
+
+        async fn collect(&self, now: i64) {
+            let write = CollectGarbage { now, most: 10 };
+            let unused = self.db.write(write).await.expect("collected");
+            self.files.remove(unused).await;
+        }
+
+        /// Reads a blob as a pull does. What a row names may be gone a moment later, but then the
+        /// row is gone as well.
+        async fn read(&self, content: &[u8]) {
+            let digest = Digest::of(content);
+            let find = async || {
+                let found = find_blob(self.db.readers(), self.repository_id, &digest).await;
+                found.expect("read").map(|blob| blob.file)
+            };
+            let Some(file) = find().await else {
+                return;
+            };
+            let mut found = Vec::new();
+            match self.files.read(&file).await.expect("readable") {
+                Some(mut file) => {
+                    file.read_to_end(&mut found).await.expect("whole");
+                    assert_eq!(found, content);
+                }
+                None => assert_ne!(find().await.as_deref(), Some(file.as_str())),
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn collection_races_uploads_deletions_and_pulls_without_losing_or_leaking_a_file() {
+        const CONTENTS: [&[u8]; 3] = [b"one", b"two", b"three"];
+        const ROUNDS: usize = 400;
+        let race = Race::start().await;
+        let mut tasks = JoinSet::new();
+        for (at, content) in CONTENTS.into_iter().cycle().take(9).enumerate() {
+            let race = Arc::clone(&race);
+            tasks.spawn(async move {
+                for round in 0..ROUNDS {
+                    match (at + round) % 4 {
+                        // A lease that is over at once, so that collection has something to do.
+                        0 => race.upload(content, -1_000_000).await,
+                        1 => race.unlink(content).await,
+                        2 => race.collect(0).await,
+                        _ => race.read(content).await,
+                    }
+                }
+            });
+        }
+        tasks.join_all().await;
+
+        let rows = store::list_files(race.db.readers()).await.expect("read");
+        let files = race.files.names().expect("read");
+        assert_eq!(
+            rows.into_iter().collect::<std::collections::HashSet<_>>(),
+            files
+        );
+        // An upload with a lease outlives any number of collections.
+        race.upload(CONTENTS[0], 1).await;
+        race.collect(2).await;
+        let digest = Digest::of(CONTENTS[0]);
+        let found = find_blob(race.db.readers(), race.repository_id, &digest);
+        assert!(found.await.expect("read").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_start_sweeps_files_that_no_row_names() {
+        let race = Race::start().await;
+        race.upload(b"kept", 1).await;
+        race.files
+            .store(Bytes::from_static(b"orphan"))
+            .await
+            .expect("stored");
+        assert_eq!(race.files.names().expect("read").len(), 2);
+        let Some(Race {
+            db,
+            files,
+            folder: _folder,
+            ..
+        }) = Arc::into_inner(race)
+        else {
+            panic!("nobody else holds it")
+        };
+        let (db, files) = (Arc::new(db), Arc::new(files));
+        let collector = Collector::start(Arc::clone(&db), Arc::clone(&files), Clock).await;
+        collector.expect("started");
+        let rows = store::list_files(db.readers()).await.expect("read");
+        assert_eq!(
+            rows.into_iter().collect::<std::collections::HashSet<_>>(),
+            files.names().expect("read")
+        );
+    }
 }

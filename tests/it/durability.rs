@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::Request;
 use serde_json::json;
 
+use crate::registry::{self, Registry};
 use crate::support::{Process, TRIGGERS, trigger};
 
 const SEED: &str = "organizations: [{name: group, repositories: [{name: busybox}]}]";
@@ -97,6 +98,133 @@ async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
         missing.len(),
         acknowledged.len()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_pushed_before_kill_9_are_whole_and_unfinished_uploads_leave_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (data, seed) = (text("data"), text("seed.yaml"));
+    std::fs::write(&seed, SEED).expect("written");
+    let arguments = [
+        "--data-dir",
+        &data,
+        "--seed",
+        &seed,
+        "--listen",
+        "127.0.0.1:0",
+        "--log-level",
+        "warn",
+    ];
+    let mut pushed: Vec<(String, Vec<u8>)> = Vec::new();
+    for round in 0..4 {
+        let process = Process::start(&arguments);
+        let registry = Registry::admin(&process.client(), &["group/busybox"]).await;
+        for (tag, layer) in &pushed {
+            let manifest = registry
+                .get(&format!("/v2/group/busybox/manifests/{tag}"))
+                .await;
+            assert_eq!(manifest.status, 200, "{tag}");
+            let blob = format!("/v2/group/busybox/blobs/{}", registry::digest(layer));
+            assert!(registry.get(&blob).await.body == layer.as_slice(), "{tag}");
+        }
+        // Some uploads are under way when the end comes, at every stage.
+        let (acknowledge, mut acknowledged) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = tokio::task::JoinSet::new();
+        for worker in 0..8 {
+            let client = process.client();
+            let bearer = registry.bearer.clone();
+            let acknowledge = acknowledge.clone();
+            tasks.spawn(async move {
+                let registry = Registry {
+                    client: registry_client(client),
+                    bearer,
+                };
+                for at in 0.. {
+                    let tag = format!("r{round}-{worker}-{at}");
+                    let layer = tag.repeat(20_000).into_bytes();
+                    registry.push_image("group/busybox", &tag, &layer).await;
+                    if acknowledge.send((tag, layer)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        for _ in 0..30 {
+            pushed.extend(acknowledged.recv().await);
+        }
+        process.kill();
+        while let Ok(more) = acknowledged.try_recv() {
+            pushed.push(more);
+        }
+        // The workers fail now, as clients of a crashed server do.
+        tasks.abort_all();
+    }
+    let process = Process::start(&arguments);
+    let uploads = std::path::Path::new(&data).join("uploads");
+    assert_eq!(std::fs::read_dir(uploads).expect("there").count(), 0);
+    drop(process);
+}
+
+fn registry_client(mut client: crate::support::Client) -> crate::support::Client {
+    client.token = None;
+    client
+}
+
+#[tokio::test]
+async fn a_large_layer_does_not_go_through_memory() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const PIECE: usize = 1024 * 1024;
+    const PIECES: usize = 256;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let seed = folder.path().join("seed.yaml");
+    std::fs::write(&seed, SEED).expect("written");
+    let seed = seed.to_str().expect("UTF-8");
+    let process = Process::start(&["--ephemeral", "--seed", seed, "--listen", "127.0.0.1:0"]);
+    let registry = Registry::admin(&process.client(), &["group/busybox"]).await;
+    registry.push_image("group/busybox", "v1", b"small").await;
+    let before = process.peak_memory();
+
+    let piece = vec![7; PIECE];
+    let mut hash = <sha2::Sha256 as sha2::Digest>::new();
+    (0..PIECES).for_each(|_| sha2::Digest::update(&mut hash, &piece));
+    let digest = format!("sha256:{}", hex::encode(sha2::Digest::finalize(hash)));
+    let bearer = registry.bearer.as_deref().expect("a token");
+    let mut stream = tokio::net::TcpStream::connect(&registry.client.address)
+        .await
+        .expect("a connection");
+    let head = format!(
+        "POST /v2/group/busybox/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\n\
+         Authorization: Bearer {bearer}\r\nContent-Length: {}\r\n\r\n",
+        PIECE * PIECES
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    for _ in 0..PIECES {
+        stream.write_all(&piece).await.expect("sent");
+    }
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 201");
+    let mut stream = tokio::net::TcpStream::connect(&registry.client.address)
+        .await
+        .expect("a connection");
+    let head = format!(
+        "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {bearer}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut received = 0;
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match stream.read(&mut buffer).await.expect("readable") {
+            0 => break,
+            bytes => received += bytes,
+        }
+    }
+    assert!(received > PIECE * PIECES);
+
+    let grown = process.peak_memory() - before;
+    assert!(grown < 32 * 1024, "the peak of memory grew by {grown} KiB");
 }
 
 #[tokio::test]

@@ -18,8 +18,10 @@ async fn an_unknown_path_or_method_is_answered_as_the_gateway_does() {
             assert!(message.contains(&format!("{method} {path}")), "{message}");
         }
     };
-    check("GET", "/v2/", None).await;
+    // The registry answers below /v2/, but never for the management API.
     check("GET", "/v2/manage", None).await;
+    check("PUT", "/v2/manage/a/manifests/v1", None).await;
+    check("GET", "/v2/manage/a/tags/list", None).await;
     check("GET", "/v2/manage/", None).await;
     check("GET", "/v2/manage/nonsense", None).await;
     check("GET", "/v2/manage/repos/", None).await;

@@ -301,6 +301,15 @@ impl Process {
         self.child.wait().expect("ended");
     }
 
+    /// The most memory that it had at once, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the tests run on Linux");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        peak.expect("a figure in kB").parse().expect("a number")
+    }
+
     /// Waits for its end; its exit code and what stdout held after the first line.
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();

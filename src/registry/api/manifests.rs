@@ -20,7 +20,7 @@ use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::tag::store::DeleteTag;
 
 /// How long a manifest's body may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 static OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 static OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");

@@ -6,7 +6,7 @@ mod tags;
 mod uploads;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -31,7 +31,8 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let started = Instant::now();
     let request_id = app.request_ids.next();
     let method = request.method().clone();
-    let work = AssertUnwindSafe(dispatch(&app, request)).catch_unwind();
+    let caller = OnceLock::new();
+    let work = AssertUnwindSafe(dispatch(&app, request, &caller)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
         Err(RegistryError::Internal(Error::internal(
             "the handler panicked",
@@ -56,7 +57,7 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
         operation,
         status: response.status().as_u16(),
         started,
-        caller: "-",
+        caller: caller.get().map_or("-", String::as_str),
         failure: failed.as_ref().map(Into::into),
     }
     .write();
@@ -65,7 +66,7 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
 
 type Outcome = Result<(&'static str, Response), RegistryError>;
 
-async fn dispatch(app: &Arc<App>, request: Request) -> Outcome {
+async fn dispatch(app: &Arc<App>, request: Request, caller: &OnceLock<String>) -> Outcome {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().strip_prefix("/v2/").unwrap_or_default();
     let target = match Target::parse(path) {
@@ -75,7 +76,11 @@ async fn dispatch(app: &Arc<App>, request: Request) -> Outcome {
         Err(_) if !access::has_token(app, &parts.headers) => return Err(challenged(&parts, None)),
         Err(error) => return Err(error),
     };
-    let call = Call { app, parts: &parts };
+    let call = Call {
+        app,
+        parts: &parts,
+        caller,
+    };
     let method = parts.method.clone();
     let named = |name: &'static str| move |response| (name, response);
     match (target, method) {
@@ -141,6 +146,8 @@ fn challenged(parts: &Parts, path: Option<&ImagePath>) -> RegistryError {
 struct Call<'a> {
     app: &'a Arc<App>,
     parts: &'a Parts,
+    /// The user's name, for the log, once it is known.
+    caller: &'a OnceLock<String>,
 }
 
 impl Call<'_> {
@@ -160,7 +167,9 @@ impl Call<'_> {
         path: &ImagePath,
         needed: Actions,
     ) -> Result<access::Admitted, RegistryError> {
-        access::admit(self.app, &self.parts.headers, path, needed).await
+        let admitted = access::admit(self.app, &self.parts.headers, path, needed).await?;
+        self.caller.get_or_init(|| admitted.user_name().to_owned());
+        Ok(admitted)
     }
 
     fn is_head(&self) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
 use crate::db::Db;
+use crate::engine::{Engine, Matcher};
 use crate::http::RequestIds;
 use crate::lookup::Lookup;
 use crate::registry::blob::Files;
@@ -40,6 +41,12 @@ pub struct App {
     pub seed: Arc<Seed>,
     /// What the registry keeps outside the database.
     pub registry: Arc<RegistryState>,
+    /// Compiled expressions of triggers.
+    pub matcher: Matcher,
+    /// Fires triggers.
+    pub engine: Arc<Engine>,
+    /// All names of the registry in images.
+    pub registry_names: Vec<String>,
     /// Ids of requests.
     pub request_ids: RequestIds,
 }
@@ -69,7 +76,7 @@ impl App {
             quota_namespaces: 1,
             auth: auth::Mode::Strict,
             lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
-            db,
+            db: Arc::clone(&db),
             directory,
             tokens: Tokens::default(),
             clock: Clock,
@@ -79,6 +86,9 @@ impl App {
                 key: SigningKey::new(&key),
                 downloads: Downloads::default(),
             }),
+            matcher: Matcher::default(),
+            engine: Engine::new(db, Clock, Vec::new(), std::time::Duration::ZERO),
+            registry_names: Vec::new(),
             request_ids: RequestIds::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
@@ -64,6 +65,15 @@ pub struct Config {
         default_value_t = 1000
     )]
     pub quota_namespaces: u32,
+    /// How long a fired trigger is tried while its cluster fails, in seconds
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_DEPLOY_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u32).range(0..=3600)
+    )]
+    pub deploy_timeout: u32,
     /// Whether credentials are checked, or any token or access key is the built-in admin
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,
@@ -83,6 +93,13 @@ pub struct Config {
         default_value = "info"
     )]
     pub log_level: LogLevel,
+}
+
+impl Config {
+    /// How long a fired trigger is tried while its cluster fails.
+    pub fn deploy_timeout(&self) -> Duration {
+        Duration::from_secs(self.deploy_timeout.into())
+    }
 }
 
 /// How log lines look.

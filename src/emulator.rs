@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError};
+use crate::engine::{Engine, Matcher, Worker};
 use crate::error::Error;
 use crate::http::{RequestIds, Routes, Server};
 use crate::lookup::Lookup;
@@ -21,7 +22,7 @@ use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::registry::{self, Collector};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
-use crate::{cce, control, iam, login, namespace, repository, tag, trigger, version};
+use crate::{cce, control, iam, login, namespace, repository, tag, trigger, version, workload};
 
 /// Why an instance could not start. Each text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,7 @@ pub fn routes() -> Routes {
         .and(iam::routes())
         .and(cce::routes())
         .and(control::routes())
+        .and(workload::routes())
 }
 
 /// A running instance.
@@ -68,6 +70,8 @@ pub struct Emulator {
     app: AppState,
     /// Collects in the background for as long as the instance lives.
     collector: Collector,
+    /// Fires triggers for as long as the instance lives.
+    worker: Worker,
     folder: DataFolder,
 }
 
@@ -110,6 +114,7 @@ impl Emulator {
         let collector = Collector::start(Arc::clone(&app.db), files, app.clock)
             .await
             .map_err(StartError::Prepare)?;
+        let worker = app.engine.start();
         if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
             warn!(
                 %address,
@@ -123,6 +128,7 @@ impl Emulator {
             server,
             app,
             collector,
+            worker,
             folder,
         })
     }
@@ -151,6 +157,7 @@ impl Emulator {
     pub async fn stop(self) {
         self.server.stop().await;
         drop(self.collector);
+        drop(self.worker);
         self.app.registry.downloads.flush(&self.app).await;
         self.app.db.close().await;
         if let Err(error) = self.folder.close() {
@@ -169,9 +176,11 @@ async fn prepare(
 ) -> Result<AppState, Error> {
     let clock = Clock;
     let seed = Arc::new(seed);
+    let registry_names = registry_names(config, address);
     db.write(ApplySeed {
         seed: Arc::clone(&seed),
         region: config.region.clone(),
+        registry: registry_host(config, address),
         now: clock.now(),
     })
     .await?;
@@ -184,7 +193,7 @@ async fn prepare(
         quota_namespaces: config.quota_namespaces,
         auth: config.auth,
         lookup: Lookup::new(Arc::clone(&db), config.region.clone()),
-        db,
+        db: Arc::clone(&db),
         directory,
         tokens,
         clock,
@@ -194,6 +203,9 @@ async fn prepare(
             key: SigningKey::new(&key),
             downloads: Downloads::default(),
         }),
+        matcher: Matcher::default(),
+        engine: Engine::new(db, clock, registry_names.clone(), config.deploy_timeout()),
+        registry_names,
         request_ids: RequestIds::default(),
     }))
 }
@@ -205,6 +217,18 @@ fn registry_host(config: &Config, address: SocketAddr) -> String {
         return host.clone();
     }
     reachable(address).to_string()
+}
+
+/// All names under which images of this registry are known: those that were given, the address,
+/// and the names by which everybody calls it.
+fn registry_names(config: &Config, address: SocketAddr) -> Vec<String> {
+    let port = address.port();
+    let mut names = config.registry_host.clone();
+    names.push(reachable(address).to_string());
+    names.push(format!("127.0.0.1:{port}"));
+    names.push(format!("localhost:{port}"));
+    names.push(format!("swr.{}.myhuaweicloud.com", config.region));
+    names
 }
 
 /// The address under which a listener can be reached from this machine.

@@ -91,6 +91,10 @@ pub enum Resource {
     Trigger,
     /// A CCE cluster.
     Cluster,
+    /// A workload of a simulated cluster.
+    Workload,
+    /// A push.
+    Push,
     /// An IAM user.
     User,
 }
@@ -103,6 +107,8 @@ impl Resource {
             Self::Tag => "Not found tag",
             Self::Trigger => "Not found trigger",
             Self::Cluster => "Not found cluster",
+            Self::Workload => "Not found workload",
+            Self::Push => "Not found push",
             Self::User => "Not found user",
         }
     }
@@ -113,6 +119,8 @@ impl Resource {
             Self::Repository => "repository: a repository with this name already exists",
             Self::Tag => "destination_tag: a tag with this name already exists",
             Self::Trigger => "name: a trigger with this name already exists in the repository",
+            Self::Workload => "a workload with this name already exists",
+            Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
         }
@@ -183,14 +191,15 @@ impl Error {
                 Resource::Repository => "SVCSTG.SWR.4040010",
                 Resource::Tag => "SVCSTG.SWR.4040048",
                 Resource::Trigger => "SVCSTG.SWR.4040126",
-                Resource::Cluster => "CCE.01404001",
+                Resource::Cluster | Resource::Workload => "CCE.01404001",
+                Resource::Push => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
                 Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
                 Resource::Trigger => "SVCSTG.SWR.4000014",
-                Resource::Cluster => "CCE.01409001",
+                Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
             },
             Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",

@@ -3,8 +3,10 @@
 //! # Map
 //!
 //! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
-//! [`repository`], [`tag`], [`trigger`], [`version`]. In each, `mod.rs` says what the thing is and
+//! [`repository`], [`tag`], [`trigger`], [`login`], [`version`]. In each, `mod.rs` says what the thing is and
 //! which rules hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
+//! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
+//! simulated clusters that it updates.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
 //! does not have (`/_emulator/`); [`seed`], the seed file.
 //!
@@ -20,6 +22,14 @@
 //! chapter's `store` through the pool of readers; a write is queued to the writer, which commits
 //! it together with what others queued, and answers once it is on disk. The edge writes the
 //! answer, or the error in the operation's form, and one line in the log.
+//!
+//! # The life of a push
+//!
+//! `registry::api` stores blobs and the manifest; the tag goes through `tag::store::put`, which in
+//! the same transaction writes one firing for each trigger that matches. The client is answered.
+//! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
+//! each updates its workload, leaves an entry in the trigger's history and ends, in one
+//! transaction.
 //!
 //! # What always holds
 //!
@@ -37,6 +47,7 @@ pub mod control;
 pub mod data_folder;
 pub mod db;
 mod emulator;
+pub mod engine;
 pub mod error;
 pub mod http;
 pub mod iam;
@@ -49,6 +60,7 @@ pub mod seed;
 pub mod tag;
 pub mod trigger;
 pub mod version;
+pub mod workload;
 
 pub use config::Config;
 pub use emulator::{Emulator, StartError, routes};

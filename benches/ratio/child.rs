@@ -119,14 +119,7 @@ impl Child {
 
     /// The CPU time it has used, in the kernel's ticks.
     pub(crate) fn cpu_ticks(&self) -> Result<u32> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The second field is the program's name, which may hold anything but ends in `)`.
-        let (_, fields) = text
-            .rsplit_once(')')
-            .ok_or("/proc/PID/stat is unreadable")?;
-        let mut fields = fields.split_ascii_whitespace().skip(11);
-        let mut next = || -> Result<u32> { Ok(fields.next().unwrap_or_default().parse()?) };
-        Ok(next()? + next()?)
+        cpu_ticks(&self.process.id().to_string())
     }
 
     /// The memory that it occupies, in MiB.
@@ -140,4 +133,37 @@ impl Child {
         let kibibytes: u32 = kibibytes.parse()?;
         Ok(f64::from(kibibytes) / 1024.0)
     }
+}
+
+/// The CPU time that this program has used.
+pub(crate) fn own_cpu_ticks() -> Result<u32> {
+    cpu_ticks("self")
+}
+
+fn cpu_ticks(process: &str) -> Result<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The second field is the program's name, which may hold anything but ends in `)`.
+    let (_, fields) = text.rsplit_once(')').ok_or("/proc/PID/stat has no name")?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut next = || -> Result<u32> { Ok(fields.next().unwrap_or_default().parse()?) };
+    Ok(next()? + next()?)
+}
+
+/// The time of all CPUs together: what programs used, and all there was.
+pub(crate) fn machine_ticks() -> Result<(u32, u32)> {
+    let text = std::fs::read_to_string("/proc/stat")?;
+    let line = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("cpu "));
+    let ticks: std::result::Result<Vec<u32>, _> = line
+        .ok_or("/proc/stat has no line for all CPUs")?
+        .split_ascii_whitespace()
+        // What follows is a part of the others.
+        .take(8)
+        .map(str::parse)
+        .collect();
+    let ticks = ticks?;
+    // User, nice and system; time in interrupts belongs to nobody in particular.
+    Ok((ticks.iter().take(3).sum(), ticks.iter().sum()))
 }

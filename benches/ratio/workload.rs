@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::Result;
-use crate::child::Child;
+use crate::child::{self, Child};
 use crate::client::{BUSY, CONNECTIONS, Connection, LISTED, Request};
 use crate::figures::{Figures, Row, Short, percentile, ratio};
 use crate::servers::LIST;
@@ -54,6 +54,16 @@ impl Contestants {
         [&mut self.emulator, &mut self.naive, &mut self.bare]
     }
 
+    /// What has been used of the CPUs so far.
+    pub(crate) fn usage(&mut self) -> Result<Usage> {
+        let mut ours = child::own_cpu_ticks()?;
+        for contestant in self.all() {
+            ours += contestant.child.cpu_ticks()?;
+        }
+        let (used, all) = child::machine_ticks()?;
+        Ok(Usage { ours, used, all })
+    }
+
     async fn round(&mut self, workload: Workload, slice: Duration) -> Result<Round> {
         let all = self.all();
         let mut served: [Served; 3] = Default::default();
@@ -85,6 +95,24 @@ impl Contestants {
             naive,
             bare,
         })
+    }
+}
+
+/// Ticks of the CPUs that went to the measured programs, to any program, and all there were.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    ours: u32,
+    used: u32,
+    all: u32,
+}
+
+impl Usage {
+    /// The percentage of the machine that went to other programs since then: beyond a few, the
+    /// figures are not worth much.
+    pub(crate) fn others_since(self, before: Self) -> f64 {
+        let ours = self.ours - before.ours;
+        let others = (self.used - before.used).saturating_sub(ours);
+        f64::from(others) / f64::from(self.all - before.all) * 100.0
     }
 }
 

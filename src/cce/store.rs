@@ -14,6 +14,28 @@ pub async fn find(db: impl SqliteExecutor<'_>, id: &str) -> Result<Option<Cluste
     Ok(found)
 }
 
+/// The cluster with this id, else the one with this name.
+pub async fn find_by_id_or_name(
+    db: impl SqliteExecutor<'_>,
+    text: &str,
+) -> Result<Option<Cluster>> {
+    let found = sqlx::query_as(
+        "SELECT id, name FROM clusters WHERE id = ?1 OR name = ?1 ORDER BY id <> ?1 LIMIT 1",
+    )
+    .bind(text)
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}
+
+/// All clusters, by id.
+pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<Cluster>> {
+    let found = sqlx::query_as("SELECT id, name FROM clusters ORDER BY id")
+        .fetch_all(db)
+        .await?;
+    Ok(found)
+}
+
 /// Makes a cluster, or gives the one with this id its name of now.
 pub async fn put(db: impl SqliteExecutor<'_>, cluster: &Cluster) -> Result<()> {
     sqlx::query(

@@ -1,5 +1,7 @@
 //! `/_emulator/`: what SWR itself does not have. Readiness, the way back to the start, and a push
-//! without an image.
+//! without an image; in `firing`, what became of pushes.
+
+mod firing;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -32,6 +34,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorPush", Method::POST, "/_emulator/push"),
             push_sample,
         )
+        .and(firing::routes())
 }
 
 /// Answers once the emulator serves.
@@ -53,6 +56,7 @@ struct HealthView {
 async fn reset(State(app): State<AppState>) -> Result<StatusCode> {
     let unused = app.db.write(Reset::to(&app)).await?;
     app.tokens.clear();
+    app.engine.look_again();
     app.registry.files.forget_all();
     app.registry.files.remove(unused).await;
     Ok(StatusCode::NO_CONTENT)

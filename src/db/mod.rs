@@ -13,6 +13,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use tokio::sync::Notify;
 
 use crate::error::Result;
 use writer::Writer;
@@ -32,6 +33,7 @@ pub struct Db {
     readers: SqlitePool,
     writer: Writer,
     names: Arc<AtomicU64>,
+    pushed: Arc<Notify>,
 }
 
 /// Why a database cannot be used. Each text ends in what to do about it.
@@ -85,11 +87,13 @@ impl Db {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true));
         let names = Arc::new(AtomicU64::new(0));
-        let writer = Writer::start(connection, options, Arc::clone(&names));
+        let pushed = Arc::new(Notify::new());
+        let writer = Writer::start(connection, options, Arc::clone(&names), Arc::clone(&pushed));
         Ok(Self {
             readers,
             writer,
             names,
+            pushed,
         })
     }
 
@@ -111,6 +115,12 @@ impl Db {
     /// count may be wrong by now.
     pub fn names_generation(&self) -> u64 {
         self.names.load(Ordering::Acquire)
+    }
+
+    /// Ends after a commit that may have stored a tag, also after one before this call that
+    /// nobody has heard of yet.
+    pub async fn pushed(&self) {
+        self.pushed.notified().await;
     }
 
     /// Finishes what is queued and closes all connections.
@@ -240,6 +250,7 @@ pub(crate) mod testing {
             let write = ApplySeed {
                 seed: Arc::new(seed),
                 region: "r1".to_owned(),
+                registry: "localhost".to_owned(),
                 now: Clock.now(),
             };
             db.write(write).await.expect("the seed is written");

@@ -37,6 +37,8 @@ pub trait Write: Send + Sized + 'static {
     type Output: Send + 'static;
     /// Whether it can change which organization or repository a name refers to.
     const CHANGES_NAMES: bool = false;
+    /// Whether it can store a tag, which the engine wants to know.
+    const PUSHES: bool = false;
 
     /// Runs all writes of this kind that are in the transaction, and says for each what became
     /// of it. The outer error fails the whole transaction.
@@ -52,6 +54,8 @@ pub trait SingleWrite: Send + Sized + 'static {
     type Output: Send + 'static;
     /// See [`Write::CHANGES_NAMES`].
     const CHANGES_NAMES: bool = false;
+    /// See [`Write::PUSHES`].
+    const PUSHES: bool = false;
 
     /// Runs it.
     fn run(
@@ -63,6 +67,7 @@ pub trait SingleWrite: Send + Sized + 'static {
 impl<W: SingleWrite> Write for W {
     type Output = W::Output;
     const CHANGES_NAMES: bool = W::CHANGES_NAMES;
+    const PUSHES: bool = W::PUSHES;
 
     async fn run(
         group: Vec<Self>,
@@ -111,6 +116,7 @@ impl Writer {
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         names: Arc<AtomicU64>,
+        pushed: Arc<Notify>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
@@ -122,6 +128,7 @@ impl Writer {
             connection: Some(connection),
             options,
             names,
+            pushed,
             committed,
         };
         let task = tokio::spawn(worker.work(receiver, checkpointer));
@@ -192,6 +199,7 @@ impl<W: Write> Queued for Pending<W> {
 trait Group: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn changes_names(&self) -> bool;
+    fn pushes(&self) -> bool;
     fn run<'a>(
         &'a mut self,
         transaction: &'a mut SqliteConnection,
@@ -215,6 +223,10 @@ impl<W: Write> Group for GroupOf<W> {
 
     fn changes_names(&self) -> bool {
         W::CHANGES_NAMES
+    }
+
+    fn pushes(&self) -> bool {
+        W::PUSHES
     }
 
     fn run<'a>(
@@ -246,6 +258,7 @@ struct Worker {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     names: Arc<AtomicU64>,
+    pushed: Arc<Notify>,
     committed: Arc<Notify>,
 }
 
@@ -265,6 +278,9 @@ impl Worker {
             // Also after a failure: a COMMIT that reports one may have reached the disk.
             if groups.iter().any(|group| group.changes_names()) {
                 self.names.fetch_add(1, Ordering::AcqRel);
+            }
+            if groups.iter().any(|group| group.pushes()) {
+                self.pushed.notify_one();
             }
             match outcome {
                 Ok(()) => {
@@ -403,6 +419,7 @@ mod tests {
             connection: Some(options.connect().await.expect("the file is there")),
             options,
             names: Arc::default(),
+            pushed: Arc::default(),
             committed: Arc::default(),
         }
     }

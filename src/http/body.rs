@@ -66,6 +66,11 @@ impl Fields {
         self.0.keys().map(String::as_str)
     }
 
+    /// A field's value as it stands.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// A mandatory string: there, not null, not empty.
     pub fn string(&self, name: &'static str) -> Result<&str> {
         match self.present(name)? {

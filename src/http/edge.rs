@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 
 use super::form::Form;
 use super::log::{Failure, RequestLog};
-use super::operation::Operation;
+use super::operation::{DEADLINE, Operation};
 use crate::app::AppState;
 use crate::auth::{self, Caller, Credentials};
 use crate::error::{Error, Result};
@@ -33,8 +33,6 @@ const MAX_BODY: usize = 1024 * 1024;
 const MAX_DISCARDED: usize = 16 * 1024 * 1024;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
-/// How long a request may take, its body included.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -88,7 +86,11 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     let mut caller = None;
 
     let work = dispatch(&edge.app, &route, request, next, &mut caller);
-    let outcome = tokio::time::timeout(DEADLINE, work)
+    let deadline = match &route {
+        Route::Operation(operation) => operation.deadline,
+        Route::None { .. } => DEADLINE,
+    };
+    let outcome = tokio::time::timeout(deadline, work)
         .await
         .unwrap_or_else(|_| Err(Error::internal("the request's deadline passed")));
 

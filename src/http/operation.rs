@@ -1,6 +1,7 @@
 //! One operation of the emulator, and the table of all of them from which the router is made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::handler::Handler;
@@ -13,6 +14,11 @@ use super::edge::{self, Edge};
 use super::form::Form;
 use crate::app::AppState;
 use crate::registry;
+
+/// How long a request may take.
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+/// How long one may take that waits for something: ten minutes, and time to answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(610);
 
 /// An operation: a method on a path, and what the shared layers have to know of it.
 #[derive(Debug, Clone)]
@@ -29,6 +35,8 @@ pub struct Operation {
     pub needs_credentials: bool,
     /// The error code when the database or the disk fails (API reference, error codes).
     pub failure: &'static str,
+    /// How long a request may take, its body included.
+    pub deadline: Duration,
 }
 
 impl Operation {
@@ -48,6 +56,7 @@ impl Operation {
             form: Form::Management,
             needs_credentials: true,
             failure,
+            deadline: DEADLINE,
         }
     }
 
@@ -55,6 +64,13 @@ impl Operation {
     #[must_use]
     pub fn lists(mut self) -> Self {
         self.failure = "SVCSTG.SWR.5000008";
+        self
+    }
+
+    /// The operation waits for something, for as long as its caller says.
+    #[must_use]
+    pub fn waits(mut self) -> Self {
+        self.deadline = LONGEST_WAIT;
         self
     }
 

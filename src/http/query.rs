@@ -94,6 +94,12 @@ impl<'a> Criteria<'a> {
             .filter(|value| !value.is_empty())
     }
 
+    /// The value of a key that has to be there.
+    pub fn mandatory(&self, key: &'static str) -> Result<&'a str> {
+        let missing = || Error::fault(Fault::Query, key, "is mandatory");
+        self.get(key).ok_or_else(missing)
+    }
+
     /// `true` or `false` under a key.
     pub fn boolean(&self, key: &'static str) -> Result<Option<bool>> {
         match self.get(key) {

@@ -24,12 +24,13 @@ pub async fn push(
         store_blob(app, repository.id, blob).await?;
     }
     let digest = Digest::of(&image.manifest);
+    let judgement = app.matcher.judge(&app.db, repository.id, &tag).await?;
     let write = PutManifest {
         repository_id: repository.id,
         manifest: Manifest::parse(&image.manifest, None).map_err(Error::internal)?,
         digest: digest.clone(),
         content: image.manifest.to_vec(),
-        tag: Some(tag),
+        tag: Some((tag, judgement)),
         pushed_by: pushed_by.to_owned(),
         now: app.clock.now(),
     };

@@ -8,6 +8,7 @@ use super::manifest::Manifest;
 use super::reference::{Digest, Reference};
 use crate::clock::Moment;
 use crate::db::SingleWrite;
+use crate::engine::Judgement;
 use crate::error::{Error, Resource, Result};
 use crate::tag::store::PutTag;
 use crate::tag::{self, TagName};
@@ -280,8 +281,9 @@ pub struct PutManifest {
     pub digest: Digest,
     /// Its bytes.
     pub content: Vec<u8>,
-    /// The tag, unless it is pushed by digest.
-    pub tag: Option<TagName>,
+    /// The tag, unless it is pushed by digest, and what is known of it and the expressions of
+    /// triggers.
+    pub tag: Option<(TagName, Judgement)>,
     /// The name of the user who pushes.
     pub pushed_by: String,
     /// When.
@@ -299,6 +301,7 @@ pub enum PutOutcome {
 
 impl SingleWrite for PutManifest {
     type Output = PutOutcome;
+    const PUSHES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<PutOutcome> {
         for digest in &self.manifest.blobs {
@@ -317,15 +320,16 @@ impl SingleWrite for PutManifest {
             }
         }
         self.insert(transaction).await?;
-        if let Some(name) = self.tag {
+        if let Some((name, judgement)) = self.tag {
             let put = PutTag {
                 repository_id: self.repository_id,
                 name,
                 digest: self.digest.to_string(),
                 pushed_by: self.pushed_by,
+                judgement,
                 now: self.now,
             };
-            tag::store::put(transaction, &put).await?;
+            tag::store::put(transaction, put).await?;
         }
         Ok(PutOutcome::Stored)
     }
@@ -459,7 +463,7 @@ mod tests {
             },
             digest: Digest::of(&content),
             content,
-            tag: tag.map(|tag| TagName::parse(tag).expect("a tag")),
+            tag: tag.map(|tag| (TagName::parse(tag).expect("a tag"), Judgement::default())),
             pushed_by: "u".to_owned(),
             now: Clock.now(),
         }

@@ -89,6 +89,7 @@ async fn delete(
     Manageable(repository): Manageable<RepositoryRef>,
 ) -> Result<StatusCode> {
     app.db.write(DeleteRepository { id: repository.id }).await?;
+    app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }
 

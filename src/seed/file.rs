@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::{Seed, SeedNamespace, SeedRepository};
+use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
 use crate::auth::{
     Account, BUILTIN_ACCOUNT, Directory, DirectoryError, NewAccount, NewUser, Secret, User,
 };
@@ -18,7 +18,8 @@ use crate::error::{Error, Fault};
 use crate::http::Fields;
 use crate::namespace::NamespaceName;
 use crate::repository::{Category, Description, RepositoryName};
-use crate::trigger;
+use crate::trigger::{self, AppType, parse_label, parse_subdomain};
+use crate::workload::{Container, PodTemplate, WorkloadKey};
 
 /// Why a seed file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,27 @@ struct RepositoryEntry {
 struct ClusterEntry {
     id: Option<String>,
     name: Spanned<String>,
+    #[serde(default)]
+    namespaces: Vec<KubernetesNamespaceEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KubernetesNamespaceEntry {
+    name: Spanned<String>,
+    #[serde(default)]
+    deployments: Vec<WorkloadEntry>,
+    #[serde(default)]
+    statefulsets: Vec<WorkloadEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WorkloadEntry {
+    name: Spanned<String>,
+    containers: Vec<Container>,
+    #[serde(default)]
+    init_containers: Vec<Container>,
 }
 
 /// Reads and checks a seed file.
@@ -345,18 +367,61 @@ impl Checker<'_> {
         Ok(triggers)
     }
 
-    fn clusters(&self, entries: Vec<ClusterEntry>) -> Result<Vec<Cluster>, SeedError> {
-        let mut clusters: Vec<Cluster> = Vec::new();
+    fn clusters(&self, entries: Vec<ClusterEntry>) -> Result<Vec<SeedCluster>, SeedError> {
+        let mut clusters: Vec<SeedCluster> = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("clusters[{at}]");
             let line = entry.name.defined.line();
-            let name = self.filled(&format!("clusters[{at}].name"), entry.name)?;
+            let name = self.filled(&format!("{under}.name"), entry.name)?;
             let id = entry.id.unwrap_or_else(|| name.clone());
-            if clusters.iter().any(|known| known.id == id) {
-                return self.wrong(line, &format!("clusters[{at}].id"), "must be unique");
+            if clusters.iter().any(|known| known.cluster.id == id) {
+                return self.wrong(line, &format!("{under}.id"), "must be unique");
             }
-            clusters.push(Cluster { id, name });
+            let workloads = self.workloads(&under, &id, entry.namespaces)?;
+            clusters.push(SeedCluster {
+                cluster: Cluster { id, name },
+                workloads,
+            });
         }
         Ok(clusters)
+    }
+
+    fn workloads(
+        &self,
+        under: &str,
+        cluster_id: &str,
+        entries: Vec<KubernetesNamespaceEntry>,
+    ) -> Result<Vec<(WorkloadKey, PodTemplate)>, SeedError> {
+        let mut workloads = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.namespaces[{at}]");
+            let line = entry.name.defined.line();
+            let namespace = parse_label("name", &entry.name.value);
+            let namespace = self.api(line, &under, namespace)?;
+            for (kind, entries) in [
+                (AppType::Deployments, entry.deployments),
+                (AppType::StatefulSets, entry.statefulsets),
+            ] {
+                for (at, entry) in entries.into_iter().enumerate() {
+                    let under = format!("{under}.{}[{at}]", kind.as_str());
+                    let line = entry.name.defined.line();
+                    let name = parse_subdomain("name", &entry.name.value);
+                    let key = WorkloadKey {
+                        cluster_id: cluster_id.to_owned(),
+                        namespace: namespace.clone(),
+                        kind,
+                        name: self.api(line, &under, name)?,
+                    };
+                    if workloads.iter().any(|(known, _)| *known == key) {
+                        let rule = "must be unique in the namespace";
+                        return self.wrong(line, &format!("{under}.name"), rule);
+                    }
+                    let template = PodTemplate::new(entry.containers, entry.init_containers);
+                    workloads.push((key, self.api(line, &under, template)?));
+                }
+            }
+        }
+        Ok(workloads)
     }
 }
 
@@ -395,7 +460,15 @@ organizations:
   - name: theirs
     account: partner
 clusters:
-  - {id: 5b28c12f-dc10-11e9-97b3-0255ac1001b5, name: test}
+  - id: 5b28c12f-dc10-11e9-97b3-0255ac1001b5
+    name: test
+    namespaces:
+      - name: default
+        deployments:
+          - name: adsfa
+            containers: [{name: busybox, image: "{registry}/group/busybox:1.0"}]
+            init_containers: []
+        statefulsets: []
   - name: cci
 "#,
         )
@@ -408,7 +481,13 @@ clusters:
         assert_eq!(group.repositories[0].name.as_str(), "team/app");
         assert_eq!(group.repositories[0].triggers.len(), 1);
         assert_eq!(theirs.creator.name, "dev");
-        assert_eq!(seed.clusters[1].id, "cci");
+        assert_eq!(seed.clusters[1].cluster.id, "cci");
+        let (key, template) = &seed.clusters[0].workloads[0];
+        assert_eq!(
+            (key.namespace.as_str(), key.name.as_str()),
+            ("default", "adsfa")
+        );
+        assert_eq!(template.containers[0].image, "{registry}/group/busybox:1.0");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::cce::Cluster;
 use crate::namespace::NamespaceName;
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::NewTrigger;
+use crate::workload::{PodTemplate, WorkloadKey};
 
 pub use file::{SeedError, read};
 pub use store::{ApplySeed, Reset};
@@ -23,8 +24,8 @@ pub struct Seed {
     pub accounts: Vec<Arc<Account>>,
     /// The organizations.
     pub namespaces: Vec<SeedNamespace>,
-    /// The CCE clusters.
-    pub clusters: Vec<Cluster>,
+    /// The clusters.
+    pub clusters: Vec<SeedCluster>,
 }
 
 impl Seed {
@@ -35,6 +36,15 @@ impl Seed {
             ..Self::default()
         }
     }
+}
+
+/// A cluster of the seed file.
+#[derive(Debug)]
+pub struct SeedCluster {
+    /// Its id and name.
+    pub cluster: Cluster,
+    /// Its workloads. `{registry}` in an image stands for the registry's first name.
+    pub workloads: Vec<(WorkloadKey, PodTemplate)>,
 }
 
 /// An organization of the seed file.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::{Seed, SeedNamespace, SeedRepository};
+use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
 use crate::app::App;
 use crate::auth::{Account, User};
 use crate::cce;
@@ -15,6 +15,7 @@ use crate::error::{Error, Resource, Result};
 use crate::namespace::{self, NewNamespace};
 use crate::repository::{self, NewRepository};
 use crate::trigger::store::CreateTrigger;
+use crate::workload::{self, Misbehaviour, PodTemplate};
 
 /// Makes what of a seed is missing.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct ApplySeed {
     pub seed: Arc<Seed>,
     /// Where its organizations are.
     pub region: String,
+    /// The registry's first name.
+    pub registry: String,
     /// When they are made.
     pub now: Moment,
 }
@@ -35,8 +38,13 @@ impl SingleWrite for ApplySeed {
         for account in &self.seed.accounts {
             put_account(&mut *transaction, account).await?;
         }
-        for cluster in &self.seed.clusters {
+        for SeedCluster { cluster, workloads } in &self.seed.clusters {
             cce::store::put(&mut *transaction, cluster).await?;
+            for (key, template) in workloads {
+                let template = self.named(template);
+                let none = Misbehaviour::default();
+                workload::store::insert(&mut *transaction, key, &template, none).await?;
+            }
         }
         for namespace in &self.seed.namespaces {
             self.namespace(transaction, namespace).await?;
@@ -46,6 +54,20 @@ impl SingleWrite for ApplySeed {
 }
 
 impl ApplySeed {
+    /// The template with the registry's name in its images.
+    fn named(&self, template: &PodTemplate) -> PodTemplate {
+        let mut template = template.clone();
+        let PodTemplate {
+            containers,
+            init_containers,
+            ..
+        } = &mut template;
+        for container in containers.iter_mut().chain(init_containers) {
+            container.image = container.image.replace("{registry}", &self.registry);
+        }
+        template
+    }
+
     async fn namespace(
         &self,
         transaction: &mut SqliteConnection,
@@ -129,6 +151,7 @@ impl Reset {
         Self(ApplySeed {
             seed: Arc::clone(&app.seed),
             region: app.region.clone(),
+            registry: app.registry_host.clone(),
             now: app.clock.now(),
         })
     }

@@ -110,11 +110,17 @@ async fn create(
     Editable(repository): Editable<RepositoryRef>,
     body: Fields,
 ) -> Result<Response> {
+    let source = read("source_tag", body.string("source_tag")?)?;
+    let destination = read("destination_tag", body.string("destination_tag")?)?;
     let write = CopyTag {
         repository_id: repository.id,
-        source: read("source_tag", body.string("source_tag")?)?,
-        destination: read("destination_tag", body.string("destination_tag")?)?,
+        source,
         overrides: body.optional_boolean("override")?.unwrap_or(false),
+        judgement: app
+            .matcher
+            .judge(&app.db, repository.id, &destination)
+            .await?,
+        destination,
         pushed_by: caller.user_name().to_owned(),
         now: app.clock.now(),
     };

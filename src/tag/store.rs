@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 use super::{OrderColumn, Tag, TagName};
 use crate::clock::Moment;
 use crate::db::SingleWrite;
+use crate::engine::{self, Judgement};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
 
@@ -153,7 +154,7 @@ pub async fn list_names(
 }
 
 /// A tag that is pushed, however that came about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PutTag {
     /// Which repository.
     pub repository_id: i64,
@@ -163,13 +164,15 @@ pub struct PutTag {
     pub digest: String,
     /// The name of the user who pushes.
     pub pushed_by: String,
+    /// What is known of the tag and the expressions of triggers.
+    pub judgement: Judgement,
     /// When.
     pub now: Moment,
 }
 
-/// Points a tag at a manifest and records, in the same transaction, that it was pushed. A push,
-/// `CreateRepoTag` and `/_emulator/push` all end here.
-pub async fn put(transaction: &mut SqliteConnection, tag: &PutTag) -> Result<()> {
+/// Points a tag at a manifest and decides, in the same transaction, which triggers that fires. A
+/// push, `CreateRepoTag` and `/_emulator/push` all end here.
+pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?4)
@@ -196,9 +199,16 @@ pub async fn put(transaction: &mut SqliteConnection, tag: &PutTag) -> Result<()>
     .await?;
     sqlx::query("DELETE FROM pushes WHERE id <= ?")
         .bind(push - MOST_PUSHES)
-        .execute(transaction)
+        .execute(&mut *transaction)
         .await?;
-    Ok(())
+    let PutTag {
+        repository_id,
+        name,
+        digest,
+        judgement,
+        ..
+    } = tag;
+    engine::store::decide(transaction, push, repository_id, &name, &digest, judgement).await
 }
 
 async fn touch(db: impl SqliteExecutor<'_>, repository_id: i64, now: Moment) -> Result<()> {
@@ -223,12 +233,15 @@ pub struct CopyTag {
     pub overrides: bool,
     /// The name of the user.
     pub pushed_by: String,
+    /// What is known of the destination and the expressions of triggers.
+    pub judgement: Judgement,
     /// When.
     pub now: Moment,
 }
 
 impl SingleWrite for CopyTag {
     type Output = ();
+    const PUSHES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let digest = digest_of(&mut *transaction, self.repository_id, &self.source).await?;
@@ -242,9 +255,10 @@ impl SingleWrite for CopyTag {
             name: self.destination,
             digest,
             pushed_by: self.pushed_by,
+            judgement: self.judgement,
             now: self.now,
         };
-        put(transaction, &tag).await
+        put(transaction, tag).await
     }
 }
 

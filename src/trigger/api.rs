@@ -13,6 +13,7 @@ use super::{
 };
 use crate::app::AppState;
 use crate::auth::{Caller, Editable, Viewable};
+use crate::engine::{self, store::HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Fields, Operation, Routes, Segment, empty_object};
 use crate::repository::RepositoryRef;
@@ -94,7 +95,9 @@ async fn show(
 ) -> Result<Response> {
     let trigger = store::find(app.db.readers(), repository.id, &name).await?;
     let trigger = trigger.ok_or(Error::NotFound(Resource::Trigger))?;
-    Ok(Answer(StatusCode::OK, TriggerView::shown(trigger)).into_response())
+    let history =
+        engine::store::list_history(app.db.readers(), repository.id, name.as_str()).await?;
+    Ok(Answer(StatusCode::OK, TriggerView::shown(trigger, history)).into_response())
 }
 
 /// `UpdateTrigger`: nothing but `enable` can be changed.
@@ -124,6 +127,7 @@ async fn delete(
         name,
     };
     app.db.write(write).await?;
+    app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -213,7 +217,7 @@ struct TriggerView {
     creator_name: String,
     enable: &'static str,
     name: String,
-    trigger_history: Option<[(); 0]>,
+    trigger_history: Option<Vec<HistoryView>>,
     trigger_mode: String,
     trigger_type: String,
 }
@@ -240,11 +244,49 @@ impl TriggerView {
         }
     }
 
-    /// As `ShowTrigger` shows it. Pushes do not fire triggers yet, so no history has an entry.
-    fn shown(trigger: Trigger) -> Self {
+    /// As `ShowTrigger` shows it.
+    fn shown(trigger: Trigger, history: Vec<HistoryEntry>) -> Self {
         Self {
-            trigger_history: Some([]),
+            trigger_history: Some(history.into_iter().map(HistoryView::from).collect()),
             ..Self::listed(trigger)
+        }
+    }
+}
+
+/// An entry of `trigger_history`: the trigger as it was when it fired, and what came of it.
+#[derive(Serialize)]
+pub(crate) struct HistoryView {
+    action: &'static str,
+    app_type: String,
+    application: String,
+    cluster_id: String,
+    cluster_name: String,
+    cluster_ns: String,
+    condition: String,
+    container: String,
+    created_at: String,
+    creator_name: String,
+    detail: String,
+    result: String,
+    tag: String,
+}
+
+impl From<HistoryEntry> for HistoryView {
+    fn from(entry: HistoryEntry) -> Self {
+        Self {
+            action: "update",
+            app_type: entry.app_type,
+            application: entry.application,
+            cluster_id: entry.cluster_id,
+            cluster_name: entry.cluster_name,
+            cluster_ns: entry.cluster_ns,
+            condition: entry.condition,
+            container: entry.container,
+            created_at: entry.created_at.to_string(),
+            creator_name: entry.creator_name,
+            detail: entry.detail,
+            result: entry.result,
+            tag: entry.tag,
         }
     }
 }

@@ -6,8 +6,11 @@ use regex_syntax::hir::{Hir, HirKind};
 /// The longest expression, in characters.
 const MAX_LENGTH: usize = 1024;
 
+/// How many bytes a compiled expression may take: what `RegexBuilder::size_limit` is set to.
+pub const COMPILED_SIZE_LIMIT: usize = 64 * 1024 * 1024;
+
 /// The largest parsed form, in the units of [`size`]. What stays below compiles to less than
-/// 64 MiB, as the test `what_is_accepted_compiles` shows.
+/// [`COMPILED_SIZE_LIMIT`], as the test `what_is_accepted_compiles` shows.
 const MAX_SIZE: u64 = 100_000;
 
 /// A regular expression in the syntax of the `regex` crate (RE2-like, Unicode). It is searched
@@ -70,8 +73,6 @@ mod tests {
     use regex::RegexBuilder;
 
     use super::*;
-
-    const COMPILED_SIZE_LIMIT: usize = 64 * 1024 * 1024;
 
     #[test]
     fn an_expression_is_bounded_in_length_and_in_size() {

@@ -14,8 +14,9 @@ use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::tag::TagName;
 
+pub(crate) use api::HistoryView;
 pub use api::{FIELDS, read_body, routes};
-pub use expression::Expression;
+pub use expression::{COMPILED_SIZE_LIMIT, Expression};
 
 /// The longest `cluster_id` and `cluster_name`, in characters.
 const MAX_CLUSTER: usize = 128;
@@ -46,7 +47,7 @@ impl TriggerName {
 }
 
 /// The kind of workload that a trigger updates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AppType {
     /// A Deployment.
     Deployments,
@@ -248,7 +249,7 @@ fn parse_cluster_field(mode: TriggerMode, field: &'static str, text: &str) -> Re
 }
 
 /// Checks the name of a Kubernetes namespace or container (RFC 1123 label).
-fn parse_label(field: &'static str, text: &str) -> Result<String> {
+pub(crate) fn parse_label(field: &'static str, text: &str) -> Result<String> {
     static RULE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$").expect("a valid expression")
     });
@@ -261,7 +262,7 @@ fn parse_label(field: &'static str, text: &str) -> Result<String> {
 }
 
 /// Checks the name of a workload (RFC 1123 subdomain).
-fn parse_subdomain(field: &'static str, text: &str) -> Result<String> {
+pub(crate) fn parse_subdomain(field: &'static str, text: &str) -> Result<String> {
     static RULE: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new("^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$")
             .expect("a valid expression")

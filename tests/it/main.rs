@@ -5,6 +5,7 @@ mod auth;
 mod clients;
 mod durability;
 mod edge;
+mod engine;
 mod namespace;
 mod program;
 mod readme;

@@ -74,6 +74,17 @@ impl Call<'_> {
             }
         };
         let repository = self.existing_or_new(path, &admitted).await?;
+        let tag = match tag {
+            None => None,
+            Some(tag) => {
+                let judged = self
+                    .app
+                    .matcher
+                    .judge(&self.app.db, repository.id, &tag)
+                    .await?;
+                Some((tag, judged))
+            }
+        };
         let subject = manifest.subject.clone();
         let write = PutManifest {
             repository_id: repository.id,

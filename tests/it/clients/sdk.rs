@@ -1,10 +1,11 @@
-//! The emulator as the vendor's own SDKs meet it: each runs its program in `tests/clients`.
+//! The vendor's own SDKs: each runs its program in `tests/clients`.
 
 use std::path::Path;
 use std::process::Command;
 
 use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
+use super::{Outcome, root};
 use crate::support::Process;
 
 #[test]
@@ -20,33 +21,17 @@ fn the_node_sdk_is_served() {
     passes(Path::new("node"), "tests/clients/node_sdk.mjs");
 }
 
-/// The folder that holds the repository.
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// Runs a program of tests against a fresh emulator.
 fn passes(interpreter: &Path, program: &str) {
     let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
-    let output = Command::new(interpreter)
+    let mut command = Command::new(interpreter);
+    command
         .arg(root().join(program))
         .env("SWR_EMULATOR_URL", &process.url)
         // Whoever runs the tests may have real keys or a proxy in the environment.
         .env("HUAWEICLOUD_SDK_AK", BUILTIN_ACCESS_KEY)
         .env("HUAWEICLOUD_SDK_SK", BUILTIN_SECRET_KEY)
         .env("NO_PROXY", "127.0.0.1")
-        .env("no_proxy", "127.0.0.1")
-        .output()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{}: {error}; ./tests/run installs it",
-                interpreter.display()
-            )
-        });
-    assert!(
-        output.status.success(),
-        "{program} failed:\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+        .env("no_proxy", "127.0.0.1");
+    Outcome::of(&mut command).succeeded();
 }

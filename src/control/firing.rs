@@ -1,0 +1,314 @@
+//! What became of pushes, for tests and people: waiting until all is fired, what a tag would fire
+//! and why not, and what each push did.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::app::{App, AppState};
+use crate::auth::{Caller, Level};
+use crate::engine::store::{
+    self, Explained, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
+};
+use crate::engine::{Counts, Plan};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Criteria, Operation, Query, Routes};
+use crate::namespace::NamespaceName;
+use crate::repository::{RepositoryName, RepositoryRef};
+use crate::tag::TagName;
+use crate::trigger::TriggerName;
+
+/// How long `idle` and `wait` wait when nothing is said, and at the most.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The operations of this file.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("EmulatorIdle", Method::GET, "/_emulator/idle").waits(),
+            idle,
+        )
+        .with(
+            Operation::new("EmulatorWait", Method::GET, "/_emulator/wait").waits(),
+            wait,
+        )
+        .with(
+            Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain"),
+            explain,
+        )
+        .with(
+            Operation::new("EmulatorListPushes", Method::GET, "/_emulator/pushes").lists(),
+            pushes,
+        )
+}
+
+/// Waits until no firing is open.
+async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
+    let deadline = Instant::now() + timeout(&query.parameters())?;
+    let mut counts = app.engine.counts();
+    loop {
+        // In this order: what is not in the table any more is counted, or about to be.
+        counts.mark_unchanged();
+        let waiting = count_waiting(app.db.readers()).await?;
+        let Counts {
+            recording,
+            fired,
+            failed,
+        } = *counts.borrow();
+        if waiting == 0 && recording == 0 {
+            let view = IdleView {
+                fired,
+                failed,
+                open: None,
+            };
+            return Ok(Answer(StatusCode::OK, view).into_response());
+        }
+        if tokio::time::timeout_at(deadline, counts.changed())
+            .await
+            .is_err()
+        {
+            let view = IdleView {
+                fired,
+                failed,
+                open: Some(waiting),
+            };
+            return Ok(Answer(StatusCode::REQUEST_TIMEOUT, view).into_response());
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct IdleView {
+    fired: u64,
+    failed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open: Option<i64>,
+}
+
+/// Waits until one trigger has settled for the newest push of a tag.
+async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let deadline = Instant::now() + timeout(&criteria)?;
+    let repository = repository(&app, &caller, &criteria).await?;
+    let tag = tag(&criteria)?;
+    let trigger = TriggerName::parse("trigger", criteria.mandatory("trigger")?)?;
+    let mut counts = app.engine.counts();
+    let push = find_newest_push(app.db.readers(), repository.id, &tag).await?;
+    let push = push.ok_or(Error::NotFound(Resource::Push))?;
+    loop {
+        counts.borrow_and_update();
+        let settled =
+            store::find_history(app.db.readers(), push.id, repository.id, trigger.as_str()).await?;
+        if let Some(entry) = settled {
+            let view = crate::trigger::HistoryView::from(entry);
+            return Ok(Answer(StatusCode::OK, view).into_response());
+        }
+        if tokio::time::timeout_at(deadline, counts.changed())
+            .await
+            .is_err()
+        {
+            let view = PushView::of(&app, push).await?;
+            return Ok(Answer(StatusCode::REQUEST_TIMEOUT, view).into_response());
+        }
+    }
+}
+
+/// The pushes of a repository, newest first, each with what became of every trigger.
+async fn pushes(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let limit = criteria.limit()?;
+    let repository = repository(&app, &caller, &criteria).await?;
+    let tag = criteria.get("tag");
+    let mut views = Vec::new();
+    for push in list_pushes(app.db.readers(), repository.id, tag, limit).await? {
+        views.push(PushView::of(&app, push).await?);
+    }
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+#[derive(Serialize)]
+struct PushView {
+    id: i64,
+    tag: String,
+    digest: String,
+    pushed_by: String,
+    pushed_at: String,
+    triggers: Vec<DecisionView>,
+}
+
+#[derive(Serialize)]
+struct DecisionView {
+    trigger: String,
+    fires: bool,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl PushView {
+    async fn of(app: &App, push: RecordedPush) -> Result<Self> {
+        let decisions = store::list_decisions(app.db.readers(), push.id).await?;
+        let triggers = decisions
+            .into_iter()
+            .map(|decision| match decision.state {
+                FiringState::PassedOver { reason } => DecisionView {
+                    trigger: decision.trigger_name,
+                    fires: false,
+                    reason,
+                    result: None,
+                    detail: None,
+                },
+                FiringState::Open => DecisionView {
+                    trigger: decision.trigger_name,
+                    fires: true,
+                    reason: "waiting or running".to_owned(),
+                    result: None,
+                    detail: None,
+                },
+                FiringState::Ended { result, detail } => DecisionView {
+                    trigger: decision.trigger_name,
+                    fires: true,
+                    reason: "matched".to_owned(),
+                    result: Some(result),
+                    detail: Some(detail),
+                },
+            })
+            .collect();
+        Ok(Self {
+            id: push.id,
+            tag: push.tag,
+            digest: push.digest,
+            pushed_by: push.pushed_by,
+            pushed_at: push.pushed_at.to_string(),
+            triggers,
+        })
+    }
+}
+
+/// What a push of a tag would do now, trigger by trigger, without doing it.
+async fn explain(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let repository = repository(&app, &caller, &criteria).await?;
+    let tag = tag(&criteria)?;
+    let judgement = app.matcher.judge(&app.db, repository.id, &tag).await?;
+    let explained = store::explain(
+        app.db.readers(),
+        &repository,
+        &tag,
+        judgement,
+        &app.registry_names,
+    )
+    .await?;
+    let views: Vec<_> = explained.into_iter().map(ExplainedView::from).collect();
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+#[derive(Serialize)]
+struct ExplainedView {
+    trigger: String,
+    fires: bool,
+    reason: String,
+    patch: Option<Value>,
+}
+
+impl From<Explained> for ExplainedView {
+    fn from(explained: Explained) -> Self {
+        let (reason, patch) = match explained.plan {
+            Some(Plan::Update { template, changes }) => {
+                let is_init = |name: &str| {
+                    let mut init = template.init_containers.iter();
+                    init.any(|container| container.name == name)
+                };
+                let patched = |init: bool| -> Vec<Value> {
+                    let changes = changes.iter();
+                    changes
+                        .filter(|(name, ..)| is_init(name) == init)
+                        .map(|(name, _, image)| json!({"name": name, "image": image}))
+                        .collect()
+                };
+                let mut spec = Map::new();
+                for (key, containers) in [
+                    ("containers", patched(false)),
+                    ("initContainers", patched(true)),
+                ] {
+                    if !containers.is_empty() {
+                        spec.insert(key.to_owned(), containers.into());
+                    }
+                }
+                let annotations: Map<_, _> = template
+                    .annotations
+                    .iter()
+                    .filter(|(key, _)| {
+                        changes
+                            .iter()
+                            .any(|(name, ..)| key.ends_with(&format!("/{name}")))
+                    })
+                    .map(|(key, value)| (key.clone(), value.clone().into()))
+                    .collect();
+                let template = json!({"metadata": {"annotations": annotations}, "spec": spec});
+                let patch = json!({"spec": {"template": template}});
+                (explained.reason, Some(patch))
+            }
+            Some(Plan::Unchanged) => ("template unchanged, no rollout".to_owned(), None),
+            Some(Plan::Impossible(reason)) => (reason, None),
+            None => (explained.reason, None),
+        };
+        Self {
+            trigger: explained.trigger_name,
+            fires: explained.fires,
+            reason,
+            patch,
+        }
+    }
+}
+
+/// The repository that `namespace` and `repository` name.
+async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryRef> {
+    let namespace = NamespaceName::parse(criteria.mandatory("namespace")?)?;
+    let name = RepositoryName::parse(criteria.mandatory("repository")?)?;
+    let namespace = app
+        .lookup
+        .namespace(&namespace)
+        .await?
+        .filter(|namespace| Level::of(caller, namespace).is_some())
+        .ok_or(Error::NotFound(Resource::Namespace))?;
+    let found = app.lookup.repository(&namespace, &name).await?;
+    found.ok_or(Error::NotFound(Resource::Repository))
+}
+
+fn tag(criteria: &Criteria<'_>) -> Result<TagName> {
+    TagName::parse(criteria.mandatory("tag")?)
+        .ok_or_else(|| Error::fault(Fault::Query, "tag", "must be the name of a tag"))
+}
+
+/// `timeout`, like `10s` or `2m`: ten seconds when absent, ten minutes at the most.
+fn timeout(criteria: &Criteria<'_>) -> Result<Duration> {
+    let Some(text) = criteria.get("timeout") else {
+        return Ok(DEFAULT_TIMEOUT);
+    };
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number = digits.parse::<u32>().ok();
+    let timeout = match (number, &text[digits.len()..]) {
+        (Some(number), "ms") => Some(Duration::from_millis(number.into())),
+        (Some(number), "s" | "") => Some(Duration::from_secs(number.into())),
+        (Some(number), "m") => Some(Duration::from_mins(number.into())),
+        _ => None,
+    };
+    timeout
+        .filter(|timeout| *timeout <= LONGEST_TIMEOUT)
+        .ok_or_else(|| {
+            Error::fault(
+                Fault::Query,
+                "timeout",
+                "must be like 500ms, 10s or 2m, and at most 10m",
+            )
+        })
+}

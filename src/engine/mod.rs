@@ -1,0 +1,247 @@
+//! The engine: from a pushed tag to an updated workload and an entry in the trigger's history.
+//!
+//! Which triggers fire is decided in the transaction that stores the tag (`matching`, `store`):
+//! it leaves one firing for each. This module's worker takes firings from the table, in order for
+//! each workload and without waiting for others, lets them act, and records their outcome. `plan`
+//! says, without any I/O, what a firing changes in a pod template.
+//!
+//! A firing and its record are in the database, so none is lost over a crash, and none recorded
+//! twice: the record and the end of the firing are one transaction.
+
+mod matching;
+mod plan;
+pub mod store;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+pub use matching::{Judgement, Matcher};
+pub use plan::{Plan, Target, plan};
+
+use crate::clock::Clock;
+use crate::db::{Db, Write};
+use store::{Deploy, Deployed, GiveUp, Record, WaitingFiring};
+
+/// The first pause before a try is repeated, and the longest one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How many firings have ended since the start, and how many are just being recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Those whose outcome may be in the database but is not counted yet.
+    pub recording: u64,
+    /// All that have ended with an outcome.
+    pub fired: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
+/// What the worker needs to act.
+#[derive(Debug)]
+pub struct Engine {
+    db: Arc<Db>,
+    clock: Clock,
+    /// All names of the registry in images.
+    registry_names: Vec<String>,
+    /// How long a firing is tried.
+    deploy_timeout: Duration,
+    /// Firings that wait for an earlier one at the same workload, by workload.
+    lanes: Mutex<HashMap<String, VecDeque<WaitingFiring>>>,
+    counts: watch::Sender<Counts>,
+    /// Whether what waits is left to the next run.
+    is_stopping: AtomicBool,
+}
+
+/// The running worker; it ends with this value.
+#[derive(Debug)]
+pub struct Worker {
+    engine: Arc<Engine>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.engine.is_stopping.store(true, Ordering::Release);
+        self.task.abort();
+    }
+}
+
+impl Engine {
+    /// An engine that does not run yet.
+    pub fn new(
+        db: Arc<Db>,
+        clock: Clock,
+        registry_names: Vec<String>,
+        deploy_timeout: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            db,
+            clock,
+            registry_names,
+            deploy_timeout,
+            lanes: Mutex::default(),
+            counts: watch::Sender::new(Counts::default()),
+            is_stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts to work on what waits, also from an earlier run.
+    pub fn start(self: &Arc<Self>) -> Worker {
+        let engine = Arc::clone(self);
+        Worker {
+            engine: Arc::clone(self),
+            task: tokio::spawn(engine.work()),
+        }
+    }
+
+    /// How many firings have ended, as it changes.
+    pub fn counts(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
+    /// Tells those who wait for firings to end that some may have gone away without an outcome.
+    pub fn look_again(&self) {
+        self.counts.send_modify(|_| {});
+    }
+
+    async fn work(self: Arc<Self>) {
+        let mut last = 0;
+        loop {
+            match store::list_waiting(self.db.readers(), last).await {
+                Ok(waiting) => {
+                    for firing in waiting {
+                        last = firing.id;
+                        self.line_up(firing);
+                    }
+                    self.db.pushed().await;
+                }
+                Err(error) => {
+                    warn!(
+                        chain = error.chain(),
+                        "Could not read what waits to be fired"
+                    );
+                    tokio::time::sleep(FIRST_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Puts a firing behind the others at its workload; the first one starts the lane.
+    fn line_up(self: &Arc<Self>, firing: WaitingFiring) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lane = firing.lane.clone();
+        if let Some(waiting) = lanes.get_mut(&lane) {
+            waiting.push_back(firing);
+            return;
+        }
+        lanes.insert(lane.clone(), VecDeque::from([firing]));
+        let engine = Arc::clone(self);
+        tokio::spawn(async move { engine.drive(&lane).await });
+    }
+
+    async fn drive(&self, lane: &str) {
+        loop {
+            let next = {
+                let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+                let next = lanes.get_mut(lane).and_then(VecDeque::pop_front);
+                if next.is_none() {
+                    lanes.remove(lane);
+                }
+                next
+            };
+            let Some(firing) = next else {
+                return;
+            };
+            self.fire(&firing).await;
+        }
+    }
+
+    /// Tries until the firing has an outcome that is recorded.
+    async fn fire(&self, firing: &WaitingFiring) {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        let mut tries = 0_u32;
+        while !self.is_stopping.load(Ordering::Acquire) {
+            tries += 1;
+            if firing.delay_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(firing.delay_ms.into())).await;
+            }
+            let deploy = Deploy {
+                firing_id: firing.id,
+                registry_names: self.registry_names.clone(),
+                now: self.clock.now(),
+            };
+            let Some(reason) = self.record(firing, deploy).await else {
+                return;
+            };
+            if started.elapsed() + pause > self.deploy_timeout {
+                let give_up = GiveUp {
+                    firing_id: firing.id,
+                    detail: format!("gave up after {tries} tries: {reason}"),
+                    now: self.clock.now(),
+                };
+                if self.record(firing, give_up).await.is_none() {
+                    return;
+                }
+            }
+            tokio::time::sleep(jittered(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Runs a write that may end a firing, and counts it if it did; else the reason why it did
+    /// not.
+    async fn record<W: Write<Output = Deployed>>(
+        &self,
+        firing: &WaitingFiring,
+        write: W,
+    ) -> Option<String> {
+        self.counts.send_modify(|counts| counts.recording += 1);
+        let outcome = self.db.write(write).await;
+        self.counts.send_modify(|counts| {
+            counts.recording -= 1;
+            if let Ok(Deployed::Recorded(record)) = &outcome {
+                counts.fired += 1;
+                counts.failed += u64::from(record.result == "failed");
+            }
+        });
+        match outcome {
+            Ok(Deployed::Again(reason)) => Some(reason),
+            Ok(Deployed::Gone) => None,
+            Ok(Deployed::Recorded(record)) => {
+                let Record {
+                    trigger,
+                    tag,
+                    result,
+                    detail,
+                } = record;
+                info!(
+                    trigger.name = %trigger, tag, result, detail, workload = %firing.lane,
+                    "Fired trigger `{trigger}` for tag `{tag}`: {result} {detail}"
+                );
+                None
+            }
+            Err(error) => {
+                warn!(
+                    chain = error.chain(),
+                    firing = firing.id,
+                    "A firing was not recorded"
+                );
+                Some("the database failed".to_owned())
+            }
+        }
+    }
+}
+
+/// Between half of a pause and all of it, so that those who failed together do not try together.
+fn jittered(pause: Duration) -> Duration {
+    let share = getrandom::u32().unwrap_or_default() % 512;
+    pause / 2 + pause * share / 1024
+}

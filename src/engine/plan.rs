@@ -1,0 +1,235 @@
+//! What a firing changes in a pod template. Pure: trigger, template and push in, patch out.
+
+use crate::workload::{Container, PodTemplate};
+
+/// The annotation that holds the digest which a container's tag had when it was fired: it makes
+/// new content under an old tag roll the pods, and old content not.
+const DIGEST_ANNOTATION: &str = "digest.swr-emulator/";
+
+/// What was pushed, and what the trigger wants with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// All names of the registry in images.
+    pub registry_names: &'a [String],
+    /// The organization.
+    pub namespace: &'a str,
+    /// The repository.
+    pub repository: &'a str,
+    /// The pushed tag.
+    pub tag: &'a str,
+    /// The digest that it has.
+    pub digest: &'a str,
+    /// The trigger's `container`; `""` means all that use the image.
+    pub container: &'a str,
+}
+
+/// What a firing does to a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// The template is to be this, with these changes of images.
+    Update {
+        /// The template after the update.
+        template: PodTemplate,
+        /// Container, image before, image after.
+        changes: Vec<(String, String, String)>,
+    },
+    /// Nothing of the template would change.
+    Unchanged,
+    /// The workload is not one that this trigger can update.
+    Impossible(String),
+}
+
+/// Plans what a firing does. It never adds a container.
+pub fn plan(target: Target<'_>, template: &PodTemplate) -> Plan {
+    let named = !target.container.is_empty();
+    let mut updated = template.clone();
+    let mut changes = Vec::new();
+    let mut is_found = false;
+    let containers = updated
+        .init_containers
+        .iter_mut()
+        .chain(&mut updated.containers);
+    for container in containers {
+        if named && container.name != target.container {
+            continue;
+        }
+        let Some(image) = target.image_for(container) else {
+            if named {
+                return Plan::Impossible(format!(
+                    "container {} uses {}, not {}/{}",
+                    container.name, container.image, target.namespace, target.repository
+                ));
+            }
+            continue;
+        };
+        is_found = true;
+        let annotation = format!("{DIGEST_ANNOTATION}{}", container.name);
+        let digest = target.digest.to_owned();
+        let is_new =
+            updated.annotations.insert(annotation, digest).as_deref() != Some(target.digest);
+        if is_new || container.image != image {
+            let before = std::mem::replace(&mut container.image, image.clone());
+            changes.push((container.name.clone(), before, image));
+        }
+    }
+    if !is_found {
+        return Plan::Impossible(if named {
+            format!("there is no container {}", target.container)
+        } else {
+            format!(
+                "no container uses {}/{}",
+                target.namespace, target.repository
+            )
+        });
+    }
+    if changes.is_empty() {
+        return Plan::Unchanged;
+    }
+    Plan::Update {
+        template: updated,
+        changes,
+    }
+}
+
+impl Target<'_> {
+    /// The image that a container is to run, under the registry's name that it uses now; none
+    /// where it runs something else.
+    fn image_for(&self, container: &Container) -> Option<String> {
+        let image = container.image.as_str();
+        let image = image.split('@').next().unwrap_or(image);
+        let path = format!("/{}/{}", self.namespace, self.repository);
+        self.registry_names.iter().find_map(|host| {
+            let rest = image
+                .strip_prefix(host.as_str())?
+                .strip_prefix(path.as_str())?;
+            (rest.is_empty() || rest.starts_with(':')).then(|| format!("{host}{path}:{}", self.tag))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn containers(images: &[(&str, &str)]) -> Vec<Container> {
+        let images = images.iter();
+        images
+            .map(|(name, image)| Container {
+                name: (*name).to_owned(),
+                image: (*image).to_owned(),
+            })
+            .collect()
+    }
+
+    fn template(init: &[(&str, &str)], main: &[(&str, &str)]) -> PodTemplate {
+        PodTemplate {
+            containers: containers(main),
+            init_containers: containers(init),
+            ..PodTemplate::default()
+        }
+    }
+
+    fn planned(container: &str, template: &PodTemplate) -> Plan {
+        let names = ["r.test:5000".to_owned(), "localhost:1".to_owned()];
+        let target = Target {
+            registry_names: &names,
+            namespace: "g",
+            repository: "a/b",
+            tag: "v2",
+            digest: "sha256:new",
+            container,
+        };
+        plan(target, template)
+    }
+
+    #[test]
+    fn every_container_that_uses_the_image_is_updated_under_its_own_host() {
+        let check = |image: &str, expected: Option<&str>| {
+            let plan = planned("", &template(&[], &[("c", image)]));
+            let after = match plan {
+                Plan::Update { changes, .. } => Some(changes[0].2.clone()),
+                _ => None,
+            };
+            assert_eq!(after.as_deref(), expected, "{image}");
+        };
+        check("r.test:5000/g/a/b:v1", Some("r.test:5000/g/a/b:v2"));
+        check("r.test:5000/g/a/b", Some("r.test:5000/g/a/b:v2"));
+        check("r.test:5000/g/a/b:v2", Some("r.test:5000/g/a/b:v2"));
+        check("localhost:1/g/a/b@sha256:old", Some("localhost:1/g/a/b:v2"));
+        check(
+            "localhost:1/g/a/b:v1@sha256:old",
+            Some("localhost:1/g/a/b:v2"),
+        );
+        check("other.test/g/a/b:v1", None);
+        check("r.test:5000/g/a:v1", None);
+        check("r.test:5000/g/a/bc:v1", None);
+        check("r.test:5000/g/a/b/c:v1", None);
+        check("g/a/b:v1", None);
+    }
+
+    #[test]
+    fn init_containers_count_too_and_others_are_left_alone() {
+        let before = template(
+            &[("init", "localhost:1/g/a/b:v1")],
+            &[("main", "localhost:1/g/a/b:v1"), ("side", "nginx:1")],
+        );
+        let Plan::Update { template, changes } = planned("", &before) else {
+            panic!("an update")
+        };
+        assert_eq!(changes.len(), 2);
+        assert_eq!(template.containers[1], before.containers[1]);
+        assert_eq!(template.init_containers[0].image, "localhost:1/g/a/b:v2");
+        let annotations: Vec<_> = template.annotations.iter().collect();
+        assert_eq!(annotations.len(), 2);
+        assert_eq!(
+            template.annotations["digest.swr-emulator/main"],
+            "sha256:new"
+        );
+    }
+
+    #[test]
+    fn the_same_content_again_changes_nothing_and_new_content_does() {
+        let before = template(&[], &[("c", "localhost:1/g/a/b:v1")]);
+        let Plan::Update {
+            template: after, ..
+        } = planned("", &before)
+        else {
+            panic!("an update")
+        };
+        assert_eq!(planned("", &after), Plan::Unchanged);
+        let mut older = after.clone();
+        let annotation = "digest.swr-emulator/c".to_owned();
+        older
+            .annotations
+            .insert(annotation, "sha256:old".to_owned());
+        let plan = planned("", &older);
+        assert!(matches!(plan, Plan::Update { template, .. } if template == after));
+    }
+
+    #[test]
+    fn a_named_container_is_the_only_one_and_must_use_the_image() {
+        let before = template(
+            &[],
+            &[
+                ("a", "localhost:1/g/a/b:v1"),
+                ("b", "localhost:1/g/a/b:v1"),
+                ("c", "nginx:1"),
+            ],
+        );
+        let Plan::Update { changes, .. } = planned("b", &before) else {
+            panic!("an update")
+        };
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].0, "b");
+        let reason = |container| match planned(container, &before) {
+            Plan::Impossible(reason) => reason,
+            plan => panic!("{plan:?}"),
+        };
+        assert_eq!(reason("c"), "container c uses nginx:1, not g/a/b");
+        assert_eq!(reason("d"), "there is no container d");
+        let Plan::Impossible(reason) = planned("", &template(&[], &[("c", "nginx:1")])) else {
+            panic!("impossible")
+        };
+        assert_eq!(reason, "no container uses g/a/b");
+    }
+}

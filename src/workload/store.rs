@@ -1,0 +1,248 @@
+//! The SQL of simulated workloads.
+
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+
+use super::{Misbehaviour, PodTemplate, Rollout, Workload, WorkloadKey};
+use crate::cce::{self, Cluster};
+use crate::db::SingleWrite;
+use crate::error::{Error, Resource, Result};
+
+#[derive(FromRow)]
+struct WorkloadRow {
+    id: i64,
+    containers: String,
+    init_containers: String,
+    annotations: String,
+    fail_status: u16,
+    fail_times: u32,
+    delay_ms: u32,
+}
+
+impl TryFrom<WorkloadRow> for Workload {
+    type Error = Error;
+
+    fn try_from(row: WorkloadRow) -> Result<Self> {
+        Ok(Self {
+            id: row.id,
+            template: PodTemplate {
+                containers: serde_json::from_str(&row.containers).map_err(Error::internal)?,
+                init_containers: serde_json::from_str(&row.init_containers)
+                    .map_err(Error::internal)?,
+                annotations: serde_json::from_str(&row.annotations).map_err(Error::internal)?,
+            },
+            misbehaviour: Misbehaviour {
+                fail_status: row.fail_status,
+                fail_times: row.fail_times,
+                delay_ms: row.delay_ms,
+            },
+        })
+    }
+}
+
+/// The workload at this place.
+pub async fn find(db: impl SqliteExecutor<'_>, key: &WorkloadKey) -> Result<Option<Workload>> {
+    let row: Option<WorkloadRow> = sqlx::query_as(
+        "SELECT id, containers, init_containers, annotations, fail_status, fail_times, delay_ms
+         FROM workloads WHERE cluster_id = ? AND namespace = ? AND kind = ? AND name = ?",
+    )
+    .bind(&key.cluster_id)
+    .bind(&key.namespace)
+    .bind(key.kind.as_str())
+    .bind(&key.name)
+    .fetch_optional(db)
+    .await?;
+    row.map(Workload::try_from).transpose()
+}
+
+/// A workload's name and place, for a list.
+#[derive(Debug, FromRow)]
+pub struct ListedWorkload {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// The Kubernetes namespace.
+    pub namespace: String,
+    /// `deployments` or `statefulsets`.
+    pub kind: String,
+    /// The workload's name.
+    pub name: String,
+}
+
+/// All workloads of all clusters.
+pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<ListedWorkload>> {
+    let found = sqlx::query_as(
+        "SELECT cluster_id, namespace, kind, name FROM workloads
+         ORDER BY cluster_id, namespace, kind, name",
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// What firings did to a workload, newest first.
+pub async fn list_rollouts(db: impl SqliteExecutor<'_>, workload_id: i64) -> Result<Vec<Rollout>> {
+    let found = sqlx::query_as(
+        "SELECT at, trigger_name, tag, digest, container, before, after FROM rollouts
+         WHERE workload_id = ? ORDER BY id DESC",
+    )
+    .bind(workload_id)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// Makes a workload as it is given, with its cluster where that is missing.
+#[derive(Debug)]
+pub struct PutWorkload {
+    /// The cluster's id or name.
+    pub cluster: String,
+    /// Where in the cluster; its `cluster_id` is filled in.
+    pub key: WorkloadKey,
+    /// The pod template.
+    pub template: PodTemplate,
+    /// See [`Misbehaviour`].
+    pub misbehaviour: Misbehaviour,
+}
+
+impl SingleWrite for PutWorkload {
+    type Output = ();
+
+    async fn run(mut self, transaction: &mut SqliteConnection) -> Result<()> {
+        let cluster = cce::store::find_by_id_or_name(&mut *transaction, &self.cluster).await?;
+        let cluster = match cluster {
+            Some(cluster) => cluster,
+            None => {
+                let cluster = Cluster {
+                    id: self.cluster.clone(),
+                    name: self.cluster.clone(),
+                };
+                cce::store::put(&mut *transaction, &cluster).await?;
+                cluster
+            }
+        };
+        self.key.cluster_id = cluster.id;
+        sqlx::query(
+            "DELETE FROM workloads
+             WHERE cluster_id = ? AND namespace = ? AND kind = ? AND name = ?",
+        )
+        .bind(&self.key.cluster_id)
+        .bind(&self.key.namespace)
+        .bind(self.key.kind.as_str())
+        .bind(&self.key.name)
+        .execute(&mut *transaction)
+        .await?;
+        insert(transaction, &self.key, &self.template, self.misbehaviour).await
+    }
+}
+
+/// Inserts a workload unless one is at its place.
+pub async fn insert(
+    db: impl SqliteExecutor<'_>,
+    key: &WorkloadKey,
+    template: &PodTemplate,
+    misbehaviour: Misbehaviour,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO workloads (cluster_id, namespace, kind, name, containers, init_containers,
+                                annotations, fail_status, fail_times, delay_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (cluster_id, namespace, kind, name) DO NOTHING",
+    )
+    .bind(&key.cluster_id)
+    .bind(&key.namespace)
+    .bind(key.kind.as_str())
+    .bind(&key.name)
+    .bind(json(&template.containers)?)
+    .bind(json(&template.init_containers)?)
+    .bind(json(&template.annotations)?)
+    .bind(misbehaviour.fail_status)
+    .bind(misbehaviour.fail_times)
+    .bind(misbehaviour.delay_ms)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(Error::internal)
+}
+
+/// Removes a workload with its rollouts.
+#[derive(Debug)]
+pub struct DeleteWorkload(pub WorkloadKey);
+
+impl SingleWrite for DeleteWorkload {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let done = sqlx::query(
+            "DELETE FROM workloads
+             WHERE cluster_id = ? AND namespace = ? AND kind = ? AND name = ?",
+        )
+        .bind(&self.0.cluster_id)
+        .bind(&self.0.namespace)
+        .bind(self.0.kind.as_str())
+        .bind(&self.0.name)
+        .execute(transaction)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound(Resource::Workload));
+        }
+        Ok(())
+    }
+}
+
+/// Takes one of a workload's failures that a test asked for; its status.
+pub async fn take_failure(
+    transaction: &mut SqliteConnection,
+    workload: &Workload,
+) -> Result<Option<u16>> {
+    if workload.misbehaviour.fail_times == 0 {
+        return Ok(None);
+    }
+    sqlx::query("UPDATE workloads SET fail_times = fail_times - 1 WHERE id = ?")
+        .bind(workload.id)
+        .execute(transaction)
+        .await?;
+    Ok(Some(workload.misbehaviour.fail_status))
+}
+
+/// Gives a workload a new pod template.
+pub async fn update(
+    db: impl SqliteExecutor<'_>,
+    workload_id: i64,
+    template: &PodTemplate,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE workloads SET containers = ?, init_containers = ?, annotations = ? WHERE id = ?",
+    )
+    .bind(json(&template.containers)?)
+    .bind(json(&template.init_containers)?)
+    .bind(json(&template.annotations)?)
+    .bind(workload_id)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Records what a firing did to a container.
+pub async fn insert_rollout(
+    db: impl SqliteExecutor<'_>,
+    workload_id: i64,
+    rollout: &Rollout,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO rollouts (workload_id, at, trigger_name, tag, digest, container, before, after)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(workload_id)
+    .bind(rollout.at)
+    .bind(&rollout.trigger_name)
+    .bind(&rollout.tag)
+    .bind(&rollout.digest)
+    .bind(&rollout.container)
+    .bind(&rollout.before)
+    .bind(&rollout.after)
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,479 @@
+//! A push fires its triggers: from the tag to the workload, the history, and the reason.
+
+use serde_json::{Value, json};
+
+use crate::registry::Registry;
+use crate::support::{Process, TRIGGERS, TestApp, trigger};
+
+const SEED: &str = r#"
+organizations:
+  - name: group
+    repositories: [{name: busybox}]
+clusters:
+  - id: 5b28c12f-dc10-11e9-97b3-0255ac1001b5
+    name: test
+    namespaces:
+      - name: default
+        deployments:
+          - name: adsfa
+            containers:
+              - {name: busybox, image: "{registry}/group/busybox:1.0"}
+              - {name: side, image: "nginx:1"}
+"#;
+
+const WORKLOAD: &str = "/_emulator/clusters/test/namespaces/default/deployments/adsfa";
+
+async fn push(app: &TestApp, tag: &str, nonce: &str) -> String {
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": tag, "nonce": nonce});
+    let answer = app.post("/_emulator/push", body).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json()["digest"]
+        .as_str()
+        .expect("a digest")
+        .to_owned()
+}
+
+async fn idle(app: &TestApp) -> Value {
+    let answer = app.get("/_emulator/idle?timeout=60s").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+async fn history(app: &TestApp, name: &str) -> Vec<(String, String, String)> {
+    let shown = app.get(&format!("{TRIGGERS}/{name}")).await.json();
+    let entries = shown["trigger_history"].as_array().expect("a list").iter();
+    let text = |entry: &Value, key: &str| entry[key].as_str().expect("a string").to_owned();
+    entries
+        .map(|entry| {
+            (
+                text(entry, "tag"),
+                text(entry, "result"),
+                text(entry, "detail"),
+            )
+        })
+        .collect()
+}
+
+fn entry(tag: &str, result: &str, detail: &str) -> (String, String, String) {
+    (tag.to_owned(), result.to_owned(), detail.to_owned())
+}
+
+async fn with_trigger(changes: &[(&str, &str)]) -> TestApp {
+    let app = TestApp::seeded(SEED).await;
+    add_trigger(&app, "t", changes).await;
+    app
+}
+
+async fn add_trigger(app: &TestApp, name: &str, changes: &[(&str, &str)]) {
+    let mut body = trigger(name);
+    for (field, value) in changes {
+        body[field] = json!(value);
+    }
+    app.post(TRIGGERS, body).await.is(201, "{}");
+}
+
+#[tokio::test]
+async fn a_push_updates_the_workload_and_leaves_an_entry() {
+    let app = with_trigger(&[]).await;
+    let host = app.client.address.clone();
+
+    let digest = push(&app, "v2", "one").await;
+
+    assert_eq!(idle(&app).await, json!({"fired": 1, "failed": 0}));
+    let workload = app.get(WORKLOAD).await.json();
+    let after = format!("{host}/group/busybox:v2");
+    assert_eq!(
+        workload["containers"],
+        json!([{"name": "busybox", "image": after}, {"name": "side", "image": "nginx:1"}])
+    );
+    assert_eq!(
+        workload["annotations"],
+        json!({"digest.swr-emulator/busybox": digest})
+    );
+    let rollout = &workload["rollouts"][0];
+    assert_eq!(
+        *rollout,
+        json!({"at": rollout["at"], "trigger": "t", "tag": "v2", "digest": digest,
+               "container": "busybox", "before": format!("{host}/group/busybox:1.0"),
+               "after": after})
+    );
+    let shown = app.get(&format!("{TRIGGERS}/t")).await.json();
+    let entry = &shown["trigger_history"][0];
+    assert_eq!(
+        *entry,
+        json!({"action": "update", "app_type": "deployments", "application": "adsfa",
+               "cluster_id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5", "cluster_name": "test",
+               "cluster_ns": "default", "condition": ".*", "container": "",
+               "created_at": entry["created_at"], "creator_name": "admin", "detail": "",
+               "result": "success", "tag": "v2"})
+    );
+    assert_eq!(
+        app.get(TRIGGERS).await.json()[0]["trigger_history"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn a_real_push_by_tag_fires_and_one_by_digest_does_not() {
+    let app = with_trigger(&[]).await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let digest = registry.push_image("group/busybox", "v1", b"layer").await;
+    idle(&app).await;
+    assert_eq!(history(&app, "t").await, [entry("v1", "success", "")]);
+
+    registry
+        .push_image("group/busybox", &digest, b"layer")
+        .await;
+    let tags = "/v2/manage/namespaces/group/repos/busybox/tags";
+    let copy = json!({"source_tag": "v1", "destination_tag": "v2"});
+    app.post(tags, copy).await.is(201, "{}");
+    idle(&app).await;
+    let expected = [entry("v2", "success", ""), entry("v1", "success", "")];
+    assert_eq!(history(&app, "t").await, expected);
+}
+
+#[tokio::test]
+async fn each_condition_fires_on_its_tags_and_says_why_it_did_not() {
+    let app = TestApp::seeded(SEED).await;
+    add_trigger(&app, "all", &[]).await;
+    let tags = [("trigger_type", "tag"), ("condition", "v1;v2")];
+    add_trigger(&app, "tags", &tags).await;
+    let regular = [("trigger_type", "regular"), ("condition", "^v2.*")];
+    add_trigger(&app, "regular", &regular).await;
+    add_trigger(&app, "off", &[("enable", "false")]).await;
+
+    for tag in ["v1", "v2", "v20", "w"] {
+        push(&app, tag, tag).await;
+    }
+    assert_eq!(idle(&app).await["fired"], 8);
+
+    let fired = async |name: &str| -> Vec<String> {
+        history(&app, name)
+            .await
+            .into_iter()
+            .map(|entry| entry.0)
+            .collect()
+    };
+    assert_eq!(fired("all").await, ["w", "v20", "v2", "v1"]);
+    assert_eq!(fired("tags").await, ["v2", "v1"]);
+    assert_eq!(fired("regular").await, ["v20", "v2"]);
+    assert!(fired("off").await.is_empty());
+    let pushes = "/_emulator/pushes?namespace=group&repository=busybox";
+    let newest = app.get(&format!("{pushes}&limit=1")).await.json();
+    assert_eq!(newest[0]["tag"], "w");
+    assert_eq!(
+        newest[0]["triggers"],
+        json!([
+            {"trigger": "all", "fires": true, "reason": "matched", "result": "success",
+             "detail": ""},
+            {"trigger": "off", "fires": false, "reason": "the trigger is disabled"},
+            {"trigger": "regular", "fires": false, "reason": "^v2.* does not match w"},
+            {"trigger": "tags", "fires": false, "reason": "tag w is not one of v1, v2"}
+        ])
+    );
+    let of_tag = app.get(&format!("{pushes}&tag=v2")).await.json();
+    assert_eq!(of_tag.as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn the_same_content_again_rolls_nothing_and_new_content_does() {
+    let app = with_trigger(&[]).await;
+    for nonce in ["one", "one", "two"] {
+        push(&app, "v1", nonce).await;
+        idle(&app).await;
+    }
+    let unchanged = entry("v1", "success", "template unchanged, no rollout");
+    let changed = entry("v1", "success", "");
+    assert_eq!(
+        history(&app, "t").await,
+        [changed.clone(), unchanged, changed]
+    );
+    let rollouts = app.get(WORKLOAD).await.json()["rollouts"].clone();
+    assert_eq!(rollouts.as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
+    let app = TestApp::seeded(SEED).await;
+    let id = "5b28c12f-dc10-11e9-97b3-0255ac1001b5";
+    for (name, changes, reason) in [
+        (
+            "c1",
+            vec![("cluster_id", "none")],
+            "there is no cluster with the id none",
+        ),
+        (
+            "c2",
+            vec![("cluster_id", ""), ("cluster_name", "none")],
+            "there is no cluster named none",
+        ),
+        (
+            "c3",
+            vec![
+                ("trigger_mode", "cci"),
+                ("cluster_id", ""),
+                ("cluster_name", ""),
+            ],
+            "there is no cluster named cci",
+        ),
+        (
+            "w1",
+            vec![("application", "none")],
+            "deployments \"none\" not found in namespace default of cluster test",
+        ),
+        (
+            "w2",
+            vec![("container", "side")],
+            "container side uses nginx:1, not group/busybox",
+        ),
+        (
+            "w3",
+            vec![("container", "none")],
+            "there is no container none",
+        ),
+        ("ok", vec![("cluster_id", ""), ("cluster_name", "")], ""),
+        (
+            "id",
+            vec![("cluster_id", id), ("cluster_name", "wrong")],
+            "",
+        ),
+    ] {
+        add_trigger(&app, name, &changes).await;
+        push(&app, "v1", name).await;
+        idle(&app).await;
+        let newest = history(&app, name).await.remove(0);
+        if reason.is_empty() {
+            assert_eq!(newest.1, "success", "{name}");
+        } else {
+            assert_eq!(newest, entry("v1", "failed", reason), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn failures_of_the_cluster_are_tried_again_but_final_ones_not() {
+    let app = with_trigger(&[]).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let set = async |fail: Value| {
+        let body = json!({"containers": [{"name": "busybox", "image": image}], "fail": fail});
+        let answer = app.client.send("PUT", WORKLOAD, Some(body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    set(json!({"status": 503, "times": 2})).await;
+    push(&app, "v1", "one").await;
+    idle(&app).await;
+    set(json!({"status": 403, "times": 1})).await;
+    push(&app, "v2", "two").await;
+    idle(&app).await;
+    let expected = [
+        entry("v2", "failed", "the cluster answered 403"),
+        entry("v1", "success", ""),
+    ];
+    assert_eq!(history(&app, "t").await, expected);
+}
+
+#[tokio::test]
+async fn a_firing_gives_up_at_its_deadline() {
+    let app = TestApp::seeded_with(SEED, &["--deploy-timeout", "0"]).await;
+    add_trigger(&app, "t", &[]).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let body = json!({"containers": [{"name": "busybox", "image": image}],
+                      "fail": {"status": 503, "times": 1000}});
+    app.client.send("PUT", WORKLOAD, Some(body)).await;
+    push(&app, "v1", "one").await;
+    assert_eq!(idle(&app).await, json!({"fired": 1, "failed": 1}));
+    let detail = "gave up after 1 tries: the cluster answered 503";
+    assert_eq!(history(&app, "t").await, [entry("v1", "failed", detail)]);
+}
+
+#[tokio::test]
+async fn a_slow_workload_holds_up_no_other_and_waiting_says_why() {
+    let app = with_trigger(&[]).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let slow = json!({"containers": [{"name": "c", "image": image}], "delay_ms": 600_000});
+    let path = "/_emulator/clusters/slow/namespaces/default/deployments/web";
+    assert_eq!(app.client.send("PUT", path, Some(slow)).await.status, 200);
+    let changes = [
+        ("cluster_id", "slow"),
+        ("cluster_name", ""),
+        ("application", "web"),
+    ];
+    add_trigger(&app, "slow", &changes).await;
+
+    push(&app, "v1", "one").await;
+
+    let wait = "/_emulator/wait?namespace=group&repository=busybox&tag=v1";
+    let settled = app.get(&format!("{wait}&trigger=t")).await;
+    assert_eq!(settled.status, 200);
+    assert_eq!(settled.json()["result"], "success");
+    let open = app.get(&format!("{wait}&trigger=slow&timeout=1ms")).await;
+    assert_eq!(open.status, 408);
+    let waiting = json!({"trigger": "slow", "fires": true, "reason": "waiting or running"});
+    assert!(
+        open.json()["triggers"]
+            .as_array()
+            .is_some_and(|list| list.contains(&waiting))
+    );
+    let idle = app.get("/_emulator/idle?timeout=1ms").await;
+    assert_eq!(idle.status, 408);
+    assert_eq!(idle.json(), json!({"fired": 1, "failed": 0, "open": 1}));
+    // Deleting the trigger drops what it had pending.
+    app.delete(&format!("{TRIGGERS}/slow")).await.is(204, "");
+    assert_eq!(app.get("/_emulator/idle?timeout=1ms").await.status, 200);
+    for query in ["timeout=11m", "timeout=x", "timeout=-1s"] {
+        app.get(&format!("/_emulator/idle?{query}"))
+            .await
+            .refused(400, "4001025");
+    }
+    let never = wait.replace("tag=v1", "tag=v9");
+    app.get(&format!("{never}&trigger=t"))
+        .await
+        .refused(404, "4040083");
+}
+
+#[tokio::test]
+async fn explain_tells_what_a_push_would_do() {
+    let app = with_trigger(&[]).await;
+    add_trigger(
+        &app,
+        "tags",
+        &[("trigger_type", "tag"), ("condition", "v1;v2")],
+    )
+    .await;
+    add_trigger(&app, "lost", &[("application", "none")]).await;
+    let host = &app.client.address;
+    let explain = "/_emulator/explain?namespace=group&repository=busybox&tag=v3";
+    let patch = json!({"spec": {"template": {
+        "metadata": {"annotations": {"digest.swr-emulator/busybox": "{digest}"}},
+        "spec": {"containers": [
+            {"name": "busybox", "image": format!("{host}/group/busybox:v3")}]}}}});
+    assert_eq!(
+        app.get(explain).await.json(),
+        json!([
+            {"trigger": "t", "fires": true, "reason": "every tag matches .*", "patch": patch},
+            {"trigger": "tags", "fires": false, "reason": "tag v3 is not one of v1, v2",
+             "patch": null},
+            {"trigger": "lost", "fires": true, "patch": null, "reason":
+             "deployments \"none\" not found in namespace default of cluster test"}
+        ])
+    );
+    assert!(history(&app, "t").await.is_empty());
+}
+
+#[tokio::test]
+async fn simulated_workloads_are_put_shown_listed_and_deleted() {
+    let app = TestApp::seeded(SEED).await;
+    let path = "/_emulator/clusters/new/namespaces/prod/statefulsets/db";
+    let body = json!({"containers": [{"name": "c", "image": "x:1"}],
+                      "init_containers": [{"name": "i", "image": "x:1"}]});
+    let put = app.client.send("PUT", path, Some(body.clone())).await;
+    assert_eq!(put.status, 200);
+    let mut expected = body;
+    expected["annotations"] = json!({});
+    expected["rollouts"] = json!([]);
+    assert_eq!(put.json(), expected);
+    assert_eq!(app.get(path).await.json(), expected);
+    assert_eq!(
+        app.get("/_emulator/clusters").await.json(),
+        json!({"clusters": [
+            {"id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5", "name": "test",
+             "workloads": ["default/deployments/adsfa"]},
+            {"id": "new", "name": "new", "workloads": ["prod/statefulsets/db"]}]})
+    );
+    app.delete(path).await.is(204, "");
+    assert_eq!(app.get(path).await.status, 404);
+    assert_eq!(app.delete(path).await.status, 404);
+    for body in [
+        json!({}),
+        json!({"containers": []}),
+        json!({"containers": [{"name": "c"}]}),
+        json!({"containers": [{"name": "c", "image": "x"}, {"name": "c", "image": "x"}]}),
+        json!({"containers": [{"name": "c", "image": "x"}], "fail": {"status": 200, "times": 1}}),
+        json!({"containers": [{"name": "c", "image": "x"}], "delay_ms": -1}),
+    ] {
+        app.client
+            .send("PUT", path, Some(body))
+            .await
+            .refused(400, "4000014");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_pushes_at_once_fire_fifty_triggers_each_exactly_once() {
+    let app = TestApp::seeded(SEED).await;
+    for at in 0..50 {
+        add_trigger(&app, &format!("t{at}"), &[]).await;
+    }
+    let pushes = (0..200).map(|at| {
+        let app = &app;
+        async move { push(app, &format!("v{at}"), "same").await }
+    });
+    futures_util::future::join_all(pushes).await;
+
+    let answer = app.get("/_emulator/idle?timeout=5m").await;
+    assert_eq!(answer.json(), json!({"fired": 10_000, "failed": 0}));
+    // Of the fifty firings of a push, at one workload, the first one changes the image.
+    let rollouts = app.get(WORKLOAD).await.json()["rollouts"].clone();
+    assert!(rollouts.as_array().is_some_and(|list| list.len() >= 200));
+    for at in [0, 49] {
+        assert_eq!(
+            history(&app, &format!("t{at}")).await.len(),
+            100,
+            "the last hundred are kept"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_push_loses_its_firing_over_kill_9() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (data, seed) = (text("data"), text("seed.yaml"));
+    std::fs::write(&seed, SEED).expect("written");
+    let arguments = [
+        "--data-dir",
+        &data,
+        "--seed",
+        &seed,
+        "--listen",
+        "127.0.0.1:0",
+        "--registry-host",
+        "registry.test",
+        "--log-level",
+        "warn",
+    ];
+    let mut pushed = Vec::new();
+    for round in 0..6 {
+        let process = Process::start(&arguments);
+        let client = process.client();
+        if round == 0 {
+            client
+                .send("POST", TRIGGERS, Some(trigger("t")))
+                .await
+                .is(201, "{}");
+        }
+        for at in 0..5 {
+            let tag = format!("v{round}-{at}");
+            let body = json!({"namespace": "group", "repository": "busybox", "tag": tag});
+            let answer = client.send("POST", "/_emulator/push", Some(body)).await;
+            assert_eq!(answer.status, 201);
+            pushed.insert(0, tag);
+        }
+        process.kill();
+    }
+    let process = Process::start(&arguments);
+    let client = process.client();
+    let idle = client
+        .send("GET", "/_emulator/idle?timeout=60s", None)
+        .await;
+    assert_eq!(idle.status, 200, "{}", idle.text());
+    let shown = client
+        .send("GET", &format!("{TRIGGERS}/t"), None)
+        .await
+        .json();
+    let entries = shown["trigger_history"].as_array().expect("a list").iter();
+    let tags: Vec<_> = entries
+        .map(|entry| entry["tag"].as_str().expect("a tag"))
+        .collect();
+    assert_eq!(tags, pushed, "one entry for each push, in order");
+}

@@ -32,8 +32,7 @@ pub struct Config {
     #[arg(
         long,
         env = "SWR_EMULATOR_EPHEMERAL",
-        value_parser = FalseyValueParser::new(),
-        conflicts_with = "data_dir"
+        value_parser = FalseyValueParser::new()
     )]
     pub ephemeral: bool,
     /// Region that the emulator plays; its projects are named so

@@ -6,7 +6,8 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use swr_emulator::auth::{
     BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY, BUILTIN_TOKEN,
     BUILTIN_USER,
@@ -37,7 +38,9 @@ enum Command {
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    // Nobody minds more file descriptors, and each connection is one.
+    drop(rlimit::increase_nofile_limit(u64::MAX));
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
@@ -59,6 +62,30 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),
     }
+}
+
+/// Reads the command line and the environment. `--ephemeral` and `--data-dir` exclude each other;
+/// where one is a flag and the other a variable, the flag wins.
+fn parse() -> Result<Arguments, clap::Error> {
+    let matches = Arguments::command().try_get_matches()?;
+    let mut arguments = Arguments::from_arg_matches(&matches)?;
+    if arguments.config.ephemeral {
+        match (
+            matches.value_source("ephemeral"),
+            matches.value_source("data_dir"),
+        ) {
+            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => {
+                arguments.config.ephemeral = false;
+            }
+            (ephemeral, data_dir) if ephemeral == data_dir => {
+                let message = "--ephemeral and --data-dir exclude each other; give one of them";
+                let kind = ErrorKind::ArgumentConflict;
+                return Err(Arguments::command().error(kind, message));
+            }
+            _ => {}
+        }
+    }
+    Ok(arguments)
 }
 
 /// Help and version as clap writes them; a wrong command line in one line.

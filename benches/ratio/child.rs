@@ -164,6 +164,8 @@ pub(crate) fn machine_ticks() -> Result<(u32, u32)> {
         .map(str::parse)
         .collect();
     let ticks = ticks?;
-    // User, nice and system; time in interrupts belongs to nobody in particular.
-    Ok((ticks.iter().take(3).sum(), ticks.iter().sum()))
+    let all: u32 = ticks.iter().sum();
+    // A process pays for the interrupts that it meets; idle, waiting and stolen time is unused.
+    let unused: u32 = [3, 4, 7].iter().filter_map(|field| ticks.get(*field)).sum();
+    Ok((all - unused, all))
 }

@@ -34,6 +34,7 @@ pub struct Db {
     writer: Writer,
     names: Arc<AtomicU64>,
     pushed: Arc<Notify>,
+    is_new: bool,
 }
 
 /// Why a database cannot be used. Each text ends in what to do about it.
@@ -64,7 +65,9 @@ impl Db {
     /// A file that is not ours, or newer than we are, is refused before anything is written.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let unusable = |error| OpenError::Unusable(path.to_owned(), error);
-        let current = match inspect(path)? {
+        let found = inspect(path)?;
+        let is_new = matches!(found, Found::Nothing);
+        let current = match found {
             Found::Nothing => {
                 mark_as_ours(path).await.map_err(unusable)?;
                 false
@@ -94,7 +97,13 @@ impl Db {
             writer,
             names,
             pushed,
+            is_new,
         })
+    }
+
+    /// Whether the file was made by this start. Then it knows nothing of what lies beside it.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The connections for statements that only read.

@@ -4,19 +4,26 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::tag::TagName;
-use crate::trigger::COMPILED_SIZE_LIMIT;
+use crate::trigger::Expression;
 
-/// Compiled expressions that are remembered, and how large their sources may be together.
-const MOST: usize = 4096;
+/// How large the remembered expressions may be together, in the units of [`Expression::size`];
+/// compiled they take 80 MB at the most. A thousand ordinary ones are far below.
+const MOST: u64 = 2_000_000;
 
 /// The compiled expressions of an instance.
 #[derive(Debug, Clone, Default)]
-pub struct Matcher(Arc<Mutex<HashMap<String, Regex>>>);
+pub struct Matcher(Arc<Mutex<Remembered>>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    compiled: HashMap<String, Regex>,
+    size: u64,
+}
 
 /// What is known of a tag and the expressions of its repository when a write begins.
 #[derive(Debug, Clone, Default)]
@@ -48,20 +55,20 @@ impl Matcher {
     }
 
     fn compiled(&self, expression: &str) -> Result<Regex> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compiled) = known.get(expression) {
+        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = remembered.compiled.get(expression) {
             return Ok(compiled.clone());
         }
-        drop(known);
-        let compiled = RegexBuilder::new(expression)
-            .size_limit(COMPILED_SIZE_LIMIT)
-            .build()
-            .map_err(Error::internal)?;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
-            known.clear();
+        drop(remembered);
+        let checked = Expression::parse(expression).map_err(Error::internal)?;
+        let compiled = Regex::new(checked.as_str()).map_err(Error::internal)?;
+        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.size + checked.size() > MOST {
+            *remembered = Remembered::default();
         }
-        known.insert(expression.to_owned(), compiled.clone());
+        remembered.size += checked.size();
+        let key = expression.to_owned();
+        remembered.compiled.insert(key, compiled.clone());
         Ok(compiled)
     }
 }

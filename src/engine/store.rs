@@ -546,10 +546,18 @@ pub enum FiringState {
     },
 }
 
+#[derive(FromRow)]
+struct DecisionRow {
+    trigger_name: String,
+    reason: Option<String>,
+    result: Option<String>,
+    detail: Option<String>,
+}
+
 /// What a push meant for each trigger, those that fired first.
 pub async fn list_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<Vec<Decision>> {
-    let rows: Vec<(String, Option<String>, Option<String>, Option<String>)> = sqlx::query_as(
-        "SELECT t.name, NULL, h.result, h.detail
+    let rows: Vec<DecisionRow> = sqlx::query_as(
+        "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
          FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
          UNION ALL
          SELECT t.name, NULL, NULL, NULL
@@ -560,22 +568,20 @@ pub async fn list_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result
     .bind(push_id)
     .fetch_all(db)
     .await?;
-    let decisions = rows
-        .into_iter()
-        .map(|(trigger_name, reason, result, detail)| {
-            let state = match (reason, result) {
-                (Some(reason), _) => FiringState::PassedOver { reason },
-                (None, Some(result)) => FiringState::Ended {
-                    result,
-                    detail: detail.unwrap_or_default(),
-                },
-                (None, None) => FiringState::Open,
-            };
-            Decision {
-                trigger_name,
-                state,
-            }
-        });
+    let decisions = rows.into_iter().map(|row| {
+        let state = match (row.reason, row.result) {
+            (Some(reason), _) => FiringState::PassedOver { reason },
+            (None, Some(result)) => FiringState::Ended {
+                result,
+                detail: row.detail.unwrap_or_default(),
+            },
+            (None, None) => FiringState::Open,
+        };
+        Decision {
+            trigger_name: row.trigger_name,
+            state,
+        }
+    });
     Ok(decisions.collect())
 }
 

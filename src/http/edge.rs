@@ -21,6 +21,7 @@ use http_body_util::BodyExt;
 use super::form::Form;
 use super::log::{Failure, RequestLog};
 use super::operation::{DEADLINE, Operation};
+use super::shared_body::SharedBody;
 use crate::app::AppState;
 use crate::auth::{self, Caller, Credentials};
 use crate::error::{Error, Result};
@@ -28,11 +29,8 @@ use crate::registry::RegistryError;
 
 /// The largest body that an operation reads.
 const MAX_BODY: usize = 1024 * 1024;
-/// How much of a body that is too large is read and thrown away, so that the client is not still
-/// sending when the answer comes.
-const MAX_DISCARDED: usize = 16 * 1024 * 1024;
-/// How long that may take.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
+/// How long a body may take: less than the request as a whole.
+const BODY_TIME: Duration = Duration::from_secs(20);
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -157,8 +155,21 @@ async fn dispatch(
     Ok(next.run(request).await)
 }
 
-/// Reads the whole body. One that is too large is still taken off the wire, within bounds.
-async fn read(mut body: Body) -> Result<Bytes> {
+/// Reads the whole body, in time. One that is too large is still taken off the wire.
+async fn read(body: Body) -> Result<Bytes> {
+    let body = SharedBody::new(body);
+    let outcome = tokio::time::timeout(BODY_TIME, collect(body.clone())).await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        let rule = format!("must arrive within {} seconds", BODY_TIME.as_secs());
+        Err(Error::invalid("body", rule))
+    });
+    if matches!(outcome, Err(Error::BodyTooLarge(_))) {
+        body.discard().await;
+    }
+    outcome
+}
+
+async fn collect(mut body: SharedBody) -> Result<Bytes> {
     let unreadable = |error: axum::Error| {
         Error::invalid("body", format!("could not be read to its end ({error})"))
     };
@@ -169,8 +180,6 @@ async fn read(mut body: Body) -> Result<Bytes> {
             continue;
         };
         if first.len() + all.len() + data.len() > MAX_BODY {
-            let discard = discard(body, MAX_DISCARDED.saturating_sub(MAX_BODY));
-            drop(tokio::time::timeout(DISCARD_TIME, discard).await);
             return Err(Error::BodyTooLarge(MAX_BODY));
         }
         // Most bodies come in one piece, which then is not copied.
@@ -184,16 +193,6 @@ async fn read(mut body: Body) -> Result<Bytes> {
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
-}
-
-async fn discard(mut body: Body, most: usize) {
-    let mut discarded = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        discarded += frame.data_ref().map_or(0, Bytes::len);
-        if discarded > most {
-            return;
-        }
-    }
 }
 
 /// What the live gateway says to a path, or a method on a path, that no API has.

@@ -10,6 +10,7 @@ mod operation;
 mod path;
 mod query;
 mod server;
+mod shared_body;
 
 pub use answer::{Answer, ContentRange, empty_object};
 pub use body::Fields;
@@ -19,3 +20,4 @@ pub use operation::{Operation, Routes};
 pub use path::Segment;
 pub use query::{Criteria, Page, Query, SortOrder};
 pub use server::Server;
+pub use shared_body::SharedBody;

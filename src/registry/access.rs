@@ -133,14 +133,15 @@ pub(super) async fn admit(
     path: &ImagePath,
     needed: Actions,
 ) -> Result<Admitted, RegistryError> {
-    let challenge = || RegistryError::Unauthorized {
-        challenge: challenge(headers, Some((path, needed))),
+    let challenge = challenge(headers, Some((path, needed)));
+    let claims = bearer(headers).and_then(|token| app.registry.key.verify(token, app.clock.now()));
+    let Some(claims) = claims else {
+        return Err(RegistryError::Unauthorized { challenge });
     };
-    let claims = bearer(headers)
-        .and_then(|token| app.registry.key.verify(token, app.clock.now()))
-        .ok_or_else(challenge)?;
     if !claims.allows(path, needed) {
-        return Err(challenge());
+        return Err(RegistryError::Unauthorized {
+            challenge: format!("{challenge},error=\"insufficient_scope\""),
+        });
     }
     let user = app.directory.user_with_id(&claims.sub).map(Arc::clone);
     let admitted = locate(app, user, path).await?;
@@ -212,9 +213,11 @@ pub(super) fn challenge(headers: &HeaderMap, scope: Option<(&ImagePath, Actions)
     match scope {
         None => challenge,
         Some((path, actions)) => {
-            // A client that may push will want to read what it pushed.
+            // More than is needed now: some clients keep the first token that they get. The token
+            // service leaves out what the caller has no right to.
             let actions = Actions {
                 pull: true,
+                push: true,
                 ..actions
             };
             let names: Vec<_> = actions.names().collect();

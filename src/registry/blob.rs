@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,11 +47,11 @@ pub struct Session {
     touched: Mutex<Instant>,
 }
 
-/// A file that grows.
+/// A file that grows. It is open only while something is written: thousands of uploads may wait
+/// for their next piece.
 #[derive(Debug)]
 pub struct Upload {
     path: PathBuf,
-    file: File,
     size: u64,
     hash: Sha256,
     is_finished: bool,
@@ -76,7 +76,8 @@ pub struct Stored {
 }
 
 impl Files {
-    /// Makes the folders. Uploads of an earlier run are gone: clients start those again.
+    /// Makes the folders. Uploads of an earlier run are removed: clients start those again. What
+    /// else somebody keeps in the folders is left alone.
     pub fn open(data: &Path) -> io::Result<Self> {
         let files = Self {
             blobs: data.join("blobs"),
@@ -84,10 +85,10 @@ impl Files {
             sessions: Mutex::default(),
         };
         std::fs::create_dir_all(&files.blobs)?;
-        if files.uploads.is_dir() {
-            std::fs::remove_dir_all(&files.uploads)?;
-        }
         std::fs::create_dir_all(&files.uploads)?;
+        for name in own_files(&files.uploads)? {
+            std::fs::remove_file(files.uploads.join(name))?;
+        }
         Ok(files)
     }
 
@@ -110,15 +111,8 @@ impl Files {
     }
 
     fn create(&self) -> Result<Upload, RegistryError> {
-        let path = self.uploads.join(random_name()?);
-        let file = File::options()
-            .write(true)
-            .read(true)
-            .create_new(true)
-            .open(&path)?;
         Ok(Upload {
-            path,
-            file,
+            path: self.uploads.join(random_name()?),
             size: 0,
             hash: Sha256::new(),
             is_finished: false,
@@ -178,7 +172,7 @@ impl Files {
                 let reason = format!("the content has the digest {actual}, not {digest}");
                 return Err(RegistryError::DigestInvalid(reason));
             }
-            upload.file.sync_all()?;
+            upload.open()?.sync_all()?;
             std::fs::rename(&upload.path, blobs.join(&name))?;
             upload.is_finished = true;
             File::open(&blobs)?.sync_all()?;
@@ -194,7 +188,7 @@ impl Files {
     pub async fn store(&self, content: Bytes) -> Result<Stored, RegistryError> {
         let mut upload = self.create()?;
         let digest = Digest::of(&content);
-        upload.write(&content)?;
+        upload.write(&mut upload.open()?, &content)?;
         self.finish(upload, &digest).await
     }
 
@@ -219,12 +213,24 @@ impl Files {
         drop(removed.await);
     }
 
-    /// The names of all files among the blobs.
+    /// The names of all files of ours among the blobs.
     pub fn names(&self) -> io::Result<HashSet<String>> {
-        std::fs::read_dir(&self.blobs)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
+        own_files(&self.blobs)
     }
+}
+
+/// The files in a folder whose names are like those of [`random_name`].
+fn own_files(folder: &Path) -> io::Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_ours && entry.file_type()?.is_file() {
+            names.insert(name);
+        }
+    }
+    Ok(names)
 }
 
 impl Session {
@@ -251,6 +257,10 @@ impl Session {
             let (upload, outcome) = upload.append(body, range).await?;
             let size = upload.size;
             *place = Some(upload);
+            *session
+                .touched
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Instant::now();
             outcome.map(|()| size)
         });
         appended.await.map_err(Error::internal)?
@@ -270,7 +280,7 @@ impl Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     first: u64,
-    last: u64,
+    length: u64,
 }
 
 impl Range {
@@ -281,16 +291,13 @@ impl Range {
         range
             .split_once('-')
             .and_then(|(first, last)| {
-                let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-                (first <= last).then_some(Self { first, last })
+                let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+                let length = last.checked_sub(first)?.checked_add(1)?;
+                Some(Self { first, length })
             })
             .ok_or_else(|| {
                 RegistryError::RangeInvalid(format!("Content-Range {text:?} must be first-last"))
             })
-    }
-
-    fn length(self) -> u64 {
-        self.last - self.first + 1
     }
 }
 
@@ -312,13 +319,14 @@ impl Upload {
         let (start, hash) = (self.size, self.hash.clone());
         let (pieces, mut waiting) = mpsc::channel::<Bytes>(WAITING_PIECES);
         let writer = tokio::task::spawn_blocking(move || {
-            let mut written = Ok(());
-            while let Some(piece) = waiting.blocking_recv() {
-                written = self.write(&piece);
-                if written.is_err() {
-                    break;
+            let mut write = || {
+                let mut file = self.open()?;
+                while let Some(piece) = waiting.blocking_recv() {
+                    self.write(&mut file, &piece)?;
                 }
-            }
+                Ok(())
+            };
+            let written: io::Result<()> = write();
             (self, written)
         });
         let mut received = Ok(());
@@ -349,11 +357,11 @@ impl Upload {
         let (mut upload, written) = writer.await.map_err(Error::internal)?;
         let mut outcome = written.map_err(RegistryError::from).and(received);
         if let (Ok(()), Some(range)) = (&outcome, range)
-            && upload.size - start != range.length()
+            && upload.size - start != range.length
         {
             let reason = format!(
                 "Content-Range names {} bytes, the body has {}",
-                range.length(),
+                range.length,
                 upload.size - start
             );
             outcome = Err(RegistryError::SizeInvalid(reason));
@@ -364,30 +372,33 @@ impl Upload {
         Ok((upload, outcome))
     }
 
-    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.file.write_all(piece)?;
+    /// Opens the file at its end, making it at the first time.
+    fn open(&self) -> io::Result<File> {
+        File::options().create(true).append(true).open(&self.path)
+    }
+
+    fn write(&mut self, file: &mut File, piece: &[u8]) -> io::Result<()> {
+        file.write_all(piece)?;
         self.hash.update(piece);
         self.size += piece.len() as u64;
         Ok(())
     }
 
     fn cut_back(&mut self, size: u64, hash: Sha256) -> io::Result<()> {
-        self.file.set_len(size)?;
-        self.file.seek(SeekFrom::Start(size))?;
+        self.open()?.set_len(size)?;
         self.size = size;
         self.hash = hash;
         Ok(())
     }
 
     /// The content's digest, in the algorithm of an expected one.
-    fn digest(&mut self, expected: &Digest) -> io::Result<Digest> {
+    fn digest(&self, expected: &Digest) -> io::Result<Digest> {
         if !expected.is_sha512() {
             return Ok(Digest::from_sha256(self.hash.clone()));
         }
         // Rarely asked for, so it is not computed on the way.
         let mut hash = HashWriter(Sha512::new());
-        self.file.seek(SeekFrom::Start(0))?;
-        io::copy(&mut self.file, &mut hash)?;
+        io::copy(&mut File::open(&self.path)?, &mut hash)?;
         Ok(Digest::from_sha512(hash.0))
     }
 }
@@ -548,6 +559,21 @@ mod tests {
         check("-5", false);
         check("a-b", false);
         check("", false);
+        check("0-18446744073709551615", false);
+    }
+
+    #[tokio::test]
+    async fn what_others_keep_in_the_folders_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let theirs = ["uploads/photos/a.jpg", "uploads/b.jpg", "blobs/mine.txt"];
+        for file in theirs {
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            std::fs::write(file, "x").expect("written");
+        }
+        let files = Files::open(folder.path()).expect("opened");
+        assert!(files.names().expect("read").is_empty());
+        assert!(theirs.iter().all(|file| folder.path().join(file).exists()));
     }
 
     #[tokio::test]

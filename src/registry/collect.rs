@@ -33,9 +33,11 @@ impl Drop for Collector {
 impl Collector {
     /// Sweeps files that no row names, which a crash leaves, then collects from time to time.
     pub async fn start(db: Arc<Db>, files: Arc<Files>, clock: Clock) -> Result<Self> {
-        // Looked at before anything is served: a file that comes later is not an orphan.
-        let mut orphans = files.names().map_err(crate::Error::internal)?;
-        if !orphans.is_empty() {
+        // A database that was made anew does not know the files of the one that it replaces, which
+        // may come back.
+        if !db.is_new() {
+            // Looked at before anything is served: a file that comes later is not an orphan.
+            let mut orphans = files.names().map_err(crate::Error::internal)?;
             for file in store::list_files(db.readers()).await? {
                 orphans.remove(&file);
             }
@@ -203,15 +205,15 @@ mod tests {
             .expect("stored");
         assert_eq!(race.files.names().expect("read").len(), 2);
         let Some(Race {
-            db,
-            files,
-            folder: _folder,
-            ..
+            db, files, folder, ..
         }) = Arc::into_inner(race)
         else {
             panic!("nobody else holds it")
         };
-        let (db, files) = (Arc::new(db), Arc::new(files));
+        db.close().await;
+        let path = folder.path().join("test.db");
+        let db = Arc::new(Db::open(&path).await.expect("opened again"));
+        let files = Arc::new(files);
         let collector = Collector::start(Arc::clone(&db), Arc::clone(&files), Clock).await;
         collector.expect("started");
         let rows = store::list_files(db.readers()).await.expect("read");

@@ -2,7 +2,7 @@
 //! is written down.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
@@ -41,6 +41,12 @@ pub enum RegistryError {
     /// An upload does not go on where it ended.
     #[error("{0}")]
     RangeInvalid(String),
+    /// A part of a blob is asked for that it does not have.
+    #[error("the range is not within {size} bytes")]
+    RangeOutside {
+        /// How many bytes the blob has.
+        size: u64,
+    },
     /// No such upload.
     #[error("blob upload unknown to registry")]
     UploadUnknown,
@@ -105,7 +111,7 @@ impl RegistryError {
             | Self::UploadUnknown
             | Self::ManifestUnknown
             | Self::Unsupported => StatusCode::NOT_FOUND,
-            Self::RangeInvalid(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::RangeInvalid(_) | Self::RangeOutside { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -119,7 +125,7 @@ impl RegistryError {
             Self::NameInvalid(_) => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::DigestInvalid(_) => "DIGEST_INVALID",
-            Self::SizeInvalid(_) => "SIZE_INVALID",
+            Self::SizeInvalid(_) | Self::RangeOutside { .. } => "SIZE_INVALID",
             Self::BlobUnknown => "BLOB_UNKNOWN",
             Self::RangeInvalid(_) | Self::UploadInvalid(_) => "BLOB_UPLOAD_INVALID",
             Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
@@ -159,6 +165,11 @@ impl IntoResponse for RegistryError {
             && let Ok(challenge) = HeaderValue::try_from(challenge)
         {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Self::RangeOutside { size } = &self
+            && let Ok(range) = HeaderValue::try_from(format!("bytes */{size}"))
+        {
+            headers.insert(CONTENT_RANGE, range);
         }
         response.extensions_mut().insert(self);
         response

@@ -61,6 +61,8 @@ pub struct Manifest {
     pub config: Option<Digest>,
     /// The blobs that must be there: configuration and layers, but for foreign ones.
     pub blobs: Vec<Digest>,
+    /// The foreign layers, which need not be there, but are kept where they are.
+    pub foreign: Vec<Digest>,
     /// The manifests that must be there, where it is an index.
     pub manifests: Vec<Digest>,
     /// The manifest that it is about.
@@ -153,13 +155,16 @@ impl Manifest {
             let rule = "mediaType must be the request's Content-Type".to_owned();
             return Err(invalid(rule));
         }
-        let digests = |descriptors: Option<&[Descriptor]>| -> Result<Vec<Digest>, RegistryError> {
-            descriptors
+        let digests = |descriptors: Option<&[Descriptor]>, foreign: bool| {
+            let mut digests = descriptors
                 .unwrap_or_default()
                 .iter()
-                .filter(|descriptor| !descriptor.is_foreign())
+                .filter(|descriptor| descriptor.is_foreign() == foreign)
                 .map(Descriptor::digest)
-                .collect()
+                .collect::<Result<Vec<_>, _>>()?;
+            digests.sort_unstable();
+            digests.dedup();
+            Ok::<_, RegistryError>(digests)
         };
         let subject = document
             .subject
@@ -176,7 +181,8 @@ impl Manifest {
                 media_type,
                 config: None,
                 blobs: Vec::new(),
-                manifests: digests(document.manifests.as_deref())?,
+                foreign: Vec::new(),
+                manifests: digests(document.manifests.as_deref(), false)?,
                 subject,
             });
         }
@@ -189,14 +195,14 @@ impl Manifest {
             .as_ref()
             .map(Descriptor::digest)
             .transpose()?;
-        let mut blobs = digests(document.layers.as_deref())?;
-        blobs.extend(config.clone());
-        blobs.sort_unstable();
-        blobs.dedup();
+        let layers = document.layers.as_deref();
+        let mut blobs = digests(layers, false)?;
+        blobs.extend(config.clone().filter(|config| !blobs.contains(config)));
         Ok(Self {
             media_type,
             config,
             blobs,
+            foreign: digests(layers, true)?,
             manifests: Vec::new(),
             subject,
         })
@@ -231,9 +237,9 @@ mod tests {
         });
         let manifest = Manifest::parse(document.to_string().as_bytes(), Some(OCI));
         let manifest = manifest.expect("a manifest");
-        let mut expected = vec![Digest::of(b"config"), Digest::of(b"layer")];
-        expected.sort_unstable();
+        let expected = [Digest::of(b"layer"), Digest::of(b"config")];
         assert_eq!(manifest.blobs, expected);
+        assert_eq!(manifest.foreign.len(), 2);
         assert_eq!(manifest.config, Some(Digest::of(b"config")));
         assert_eq!(manifest.subject, Some(Digest::of(b"subject")));
     }

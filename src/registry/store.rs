@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::engine::Judgement;
 use crate::error::{Error, Resource, Result};
+use crate::repository::store::exists as repository_exists;
 use crate::tag::store::PutTag;
 use crate::tag::{self, TagName};
 
@@ -304,6 +305,9 @@ impl SingleWrite for PutManifest {
     const PUSHES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<PutOutcome> {
+        if !repository_exists(&mut *transaction, self.repository_id).await? {
+            return Err(Error::NotFound(Resource::Repository));
+        }
         for digest in &self.manifest.blobs {
             if find_blob(&mut *transaction, self.repository_id, digest)
                 .await?
@@ -338,7 +342,7 @@ impl SingleWrite for PutManifest {
 impl PutManifest {
     async fn insert(&self, transaction: &mut SqliteConnection) -> Result<()> {
         let config = self.manifest.config.as_ref().map_or("", Digest::as_str);
-        let inserted = sqlx::query(
+        sqlx::query(
             "INSERT INTO manifests (repository_id, digest, media_type, content, config, subject,
                                     created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -352,15 +356,8 @@ impl PutManifest {
         .bind(self.manifest.subject.as_ref().map(Digest::as_str))
         .bind(self.now)
         .execute(&mut *transaction)
-        .await;
-        match inserted {
-            Ok(_) => {}
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-                return Err(Error::NotFound(Resource::Repository));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        for digest in &self.manifest.blobs {
+        .await?;
+        for digest in self.manifest.blobs.iter().chain(&self.manifest.foreign) {
             sqlx::query(
                 "INSERT INTO manifest_blobs (repository_id, manifest, digest) VALUES (?, ?, ?)
                  ON CONFLICT DO NOTHING",
@@ -382,6 +379,8 @@ pub struct DeleteManifest {
     pub repository_id: i64,
     /// The manifest.
     pub digest: Digest,
+    /// When.
+    pub now: Moment,
 }
 
 impl SingleWrite for DeleteManifest {
@@ -392,9 +391,13 @@ impl SingleWrite for DeleteManifest {
         let done = sqlx::query("DELETE FROM manifests WHERE repository_id = ? AND digest = ?")
             .bind(self.repository_id)
             .bind(self.digest.as_str())
-            .execute(transaction)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        let was_there = done.rows_affected() > 0;
+        if was_there {
+            tag::store::touch(transaction, self.repository_id, self.now).await?;
+        }
+        Ok(was_there)
     }
 }
 
@@ -458,6 +461,7 @@ mod tests {
                     .iter()
                     .map(|blob| Digest::of(blob.as_bytes()))
                     .collect(),
+                foreign: Vec::new(),
                 manifests: Vec::new(),
                 subject: None,
             },
@@ -563,6 +567,7 @@ mod tests {
         let delete = DeleteManifest {
             repository_id: a,
             digest,
+            now: Clock.now(),
         };
         assert!(test.db.write(delete).await.expect("deleted"));
         assert_eq!(collect(NOW + 2 * LEASE + 1).await, ["f1"]);

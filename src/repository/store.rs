@@ -36,6 +36,15 @@ pub async fn find_ref(
     }))
 }
 
+/// Whether a repository has this id.
+pub async fn exists(db: impl SqliteExecutor<'_>, id: i64) -> Result<bool> {
+    let exists = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM repositories WHERE id = ?)")
+        .bind(id)
+        .fetch_one(db)
+        .await?;
+    Ok(exists)
+}
+
 /// The columns of [`Repository`], and where they come from.
 macro_rules! repository_columns {
     () => {

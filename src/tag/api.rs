@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use serde::Serialize;
 
-use super::store::{self, CopyTag, DeleteTag, Marker, MarkerValue};
+use super::store::{self, CopyTag, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
@@ -134,11 +134,11 @@ async fn delete(
     name: TagName,
     Manageable(repository): Manageable<RepositoryRef>,
 ) -> Result<StatusCode> {
-    let write = DeleteTag {
+    let write = DeleteImage(DeleteTag {
         repository_id: repository.id,
         name,
         now: app.clock.now(),
-    };
+    });
     if app.db.write(write).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -163,8 +163,16 @@ async fn list_v3(
     let part = criteria.get("tag");
     let db = app.db.readers();
     // One more than asked for tells whether there is a next page.
-    let mut found =
-        store::list_after(db, repository.id, part, order, after.as_ref(), limit + 1).await?;
+    let mut found = store::list_after(
+        db,
+        repository.id,
+        part,
+        order,
+        after.as_ref(),
+        with_manifest,
+        limit + 1,
+    )
+    .await?;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next_marker = found

@@ -13,8 +13,9 @@ use crate::http::{Page, SortOrder};
 const MOST_PUSHES: i64 = 1000;
 
 /// The columns of [`Tag`], and where they come from.
-const SELECT: &str = "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type, m.content,
+const SELECT: &str = "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type,
         m.config, t.created_at, t.updated_at,
+        CASE WHEN ?2 THEN m.content ELSE x'' END AS content,
         length(m.content) + (
             SELECT coalesce(sum(b.size), 0)
             FROM manifest_blobs u JOIN blobs b ON b.digest = u.digest
@@ -33,8 +34,9 @@ pub async fn find(
     repository_id: i64,
     name: &TagName,
 ) -> Result<Option<Tag>> {
-    let found = sqlx::query_as(AssertSqlSafe(format!("{SELECT} AND t.name = ?2")))
+    let found = sqlx::query_as(AssertSqlSafe(format!("{SELECT} AND t.name = ?3")))
         .bind(repository_id)
+        .bind(true)
         .bind(name.as_str())
         .fetch_optional(db)
         .await?;
@@ -51,11 +53,12 @@ pub async fn list(
 ) -> Result<(Vec<Tag>, i64)> {
     let (column, direction) = ordering(order);
     let sql = format!(
-        "{SELECT} AND (?2 IS NULL OR instr(t.name, ?2) > 0)
-         ORDER BY {column} {direction}, t.id LIMIT ?3 OFFSET ?4"
+        "{SELECT} AND (?3 IS NULL OR instr(t.name, ?3) > 0)
+         ORDER BY {column} {direction}, t.id LIMIT ?4 OFFSET ?5"
     );
     let found = sqlx::query_as(AssertSqlSafe(sql))
         .bind(repository_id)
+        .bind(true)
         .bind(name_part)
         .bind(page.limit)
         .bind(page.offset)
@@ -90,24 +93,27 @@ pub enum MarkerValue {
     Text(String),
 }
 
-/// The tags of a repository after a marker, that have some text in their name; `limit` at most.
+/// The tags of a repository after a marker, that have some text in their name; `limit` at most,
+/// and their manifests only where they are wanted.
 pub async fn list_after(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
     name_part: Option<&str>,
     order: Option<(OrderColumn, SortOrder)>,
     after: Option<&Marker>,
+    with_content: bool,
     limit: u32,
 ) -> Result<Vec<Tag>> {
     let (column, direction) = ordering(order);
     let comes_after = if direction == "DESC" { "<" } else { ">" };
     let sql = format!(
-        "{SELECT} AND (?2 IS NULL OR instr(t.name, ?2) > 0)
-           AND (?3 IS NULL OR {column} {comes_after} ?3 OR ({column} = ?3 AND t.id > ?4))
-         ORDER BY {column} {direction}, t.id LIMIT ?5"
+        "{SELECT} AND (?3 IS NULL OR instr(t.name, ?3) > 0)
+           AND (?4 IS NULL OR {column} {comes_after} ?4 OR ({column} = ?4 AND t.id > ?5))
+         ORDER BY {column} {direction}, t.id LIMIT ?6"
     );
     let query = sqlx::query_as(AssertSqlSafe(sql))
         .bind(repository_id)
+        .bind(with_content)
         .bind(name_part);
     let query = match after.map(|marker| &marker.value) {
         None => query.bind(None::<i64>),
@@ -211,7 +217,8 @@ pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> 
     engine::store::decide(transaction, push, repository_id, &name, &digest, judgement).await
 }
 
-async fn touch(db: impl SqliteExecutor<'_>, repository_id: i64, now: Moment) -> Result<()> {
+/// Notes that something in a repository changed.
+pub async fn touch(db: impl SqliteExecutor<'_>, repository_id: i64, now: Moment) -> Result<()> {
     sqlx::query("UPDATE repositories SET updated_at = ? WHERE id = ?")
         .bind(now)
         .bind(repository_id)
@@ -296,7 +303,43 @@ impl SingleWrite for DeleteTag {
             .bind(self.name.as_str())
             .execute(&mut *transaction)
             .await?;
-        touch(transaction, self.repository_id, self.now).await?;
-        Ok(done.rows_affected() > 0)
+        let was_there = done.rows_affected() > 0;
+        if was_there {
+            touch(transaction, self.repository_id, self.now).await?;
+        }
+        Ok(was_there)
+    }
+}
+
+/// Removes a tag, and the image with it when that was its last tag and no index lists it. Without
+/// this, what a user of the management API deletes could never be freed.
+#[derive(Debug)]
+pub struct DeleteImage(pub DeleteTag);
+
+impl SingleWrite for DeleteImage {
+    /// Whether the tag was there.
+    type Output = bool;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
+        let repository_id = self.0.repository_id;
+        let digest = digest_of(&mut *transaction, repository_id, &self.0.name).await?;
+        let was_there = self.0.run(&mut *transaction).await?;
+        if let Some(digest) = digest {
+            sqlx::query(
+                "DELETE FROM manifests
+                 WHERE repository_id = ?1 AND digest = ?2
+                   AND NOT EXISTS (
+                       SELECT 1 FROM tags t WHERE t.repository_id = ?1 AND t.digest = ?2)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM manifests i,
+                              json_each(CAST(i.content AS TEXT), '$.manifests') part
+                       WHERE i.repository_id = ?1 AND part.value->>'digest' = ?2)",
+            )
+            .bind(repository_id)
+            .bind(digest)
+            .execute(transaction)
+            .await?;
+        }
+        Ok(was_there)
     }
 }

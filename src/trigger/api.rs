@@ -105,12 +105,20 @@ async fn update(
     State(app): State<AppState>,
     name: TriggerName,
     Editable(repository): Editable<RepositoryRef>,
-    body: Fields,
+    body: Result<Fields>,
 ) -> Result<Response> {
+    let enabled = match body.and_then(|body| enabled(&body)) {
+        Ok(enabled) => enabled,
+        // That the trigger is missing is told before any fault of the body.
+        Err(fault) => {
+            let found = store::find(app.db.readers(), repository.id, &name).await?;
+            return Err(found.map_or(Error::NotFound(Resource::Trigger), |_| fault));
+        }
+    };
     let write = EnableTrigger {
         repository_id: repository.id,
         name,
-        enabled: enabled(&body)?,
+        enabled,
     };
     app.db.write(write).await?;
     Ok(empty_object(StatusCode::CREATED))

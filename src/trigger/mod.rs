@@ -16,7 +16,7 @@ use crate::tag::TagName;
 
 pub(crate) use api::HistoryView;
 pub use api::{FIELDS, read_body, routes};
-pub use expression::{COMPILED_SIZE_LIMIT, Expression};
+pub use expression::Expression;
 
 /// The longest `cluster_id` and `cluster_name`, in characters.
 const MAX_CLUSTER: usize = 128;

@@ -8,6 +8,7 @@ use super::{NewTrigger, Trigger, TriggerName};
 use crate::clock::Moment;
 use crate::db::{SingleWrite, Write};
 use crate::error::{Error, Resource, Result};
+use crate::repository::store::exists as repository_exists;
 
 /// The trigger with this name.
 pub async fn find(
@@ -128,14 +129,6 @@ async fn insert(
     .fetch_all(db)
     .await?;
     Ok(inserted.into_iter().collect())
-}
-
-async fn repository_exists(db: impl SqliteExecutor<'_>, id: i64) -> Result<bool> {
-    let exists = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM repositories WHERE id = ?)")
-        .bind(id)
-        .fetch_one(db)
-        .await?;
-    Ok(exists)
 }
 
 /// Lets a trigger fire, or not.

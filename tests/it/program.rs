@@ -20,7 +20,7 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
         (&["--registry-host", "http://x"][..], "HOST:PORT"),
         (
             &["--ephemeral", "--data-dir", "x"][..],
-            "cannot be used with",
+            "exclude each other",
         ),
         (&["--nonsense"][..], "--nonsense"),
         (&["nonsense"][..], "nonsense"),
@@ -35,6 +35,44 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
         .output()
         .expect("it runs");
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn of_ephemeral_and_data_dir_the_flag_wins_over_the_variable() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("UTF-8");
+    // Something wrong that is told before anything starts, so that both ends are quick.
+    let wrong = ["--seed", "/nonexistent/seed.yaml"];
+    for (arguments, variable, value, code) in [
+        (
+            vec!["--data-dir", data],
+            "SWR_EMULATOR_EPHEMERAL",
+            "false",
+            1,
+        ),
+        (
+            vec!["--data-dir", data],
+            "SWR_EMULATOR_EPHEMERAL",
+            "true",
+            1,
+        ),
+        (vec!["--ephemeral"], "SWR_EMULATOR_DATA_DIR", data, 1),
+        (
+            vec!["--ephemeral", "--data-dir", data],
+            "SWR_EMULATOR_EPHEMERAL",
+            "true",
+            2,
+        ),
+    ] {
+        let mut command = program(&[&arguments[..], &wrong].concat());
+        let output = command.env(variable, value).output().expect("it runs");
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?} {variable}={value}"
+        );
+    }
 }
 
 #[test]

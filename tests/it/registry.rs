@@ -271,7 +271,13 @@ async fn push_blobs_in_chunks_and_in_order() {
     assert_eq!(answer.status, 202);
     assert_eq!(answer.header("range"), Some("0-3"));
     // Too early, too late, backwards: nothing is added.
-    for (range, body) in [("0-3", "0123"), ("5-8", "5678"), ("8-4", "4567")] {
+    let endless = "0-18446744073709551615";
+    for (range, body) in [
+        ("0-3", "0123"),
+        ("5-8", "5678"),
+        ("8-4", "4567"),
+        (endless, ""),
+    ] {
         assert_eq!(patch(range, body).await.status, 416, "{range}");
     }
     let answer = patch("4-9", "45").await;
@@ -508,6 +514,44 @@ async fn push_refuses_a_manifest_that_is_not_whole() {
 }
 
 #[tokio::test]
+async fn push_that_is_refused_makes_no_repository() {
+    let (app, registry) = seeded().await;
+    let headers = [("Content-Type", OCI_MANIFEST)];
+    let path = "/v2/group/a/manifests/v1";
+    let manifest = registry
+        .send("PUT", path, &headers, image(&[b"missing"]))
+        .await;
+    refused(&manifest, 400, "MANIFEST_BLOB_UNKNOWN");
+    let path = "/v2/group/a/blobs/uploads/?digest=nonsense";
+    refused(
+        &registry.send("POST", path, &[], "x").await,
+        400,
+        "DIGEST_INVALID",
+    );
+    app.get("/v2/manage/namespaces/group/repos/a")
+        .await
+        .refused(404, "4040010");
+}
+
+#[tokio::test]
+async fn push_that_is_refused_is_read_so_that_the_answer_arrives() {
+    let (_app, registry) = seeded().await;
+    let large = vec![7; 12 * 1024 * 1024];
+    let path = "/v2/group/a/blobs/uploads/none";
+    let answer = registry.send("PATCH", path, &[], large.clone()).await;
+    refused(&answer, 404, "BLOB_UPLOAD_UNKNOWN");
+    let nobody = Registry {
+        client: registry.client.clone(),
+        bearer: None,
+    };
+    refused(
+        &nobody.send("PUT", path, &[], large).await,
+        401,
+        "UNAUTHORIZED",
+    );
+}
+
+#[tokio::test]
 async fn discovery_lists_tags_in_pages() {
     let (_app, registry) = seeded().await;
     for tag in ["b", "a", "A", "v1.0", "d"] {
@@ -649,19 +693,19 @@ async fn without_a_token_the_challenge_leads_to_one() {
     assert_eq!(base.header("www-authenticate"), Some(realm.as_str()));
     let digest = digest(b"");
     for (method, path, actions) in [
-        ("GET", "/v2/group/a/manifests/v1".to_owned(), "pull"),
+        ("GET", "/v2/group/a/manifests/v1".to_owned(), "pull,push"),
         ("PUT", "/v2/group/a/manifests/v1".to_owned(), "pull,push"),
         (
             "DELETE",
             "/v2/group/a/manifests/v1".to_owned(),
-            "pull,delete",
+            "pull,push,delete",
         ),
-        ("HEAD", format!("/v2/group/a/blobs/{digest}"), "pull"),
-        ("GET", format!("/v2/group/a/blobs/{digest}"), "pull"),
+        ("HEAD", format!("/v2/group/a/blobs/{digest}"), "pull,push"),
+        ("GET", format!("/v2/group/a/blobs/{digest}"), "pull,push"),
         (
             "DELETE",
             format!("/v2/group/a/blobs/{digest}"),
-            "pull,delete",
+            "pull,push,delete",
         ),
         ("POST", "/v2/group/a/blobs/uploads/".to_owned(), "pull,push"),
         ("GET", "/v2/group/a/blobs/uploads/x".to_owned(), "pull,push"),
@@ -676,8 +720,12 @@ async fn without_a_token_the_challenge_leads_to_one() {
             "/v2/group/a/blobs/uploads/x".to_owned(),
             "pull,push",
         ),
-        ("GET", "/v2/group/a/tags/list".to_owned(), "pull"),
-        ("GET", format!("/v2/group/a/referrers/{digest}"), "pull"),
+        ("GET", "/v2/group/a/tags/list".to_owned(), "pull,push"),
+        (
+            "GET",
+            format!("/v2/group/a/referrers/{digest}"),
+            "pull,push",
+        ),
     ] {
         let answer = nobody.send(method, &path, &[], "").await;
         assert_eq!(answer.status, 401, "{method} {path}");

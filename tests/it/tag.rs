@@ -163,6 +163,36 @@ async fn a_tag_is_copied_moved_and_deleted() {
 }
 
 #[tokio::test]
+async fn an_image_goes_with_its_last_tag() {
+    let app = app().await;
+    let digest = push(&app, "v1", "one").await;
+    push(&app, "v2", "one").await;
+    let registry = Registry::admin(&app.client, &["group/app"]).await;
+    let manifest = format!("/v2/group/app/manifests/{digest}");
+    app.delete(&format!("{TAGS}/v1")).await.is(204, "");
+    assert_eq!(registry.get(&manifest).await.status, 200);
+    app.delete(&format!("{TAGS}/v2")).await.is(204, "");
+    assert_eq!(registry.get(&manifest).await.status, 404);
+    let shown = app
+        .get("/v2/manage/namespaces/group/repos/app")
+        .await
+        .json();
+    assert_eq!(
+        (&shown["num_images"], &shown["size"]),
+        (&json!(0), &json!(0))
+    );
+    // A tag that is missing changes nothing.
+    app.delete(&format!("{TAGS}/v2"))
+        .await
+        .refused(404, "4040048");
+    let again = app
+        .get("/v2/manage/namespaces/group/repos/app")
+        .await
+        .json();
+    assert_eq!(again["updated"], shown["updated"]);
+}
+
+#[tokio::test]
 async fn lists_filter_order_and_page() {
     let app = app().await;
     for tag in ["b", "a", "ab"] {

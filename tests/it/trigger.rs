@@ -137,8 +137,10 @@ async fn update_enables_and_disables_and_nothing_else() {
         assert_eq!(app.patch(&one, body).await.refused(400, "4000014"), rule);
     }
     let missing = format!("{TRIGGERS}/u");
-    let answer = app.patch(&missing, json!({"enable": "true"})).await;
-    assert_eq!(answer.refused(404, "4040126"), "Not found trigger");
+    for body in [json!({"enable": "true"}), json!({"enable": 1}), json!([])] {
+        let answer = app.patch(&missing, body).await;
+        assert_eq!(answer.refused(404, "4040126"), "Not found trigger");
+    }
 }
 
 #[tokio::test]

@@ -108,21 +108,23 @@ fn requested_part(text: &str, size: u64) -> Result<Option<(u64, u64)>, RegistryE
     else {
         return Ok(None);
     };
-    let outside = || RegistryError::RangeInvalid(format!("{text} is not within {size} bytes"));
-    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| outside());
+    let outside = || RegistryError::RangeOutside { size };
+    let end = size.saturating_sub(1);
+    let number = |text: &str| text.trim().parse::<u64>().ok();
     let (first, last) = match (first.trim(), last.trim()) {
-        ("", suffix) => {
-            let length = number(suffix)?.min(size);
-            (size - length, size.saturating_sub(1))
-        }
-        (first, "") => (number(first)?, size.saturating_sub(1)),
-        (first, last) => {
-            let (first, last) = (number(first)?, number(last)?);
-            if last < first {
-                return Err(outside());
-            }
-            (first, last.min(size.saturating_sub(1)))
-        }
+        ("", suffix) => match number(suffix) {
+            Some(length) => (size - length.min(size), end),
+            None => return Ok(None),
+        },
+        (first, "") => match number(first) {
+            Some(first) => (first, end),
+            None => return Ok(None),
+        },
+        (first, last) => match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => (first, last.min(end)),
+            (Some(_), Some(_)) => return Err(outside()),
+            _ => return Ok(None),
+        },
     };
     if first >= size {
         return Err(outside());
@@ -149,7 +151,8 @@ mod tests {
         check("bytes=5-2", Err(()));
         check("bytes=5000-10000", Err(()));
         check("bytes=-0", Err(()));
-        check("bytes=x-", Err(()));
+        check("bytes=x-", Ok(None));
+        check("bytes=a-b", Ok(None));
         check("bytes=0-1,3-4", Ok(None));
         check("items=0-1", Ok(None));
     }

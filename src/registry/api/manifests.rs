@@ -19,7 +19,7 @@ use super::super::store::{self, DeleteManifest, PutManifest, PutOutcome};
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::tag::store::DeleteTag;
 
-/// How long a manifest's body may take.
+/// How long a manifest's body may pause.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 static OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -59,11 +59,7 @@ impl Call<'_> {
         body: Body,
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PUSH).await?;
-        let content = tokio::time::timeout(PATIENCE, read(body))
-            .await
-            .map_err(|_| {
-                RegistryError::ManifestInvalid("the manifest stopped arriving".to_owned())
-            })??;
+        let content = read(body).await?;
         let manifest = Manifest::parse(&content, self.header(CONTENT_TYPE.as_str()))?;
         let (digest, tag) = match reference {
             Reference::Tag(tag) => (Digest::of(&content), Some(tag)),
@@ -73,6 +69,12 @@ impl Call<'_> {
                 return Err(RegistryError::DigestInvalid(reason));
             }
         };
+        if admitted.repository().is_err()
+            && let Some(part) = manifest.blobs.iter().chain(&manifest.manifests).next()
+        {
+            // What is refused does not make the repository.
+            return Err(RegistryError::ManifestBlobUnknown(part.to_string()));
+        }
         let repository = self.existing_or_new(path, &admitted).await?;
         let tag = match tag {
             None => None,
@@ -125,6 +127,7 @@ impl Call<'_> {
                 let write = DeleteManifest {
                     repository_id,
                     digest,
+                    now: self.app.clock.now(),
                 };
                 db.write(write).await?
             }
@@ -190,7 +193,11 @@ impl Call<'_> {
 async fn read(mut body: Body) -> Result<Bytes, RegistryError> {
     let mut content = BytesMut::new();
     let mut is_too_large = false;
-    while let Some(frame) = body.frame().await {
+    let stopped = |_| RegistryError::ManifestInvalid("the manifest stopped arriving".to_owned());
+    while let Some(frame) = tokio::time::timeout(PATIENCE, body.frame())
+        .await
+        .map_err(stopped)?
+    {
         let frame = frame.map_err(|error| {
             RegistryError::ManifestInvalid(format!("the manifest broke off: {error}"))
         })?;

@@ -16,31 +16,48 @@ use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use percent_encoding::percent_decode_str;
 
 use super::access::{self, Actions};
 use super::error::RegistryError;
 use super::reference::{ImagePath, Target};
 use crate::app::{App, AppState};
 use crate::error::Error;
-use crate::http::RequestLog;
+use crate::http::{RequestLog, SharedBody};
 
 static DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// What the log tells of a request, as far as it is known.
+#[derive(Default)]
+struct Trace {
+    operation: OnceLock<&'static str>,
+    caller: OnceLock<String>,
+}
 
 /// Serves everything below `/v2/` that is not the management API's.
 pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let started = Instant::now();
     let request_id = app.request_ids.next();
     let method = request.method().clone();
-    let caller = OnceLock::new();
-    let work = AssertUnwindSafe(dispatch(&app, request, &caller)).catch_unwind();
-    let outcome = work.await.unwrap_or_else(|_| {
-        Err(RegistryError::Internal(Error::internal(
-            "the handler panicked",
-        )))
-    });
-    let (operation, mut response) = match outcome {
+    let trace = Trace::default();
+    let (parts, body) = request.into_parts();
+    let body = SharedBody::new(body);
+    let work = dispatch(&app, &parts, Body::new(body.clone()), &trace);
+    let outcome = AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            Err(RegistryError::Internal(Error::internal(
+                "the handler panicked",
+            )))
+        });
+    let mut response = match outcome {
         Ok(response) => response,
-        Err(error) => ("Registry", error.into_response()),
+        Err(error) => {
+            // What is refused is still taken off the wire, so that the client sees the answer.
+            body.discard().await;
+            error.into_response()
+        }
     };
     let headers = response.headers_mut();
     headers.insert(
@@ -54,83 +71,83 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
     RequestLog {
         request_id: &request_id,
         method: &method,
-        operation,
+        operation: trace.operation.get().unwrap_or(&"-"),
         status: response.status().as_u16(),
         started,
-        caller: caller.get().map_or("-", String::as_str),
+        caller: trace.caller.get().map_or("-", String::as_str),
         failure: failed.as_ref().map(Into::into),
     }
     .write();
     response
 }
 
-type Outcome = Result<(&'static str, Response), RegistryError>;
-
-async fn dispatch(app: &Arc<App>, request: Request, caller: &OnceLock<String>) -> Outcome {
-    let (parts, body) = request.into_parts();
+async fn dispatch(
+    app: &Arc<App>,
+    parts: &Parts,
+    body: Body,
+    trace: &Trace,
+) -> Result<Response, RegistryError> {
     let path = parts.uri.path().strip_prefix("/v2/").unwrap_or_default();
-    let target = match Target::parse(path) {
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let target = match Target::parse(&path) {
         Ok(Some(target)) => target,
         Ok(None) => return Err(RegistryError::Unsupported),
         // Only those who have a token are told what is wrong with a name.
-        Err(_) if !access::has_token(app, &parts.headers) => return Err(challenged(&parts, None)),
+        Err(_) if !access::has_token(app, &parts.headers) => return Err(challenged(parts, None)),
         Err(error) => return Err(error),
     };
-    let call = Call {
-        app,
-        parts: &parts,
-        caller,
-    };
-    let method = parts.method.clone();
-    let named = |name: &'static str| move |response| (name, response);
-    match (target, method) {
-        (Target::Base, Method::GET | Method::HEAD) => call.base().map(named("Base")),
-        (Target::Uploads(path), Method::POST) => call
-            .start_upload(&path, body)
-            .await
-            .map(named("StartUpload")),
+    let call = Call { app, parts, trace };
+    match (target, parts.method.clone()) {
+        (Target::Base, Method::GET | Method::HEAD) => call.named("Base").base(),
+        (Target::Uploads(path), Method::POST) => {
+            call.named("StartUpload").start_upload(&path, body).await
+        }
         (Target::Upload(path, id), Method::GET) => {
-            call.show_upload(&path, &id).await.map(named("ShowUpload"))
+            call.named("ShowUpload").show_upload(&path, &id).await
         }
-        (Target::Upload(path, id), Method::PATCH) => call
-            .append_upload(&path, &id, body)
-            .await
-            .map(named("AppendUpload")),
-        (Target::Upload(path, id), Method::PUT) => call
-            .finish_upload(&path, &id, body)
-            .await
-            .map(named("FinishUpload")),
-        (Target::Upload(path, id), Method::DELETE) => call
-            .cancel_upload(&path, &id)
-            .await
-            .map(named("CancelUpload")),
+        (Target::Upload(path, id), Method::PATCH) => {
+            call.named("AppendUpload")
+                .append_upload(&path, &id, body)
+                .await
+        }
+        (Target::Upload(path, id), Method::PUT) => {
+            call.named("FinishUpload")
+                .finish_upload(&path, &id, body)
+                .await
+        }
+        (Target::Upload(path, id), Method::DELETE) => {
+            call.named("CancelUpload").cancel_upload(&path, &id).await
+        }
         (Target::Blob(path, digest), Method::GET | Method::HEAD) => {
-            call.get_blob(&path, &digest).await.map(named("GetBlob"))
+            call.named("GetBlob").get_blob(&path, &digest).await
         }
-        (Target::Blob(path, digest), Method::DELETE) => call
-            .delete_blob(&path, digest)
-            .await
-            .map(named("DeleteBlob")),
-        (Target::Manifest(path, reference), Method::GET | Method::HEAD) => call
-            .get_manifest(&path, &reference)
-            .await
-            .map(named("GetManifest")),
-        (Target::Manifest(path, reference), Method::PUT) => call
-            .put_manifest(&path, reference, body)
-            .await
-            .map(named("PutManifest")),
-        (Target::Manifest(path, reference), Method::DELETE) => call
-            .delete_manifest(&path, reference)
-            .await
-            .map(named("DeleteManifest")),
-        (Target::Tags(path), Method::GET) => call.list_tags(&path).await.map(named("ListTags")),
-        (Target::Referrers(path, digest), Method::GET) => call
-            .list_referrers(&path, &digest)
-            .await
-            .map(named("ListReferrers")),
+        (Target::Blob(path, digest), Method::DELETE) => {
+            call.named("DeleteBlob").delete_blob(&path, digest).await
+        }
+        (Target::Manifest(path, reference), Method::GET | Method::HEAD) => {
+            call.named("GetManifest")
+                .get_manifest(&path, &reference)
+                .await
+        }
+        (Target::Manifest(path, reference), Method::PUT) => {
+            call.named("PutManifest")
+                .put_manifest(&path, reference, body)
+                .await
+        }
+        (Target::Manifest(path, reference), Method::DELETE) => {
+            call.named("DeleteManifest")
+                .delete_manifest(&path, reference)
+                .await
+        }
+        (Target::Tags(path), Method::GET) => call.named("ListTags").list_tags(&path).await,
+        (Target::Referrers(path, digest), Method::GET) => {
+            call.named("ListReferrers")
+                .list_referrers(&path, &digest)
+                .await
+        }
         (target, _) => Err(match target.path() {
             _ if access::has_token(app, &parts.headers) => RegistryError::Unsupported,
-            path => challenged(&parts, path),
+            path => challenged(parts, path),
         }),
     }
 }
@@ -146,11 +163,16 @@ fn challenged(parts: &Parts, path: Option<&ImagePath>) -> RegistryError {
 struct Call<'a> {
     app: &'a Arc<App>,
     parts: &'a Parts,
-    /// The user's name, for the log, once it is known.
-    caller: &'a OnceLock<String>,
+    trace: &'a Trace,
 }
 
 impl Call<'_> {
+    /// Notes what is served.
+    fn named(&self, operation: &'static str) -> &Self {
+        self.trace.operation.get_or_init(|| operation);
+        self
+    }
+
     /// `GET /v2/`: any token will do.
     fn base(&self) -> Result<Response, RegistryError> {
         if !access::has_token(self.app, &self.parts.headers) {
@@ -168,7 +190,9 @@ impl Call<'_> {
         needed: Actions,
     ) -> Result<access::Admitted, RegistryError> {
         let admitted = access::admit(self.app, &self.parts.headers, path, needed).await?;
-        self.caller.get_or_init(|| admitted.user_name().to_owned());
+        self.trace
+            .caller
+            .get_or_init(|| admitted.user_name().to_owned());
         Ok(admitted)
     }
 

@@ -28,21 +28,25 @@ impl Call<'_> {
         body: Body,
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PUSH).await?;
+        let parse = |name| {
+            self.query(name)
+                .map(|text| Digest::parse(&text))
+                .transpose()
+        };
+        let (mounted, whole) = (parse("mount")?, parse("digest")?);
         let repository = self.existing_or_new(path, &admitted).await?;
-        if let Some(digest) = self.query("mount") {
-            let digest = Digest::parse(&digest)?;
-            if self.mount(&digest, &repository).await? {
-                return Ok(created(path, &digest));
-            }
+        if let Some(digest) = mounted
+            && self.mount(&digest, &repository).await?
+        {
+            return Ok(created(path, &digest));
         }
         let id = self.app.registry.files.start(path.clone())?;
         let session = self.app.registry.files.session(path, &id)?;
-        match self.query("digest") {
+        match whole {
             Some(digest) => {
-                let digest = Digest::parse(&digest);
                 let ended = async {
                     session.append(body, None).await?;
-                    self.end(&session, path, &repository, &digest?).await
+                    self.end(&session, path, &repository, &digest).await
                 };
                 let ended = ended.await;
                 self.app.registry.files.forget(&id);

@@ -76,11 +76,22 @@ impl Db {
         };
         let options = connect_options(path);
         let mut connection = options.connect().await.map_err(unusable)?;
+        if is_new {
+            // Nothing is at stake yet, and the first commit after this syncs the whole log.
+            set_synchronous(&mut connection, "PRAGMA synchronous = OFF")
+                .await
+                .map_err(unusable)?;
+        }
         if !current {
             MIGRATOR
                 .run_direct(None, &mut connection, false)
                 .await
                 .map_err(|error| unusable(sqlx::Error::Migrate(Box::new(error))))?;
+        }
+        if is_new {
+            set_synchronous(&mut connection, "PRAGMA synchronous = FULL")
+                .await
+                .map_err(unusable)?;
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -189,12 +200,23 @@ async fn mark_as_ours(path: &Path) -> sqlx::Result<()> {
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
+        // One page is written to an empty file: there is nothing to go back to.
+        .journal_mode(SqliteJournalMode::Off)
+        .synchronous(SqliteSynchronous::Off)
         .connect()
         .await?;
     sqlx::raw_sql("PRAGMA application_id = 1398231621")
         .execute(&mut connection)
         .await?;
     connection.close().await
+}
+
+async fn set_synchronous(
+    connection: &mut SqliteConnection,
+    pragma: &'static str,
+) -> sqlx::Result<()> {
+    sqlx::raw_sql(pragma).execute(connection).await?;
+    Ok(())
 }
 
 async fn schema_is_current(path: &Path) -> Result<bool, OpenError> {

@@ -95,8 +95,11 @@ async fn show(
 ) -> Result<Response> {
     let trigger = store::find(app.db.readers(), repository.id, &name).await?;
     let trigger = trigger.ok_or(Error::NotFound(Resource::Trigger))?;
-    let history =
-        engine::store::list_history(app.db.readers(), repository.id, name.as_str()).await?;
+    let history = if trigger.has_history {
+        engine::store::list_history(app.db.readers(), repository.id, name.as_str()).await?
+    } else {
+        Vec::new()
+    };
     Ok(Answer(StatusCode::OK, TriggerView::shown(trigger, history)).into_response())
 }
 

@@ -325,6 +325,9 @@ pub struct Trigger {
     pub creator_name: String,
     /// When it was made.
     pub created_at: Moment,
+    /// Whether it has a history; read for a single trigger only.
+    #[sqlx(default)]
+    pub has_history: bool,
 }
 
 #[cfg(test)]

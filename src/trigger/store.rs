@@ -18,7 +18,9 @@ pub async fn find(
 ) -> Result<Option<Trigger>> {
     let found = sqlx::query_as(
         "SELECT name, app_type, application, cluster_ns, trigger_type, condition, enabled,
-                trigger_mode, cluster_id, cluster_name, container, creator_name, created_at
+                trigger_mode, cluster_id, cluster_name, container, creator_name, created_at,
+                EXISTS (SELECT 1 FROM trigger_history h WHERE h.trigger_id = triggers.id)
+                    AS has_history
          FROM triggers WHERE repository_id = ? AND name = ?",
     )
     .bind(repository_id)

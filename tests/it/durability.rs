@@ -75,20 +75,21 @@ async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
             "round {round}"
         );
         let prefix = format!("r{round}");
-        let load = create_until_gone(&process, &prefix, 4000);
+        let load = create_until_gone(&process, &prefix, 10_000 - acknowledged.len());
         let done = if round < 2 {
             let killer = async {
                 // In the middle: as soon as a fair part of this round is stored.
-                while stored(&process).await.len() < acknowledged.len() + 700 {}
+                while stored(&process).await.len() < acknowledged.len() + 2000 {}
                 process.signal("KILL");
             };
             tokio::join!(load, killer).0
         } else {
             load.await
         };
-        assert!(done.len() >= 700, "{}", done.len());
+        assert!(done.len() >= 2000 - 2 * 32, "{}", done.len());
         acknowledged.extend(done);
     }
+    assert_eq!(acknowledged.len(), 10_000);
     let process = Process::start(&arguments);
     let found = stored(&process).await;
     let missing: Vec<_> = acknowledged.difference(&found).collect();

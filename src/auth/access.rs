@@ -83,7 +83,7 @@ async fn namespace_name(parts: &mut Parts) -> Result<NamespaceName> {
 }
 
 /// Another account's organization is as good as none.
-async fn reach_namespace(
+pub(crate) async fn reach_namespace(
     name: &NamespaceName,
     app: &App,
     caller: &Caller,

@@ -18,6 +18,7 @@ use http::request::Parts;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+pub(crate) use access::reach_namespace;
 pub use access::{Editable, Level, Manageable, Viewable};
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,

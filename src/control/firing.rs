@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::app::{App, AppState};
-use crate::auth::{Caller, Level};
+use crate::auth::{Caller, reach_namespace};
 use crate::engine::store::{
     self, Explained, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
 };
@@ -274,12 +274,7 @@ impl From<Explained> for ExplainedView {
 async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryRef> {
     let namespace = NamespaceName::parse(criteria.mandatory("namespace")?)?;
     let name = RepositoryName::parse(criteria.mandatory("repository")?)?;
-    let namespace = app
-        .lookup
-        .namespace(&namespace)
-        .await?
-        .filter(|namespace| Level::of(caller, namespace).is_some())
-        .ok_or(Error::NotFound(Resource::Namespace))?;
+    let (namespace, _) = reach_namespace(&namespace, app, caller).await?;
     let found = app.lookup.repository(&namespace, &name).await?;
     found.ok_or(Error::NotFound(Resource::Repository))
 }

@@ -9,13 +9,12 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::app::AppState;
-use crate::auth::{Caller, Level};
-use crate::error::{Error, Resource, Result};
+use crate::auth::{Caller, reach_namespace};
+use crate::error::{Error, Result};
 use crate::http::{Answer, Fields, Operation, Routes};
 use crate::namespace::NamespaceName;
-use crate::registry::{SampleImage, push};
-use crate::repository::store::CreateRepository;
-use crate::repository::{NewRepository, RepositoryName};
+use crate::registry::{SampleImage, push, repository_for_push};
+use crate::repository::RepositoryName;
 use crate::seed::Reset;
 use crate::tag::TagName;
 
@@ -71,30 +70,13 @@ async fn push_sample(
 ) -> Result<Response> {
     let namespace = NamespaceName::parse(body.string("namespace")?)?;
     let name = RepositoryName::parse(body.string("repository")?)?;
-    let tag = TagName::parse(body.string("tag")?).ok_or_else(|| {
-        let rule = "must have 1 to 128 letters, digits, _ . - and not start with . or -";
-        Error::invalid("tag", rule)
-    })?;
+    let tag = TagName::parse_field("tag", body.string("tag")?)?;
     let nonce = match body.optional_string("nonce")? {
         Some(nonce) => nonce.to_owned(),
         None => getrandom::u64().map_err(Error::internal)?.to_string(),
     };
-    let namespace = app
-        .lookup
-        .namespace(&namespace)
-        .await?
-        .filter(|namespace| Level::of(&caller, namespace).is_some())
-        .ok_or(Error::NotFound(Resource::Namespace))?;
-    let mut repository = app.lookup.repository(&namespace, &name).await?;
-    if repository.is_none() {
-        let new = NewRepository::by_push(&namespace, &name, caller.user(), app.clock.now());
-        match app.db.write(CreateRepository(new)).await {
-            Ok(()) | Err(Error::AlreadyExists(_)) => {}
-            Err(error) => return Err(error),
-        }
-        repository = app.lookup.repository(&namespace, &name).await?;
-    }
-    let repository = repository.ok_or(Error::NotFound(Resource::Repository))?;
+    let (namespace, _) = reach_namespace(&namespace, &app, &caller).await?;
+    let repository = repository_for_push(&app, &namespace, &name, caller.user()).await?;
     let image = SampleImage::new(&nonce)?;
     let digest = push(&app, &repository, tag, image, caller.user_name()).await?;
     let view = PushView {

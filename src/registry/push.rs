@@ -1,15 +1,21 @@
 //! Pushing from inside: stores an image as a client's push would, without the HTTP.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::blob::Stored;
 use super::error::RegistryError;
 use super::manifest::Manifest;
 use super::reference::Digest;
 use super::sample::SampleImage;
 use super::store::{LinkUploaded, PutManifest, PutOutcome};
 use crate::app::App;
-use crate::error::{Error, Result};
-use crate::repository::RepositoryRef;
+use crate::auth::User;
+use crate::error::{Error, Resource, Result};
+use crate::namespace::Namespace;
+use crate::repository::store::CreateRepository;
+use crate::repository::{NewRepository, RepositoryName, RepositoryRef};
 use crate::tag::TagName;
 
 /// Stores an image under a tag; the digest of its manifest.
@@ -41,19 +47,31 @@ pub async fn push(
 }
 
 async fn store_blob(app: &App, repository_id: i64, content: Bytes) -> Result<()> {
-    let files = &app.registry.files;
     let digest = Digest::of(&content);
-    let stored = files.store(content).await.map_err(|error| match error {
+    let stored = app.registry.files.store(content).await;
+    let stored = stored.map_err(|error| match error {
         RegistryError::Internal(error) => error,
         error => Error::internal(error),
     })?;
+    link(app, repository_id, &digest, stored).await
+}
+
+/// Makes a stored file known as a blob of a repository. Where the file turns out not to be needed
+/// it is removed.
+pub(super) async fn link(
+    app: &App,
+    repository_id: i64,
+    digest: &Digest,
+    stored: Stored,
+) -> Result<()> {
     let write = LinkUploaded {
         repository_id,
-        digest,
+        digest: digest.clone(),
         file: stored.file.clone(),
         size: stored.size,
         now: app.clock.real_now().as_second(),
     };
+    let files = &app.registry.files;
     match app.db.write(write).await {
         Ok(true) => Ok(()),
         // The same content is there in another file.
@@ -61,6 +79,31 @@ async fn store_blob(app: &App, repository_id: i64, content: Bytes) -> Result<()>
             files.remove(vec![stored.file]).await;
             Ok(())
         }
+        // The repository went away, and nothing was kept.
+        Err(error @ Error::NotFound(_)) => {
+            files.remove(vec![stored.file]).await;
+            Err(error)
+        }
+        // Unknown whether the row is there: the next start finds out.
         Err(error) => Err(error),
     }
+}
+
+/// The repository that is pushed to; the first push makes it.
+pub async fn repository_for_push(
+    app: &App,
+    namespace: &Arc<Namespace>,
+    name: &RepositoryName,
+    creator: &User,
+) -> Result<RepositoryRef> {
+    if let Some(found) = app.lookup.repository(namespace, name).await? {
+        return Ok(found);
+    }
+    let new = NewRepository::by_push(namespace, name, creator, app.clock.now());
+    match app.db.write(CreateRepository(new)).await {
+        Ok(()) | Err(Error::AlreadyExists(Resource::Repository)) => {}
+        Err(error) => return Err(error),
+    }
+    let found = app.lookup.repository(namespace, name).await?;
+    found.ok_or(Error::NotFound(Resource::Repository))
 }

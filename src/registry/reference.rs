@@ -88,12 +88,9 @@ impl Reference {
         if text.contains(':') {
             return Digest::parse(text).map(Self::Digest);
         }
-        TagName::parse(text).map(Self::Tag).ok_or_else(|| {
-            RegistryError::ManifestInvalid(
-                "the tag must have 1 to 128 letters, digits, _ . - and not start with . or -"
-                    .to_owned(),
-            )
-        })
+        TagName::parse(text)
+            .map(Self::Tag)
+            .ok_or_else(|| RegistryError::ManifestInvalid(format!("the tag {}", TagName::RULE)))
     }
 }
 

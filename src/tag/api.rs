@@ -48,15 +48,8 @@ impl<S: Sync> FromRequestParts<S> for TagName {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let segment = Segment::read(parts, "tag", Fault::Parameter).await?;
-        read("tag", &segment)
+        Self::parse_field("tag", &segment)
     }
-}
-
-fn read(field: &'static str, text: &str) -> Result<TagName> {
-    TagName::parse(text).ok_or_else(|| {
-        let rule = "must have 1 to 128 letters, digits, _ . - and not start with . or -";
-        Error::invalid(field, rule)
-    })
 }
 
 /// `ListRepositoryTags`
@@ -110,8 +103,8 @@ async fn create(
     Editable(repository): Editable<RepositoryRef>,
     body: Fields,
 ) -> Result<Response> {
-    let source = read("source_tag", body.string("source_tag")?)?;
-    let destination = read("destination_tag", body.string("destination_tag")?)?;
+    let source = TagName::parse_field("source_tag", body.string("source_tag")?)?;
+    let destination = TagName::parse_field("destination_tag", body.string("destination_tag")?)?;
     let write = CopyTag {
         repository_id: repository.id,
         source,

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::clock::Moment;
+use crate::error::{Error, Result};
 
 pub use api::routes;
 
@@ -20,12 +21,20 @@ pub use api::routes;
 pub struct TagName(String);
 
 impl TagName {
+    /// The rule, as refusals state it.
+    pub const RULE: &str = "must have 1 to 128 letters, digits, _ . - and not start with . or -";
+
     /// Checks a name; none when it breaks the rule.
     pub fn parse(text: &str) -> Option<Self> {
         static RULE: LazyLock<Regex> = LazyLock::new(|| {
             Regex::new("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$").expect("a valid expression")
         });
         RULE.is_match(text).then(|| Self(text.to_owned()))
+    }
+
+    /// Checks a name that stands in `field`.
+    pub fn parse_field(field: &'static str, text: &str) -> Result<Self> {
+        Self::parse(text).ok_or_else(|| Error::invalid(field, Self::RULE))
     }
 
     /// The name as text.

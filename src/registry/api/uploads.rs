@@ -10,12 +10,11 @@ use http::{HeaderName, StatusCode};
 use super::super::access::{self, Actions, Admitted};
 use super::super::blob::{Range, Session};
 use super::super::error::RegistryError;
+use super::super::push::{link, repository_for_push};
 use super::super::reference::{Digest, ImagePath};
-use super::super::store::{LinkFrom, LinkUploaded};
+use super::super::store::LinkFrom;
 use super::{Call, DOCKER_CONTENT_DIGEST, empty};
-use crate::error::{Error, Resource};
 use crate::repository::RepositoryRef;
-use crate::repository::store::CreateRepository;
 
 static DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -65,22 +64,8 @@ impl Call<'_> {
             return Ok(repository.clone());
         }
         let creator = admitted.user.as_ref().ok_or(RegistryError::NameUnknown)?;
-        let new = crate::repository::NewRepository::by_push(
-            &admitted.namespace,
-            &path.repository,
-            creator,
-            self.app.clock.now(),
-        );
-        match self.app.db.write(CreateRepository(new)).await {
-            Ok(()) | Err(Error::AlreadyExists(Resource::Repository)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let found = self
-            .app
-            .lookup
-            .repository(&admitted.namespace, &path.repository)
-            .await?;
-        found.ok_or(RegistryError::NameUnknown)
+        let namespace = &admitted.namespace;
+        Ok(repository_for_push(self.app, namespace, &path.repository, creator).await?)
     }
 
     /// Links the blob of another repository, or of this one; whether that could be done. Where it
@@ -179,28 +164,8 @@ impl Call<'_> {
         let files = &self.app.registry.files;
         let upload = session.take().await?;
         let stored = files.finish(upload, digest).await?;
-        let write = LinkUploaded {
-            repository_id: repository.id,
-            digest: digest.clone(),
-            file: stored.file.clone(),
-            size: stored.size,
-            now: self.real_seconds(),
-        };
-        match self.app.db.write(write).await {
-            Ok(true) => Ok(created(path, digest)),
-            // The same content is there in another file.
-            Ok(false) => {
-                files.remove(vec![stored.file]).await;
-                Ok(created(path, digest))
-            }
-            // The repository went away, and nothing was kept.
-            Err(error @ Error::NotFound(_)) => {
-                files.remove(vec![stored.file]).await;
-                Err(error.into())
-            }
-            // Unknown whether the row is there: the next start finds out.
-            Err(error) => Err(error.into()),
-        }
+        link(self.app, repository.id, digest, stored).await?;
+        Ok(created(path, digest))
     }
 
     fn range(&self) -> Result<Option<Range>, RegistryError> {

@@ -7,6 +7,8 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::engine::{Engine, Matcher};
 use crate::http::RequestIds;
+#[cfg(test)]
+use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
 use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
@@ -45,6 +47,8 @@ pub struct App {
     pub matcher: Matcher,
     /// Fires triggers.
     pub engine: Arc<Engine>,
+    /// Whether a new trigger must have something to update.
+    pub strict_targets: bool,
     /// All names of the registry in images.
     pub registry_names: Vec<String>,
     /// Ids of requests.
@@ -87,7 +91,14 @@ impl App {
                 downloads: Downloads::default(),
             }),
             matcher: Matcher::default(),
-            engine: Engine::new(db, Clock, Vec::new(), std::time::Duration::ZERO),
+            engine: Engine::new(
+                db,
+                Clock,
+                Vec::new(),
+                RealClusters::default(),
+                std::time::Duration::ZERO,
+            ),
+            strict_targets: false,
             registry_names: Vec::new(),
             request_ids: RequestIds::default(),
         }

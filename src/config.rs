@@ -73,6 +73,13 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(0..=3600)
     )]
     pub deploy_timeout: u32,
+    /// Refuse a new trigger whose cluster, workload or image does not exist, as the live service does
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_STRICT_TARGETS",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub strict_targets: bool,
     /// Whether credentials are checked, or any token or access key is the built-in admin
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,

@@ -175,6 +175,7 @@ async fn prepare(
     seed: Seed,
 ) -> Result<AppState, Error> {
     let clock = Clock;
+    let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
     let registry_names = registry_names(config, address);
     db.write(ApplySeed {
@@ -204,7 +205,14 @@ async fn prepare(
             downloads: Downloads::default(),
         }),
         matcher: Matcher::default(),
-        engine: Engine::new(db, clock, registry_names.clone(), config.deploy_timeout()),
+        engine: Engine::new(
+            db,
+            clock,
+            registry_names.clone(),
+            real_clusters,
+            config.deploy_timeout(),
+        ),
+        strict_targets: config.strict_targets,
         registry_names,
         request_ids: RequestIds::default(),
     }))

@@ -54,6 +54,9 @@ pub enum Error {
     /// The description of a repository is too long.
     #[error("description: must be at most {0} characters")]
     DescriptionTooLong(usize),
+    /// A cluster that has to be asked cannot be reached.
+    #[error("Server internal error: fail to get k8s {0}")]
+    ClusterUnavailable(String),
     /// Ours to fix: the log gets the whole chain, the client only this sentence.
     #[error("Internal error")]
     Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -166,7 +169,7 @@ impl Error {
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ClusterUnavailable(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -207,6 +210,7 @@ impl Error {
             Self::Forbidden => "SVCSTG.SWR.4030170",
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
+            Self::ClusterUnavailable(_) => "SVCSTG.SWR.5004002",
             Self::Internal(_) => failure,
         }
     }

@@ -6,7 +6,7 @@
 //! [`repository`], [`tag`], [`trigger`], [`login`], [`version`]. In each, `mod.rs` says what the thing is and
 //! which rules hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
-//! simulated clusters that it updates.
+//! simulated clusters that it updates, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
 //! does not have (`/_emulator/`); [`seed`], the seed file.
 //!
@@ -51,6 +51,7 @@ pub mod engine;
 pub mod error;
 pub mod http;
 pub mod iam;
+pub mod kubernetes;
 pub mod login;
 pub mod lookup;
 pub mod namespace;

@@ -7,15 +7,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::app::{App, AppState};
 use crate::auth::{Caller, reach_namespace};
 use crate::engine::store::{
-    self, Explained, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
+    self, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
 };
-use crate::engine::{Counts, Plan};
+use crate::engine::{Counts, Explained};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Criteria, Operation, Query, Routes};
 use crate::namespace::NamespaceName;
@@ -199,14 +199,7 @@ async fn explain(State(app): State<AppState>, caller: Caller, query: Query) -> R
     let repository = repository(&app, &caller, &criteria).await?;
     let tag = tag(&criteria)?;
     let judgement = app.matcher.judge(&app.db, repository.id, &tag).await?;
-    let explained = store::explain(
-        app.db.readers(),
-        &repository,
-        &tag,
-        judgement,
-        &app.registry_names,
-    )
-    .await?;
+    let explained = app.engine.explain(&repository, &tag, judgement).await?;
     let views: Vec<_> = explained.into_iter().map(ExplainedView::from).collect();
     Ok(Answer(StatusCode::OK, views).into_response())
 }
@@ -221,51 +214,11 @@ struct ExplainedView {
 
 impl From<Explained> for ExplainedView {
     fn from(explained: Explained) -> Self {
-        let (reason, patch) = match explained.plan {
-            Some(Plan::Update { template, changes }) => {
-                let is_init = |name: &str| {
-                    let mut init = template.init_containers.iter();
-                    init.any(|container| container.name == name)
-                };
-                let patched = |init: bool| -> Vec<Value> {
-                    let changes = changes.iter();
-                    changes
-                        .filter(|(name, ..)| is_init(name) == init)
-                        .map(|(name, _, image)| json!({"name": name, "image": image}))
-                        .collect()
-                };
-                let mut spec = Map::new();
-                for (key, containers) in [
-                    ("containers", patched(false)),
-                    ("initContainers", patched(true)),
-                ] {
-                    if !containers.is_empty() {
-                        spec.insert(key.to_owned(), containers.into());
-                    }
-                }
-                let annotations: Map<_, _> = template
-                    .annotations
-                    .iter()
-                    .filter(|(key, _)| {
-                        changes
-                            .iter()
-                            .any(|(name, ..)| key.ends_with(&format!("/{name}")))
-                    })
-                    .map(|(key, value)| (key.clone(), value.clone().into()))
-                    .collect();
-                let template = json!({"metadata": {"annotations": annotations}, "spec": spec});
-                let patch = json!({"spec": {"template": template}});
-                (explained.reason, Some(patch))
-            }
-            Some(Plan::Unchanged) => ("template unchanged, no rollout".to_owned(), None),
-            Some(Plan::Impossible(reason)) => (reason, None),
-            None => (explained.reason, None),
-        };
         Self {
             trigger: explained.trigger_name,
             fires: explained.fires,
-            reason,
-            patch,
+            reason: explained.reason,
+            patch: explained.patch,
         }
     }
 }

@@ -2,13 +2,17 @@
 //!
 //! Which triggers fire is decided in the transaction that stores the tag (`matching`, `store`):
 //! it leaves one firing for each. This module's worker takes firings from the table, in order for
-//! each workload and without waiting for others, lets them act, and records their outcome. `plan`
-//! says, without any I/O, what a firing changes in a pod template.
+//! each workload and without waiting for others, lets them act, and records their outcome.
+//! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
+//! pod template, and `explain` what it would change.
 //!
 //! A firing and its record are in the database, so none is lost over a crash, and none recorded
 //! twice: the record and the end of the firing are one transaction.
 
+mod destination;
+mod explain;
 mod matching;
+mod nearest_miss;
 mod plan;
 pub mod store;
 
@@ -21,16 +25,25 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+pub use explain::Explained;
 pub use matching::{Judgement, Matcher};
 pub use plan::{Plan, Target, plan};
 
 use crate::clock::Clock;
 use crate::db::{Db, Write};
-use store::{Deploy, Deployed, GiveUp, Record, WaitingFiring};
+use crate::error::Result;
+use crate::kubernetes::{Failure, RealClusters};
+use store::{Deployed, End, Firing, Outcome, Record, Simulate, WaitingFiring};
+
+/// The detail of a firing that found its workload as it wants it.
+const UNCHANGED: &str = "template unchanged, no rollout";
 
 /// The first pause before a try is repeated, and the longest one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The least and the most time that one try at a real cluster gets.
+const SHORTEST_TRY: Duration = Duration::from_secs(2);
+const LONGEST_TRY: Duration = Duration::from_secs(30);
 
 /// How many firings have ended since the start, and how many are just being recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +63,8 @@ pub struct Engine {
     clock: Clock,
     /// All names of the registry in images.
     registry_names: Vec<String>,
+    /// The clusters that are not simulated.
+    real_clusters: RealClusters,
     /// How long a firing is tried.
     deploy_timeout: Duration,
     /// Firings that wait for an earlier one at the same workload, by workload.
@@ -79,12 +94,14 @@ impl Engine {
         db: Arc<Db>,
         clock: Clock,
         registry_names: Vec<String>,
+        real_clusters: RealClusters,
         deploy_timeout: Duration,
     ) -> Arc<Self> {
         Arc::new(Self {
             db,
             clock,
             registry_names,
+            real_clusters,
             deploy_timeout,
             lanes: Mutex::default(),
             counts: watch::Sender::new(Counts::default()),
@@ -104,6 +121,11 @@ impl Engine {
     /// How many firings have ended, as it changes.
     pub fn counts(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
+    }
+
+    /// The clusters that are not simulated.
+    pub fn real_clusters(&self) -> &RealClusters {
+        &self.real_clusters
     }
 
     /// Tells those who wait for firings to end that some may have gone away without an outcome.
@@ -173,27 +195,98 @@ impl Engine {
             if firing.delay_ms > 0 {
                 tokio::time::sleep(Duration::from_millis(firing.delay_ms.into())).await;
             }
-            let deploy = Deploy {
-                firing_id: firing.id,
-                registry_names: self.registry_names.clone(),
-                now: self.clock.now(),
-            };
-            let Some(reason) = self.record(firing, deploy).await else {
+            let left = self.deploy_timeout.saturating_sub(started.elapsed());
+            let Some(reason) = self.try_once(firing, left).await else {
                 return;
             };
             if started.elapsed() + pause > self.deploy_timeout {
-                let give_up = GiveUp {
-                    firing_id: firing.id,
-                    detail: format!("gave up after {tries} tries: {reason}"),
-                    now: self.clock.now(),
-                };
-                if self.record(firing, give_up).await.is_none() {
+                let reason = format!("gave up after {tries} tries: {reason}");
+                if self.end(firing, Outcome::Failed(reason)).await.is_none() {
                     return;
                 }
             }
             tokio::time::sleep(jittered(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// One try; the reason for another one, if the firing has not ended.
+    async fn try_once(&self, firing: &WaitingFiring, left: Duration) -> Option<String> {
+        if !self.real_clusters.is_empty() {
+            let time = left.clamp(SHORTEST_TRY, LONGEST_TRY);
+            match tokio::time::timeout(time, self.update_real(firing)).await {
+                Ok(Ok(Attempt::Ended(outcome))) => return self.end(firing, outcome).await,
+                Ok(Ok(Attempt::Again(reason))) => return Some(reason),
+                Ok(Ok(Attempt::Gone)) => return None,
+                Ok(Ok(Attempt::NotReal)) => {}
+                Ok(Err(error)) => {
+                    warn!(
+                        chain = error.chain(),
+                        firing = firing.id,
+                        "A firing cannot be read"
+                    );
+                    return Some("the database failed".to_owned());
+                }
+                Err(_) => {
+                    return Some(format!("the cluster took more than {} s", time.as_secs()));
+                }
+            }
+        }
+        let simulate = Simulate {
+            firing_id: firing.id,
+            registry_names: self.registry_names.clone(),
+            now: self.clock.now(),
+        };
+        self.record(firing, simulate).await
+    }
+
+    /// Reads, plans and patches at a real cluster. The patch names the version that was read, so
+    /// that it never meets a workload that somebody has changed since.
+    async fn update_real(&self, firing: &WaitingFiring) -> Result<Attempt> {
+        let db = self.db.readers();
+        let Some(firing) = store::find_firing(db, firing.id).await? else {
+            return Ok(Attempt::Gone);
+        };
+        let Firing { destination, .. } = &firing;
+        let cluster = {
+            let mut connection = db.acquire().await?;
+            destination.cluster(&mut connection).await?
+        };
+        let Ok(cluster) = cluster else {
+            return Ok(Attempt::NotReal);
+        };
+        let Some(real) = self.real_clusters.get(&cluster.id) else {
+            return Ok(Attempt::NotReal);
+        };
+        let key = destination.key(&cluster)?;
+        let found = match real.read(&key).await {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let reason = destination.missing_in(&cluster);
+                return Ok(Attempt::Ended(Outcome::Failed(reason)));
+            }
+            Err(failure) => return Ok(failure.into()),
+        };
+        let plan = plan(firing.target(&self.registry_names), &found.template);
+        if let Plan::Impossible(reason) = plan {
+            return Ok(Attempt::Ended(Outcome::Failed(reason)));
+        }
+        let Some(patch) = plan.patch(Some(&found.resource_version)) else {
+            return Ok(Attempt::Ended(Outcome::Success(UNCHANGED.to_owned())));
+        };
+        Ok(match real.patch(&key, &patch).await {
+            Ok(()) => Attempt::Ended(Outcome::Success(String::new())),
+            Err(failure) => failure.into(),
+        })
+    }
+
+    async fn end(&self, firing: &WaitingFiring, outcome: Outcome) -> Option<String> {
+        let end = End {
+            firing_id: firing.id,
+            outcome,
+            now: self.clock.now(),
+        };
+        self.record(firing, end).await
     }
 
     /// Runs a write that may end a firing, and counts it if it did; else the reason why it did
@@ -236,6 +329,25 @@ impl Engine {
                 );
                 Some("the database failed".to_owned())
             }
+        }
+    }
+}
+
+/// How a try at a real cluster went.
+enum Attempt {
+    Ended(Outcome),
+    Again(String),
+    /// The firing went away with its trigger.
+    Gone,
+    /// The cluster is simulated, or there is none.
+    NotReal,
+}
+
+impl From<Failure> for Attempt {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Final(reason) => Self::Ended(Outcome::Failed(reason)),
+            Failure::Passing(reason) => Self::Again(reason),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a firing changes in a pod template. Pure: trigger, template and push in, patch out.
 
+use serde_json::{Map, Value, json};
+
 use crate::workload::{Container, PodTemplate};
 
 /// The annotation that holds the digest which a container's tag had when it was fired: it makes
@@ -37,6 +39,42 @@ pub enum Plan {
     Unchanged,
     /// The workload is not one that this trigger can update.
     Impossible(String),
+}
+
+impl Plan {
+    /// The strategic merge patch that says the update to a Kubernetes API server; none where
+    /// nothing is to be sent. Containers are merged by name, and all that are named exist at this
+    /// `resource_version`. A simulated cluster has none.
+    pub fn patch(&self, resource_version: Option<&str>) -> Option<Value> {
+        let Self::Update { template, changes } = self else {
+            return None;
+        };
+        let mut annotations = Map::new();
+        let mut spec = Map::new();
+        for (key, containers) in [
+            ("containers", &template.containers),
+            ("initContainers", &template.init_containers),
+        ] {
+            let mut patched = Vec::new();
+            for (name, _, image) in changes {
+                if containers.iter().any(|container| container.name == *name) {
+                    patched.push(json!({"name": name, "image": image}));
+                    let annotation = format!("{DIGEST_ANNOTATION}{name}");
+                    let digest = template.annotations.get(&annotation).cloned();
+                    annotations.insert(annotation, digest.into());
+                }
+            }
+            if !patched.is_empty() {
+                spec.insert(key.to_owned(), patched.into());
+            }
+        }
+        let template = json!({"metadata": {"annotations": annotations}, "spec": spec});
+        let mut patch = json!({"spec": {"template": template}});
+        if let Some(version) = resource_version {
+            patch["metadata"] = json!({"resourceVersion": version});
+        }
+        Some(patch)
+    }
 }
 
 /// Plans what a firing does. It never adds a container.

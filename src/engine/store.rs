@@ -2,16 +2,15 @@
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
+use super::UNCHANGED;
+use super::destination::Destination;
 use super::matching::Judgement;
 use super::plan::{Plan, Target, plan};
-use crate::cce;
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::error::{Error, Result};
-use crate::repository::RepositoryRef;
 use crate::tag::TagName;
-use crate::trigger::{self, AppType};
-use crate::workload::{self, Rollout, Workload, WorkloadKey};
+use crate::workload::{self, Rollout};
 
 /// Entries of the history that a trigger keeps.
 const MOST_ENTRIES: i64 = 100;
@@ -130,25 +129,35 @@ pub async fn count_waiting(db: impl SqliteExecutor<'_>) -> Result<i64> {
         .await?)
 }
 
-#[derive(FromRow)]
-struct Firing {
+/// A firing with what it needs of its push and its trigger.
+#[derive(Debug, FromRow)]
+pub(super) struct Firing {
     push_id: i64,
     trigger_id: i64,
-    tag: String,
-    digest: String,
+    pub(super) tag: String,
+    pub(super) digest: String,
     trigger_name: String,
-    app_type: String,
-    application: String,
-    cluster_ns: String,
-    trigger_mode: String,
-    cluster_id: String,
-    cluster_name: String,
+    #[sqlx(flatten)]
+    pub(super) destination: Destination,
     container: String,
     namespace: String,
     repository: String,
 }
 
-async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Firing>> {
+impl Firing {
+    pub(super) fn target<'a>(&'a self, registry_names: &'a [String]) -> Target<'a> {
+        Target {
+            registry_names,
+            namespace: &self.namespace,
+            repository: &self.repository,
+            tag: &self.tag,
+            digest: &self.digest,
+            container: &self.container,
+        }
+    }
+}
+
+pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Firing>> {
     let found = sqlx::query_as(
         "SELECT f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name, t.app_type,
                 t.application, t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name,
@@ -189,9 +198,18 @@ pub enum Deployed {
     Again(String),
 }
 
+/// What came of a firing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The workload is as the trigger wants it. The text is empty unless something was special.
+    Success(String),
+    /// Why it is not.
+    Failed(String),
+}
+
 /// Lets a firing update its simulated workload, and records the outcome, in one transaction.
 #[derive(Debug)]
-pub struct Deploy {
+pub struct Simulate {
     /// The firing.
     pub firing_id: i64,
     /// All names of the registry in images.
@@ -200,49 +218,48 @@ pub struct Deploy {
     pub now: Moment,
 }
 
-impl SingleWrite for Deploy {
+impl SingleWrite for Simulate {
     type Output = Deployed;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {
         let Some(firing) = find_firing(&mut *transaction, self.firing_id).await? else {
             return Ok(Deployed::Gone);
         };
-        let outcome = match self.act(transaction, &firing).await? {
-            Act::Again(reason) => return Ok(Deployed::Again(reason)),
-            Act::Done(detail) => ("success", detail),
-            Act::Failed(detail) => ("failed", detail),
-        };
-        record(transaction, self.firing_id, &firing, outcome, self.now).await
+        match self.update(transaction, &firing).await? {
+            Ok(outcome) => record(transaction, self.firing_id, &firing, outcome, self.now).await,
+            Err(reason) => Ok(Deployed::Again(reason)),
+        }
     }
 }
 
-enum Act {
-    Done(String),
-    Failed(String),
-    Again(String),
-}
-
-impl Deploy {
-    async fn act(&self, transaction: &mut SqliteConnection, firing: &Firing) -> Result<Act> {
-        let workload = match locate(transaction, firing).await? {
-            Ok(workload) => workload,
-            Err(reason) => return Ok(Act::Failed(reason)),
+impl Simulate {
+    /// The outcome, or the reason for another try.
+    async fn update(
+        &self,
+        transaction: &mut SqliteConnection,
+        firing: &Firing,
+    ) -> Result<std::result::Result<Outcome, String>> {
+        let cluster = match firing.destination.cluster(&mut *transaction).await? {
+            Ok(cluster) => cluster,
+            Err(reason) => return Ok(Ok(Outcome::Failed(reason))),
+        };
+        let key = firing.destination.key(&cluster)?;
+        let Some(workload) = workload::store::find(&mut *transaction, &key).await? else {
+            return Ok(Ok(Outcome::Failed(firing.destination.missing_in(&cluster))));
         };
         if let Some(status) = workload::store::take_failure(transaction, &workload).await? {
             let reason = format!("the cluster answered {status}");
-            let is_final = !matches!(status, 409 | 429 | 500..);
-            return Ok(if is_final {
-                Act::Failed(reason)
+            let is_passing = matches!(status, 409 | 429 | 500..);
+            return Ok(if is_passing {
+                Err(reason)
             } else {
-                Act::Again(reason)
+                Ok(Outcome::Failed(reason))
             });
         }
         let (template, changes) =
             match plan(firing.target(&self.registry_names), &workload.template) {
-                Plan::Impossible(reason) => return Ok(Act::Failed(reason)),
-                Plan::Unchanged => {
-                    return Ok(Act::Done("template unchanged, no rollout".to_owned()));
-                }
+                Plan::Impossible(reason) => return Ok(Ok(Outcome::Failed(reason))),
+                Plan::Unchanged => return Ok(Ok(Outcome::Success(UNCHANGED.to_owned()))),
                 Plan::Update { template, changes } => (template, changes),
             };
         workload::store::update(&mut *transaction, workload.id, &template).await?;
@@ -258,105 +275,31 @@ impl Deploy {
             };
             workload::store::insert_rollout(&mut *transaction, workload.id, &rollout).await?;
         }
-        Ok(Act::Done(String::new()))
+        Ok(Ok(Outcome::Success(String::new())))
     }
 }
 
-/// The workload that a firing is to update; the inner error is the reason why there is none.
-async fn locate(
-    transaction: &mut SqliteConnection,
-    firing: &Firing,
-) -> Result<std::result::Result<Workload, String>> {
-    let cluster = match find_cluster(&mut *transaction, firing).await? {
-        Ok(cluster) => cluster,
-        Err(reason) => return Ok(Err(reason)),
-    };
-    let key = WorkloadKey {
-        cluster_id: cluster.id,
-        namespace: firing.cluster_ns.clone(),
-        kind: AppType::parse(&firing.app_type).map_err(Error::internal)?,
-        name: firing.application.clone(),
-    };
-    let found = workload::store::find(transaction, &key).await?;
-    Ok(found.ok_or_else(|| {
-        format!(
-            "{} \"{}\" not found in namespace {} of cluster {}",
-            firing.app_type, firing.application, firing.cluster_ns, cluster.name
-        )
-    }))
-}
-
-impl Firing {
-    fn target<'a>(&'a self, registry_names: &'a [String]) -> Target<'a> {
-        Target {
-            registry_names,
-            namespace: &self.namespace,
-            repository: &self.repository,
-            tag: &self.tag,
-            digest: &self.digest,
-            container: &self.container,
-        }
-    }
-}
-
-/// The cluster of a trigger: by its id, else by its name, else the only one of CCE; the inner
-/// error is the reason why there is none.
-async fn find_cluster(
-    transaction: &mut SqliteConnection,
-    firing: &Firing,
-) -> Result<std::result::Result<cce::Cluster, String>> {
-    let clusters = cce::store::list(&mut *transaction).await?;
-    let find = |is_it: &dyn Fn(&cce::Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
-    let is_cci = |cluster: &cce::Cluster| cluster.name == "cci";
-    let (found, reason) = if firing.trigger_mode == "cci" {
-        (find(&is_cci), "there is no cluster named cci".to_owned())
-    } else if !firing.cluster_id.is_empty() {
-        let reason = format!("there is no cluster with the id {}", firing.cluster_id);
-        (find(&|cluster| cluster.id == firing.cluster_id), reason)
-    } else if !firing.cluster_name.is_empty() {
-        let reason = format!("there is no cluster named {}", firing.cluster_name);
-        (find(&|cluster| cluster.name == firing.cluster_name), reason)
-    } else {
-        let of_cce: Vec<_> = clusters.iter().filter(|cluster| !is_cci(cluster)).collect();
-        let only = match of_cce[..] {
-            [only] => Some(only.clone()),
-            _ => None,
-        };
-        let reason = format!(
-            "the trigger names no cluster, and there are {}",
-            of_cce.len()
-        );
-        (only, reason)
-    };
-    Ok(found.ok_or(reason))
-}
-
-/// Ends a firing that could not be done in time.
+/// Ends a firing with an outcome that is known already.
 #[derive(Debug)]
-pub struct GiveUp {
+pub struct End {
     /// The firing.
     pub firing_id: i64,
     /// What its history will say.
-    pub detail: String,
+    pub outcome: Outcome,
     /// When.
     pub now: Moment,
 }
 
-impl SingleWrite for GiveUp {
+impl SingleWrite for End {
     type Output = Deployed;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {
-        let Some(firing) = find_firing(&mut *transaction, self.firing_id).await? else {
-            return Ok(Deployed::Gone);
-        };
-        record(
-            transaction,
-            self.firing_id,
-            &firing,
-            ("failed", self.detail),
-            self.now,
-        )
-        .await
+        match find_firing(&mut *transaction, self.firing_id).await? {
+            Some(firing) => {
+                record(transaction, self.firing_id, &firing, self.outcome, self.now).await
+            }
+            None => Ok(Deployed::Gone),
+        }
     }
 }
 
@@ -365,9 +308,13 @@ async fn record(
     transaction: &mut SqliteConnection,
     firing_id: i64,
     firing: &Firing,
-    (result, detail): (&'static str, String),
+    outcome: Outcome,
     now: Moment,
 ) -> Result<Deployed> {
+    let (result, detail) = match outcome {
+        Outcome::Success(detail) => ("success", detail),
+        Outcome::Failed(detail) => ("failed", detail),
+    };
     sqlx::query(
         "INSERT INTO trigger_history (trigger_id, push_id, app_type, application, cluster_id,
                                       cluster_name, cluster_ns, condition, container,
@@ -583,91 +530,4 @@ pub async fn list_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result
         }
     });
     Ok(decisions.collect())
-}
-
-/// What a push of a tag would mean for a trigger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
-    /// The trigger's name.
-    pub trigger_name: String,
-    /// Whether it would fire.
-    pub fires: bool,
-    /// Why, or why not.
-    pub reason: String,
-    /// What it would do, where it finds a workload.
-    pub plan: Option<Plan>,
-}
-
-/// What a push of a tag would mean for each trigger of a repository now.
-pub async fn explain(
-    db: &sqlx::SqlitePool,
-    repository: &RepositoryRef,
-    tag: &TagName,
-    mut judgement: Judgement,
-    registry_names: &[String],
-) -> Result<Vec<Explained>> {
-    let digest: Option<String> =
-        sqlx::query_scalar("SELECT digest FROM tags WHERE repository_id = ? AND name = ?")
-            .bind(repository.id)
-            .bind(tag.as_str())
-            .fetch_optional(db)
-            .await?;
-    let digest = digest.unwrap_or_else(|| "{digest}".to_owned());
-    let mut connection = db.acquire().await?;
-    let mut explained = Vec::new();
-    for trigger in trigger::store::list(&mut *connection, repository.id).await? {
-        let (fires, reason) = match trigger.trigger_type.as_str() {
-            _ if !trigger.enabled => (false, "the trigger is disabled".to_owned()),
-            "all" => (true, "every tag matches .*".to_owned()),
-            "tag" => {
-                let tags: Vec<_> = trigger.condition.split(';').collect();
-                let is_one = tags.contains(&tag.as_str());
-                let verb = if is_one { "is" } else { "is not" };
-                (
-                    is_one,
-                    format!("tag {} {verb} one of {}", tag.as_str(), tags.join(", ")),
-                )
-            }
-            _ => {
-                let matches = judgement.judge(&trigger.condition, tag)?;
-                let verb = if matches { "matches" } else { "does not match" };
-                (
-                    matches,
-                    format!("{} {verb} {}", trigger.condition, tag.as_str()),
-                )
-            }
-        };
-        let mut entry = Explained {
-            trigger_name: trigger.name.clone(),
-            fires,
-            reason,
-            plan: None,
-        };
-        if fires {
-            let firing = Firing {
-                push_id: 0,
-                trigger_id: 0,
-                tag: tag.as_str().to_owned(),
-                digest: digest.clone(),
-                trigger_name: trigger.name,
-                app_type: trigger.app_type,
-                application: trigger.application,
-                cluster_ns: trigger.cluster_ns,
-                trigger_mode: trigger.trigger_mode,
-                cluster_id: trigger.cluster_id,
-                cluster_name: trigger.cluster_name,
-                container: trigger.container,
-                namespace: repository.namespace.name.to_string(),
-                repository: repository.name.to_string(),
-            };
-            match locate(&mut connection, &firing).await? {
-                Ok(workload) => {
-                    entry.plan = Some(plan(firing.target(registry_names), &workload.template));
-                }
-                Err(reason) => entry.reason = reason,
-            }
-        }
-        explained.push(entry);
-    }
-    Ok(explained)
 }

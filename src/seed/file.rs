@@ -16,6 +16,7 @@ use crate::auth::{
 use crate::cce::Cluster;
 use crate::error::{Error, Fault};
 use crate::http::Fields;
+use crate::kubernetes::Access;
 use crate::namespace::NamespaceName;
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::{self, AppType, parse_label, parse_subdomain};
@@ -114,6 +115,10 @@ struct RepositoryEntry {
 struct ClusterEntry {
     id: Option<String>,
     name: Spanned<String>,
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+    #[serde(default)]
+    in_cluster: bool,
     #[serde(default)]
     namespaces: Vec<KubernetesNamespaceEntry>,
 }
@@ -377,9 +382,35 @@ impl Checker<'_> {
             if clusters.iter().any(|known| known.cluster.id == id) {
                 return self.wrong(line, &format!("{under}.id"), "must be unique");
             }
+            let context = entry.context;
+            let access = match (entry.kubeconfig, entry.in_cluster) {
+                (Some(path), false) => {
+                    // Beside the seed file, so that both can be moved together.
+                    let folder = self.path.parent().unwrap_or(Path::new(""));
+                    Some(Access::Kubeconfig {
+                        path: folder.join(path),
+                        context,
+                    })
+                }
+                (None, _) if context.is_some() => {
+                    let rule = "must come with kubeconfig";
+                    return self.wrong(line, &format!("{under}.context"), rule);
+                }
+                (None, true) => Some(Access::InCluster),
+                (None, false) => None,
+                (Some(_), true) => {
+                    let rule = "must not come with kubeconfig";
+                    return self.wrong(line, &format!("{under}.in_cluster"), rule);
+                }
+            };
+            if access.is_some() && !entry.namespaces.is_empty() {
+                let rule = "must not be given: a real cluster has its own";
+                return self.wrong(line, &format!("{under}.namespaces"), rule);
+            }
             let workloads = self.workloads(&under, &id, entry.namespaces)?;
             clusters.push(SeedCluster {
                 cluster: Cluster { id, name },
+                access,
                 workloads,
             });
         }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::auth::{Account, Directory, User};
 use crate::cce::Cluster;
+use crate::kubernetes::{Access, RealClusters};
 use crate::namespace::NamespaceName;
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::NewTrigger;
@@ -36,6 +37,15 @@ impl Seed {
             ..Self::default()
         }
     }
+
+    /// The clusters that are not simulated.
+    pub fn real_clusters(&self) -> RealClusters {
+        let clusters = self.clusters.iter();
+        RealClusters::new(clusters.filter_map(|cluster| {
+            let access = cluster.access.clone()?;
+            Some((cluster.cluster.id.clone(), access))
+        }))
+    }
 }
 
 /// A cluster of the seed file.
@@ -43,7 +53,9 @@ impl Seed {
 pub struct SeedCluster {
     /// Its id and name.
     pub cluster: Cluster,
-    /// Its workloads. `{registry}` in an image stands for the registry's first name.
+    /// How it is reached; none where it is simulated.
+    pub access: Option<Access>,
+    /// The workloads of a simulated cluster. `{registry}` in an image stands for the registry's first name.
     pub workloads: Vec<(WorkloadKey, PodTemplate)>,
 }
 

@@ -38,7 +38,10 @@ impl SingleWrite for ApplySeed {
         for account in &self.seed.accounts {
             put_account(&mut *transaction, account).await?;
         }
-        for SeedCluster { cluster, workloads } in &self.seed.clusters {
+        for SeedCluster {
+            cluster, workloads, ..
+        } in &self.seed.clusters
+        {
             cce::store::put(&mut *transaction, cluster).await?;
             for (key, template) in workloads {
                 let template = self.named(template);

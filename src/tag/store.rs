@@ -251,9 +251,9 @@ impl SingleWrite for CopyTag {
     const PUSHES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
-        let digest = digest_of(&mut *transaction, self.repository_id, &self.source).await?;
+        let digest = find_digest(&mut *transaction, self.repository_id, &self.source).await?;
         let digest = digest.ok_or(Error::NotFound(Resource::Tag))?;
-        let taken = digest_of(&mut *transaction, self.repository_id, &self.destination).await?;
+        let taken = find_digest(&mut *transaction, self.repository_id, &self.destination).await?;
         if taken.is_some() && !self.overrides {
             return Err(Error::AlreadyExists(Resource::Tag));
         }
@@ -269,7 +269,8 @@ impl SingleWrite for CopyTag {
     }
 }
 
-async fn digest_of(
+/// The digest that a tag has now.
+pub async fn find_digest(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
     name: &TagName,
@@ -322,7 +323,7 @@ impl SingleWrite for DeleteImage {
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
         let repository_id = self.0.repository_id;
-        let digest = digest_of(&mut *transaction, repository_id, &self.0.name).await?;
+        let digest = find_digest(&mut *transaction, repository_id, &self.0.name).await?;
         let was_there = self.0.run(&mut *transaction).await?;
         if let Some(digest) = digest {
             sqlx::query(

@@ -67,9 +67,13 @@ async fn create(
     Editable(repository): Editable<RepositoryRef>,
     body: Fields,
 ) -> Result<Response> {
+    let trigger = read_body(&body)?;
+    if app.strict_targets {
+        app.engine.check_target(&repository, &trigger).await?;
+    }
     let write = CreateTrigger {
         repository_id: repository.id,
-        trigger: read_body(&body)?,
+        trigger,
         creator_name: caller.user_name().to_owned(),
         created_at: app.clock.now(),
     };

@@ -69,6 +69,7 @@ async fn put(State(app): State<AppState>, place: Place, body: Fields) -> Result<
     if cluster.trim().is_empty() || cluster.chars().count() > 128 {
         return Err(Error::invalid("cluster", "must have 1 to 128 characters"));
     }
+    refuse_real(&app, &cluster).await?;
     let write = PutWorkload {
         cluster: cluster.clone(),
         key: key.clone(),
@@ -85,11 +86,13 @@ async fn put(State(app): State<AppState>, place: Place, body: Fields) -> Result<
 /// A workload with what firings did to it.
 async fn show(State(app): State<AppState>, place: Place) -> Result<Response> {
     let (cluster, key) = read_place(place)?;
+    refuse_real(&app, &cluster).await?;
     view(&app, &cluster, key).await
 }
 
 async fn delete(State(app): State<AppState>, place: Place) -> Result<StatusCode> {
     let (cluster, mut key) = read_place(place)?;
+    refuse_real(&app, &cluster).await?;
     key.cluster_id = cluster_id(&app, &cluster).await?;
     app.db.write(DeleteWorkload(key)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -104,6 +107,16 @@ fn read_place(Path((cluster, namespace, kind, name)): Place) -> Result<(String, 
         name: parse_subdomain("name", &name)?,
     };
     Ok((cluster, key))
+}
+
+/// Workloads of a real cluster are its own.
+async fn refuse_real(app: &AppState, cluster: &str) -> Result<()> {
+    let found = cce::store::find_by_id_or_name(app.db.readers(), cluster).await?;
+    if found.is_some_and(|cluster| app.engine.real_clusters().get(&cluster.id).is_some()) {
+        let rule = "must be a simulated one; this one has a kubeconfig or in_cluster";
+        return Err(Error::invalid("cluster", rule));
+    }
+    Ok(())
 }
 
 async fn cluster_id(app: &AppState, cluster: &str) -> Result<String> {

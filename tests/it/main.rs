@@ -6,6 +6,8 @@ mod clients;
 mod durability;
 mod edge;
 mod engine;
+mod fake_kubernetes;
+mod kubernetes;
 mod namespace;
 mod program;
 mod readme;

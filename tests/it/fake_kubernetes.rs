@@ -1,0 +1,430 @@
+//! A Kubernetes API server as far as triggers meet one: Deployments and StatefulSets over TLS,
+//! with client certificates and bearer tokens, strategic merge by container name, and the answers
+//! that a real kube-apiserver 1.36.2 gave to the same requests.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path as Segments, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// The token of a service account that may get and patch.
+const GOOD_TOKEN: &str = "token-of-the-deployer";
+/// The token of one that may not.
+const POWERLESS_TOKEN: &str = "token-of-a-reader";
+
+/// A running server. It ends with the test's runtime.
+pub(crate) struct FakeKubernetes {
+    shared: Arc<Shared>,
+    url: String,
+    ca: String,
+    client: (String, String),
+    folder: tempfile::TempDir,
+}
+
+#[derive(Default)]
+struct Shared {
+    objects: Mutex<BTreeMap<String, Value>>,
+    /// Answers that the next patches get instead of the real one.
+    mishaps: Mutex<VecDeque<Mishap>>,
+    patches: Mutex<Vec<Value>>,
+}
+
+/// What goes wrong with a patch.
+#[derive(Clone, Copy)]
+pub(crate) enum Mishap {
+    /// It is answered with this status.
+    Status(u16),
+    /// Somebody else changes the workload just before.
+    Overtaken,
+    /// It is never answered.
+    Silence,
+}
+
+/// How a kubeconfig proves who is calling.
+#[derive(Clone, Copy)]
+pub(crate) enum Proof {
+    Certificate,
+    Token,
+    PowerlessToken,
+    WrongToken,
+    ExecPlugin,
+    Nothing,
+}
+
+impl FakeKubernetes {
+    pub(crate) async fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let ca_key = KeyPair::generate().expect("a key");
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = parameters.self_signed(&ca_key).expect("signed");
+        let issuer = Issuer::new(parameters, ca_key);
+        let signed = |names: &[&str]| {
+            let key = KeyPair::generate().expect("a key");
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let parameters = CertificateParams::new(names).expect("legal names");
+            let certificate = parameters.signed_by(&key, &issuer).expect("signed");
+            (certificate, key)
+        };
+        let (server, server_key) = signed(&["127.0.0.1", "localhost"]);
+        let (client, client_key) = signed(&["deployer"]);
+        let mut roots = RootCertStore::empty();
+        roots.add(ca.der().clone()).expect("a root");
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
+            .allow_unauthenticated()
+            .build()
+            .expect("a verifier");
+        let server_key = PrivateKeyDer::try_from(server_key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![server.der().clone()], server_key)
+            .expect("a configuration");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared::default());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(serve(listener, acceptor, Arc::clone(&shared)));
+        Self {
+            shared,
+            url: format!("https://{address}"),
+            ca: ca.pem(),
+            client: (client.pem(), client_key.serialize_pem()),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// Writes a kubeconfig for this server.
+    pub(crate) fn kubeconfig(&self, proof: Proof) -> PathBuf {
+        let user = match proof {
+            Proof::Certificate => json!({
+                "client-certificate-data": BASE64_STANDARD.encode(&self.client.0),
+                "client-key-data": BASE64_STANDARD.encode(&self.client.1),
+            }),
+            Proof::Token => json!({"token": GOOD_TOKEN}),
+            Proof::PowerlessToken => json!({"token": POWERLESS_TOKEN}),
+            Proof::WrongToken => json!({"token": "forged"}),
+            Proof::Nothing => json!({}),
+            Proof::ExecPlugin => {
+                let credential = json!({
+                    "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+                    "status": {"token": GOOD_TOKEN},
+                });
+                json!({"exec": {
+                    "apiVersion": "client.authentication.k8s.io/v1", "command": "echo",
+                    "args": [credential.to_string()], "interactiveMode": "Never",
+                }})
+            }
+        };
+        let cluster = json!({
+            "server": self.url,
+            "certificate-authority-data": BASE64_STANDARD.encode(&self.ca),
+        });
+        let nowhere = json!({"server": "https://127.0.0.1:1"});
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "main",
+            "clusters": [{"name": "fake", "cluster": cluster}, {"name": "nowhere", "cluster": nowhere}],
+            "users": [{"name": "me", "user": user}],
+            "contexts": [
+                {"name": "main", "context": {"cluster": "fake", "user": "me"}},
+                {"name": "broken", "context": {"cluster": "nowhere", "user": "me"}},
+            ],
+        });
+        let path = self.folder.path().join("kubeconfig");
+        std::fs::write(&path, config.to_string()).expect("written");
+        path
+    }
+
+    /// The folder of the kubeconfig.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes a workload with one container for each (name, image).
+    pub(crate) fn put(&self, kind: &str, name: &str, containers: &[(&str, &str)]) {
+        let containers: Vec<_> = containers
+            .iter()
+            .map(|(name, image)| json!({"name": name, "image": image}))
+            .collect();
+        let init = json!([{"name": "init", "image": "busybox:1"}]);
+        let object = json!({
+            "apiVersion": "apps/v1",
+            "kind": if kind == "deployments" { "Deployment" } else { "StatefulSet" },
+            "metadata": {"name": name, "namespace": "default", "generation": 1, "resourceVersion": "100"},
+            "spec": {"template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": containers, "initContainers": init},
+            }},
+        });
+        let key = format!("default/{kind}/{name}");
+        self.shared
+            .objects
+            .lock()
+            .expect("unpoisoned")
+            .insert(key, object);
+    }
+
+    /// A workload as it is now.
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
+        let objects = self.shared.objects.lock().expect("unpoisoned");
+        objects[&format!("default/{kind}/{name}")].clone()
+    }
+
+    /// The images of a workload's containers, in order.
+    pub(crate) fn images(&self, kind: &str, name: &str) -> Vec<String> {
+        let object = self.get(kind, name);
+        let containers = object["spec"]["template"]["spec"]["containers"].as_array();
+        let containers = containers.expect("an array").iter();
+        containers
+            .map(|container| container["image"].as_str().expect("text").to_owned())
+            .collect()
+    }
+
+    /// The next patches go wrong like this.
+    pub(crate) fn mishaps(&self, mishaps: &[Mishap]) {
+        self.shared
+            .mishaps
+            .lock()
+            .expect("unpoisoned")
+            .extend(mishaps);
+    }
+
+    /// All patches that came with leave to patch, in order.
+    pub(crate) fn patches(&self) -> Vec<Value> {
+        self.shared.patches.lock().expect("unpoisoned").clone()
+    }
+}
+
+/// Whether the connection came with a certificate of ours.
+#[derive(Clone, Copy)]
+struct HasCertificate(bool);
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+    let path = "/apis/apps/v1/namespaces/{namespace}/{kind}/{name}";
+    let router = Router::new()
+        .route(path, get(read).patch(patch))
+        .with_state(shared);
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, router) = (acceptor.clone(), router.clone());
+        tokio::spawn(async move {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let has_certificate = stream.get_ref().1.peer_certificates().is_some();
+            let router = router.layer(Extension(HasCertificate(has_certificate)));
+            let service = TowerToHyperService::new(router);
+            let server = auto::Builder::new(TokioExecutor::new());
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+type Place = Segments<(String, String, String)>;
+
+/// Who is calling, and whether they may.
+fn refusal(
+    headers: &HeaderMap,
+    has_certificate: bool,
+    verb: &str,
+    place: &Place,
+) -> Option<Response> {
+    let bearer = headers
+        .get(AUTHORIZATION)
+        .map(|value| value.to_str().expect("ASCII"));
+    let user = match bearer.and_then(|value| value.strip_prefix("Bearer ")) {
+        Some(GOOD_TOKEN) => return None,
+        None if has_certificate => return None,
+        Some(POWERLESS_TOKEN) => "system:serviceaccount:default:reader",
+        Some(_) => return Some(status(401, "Unauthorized", "Unauthorized", json!({}))),
+        None => "system:anonymous",
+    };
+    let Segments((namespace, kind, name)) = place;
+    let message = format!(
+        "{kind}.apps \"{name}\" is forbidden: User \"{user}\" cannot {verb} resource \"{kind}\" in API group \"apps\" in the namespace \"{namespace}\""
+    );
+    Some(status(
+        403,
+        "Forbidden",
+        &message,
+        json!({"name": name, "group": "apps", "kind": kind}),
+    ))
+}
+
+fn status(code: u16, reason: &str, message: &str, details: Value) -> Response {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "details": details, "code": code,
+    });
+    (StatusCode::from_u16(code).expect("a status"), Json(body)).into_response()
+}
+
+fn missing(Segments((_, kind, name)): &Place) -> Response {
+    let message = format!("{kind}.apps \"{name}\" not found");
+    status(
+        404,
+        "NotFound",
+        &message,
+        json!({"name": name, "group": "apps", "kind": kind}),
+    )
+}
+
+fn key(Segments((namespace, kind, name)): &Place) -> String {
+    format!("{namespace}/{kind}/{name}")
+}
+
+async fn read(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(has_certificate)): Extension<HasCertificate>,
+    place: Place,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refusal) = refusal(&headers, has_certificate, "get", &place) {
+        return refusal;
+    }
+    match shared.objects.lock().expect("unpoisoned").get(&key(&place)) {
+        Some(object) => Json(object.clone()).into_response(),
+        None => missing(&place),
+    }
+}
+
+async fn patch(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(has_certificate)): Extension<HasCertificate>,
+    place: Place,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(refusal) = refusal(&headers, has_certificate, "patch", &place) {
+        return refusal;
+    }
+    if headers
+        .get(CONTENT_TYPE)
+        .is_none_or(|kind| kind != "application/strategic-merge-patch+json")
+    {
+        let message = "the body of the request was in an unknown format";
+        return status(415, "UnsupportedMediaType", message, json!({}));
+    }
+    let Ok(patch) = serde_json::from_slice::<Value>(&body) else {
+        return status(400, "BadRequest", "unexpected end of JSON input", json!({}));
+    };
+    shared
+        .patches
+        .lock()
+        .expect("unpoisoned")
+        .push(patch.clone());
+    let mishap = shared.mishaps.lock().expect("unpoisoned").pop_front();
+    match mishap {
+        Some(Mishap::Status(code)) => {
+            return status(code, "InternalError", "as the test wants", json!({}));
+        }
+        Some(Mishap::Silence) => {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            return Response::new(Body::empty());
+        }
+        Some(Mishap::Overtaken) | None => {}
+    }
+    let mut objects = shared.objects.lock().expect("unpoisoned");
+    let Some(object) = objects.get_mut(&key(&place)) else {
+        return missing(&place);
+    };
+    if matches!(mishap, Some(Mishap::Overtaken)) {
+        touch(object);
+    }
+    let version = &patch["metadata"]["resourceVersion"];
+    if !version.is_null() && *version != object["metadata"]["resourceVersion"] {
+        let Segments((_, kind, name)) = &place;
+        let message = format!(
+            "Operation cannot be fulfilled on {kind}.apps \"{name}\": the object has been modified; please apply your changes to the latest version and try again"
+        );
+        return status(
+            409,
+            "Conflict",
+            &message,
+            json!({"name": name, "group": "apps", "kind": kind}),
+        );
+    }
+    let mut merged = object.clone();
+    merge(&mut merged, &patch, "");
+    let containers = merged["spec"]["template"]["spec"]["containers"].as_array();
+    for (at, container) in containers.into_iter().flatten().enumerate() {
+        if container["image"].as_str().unwrap_or_default().is_empty() {
+            let Segments((_, kind, name)) = &place;
+            let field = format!("spec.template.spec.containers[{at}].image");
+            let message = format!("{kind}.apps \"{name}\" is invalid: {field}: Required value");
+            let cause = json!({"reason": "FieldValueRequired", "message": "Required value", "field": field});
+            return status(422, "Invalid", &message, json!({"causes": [cause]}));
+        }
+    }
+    if merged["spec"] != object["spec"] {
+        *object = merged;
+        touch(object);
+        let generation = object["metadata"]["generation"].as_i64().expect("a number");
+        object["metadata"]["generation"] = json!(generation + 1);
+    }
+    Json(object.clone()).into_response()
+}
+
+/// Gives an object a new resourceVersion.
+fn touch(object: &mut Value) {
+    let version = object["metadata"]["resourceVersion"]
+        .as_str()
+        .expect("text");
+    let version: u64 = version.parse().expect("a number");
+    object["metadata"]["resourceVersion"] = json!((version + 1).to_string());
+}
+
+/// Strategic merge: objects field by field, containers by name, everything else replaced. A
+/// container that nobody has is added in front.
+fn merge(target: &mut Value, patch: &Value, field: &str) {
+    match patch {
+        Value::Object(patch) => {
+            if !target.is_object() {
+                *target = Value::Object(Map::new());
+            }
+            let target = target.as_object_mut().expect("an object");
+            for (name, value) in patch {
+                if value.is_null() {
+                    target.remove(name);
+                } else if name != "resourceVersion" {
+                    merge(target.entry(name).or_insert(Value::Null), value, name);
+                }
+            }
+        }
+        Value::Array(items) if field == "containers" || field == "initContainers" => {
+            if !target.is_array() {
+                *target = json!([]);
+            }
+            let existing = target.as_array_mut().expect("an array");
+            for item in items {
+                match existing
+                    .iter_mut()
+                    .find(|known| known["name"] == item["name"])
+                {
+                    Some(known) => merge(known, item, ""),
+                    None => existing.insert(0, item.clone()),
+                }
+            }
+        }
+        other => *target = other.clone(),
+    }
+}

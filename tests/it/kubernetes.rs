@@ -1,0 +1,340 @@
+//! Triggers at real clusters: what the emulator sends to a Kubernetes API server through the
+//! `kube` crate over TLS, and what it makes of the answers.
+
+use serde_json::{Value, json};
+
+use crate::fake_kubernetes::{FakeKubernetes, Mishap, Proof};
+use crate::support::{TRIGGERS, TestApp, trigger};
+
+const CLUSTER: &str = "5b28c12f-dc10-11e9-97b3-0255ac1001b5";
+
+/// An emulator whose cluster `test` is this server.
+async fn emulator(kubernetes: &FakeKubernetes, proof: Proof, arguments: &[&str]) -> TestApp {
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [{"name": "busybox"}]}],
+        "clusters": [{"id": CLUSTER, "name": "test", "kubeconfig": kubernetes.kubeconfig(proof)}],
+    });
+    let names = ["--registry-host", "registry.test"];
+    TestApp::seeded_with(&seed.to_string(), &[&names[..], arguments].concat()).await
+}
+
+async fn add_trigger(app: &TestApp, changes: Value) {
+    let mut trigger = trigger("t");
+    for (field, value) in changes.as_object().expect("an object") {
+        trigger[field] = value.clone();
+    }
+    app.post(TRIGGERS, trigger).await.is(201, "{}");
+}
+
+/// Pushes a tag and waits for the trigger `t`; result and detail of its entry.
+async fn push(app: &TestApp, tag: &str, content: &str) -> (String, String) {
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": tag, "nonce": content});
+    let pushed = app.post("/_emulator/push", body).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let path = "/_emulator/wait?namespace=group&repository=busybox&trigger=t&timeout=60s";
+    let entry = app.get(&format!("{path}&tag={tag}")).await;
+    assert_eq!(entry.status, 200, "{}", entry.text());
+    let entry = entry.json();
+    let text = |field: &str| entry[field].as_str().expect("text").to_owned();
+    (text("result"), text("detail"))
+}
+
+fn success() -> (String, String) {
+    ("success".to_owned(), String::new())
+}
+
+#[tokio::test]
+async fn a_push_updates_the_deployment_with_every_way_to_log_in() {
+    for proof in [Proof::Certificate, Proof::Token, Proof::ExecPlugin] {
+        let kubernetes = FakeKubernetes::start().await;
+        let images = [
+            ("web", "registry.test/group/busybox:v1"),
+            ("log", "fluentd:1"),
+        ];
+        kubernetes.put("deployments", "adsfa", &images);
+        let app = emulator(&kubernetes, proof, &[]).await;
+        add_trigger(&app, json!({})).await;
+        assert_eq!(push(&app, "v2", "a").await, success());
+        let object = kubernetes.get("deployments", "adsfa");
+        assert_eq!(
+            kubernetes.images("deployments", "adsfa"),
+            ["registry.test/group/busybox:v2", "fluentd:1"]
+        );
+        assert_eq!(object["metadata"]["generation"], 2);
+        let annotations = &object["spec"]["template"]["metadata"]["annotations"];
+        let digest = annotations["digest.swr-emulator/web"]
+            .as_str()
+            .expect("text");
+        assert!(digest.starts_with("sha256:"), "{digest}");
+        assert_eq!(annotations.as_object().expect("an object").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_same_content_again_rolls_nothing_and_new_content_does() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put(
+        "statefulsets",
+        "adsfa",
+        &[("web", "registry.test/group/busybox:v1")],
+    );
+    let app = emulator(&kubernetes, Proof::Certificate, &[]).await;
+    add_trigger(&app, json!({"app_type": "statefulsets"})).await;
+    let generation = || kubernetes.get("statefulsets", "adsfa")["metadata"]["generation"].clone();
+    assert_eq!(push(&app, "v2", "a").await, success());
+    assert_eq!(generation(), 2);
+    let unchanged = (
+        "success".to_owned(),
+        "template unchanged, no rollout".to_owned(),
+    );
+    assert_eq!(push(&app, "v2", "a").await, unchanged);
+    assert_eq!((generation(), kubernetes.patches().len()), (json!(2), 1));
+    assert_eq!(push(&app, "v2", "b").await, success());
+    assert_eq!(generation(), 3);
+}
+
+#[tokio::test]
+async fn what_was_overtaken_or_failed_for_a_while_is_tried_again() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put(
+        "deployments",
+        "adsfa",
+        &[("web", "registry.test/group/busybox:v1")],
+    );
+    let app = emulator(&kubernetes, Proof::Token, &[]).await;
+    add_trigger(&app, json!({})).await;
+    kubernetes.mishaps(&[
+        Mishap::Overtaken,
+        Mishap::Status(503),
+        Mishap::Status(429),
+        Mishap::Status(500),
+    ]);
+    assert_eq!(push(&app, "v2", "a").await, success());
+    let patches = kubernetes.patches();
+    assert_eq!(patches.len(), 5);
+    let version = |at: usize| patches[at]["metadata"]["resourceVersion"].clone();
+    assert_eq!((version(0), version(1)), (json!("100"), json!("101")));
+    let container = json!([{"name": "web", "image": "registry.test/group/busybox:v2"}]);
+    assert_eq!(
+        patches[4]["spec"]["template"]["spec"]["containers"],
+        container
+    );
+}
+
+#[tokio::test]
+async fn what_will_not_change_is_final_at_once_and_says_why() {
+    let check = async |proof: Proof, changes: Value, expected: &str| {
+        let kubernetes = FakeKubernetes::start().await;
+        let images = [
+            ("web", "registry.test/group/busybox:v1"),
+            ("log", "fluentd:1"),
+        ];
+        kubernetes.put("deployments", "adsfa", &images);
+        let app = emulator(&kubernetes, proof, &[]).await;
+        add_trigger(&app, changes).await;
+        let (result, detail) = push(&app, "v2", "a").await;
+        assert_eq!((result.as_str(), detail.as_str()), ("failed", expected));
+        assert_eq!(kubernetes.patches().len(), 0);
+        assert_eq!(kubernetes.images("deployments", "adsfa")[0], images[0].1);
+    };
+    check(
+        Proof::PowerlessToken,
+        json!({}),
+        "the cluster answered 403: deployments.apps \"adsfa\" is forbidden: User \"system:serviceaccount:default:reader\" cannot get resource \"deployments\" in API group \"apps\" in the namespace \"default\"",
+    )
+    .await;
+    check(
+        Proof::WrongToken,
+        json!({}),
+        "the cluster answered 401: Unauthorized",
+    )
+    .await;
+    check(
+        Proof::Nothing,
+        json!({}),
+        "the cluster answered 403: deployments.apps \"adsfa\" is forbidden: User \"system:anonymous\" cannot get resource \"deployments\" in API group \"apps\" in the namespace \"default\"",
+    )
+    .await;
+    check(
+        Proof::Token,
+        json!({"application": "other"}),
+        "deployments \"other\" not found in namespace default of cluster test",
+    )
+    .await;
+    check(
+        Proof::Token,
+        json!({"container": "log"}),
+        "container log uses fluentd:1, not group/busybox",
+    )
+    .await;
+    check(
+        Proof::Token,
+        json!({"container": "none"}),
+        "there is no container none",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_patch_is_final_and_a_silent_cluster_is_given_up() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put(
+        "deployments",
+        "adsfa",
+        &[("web", "registry.test/group/busybox:v1")],
+    );
+    let app = emulator(&kubernetes, Proof::Token, &["--deploy-timeout", "0"]).await;
+    add_trigger(&app, json!({})).await;
+    kubernetes.mishaps(&[Mishap::Status(422), Mishap::Status(503), Mishap::Silence]);
+    let failed = |detail: &str| ("failed".to_owned(), detail.to_owned());
+    assert_eq!(
+        push(&app, "v2", "a").await,
+        failed("the cluster answered 422: as the test wants")
+    );
+    assert_eq!(
+        push(&app, "v3", "a").await,
+        failed("gave up after 1 tries: the cluster answered 503: as the test wants")
+    );
+    assert_eq!(
+        push(&app, "v4", "a").await,
+        failed("gave up after 1 tries: the cluster took more than 2 s")
+    );
+    assert_eq!(push(&app, "v5", "a").await, success());
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_nowhere_delays_no_other() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put(
+        "deployments",
+        "adsfa",
+        &[("web", "registry.test/group/busybox:v1")],
+    );
+    let path = kubernetes.kubeconfig(Proof::Certificate);
+    let name = path.file_name().expect("a name");
+    // Written beside the kubeconfig: a relative path is relative to the seed file.
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [{"name": "busybox"}]}],
+        "clusters": [
+            {"id": CLUSTER, "name": "test", "kubeconfig": name.to_str().expect("UTF-8")},
+            {"name": "down", "kubeconfig": path, "context": "broken"},
+            {"name": "lost", "kubeconfig": "missing.yaml"},
+        ],
+    });
+    let file = kubernetes.folder().join("seed.yaml");
+    std::fs::write(&file, seed.to_string()).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let app = TestApp::with_arguments(&["--seed", file, "--registry-host", "registry.test"]).await;
+    add_trigger(
+        &app,
+        json!({"name": "d", "cluster_id": "", "cluster_name": "down"}),
+    )
+    .await;
+    add_trigger(&app, json!({})).await;
+    add_trigger(
+        &app,
+        json!({"name": "l", "cluster_id": "", "cluster_name": "lost"}),
+    )
+    .await;
+    assert_eq!(push(&app, "v2", "a").await, success());
+    let idle = app.get("/_emulator/idle?timeout=0s").await;
+    assert_eq!(idle.status, 408, "{}", idle.text());
+    let lost = app
+        .get("/_emulator/wait?namespace=group&repository=busybox&trigger=l&tag=v2&timeout=60s")
+        .await
+        .json();
+    let detail = lost["detail"].as_str().expect("text");
+    assert!(detail.contains("missing.yaml"), "{detail}");
+    let explained = app
+        .get("/_emulator/explain?namespace=group&repository=busybox&tag=v3")
+        .await
+        .json();
+    let reason = explained[0]["reason"].as_str().expect("text");
+    assert!(
+        reason.starts_with("the cluster cannot be reached: "),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn explain_shows_the_patch_that_would_be_sent() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put(
+        "deployments",
+        "adsfa",
+        &[("web", "registry.test/group/busybox:v1")],
+    );
+    let app = emulator(&kubernetes, Proof::Token, &[]).await;
+    add_trigger(&app, json!({})).await;
+    let explain = "/_emulator/explain?namespace=group&repository=busybox&tag=v2";
+    let explained = app.get(explain).await.json();
+    let mut patch = explained[0]["patch"].clone();
+    let annotation = &mut patch["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(annotation["digest.swr-emulator/web"], "{digest}");
+    assert_eq!(kubernetes.patches().len(), 0);
+    assert_eq!(push(&app, "v2", "a").await, success());
+    let sent = kubernetes.patches().remove(0);
+    patch["spec"]["template"]["metadata"] = sent["spec"]["template"]["metadata"].clone();
+    assert_eq!(patch, sent);
+    let explained = app.get(explain).await.json();
+    assert_eq!(explained[0]["reason"], "template unchanged, no rollout");
+}
+
+#[tokio::test]
+async fn workloads_of_a_real_cluster_are_its_own() {
+    let kubernetes = FakeKubernetes::start().await;
+    let app = emulator(&kubernetes, Proof::Token, &[]).await;
+    for cluster in [CLUSTER, "test"] {
+        let path = format!("/_emulator/clusters/{cluster}/namespaces/default/deployments/web");
+        let body = json!({"containers": [{"name": "a", "image": "b"}]});
+        let put = app.client.send("PUT", &path, Some(body)).await;
+        let message = put.refused(400, "4000014");
+        assert!(
+            message.starts_with("cluster: must be a simulated one"),
+            "{message}"
+        );
+        app.delete(&path).await.refused(400, "4000014");
+        app.get(&path).await.refused(400, "4000014");
+    }
+}
+
+#[tokio::test]
+async fn strict_targets_refuse_a_trigger_that_could_update_nothing() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put(
+        "deployments",
+        "adsfa",
+        &[("web", "registry.test/group/busybox:v1")],
+    );
+    kubernetes.put("deployments", "nginx", &[("web", "nginx:1")]);
+    let app = emulator(&kubernetes, Proof::Token, &["--strict-targets"]).await;
+    let check = async |changes: Value, expected: &str| {
+        let mut body = trigger("t");
+        for (field, value) in changes.as_object().expect("an object") {
+            body[field] = value.clone();
+        }
+        let message = app.post(TRIGGERS, body).await.refused(400, "4000014");
+        assert_eq!(message, expected);
+    };
+    check(
+        json!({"application": "other"}),
+        "application: deployments \"other\" not found in namespace default of cluster test",
+    )
+    .await;
+    check(
+        json!({"cluster_id": "c2"}),
+        "application: there is no cluster with the id c2",
+    )
+    .await;
+    check(
+        json!({"application": "nginx"}),
+        "application: no container uses group/busybox",
+    )
+    .await;
+    check(
+        json!({"container": "x"}),
+        "container: there is no container x",
+    )
+    .await;
+    app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
+}

@@ -83,7 +83,7 @@ impl App {
             db: Arc::clone(&db),
             directory,
             tokens: Tokens::default(),
-            clock: Clock,
+            clock: Clock::default(),
             seed: Arc::default(),
             registry: Arc::new(RegistryState {
                 files: Arc::new(Files::open(folder).expect("the folder is there")),
@@ -93,7 +93,7 @@ impl App {
             matcher: Matcher::default(),
             engine: Engine::new(
                 db,
-                Clock,
+                Clock::default(),
                 Vec::new(),
                 RealClusters::default(),
                 std::time::Duration::ZERO,

@@ -1,23 +1,42 @@
 //! The one clock of an instance. Nothing else in the crate asks for the time.
 //!
-//! Two times live here: the emulated one, which stamps rows and ages tokens, and the real one,
-//! which judges signatures. Request deadlines use the runtime's monotonic timer, not this.
+//! Two times live here: the emulated one, which stamps rows and ages tokens and can be moved, and
+//! the real one, which judges signatures. Request deadlines use the runtime's monotonic timer, not
+//! this.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
-/// Where an instance reads the time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Clock;
+/// Where an instance reads the time. All clones show the same.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    /// How far the emulated time is ahead of the real one, in microseconds.
+    ahead: Arc<AtomicI64>,
+}
 
 impl Clock {
     /// The time that the emulated service believes in: `created_at`, expiry of tokens.
     pub fn now(&self) -> Moment {
-        Moment(self.real_now().as_microsecond())
+        let real = self.real_now().as_microsecond();
+        Moment(real.saturating_add(self.ahead.load(Ordering::Acquire)))
     }
 
     /// The time of the machine, for what a client dates itself: `X-Sdk-Date`.
     pub fn real_now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// Lets the emulated time go on from this moment.
+    pub fn set(&self, moment: Moment) {
+        let ahead = moment.0.saturating_sub(self.real_now().as_microsecond());
+        self.ahead.store(ahead, Ordering::Release);
+    }
+
+    /// Lets the emulated time be the real one again.
+    pub fn reset(&self) {
+        self.ahead.store(0, Ordering::Release);
     }
 }
 
@@ -37,6 +56,11 @@ impl Moment {
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
+    }
+
+    /// A point in time by its microseconds since 1970.
+    pub fn from_microseconds(microseconds: i64) -> Self {
+        Self(microseconds)
     }
 
     /// Microseconds since 1970, as the database holds it.
@@ -68,7 +92,7 @@ impl std::fmt::Display for Moment {
 
 #[cfg(test)]
 mod tests {
-    use super::Moment;
+    use super::{Clock, Moment};
 
     #[test]
     fn a_moment_drops_trailing_zeros_for_swr_and_keeps_them_for_iam() {
@@ -92,5 +116,17 @@ mod tests {
             "2020-04-17T02:11:03Z",
             "2020-04-17T02:11:03.000000Z",
         );
+    }
+
+    #[test]
+    fn the_emulated_time_goes_on_from_where_it_was_set() {
+        let clock = Clock::default();
+        let other = clock.clone();
+        let then = clock.now().plus_hours(24 * 400);
+        clock.set(then);
+        assert!(other.now() >= then);
+        assert!(other.real_now().as_microsecond() < then.0);
+        clock.reset();
+        assert!(other.now() < then);
     }
 }

@@ -111,7 +111,7 @@ impl Emulator {
             .await
             .map_err(StartError::Prepare)?;
         let files = Arc::clone(&app.registry.files);
-        let collector = Collector::start(Arc::clone(&app.db), files, app.clock)
+        let collector = Collector::start(Arc::clone(&app.db), files, app.clock.clone())
             .await
             .map_err(StartError::Prepare)?;
         let worker = app.engine.start();
@@ -174,7 +174,7 @@ async fn prepare(
     directory: Directory,
     seed: Seed,
 ) -> Result<AppState, Error> {
-    let clock = Clock;
+    let clock = Clock::default();
     let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
     let registry_names = registry_names(config, address);
@@ -197,7 +197,7 @@ async fn prepare(
         db: Arc::clone(&db),
         directory,
         tokens,
-        clock,
+        clock: clock.clone(),
         seed,
         registry: Arc::new(RegistryState {
             files: Arc::new(files),

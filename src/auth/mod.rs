@@ -52,6 +52,11 @@ impl Caller {
         &self.0.name
     }
 
+    /// Whether the user may do everything in the account.
+    pub fn is_admin(&self) -> bool {
+        self.0.admin
+    }
+
     /// The id of the account that the user belongs to.
     pub fn account_id(&self) -> &str {
         &self.0.account.id

@@ -282,7 +282,7 @@ pub(crate) mod testing {
                 seed: Arc::new(seed),
                 region: "r1".to_owned(),
                 registry: "localhost".to_owned(),
-                now: Clock.now(),
+                now: Clock::default().now(),
             };
             db.write(write).await.expect("the seed is written");
             Self {

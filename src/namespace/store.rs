@@ -189,7 +189,7 @@ mod tests {
                 account_id: admin.account.id.clone(),
                 creator_id: admin.id.clone(),
                 creator_name: admin.name.clone(),
-                created_at: Clock.now(),
+                created_at: Clock::default().now(),
             },
             quota: 2,
         }

@@ -47,7 +47,7 @@ impl Collector {
             loop {
                 tokio::time::sleep(PAUSE).await;
                 files.forget_idle();
-                match collect(&db, &files, clock).await {
+                match collect(&db, &files, &clock).await {
                     Ok(0) => {}
                     Ok(blobs) => debug!(blobs, "Removed {blobs} blobs that nothing refers to"),
                     Err(error) => warn!(chain = error.chain(), "Could not collect blobs"),
@@ -58,7 +58,7 @@ impl Collector {
 }
 
 /// Collects once; how many blobs went.
-pub(super) async fn collect(db: &Db, files: &Files, clock: Clock) -> Result<usize> {
+pub(super) async fn collect(db: &Db, files: &Files, clock: &Clock) -> Result<usize> {
     let write = CollectGarbage {
         now: clock.real_now().as_second(),
         most: AT_ONCE,
@@ -214,7 +214,8 @@ mod tests {
         let path = folder.path().join("test.db");
         let db = Arc::new(Db::open(&path).await.expect("opened again"));
         let files = Arc::new(files);
-        let collector = Collector::start(Arc::clone(&db), Arc::clone(&files), Clock).await;
+        let collector =
+            Collector::start(Arc::clone(&db), Arc::clone(&files), Clock::default()).await;
         collector.expect("started");
         let rows = store::list_files(db.readers()).await.expect("read");
         assert_eq!(

@@ -469,7 +469,7 @@ mod tests {
             content,
             tag: tag.map(|tag| (TagName::parse(tag).expect("a tag"), Judgement::default())),
             pushed_by: "u".to_owned(),
-            now: Clock.now(),
+            now: Clock::default().now(),
         }
     }
 
@@ -567,7 +567,7 @@ mod tests {
         let delete = DeleteManifest {
             repository_id: a,
             digest,
-            now: Clock.now(),
+            now: Clock::default().now(),
         };
         assert!(test.db.write(delete).await.expect("deleted"));
         assert_eq!(collect(NOW + 2 * LEASE + 1).await, ["f1"]);

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_token_is_read_by_its_key_until_it_expires() {
         let key = SigningKey::new(&[1; 32]);
-        let now = Clock.now();
+        let now = Clock::default().now();
         let claims = Claims::new(
             Some("u"),
             vec![Grant::new(&path("g/a"), Actions::PULL)],
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_token_of_another_algorithm_issuer_or_audience_is_none() {
         let key = SigningKey::new(&[1; 32]);
-        let now = Clock.now();
+        let now = Clock::default().now();
         let claims = Claims::new(Some("u"), Vec::new(), now);
         let sign = |algorithm, claims: &Claims| {
             jsonwebtoken::encode(&Header::new(algorithm), claims, &key.encoding).expect("signed")
@@ -172,7 +172,7 @@ mod tests {
             Grant::new(&path("g/a"), Actions::PULL),
             Grant::new(&path("g/b"), Actions::ALL),
         ];
-        let claims = Claims::new(None, grants, Clock.now());
+        let claims = Claims::new(None, grants, Clock::default().now());
         assert!(claims.allows(&path("g/a"), Actions::PULL));
         assert!(!claims.allows(&path("g/a"), Actions::PUSH));
         assert!(claims.allows(&path("g/b"), Actions::ALL));

@@ -334,7 +334,7 @@ mod tests {
             description: Description::default(),
             creator_id: "u".to_owned(),
             creator_name: "user".to_owned(),
-            created_at: Clock.now(),
+            created_at: Clock::default().now(),
         }
     }
 
@@ -377,7 +377,7 @@ mod tests {
                 category: None,
                 description: None,
             },
-            now: Clock.now(),
+            now: Clock::default().now(),
         };
         test.db.write(update(id)).await.expect("there");
         test.db.write(DeleteRepository { id }).await.expect("there");

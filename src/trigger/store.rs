@@ -239,7 +239,7 @@ mod tests {
                 container: String::new(),
             },
             creator_name: "user".to_owned(),
-            created_at: Clock.now(),
+            created_at: Clock::default().now(),
         }
     }
 

@@ -255,7 +255,7 @@ fn refusal(
         Some(GOOD_TOKEN) => return None,
         None if has_certificate => return None,
         Some(POWERLESS_TOKEN) => "system:serviceaccount:default:reader",
-        Some(_) => return Some(status(401, "Unauthorized", "Unauthorized", json!({}))),
+        Some(_) => return Some(status(401, "Unauthorized", "Unauthorized", &json!({}))),
         None => "system:anonymous",
     };
     let Segments((namespace, kind, name)) = place;
@@ -266,11 +266,11 @@ fn refusal(
         403,
         "Forbidden",
         &message,
-        json!({"name": name, "group": "apps", "kind": kind}),
+        &json!({"name": name, "group": "apps", "kind": kind}),
     ))
 }
 
-fn status(code: u16, reason: &str, message: &str, details: Value) -> Response {
+fn status(code: u16, reason: &str, message: &str, details: &Value) -> Response {
     let body = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "details": details, "code": code,
@@ -284,7 +284,7 @@ fn missing(Segments((_, kind, name)): &Place) -> Response {
         404,
         "NotFound",
         &message,
-        json!({"name": name, "group": "apps", "kind": kind}),
+        &json!({"name": name, "group": "apps", "kind": kind}),
     )
 }
 
@@ -322,10 +322,15 @@ async fn patch(
         .is_none_or(|kind| kind != "application/strategic-merge-patch+json")
     {
         let message = "the body of the request was in an unknown format";
-        return status(415, "UnsupportedMediaType", message, json!({}));
+        return status(415, "UnsupportedMediaType", message, &json!({}));
     }
     let Ok(patch) = serde_json::from_slice::<Value>(&body) else {
-        return status(400, "BadRequest", "unexpected end of JSON input", json!({}));
+        return status(
+            400,
+            "BadRequest",
+            "unexpected end of JSON input",
+            &json!({}),
+        );
     };
     shared
         .patches
@@ -335,7 +340,7 @@ async fn patch(
     let mishap = shared.mishaps.lock().expect("unpoisoned").pop_front();
     match mishap {
         Some(Mishap::Status(code)) => {
-            return status(code, "InternalError", "as the test wants", json!({}));
+            return status(code, "InternalError", "as the test wants", &json!({}));
         }
         Some(Mishap::Silence) => {
             tokio::time::sleep(Duration::from_hours(1)).await;
@@ -360,7 +365,7 @@ async fn patch(
             409,
             "Conflict",
             &message,
-            json!({"name": name, "group": "apps", "kind": kind}),
+            &json!({"name": name, "group": "apps", "kind": kind}),
         );
     }
     let mut merged = object.clone();
@@ -372,7 +377,7 @@ async fn patch(
             let field = format!("spec.template.spec.containers[{at}].image");
             let message = format!("{kind}.apps \"{name}\" is invalid: {field}: Required value");
             let cause = json!({"reason": "FieldValueRequired", "message": "Required value", "field": field});
-            return status(422, "Invalid", &message, json!({"causes": [cause]}));
+            return status(422, "Invalid", &message, &json!({"causes": [cause]}));
         }
     }
     if merged["spec"] != object["spec"] {

@@ -41,7 +41,7 @@ impl Clock {
 }
 
 /// A point in time in microseconds since 1970 (UTC), the precision SWR answers with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Moment(i64);
 
@@ -56,6 +56,13 @@ impl Moment {
     #[must_use]
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
+    }
+
+    /// The first moment of the next day (UTC).
+    #[must_use]
+    pub fn next_day(self) -> Self {
+        const DAY: i64 = 24 * 3600 * 1_000_000;
+        Self((self.0.div_euclid(DAY) + 1).saturating_mul(DAY))
     }
 
     /// A point in time by its microseconds since 1970.

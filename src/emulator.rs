@@ -22,7 +22,10 @@ use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::registry::{self, Collector};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
-use crate::{cce, control, iam, login, namespace, repository, tag, trigger, version, workload};
+use crate::{
+    cce, control, iam, login, namespace, permission, repository, sharing, tag, trigger, version,
+    workload,
+};
 
 /// Why an instance could not start. Each text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +56,10 @@ pub enum StartError {
 pub fn routes() -> Routes {
     trigger::routes()
         .and(namespace::routes())
+        .and(permission::routes())
         .and(repository::routes())
         .and(tag::routes())
+        .and(sharing::routes())
         .and(login::routes())
         .and(version::routes())
         .and(iam::routes())

@@ -73,6 +73,14 @@ pub enum Fault {
     RepositoryName,
     /// The query parameter `filter`.
     Filter,
+    /// `auth` of an organization.
+    NamespaceAuth,
+    /// `auth` of an image.
+    Auth,
+    /// The name of an IAM user.
+    UserName,
+    /// The name of an account.
+    Domain,
     /// `limit`, `offset` or `marker`.
     Page,
     /// `order_column` or `order_type`.
@@ -92,6 +100,12 @@ pub enum Resource {
     Tag,
     /// A trigger.
     Trigger,
+    /// A permission in an organization.
+    NamespacePermission,
+    /// A permission for an image.
+    RepositoryPermission,
+    /// The sharing of an image with an account.
+    Share,
     /// A CCE cluster.
     Cluster,
     /// A workload of a simulated cluster.
@@ -109,6 +123,9 @@ impl Resource {
             Self::Repository => "Not found repository",
             Self::Tag => "Not found tag",
             Self::Trigger => "Not found trigger",
+            Self::NamespacePermission => "Not found namespace permission",
+            Self::RepositoryPermission => "Not found permission",
+            Self::Share => "The image is not shared with this account",
             Self::Cluster => "Not found cluster",
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
@@ -122,6 +139,9 @@ impl Resource {
             Self::Repository => "repository: a repository with this name already exists",
             Self::Tag => "destination_tag: a tag with this name already exists",
             Self::Trigger => "name: a trigger with this name already exists in the repository",
+            Self::NamespacePermission => "user_id: the user has a permission already",
+            Self::RepositoryPermission => "user_id: the user has a permission already",
+            Self::Share => "access_domain: the image is shared with this account already",
             Self::Workload => "a workload with this name already exists",
             Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
@@ -161,10 +181,11 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated(_) | Self::LoginRefused(_) => StatusCode::UNAUTHORIZED,
-            Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid { .. }
+            | Self::NotFound(Resource::Share)
             | Self::NamespaceQuota(_)
             | Self::AlreadyExists(Resource::Trigger) => StatusCode::BAD_REQUEST,
+            Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::AlreadyExists(_) => StatusCode::CONFLICT,
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
@@ -184,6 +205,10 @@ impl Error {
                 Fault::Parameter => "SVCSTG.SWR.4000014",
                 Fault::NamespaceName => "SVCSTG.SWR.4001028",
                 Fault::RepositoryName => "SVCSTG.SWR.4001029",
+                Fault::NamespaceAuth => "SVCSTG.SWR.4001065",
+                Fault::Auth => "SVCSTG.SWR.4001066",
+                Fault::UserName => "SVCSTG.SWR.4001067",
+                Fault::Domain => "SVCSTG.SWR.4001041",
                 Fault::Filter => "SVCSTG.SWR.4001035",
                 Fault::Page => "SVCSTG.SWR.4000056",
                 Fault::Order => "SVCSTG.SWR.4001096",
@@ -194,6 +219,10 @@ impl Error {
                 Resource::Repository => "SVCSTG.SWR.4040010",
                 Resource::Tag => "SVCSTG.SWR.4040048",
                 Resource::Trigger => "SVCSTG.SWR.4040126",
+                Resource::NamespacePermission => "SVCSTG.SWR.4040078",
+                Resource::RepositoryPermission => "SVCSTG.SWR.4040091",
+                // Terraform knows this one.
+                Resource::Share => "SVCSTG.SWR.4001090",
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
                 Resource::Push => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
@@ -202,6 +231,8 @@ impl Error {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
                 Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
                 Resource::Trigger => "SVCSTG.SWR.4000014",
+                Resource::NamespacePermission => "SVCSTG.SWR.4090076",
+                Resource::RepositoryPermission | Resource::Share => "SVCSTG.SWR.4090089",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
             },

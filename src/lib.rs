@@ -3,7 +3,7 @@
 //! # Map
 //!
 //! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
-//! [`repository`], [`tag`], [`trigger`], [`login`], [`version`]. In each, `mod.rs` says what the thing is and
+//! [`permission`], [`repository`], [`tag`], [`sharing`], [`trigger`], [`login`], [`version`]. In each, `mod.rs` says what the thing is and
 //! which rules hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
 //! simulated clusters that it updates, [`kubernetes`] the real ones.
@@ -55,9 +55,11 @@ pub mod kubernetes;
 pub mod login;
 pub mod lookup;
 pub mod namespace;
+pub mod permission;
 pub mod registry;
 pub mod repository;
 pub mod seed;
+pub mod sharing;
 pub mod tag;
 pub mod trigger;
 pub mod version;

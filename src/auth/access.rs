@@ -14,32 +14,8 @@ use crate::app::{App, AppState};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::Segment;
 use crate::namespace::{Namespace, NamespaceName};
+use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
-
-/// What a caller may do with an organization or repository (user guide, permissions).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Pull, look.
-    Read = 1,
-    /// And push, change attributes, add triggers.
-    Edit = 3,
-    /// And delete images and tags, grant permissions, share.
-    Manage = 7,
-}
-
-impl Level {
-    /// The caller's level in an organization; none where it belongs to another account.
-    ///
-    /// Inside an account everyone may do all: single permissions are not emulated yet.
-    pub fn of(caller: &Caller, namespace: &Namespace) -> Option<Self> {
-        (namespace.account_id == caller.account_id()).then_some(Self::Manage)
-    }
-
-    /// The number that stands for it in `auth`.
-    pub fn auth(self) -> u8 {
-        self as u8
-    }
-}
 
 /// An organization or repository that the caller may look at.
 #[derive(Debug)]
@@ -53,26 +29,34 @@ pub struct Editable<R>(pub R);
 #[derive(Debug)]
 pub struct Manageable<R>(pub R);
 
+/// A repository for which the caller may grant rights: who may edit in its organization, or manage
+/// it (API reference, adding an image permission).
+#[derive(Debug)]
+pub struct Grantable(pub RepositoryRef);
+
 /// What a path can name and a caller can have a level in.
 trait Reachable: Sized {
-    async fn reach(parts: &mut Parts, app: &App, caller: &Caller) -> Result<(Self, Level)>;
+    async fn reach(parts: &mut Parts, app: &App, caller: &Caller) -> Result<(Self, Option<Level>)>;
 }
 
 impl Reachable for Arc<Namespace> {
-    async fn reach(parts: &mut Parts, app: &App, caller: &Caller) -> Result<(Self, Level)> {
+    async fn reach(parts: &mut Parts, app: &App, caller: &Caller) -> Result<(Self, Option<Level>)> {
         let name = namespace_name(parts).await?;
-        reach_namespace(&name, app, caller).await
+        let namespace = reach_namespace(&name, app, caller).await?;
+        let level = Level::of(caller.user(), &namespace, None);
+        Ok((namespace, level))
     }
 }
 
 impl Reachable for RepositoryRef {
-    async fn reach(parts: &mut Parts, app: &App, caller: &Caller) -> Result<(Self, Level)> {
+    async fn reach(parts: &mut Parts, app: &App, caller: &Caller) -> Result<(Self, Option<Level>)> {
         let namespace = namespace_name(parts).await?;
         let segment = Segment::read(parts, "repository", Fault::RepositoryName).await?;
         let name = RepositoryName::from_path(&segment)?;
-        let (namespace, level) = reach_namespace(&namespace, app, caller).await?;
+        let namespace = reach_namespace(&namespace, app, caller).await?;
         let repository = app.lookup.repository(&namespace, &name).await?;
         let repository = repository.ok_or(Error::NotFound(Resource::Repository))?;
+        let level = Level::of(caller.user(), &namespace, Some(&repository));
         Ok((repository, level))
     }
 }
@@ -82,28 +66,40 @@ async fn namespace_name(parts: &mut Parts) -> Result<NamespaceName> {
     NamespaceName::parse(&segment)
 }
 
-/// Another account's organization is as good as none.
+/// Another account's organization is as good as none. What the caller may do in it is for the
+/// caller of this function to ask.
 pub(crate) async fn reach_namespace(
     name: &NamespaceName,
     app: &App,
     caller: &Caller,
-) -> Result<(Arc<Namespace>, Level)> {
+) -> Result<Arc<Namespace>> {
     let namespace = app.lookup.namespace(name).await?;
     namespace
-        .and_then(|namespace| {
-            let level = Level::of(caller, &namespace)?;
-            Some((namespace, level))
-        })
+        .filter(|namespace| namespace.account_id == caller.account_id())
         .ok_or(Error::NotFound(Resource::Namespace))
 }
 
 async fn reach_at_least<R: Reachable>(needed: Level, parts: &mut Parts, app: &App) -> Result<R> {
     let caller = Caller::from_request_parts(parts, &()).await?;
     let (resource, level) = R::reach(parts, app, &caller).await?;
-    if level < needed {
+    if level < Some(needed) {
         return Err(Error::Forbidden);
     }
     Ok(resource)
+}
+
+impl FromRequestParts<AppState> for Grantable {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self> {
+        let caller = Caller::from_request_parts(parts, &()).await?;
+        let (repository, level) = RepositoryRef::reach(parts, app, &caller).await?;
+        let in_namespace = Level::of(caller.user(), &repository.namespace, None);
+        if level < Some(Level::Manage) && in_namespace < Some(Level::Edit) {
+            return Err(Error::Forbidden);
+        }
+        Ok(Self(repository))
+    }
 }
 
 macro_rules! extractor {

@@ -19,7 +19,7 @@ use http::request::Parts;
 use crate::app::App;
 use crate::error::{Error, Result};
 pub(crate) use access::reach_namespace;
-pub use access::{Editable, Level, Manageable, Viewable};
+pub use access::{Editable, Grantable, Manageable, Viewable};
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
     BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount, NewUser, User,
@@ -55,6 +55,11 @@ impl Caller {
     /// Whether the user may do everything in the account.
     pub fn is_admin(&self) -> bool {
         self.0.admin
+    }
+
+    /// The user's id, where only what was granted may be seen; none for those who may see all.
+    pub fn restricted_id(&self) -> Option<String> {
+        (!self.0.admin).then(|| self.0.id.clone())
     }
 
     /// The id of the account that the user belongs to.

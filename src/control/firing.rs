@@ -19,6 +19,7 @@ use crate::engine::{Counts, Explained};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Criteria, Operation, Query, Routes};
 use crate::namespace::NamespaceName;
+use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
 use crate::tag::TagName;
 use crate::trigger::TriggerName;
@@ -227,9 +228,13 @@ impl From<Explained> for ExplainedView {
 async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryRef> {
     let namespace = NamespaceName::parse(criteria.mandatory("namespace")?)?;
     let name = RepositoryName::parse(criteria.mandatory("repository")?)?;
-    let (namespace, _) = reach_namespace(&namespace, app, caller).await?;
+    let namespace = reach_namespace(&namespace, app, caller).await?;
     let found = app.lookup.repository(&namespace, &name).await?;
-    found.ok_or(Error::NotFound(Resource::Repository))
+    let found = found.ok_or(Error::NotFound(Resource::Repository))?;
+    if Level::of(caller.user(), &namespace, Some(&found)).is_none() {
+        return Err(Error::Forbidden);
+    }
+    Ok(found)
 }
 
 fn tag(criteria: &Criteria<'_>) -> Result<TagName> {

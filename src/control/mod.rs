@@ -13,6 +13,7 @@ use crate::auth::{Caller, reach_namespace};
 use crate::error::{Error, Result};
 use crate::http::{Answer, Fields, Operation, Routes};
 use crate::namespace::NamespaceName;
+use crate::permission::Level;
 use crate::registry::{SampleImage, push, repository_for_push};
 use crate::repository::RepositoryName;
 use crate::seed::Reset;
@@ -75,7 +76,11 @@ async fn push_sample(
         Some(nonce) => nonce.to_owned(),
         None => getrandom::u64().map_err(Error::internal)?.to_string(),
     };
-    let (namespace, _) = reach_namespace(&namespace, &app, &caller).await?;
+    let namespace = reach_namespace(&namespace, &app, &caller).await?;
+    let existing = app.lookup.repository(&namespace, &name).await?;
+    if Level::of(caller.user(), &namespace, existing.as_ref()) < Some(Level::Edit) {
+        return Err(Error::Forbidden);
+    }
     let repository = repository_for_push(&app, &namespace, &name, caller.user()).await?;
     let image = SampleImage::new(&nonce)?;
     let digest = push(&app, &repository, tag, image, caller.user_name()).await?;

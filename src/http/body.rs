@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result};
 
@@ -40,6 +40,54 @@ fn check_content_type(headers: &HeaderMap) -> Result<()> {
     }
 }
 
+/// The entries of a body that is a JSON array.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Items(Vec<Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Items {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        check_content_type(request.headers())?;
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(Error::internal)?;
+        match parse(&body, "a JSON array")? {
+            Value::Array(items) => Ok(Self(items)),
+            _ => Err(Error::invalid("body", "must be a JSON array")),
+        }
+    }
+}
+
+impl Items {
+    /// The entries, each of which must be an object.
+    pub fn objects(&self) -> Result<Vec<Fields>> {
+        let objects = self.0.iter().map(|item| match item {
+            Value::Object(fields) => Ok(Fields(fields.clone())),
+            _ => Err(Error::invalid("body", "must hold objects only")),
+        });
+        objects.collect()
+    }
+
+    /// The entries, each of which must be a string.
+    pub fn strings(&self) -> Result<Vec<&str>> {
+        let texts: Option<_> = self.0.iter().map(Value::as_str).collect();
+        texts.ok_or_else(|| Error::invalid("body", "must hold strings only"))
+    }
+}
+
+/// Reads a body of JSON; `what` it must be is told when there is none.
+fn parse(body: &[u8], what: &str) -> Result<Value> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::invalid("body", "must be UTF-8"))?;
+    if text.trim().is_empty() {
+        let rule = format!("must be {what}, not empty");
+        return Err(Error::invalid("body", rule));
+    }
+    serde_json::from_str::<Strict>(text)
+        .map(|Strict(value)| value)
+        .map_err(|error| Error::invalid("body", format!("must be JSON: {error}")))
+}
+
 impl From<Map<String, Value>> for Fields {
     fn from(fields: Map<String, Value>) -> Self {
         Self(fields)
@@ -49,15 +97,9 @@ impl From<Map<String, Value>> for Fields {
 impl Fields {
     /// Reads a body that must be one JSON object.
     pub fn parse(body: &[u8]) -> Result<Self> {
-        let text =
-            std::str::from_utf8(body).map_err(|_| Error::invalid("body", "must be UTF-8"))?;
-        if text.trim().is_empty() {
-            return Err(Error::invalid("body", "must be a JSON object, not empty"));
-        }
-        match serde_json::from_str::<Strict>(text) {
-            Ok(Strict(Value::Object(fields))) => Ok(Self(fields)),
-            Ok(_) => Err(Error::invalid("body", "must be a JSON object")),
-            Err(error) => Err(Error::invalid("body", format!("must be JSON: {error}"))),
+        match parse(body, "a JSON object")? {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(Error::invalid("body", "must be a JSON object")),
         }
     }
 
@@ -88,6 +130,14 @@ impl Fields {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(Error::invalid(name, "must be a string")),
+        }
+    }
+
+    /// A mandatory number.
+    pub fn number(&self, name: &'static str) -> Result<&Number> {
+        match self.present(name)? {
+            Value::Number(number) => Ok(number),
+            _ => Err(Error::invalid(name, "must be a number")),
         }
     }
 

@@ -3,6 +3,8 @@
 //! Which error it is, and its code, is said by `error`.
 
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -26,6 +28,8 @@ struct ManagementBody<'a> {
     error_code: &'a str,
     error_msg: &'a str,
     details: [NewError<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoded_authorization_message: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +38,11 @@ struct OldError<'a> {
     error_code: &'a str,
     error_message: &'a str,
     detail: &'a str,
+    #[serde(
+        rename = "encoded_authorization_message",
+        skip_serializing_if = "Option::is_none"
+    )]
+    encoded_authorization_message: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -72,12 +81,17 @@ impl Form {
             Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
             _ => self,
         };
+        // Opaque to clients; the live service's can be decoded by its token service only.
+        let refusal = matches!(error, Error::Forbidden)
+            .then(|| BASE64_STANDARD.encode(format!("{{\"request_id\":\"{request_id}\"}}")));
+        let refusal = refusal.as_deref();
         let mut body = match form {
             Self::Management => serde_json::to_vec(&ManagementBody {
                 errors: [OldError {
                     error_code: code,
                     error_message: &message,
                     detail: "",
+                    encoded_authorization_message: refusal,
                 }],
                 error_code: code,
                 error_msg: &message,
@@ -85,6 +99,7 @@ impl Form {
                     error_code: code,
                     error_msg: &message,
                 }],
+                encoded_authorization_message: refusal,
             }),
             Self::Gateway => serde_json::to_vec(&GatewayBody {
                 error_msg: &message,

@@ -13,7 +13,7 @@ mod server;
 mod shared_body;
 
 pub use answer::{Answer, ContentRange, empty_object};
-pub use body::Fields;
+pub use body::{Fields, Items};
 pub use form::Form;
 pub use log::{Failure, RequestIds, RequestLog};
 pub use operation::{Operation, Routes};

@@ -181,7 +181,12 @@ async fn grant(
         ))
     })?;
     let repository = app.lookup.repository(&namespace, &path.repository).await?;
-    let rights = allowed(user.map(Arc::as_ref), &namespace, repository.as_ref());
+    let rights = allowed(
+        user.map(Arc::as_ref),
+        &namespace,
+        repository.as_ref(),
+        app.clock.now(),
+    );
     let granted = Actions::parse(actions).and(rights);
     Ok((!granted.is_none()).then(|| Grant::new(&path, granted)))
 }

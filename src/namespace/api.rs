@@ -10,9 +10,10 @@ use serde::Serialize;
 use super::store::{CreateNamespace, DeleteNamespace, NamespaceWithCounts};
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace, store};
 use crate::app::AppState;
-use crate::auth::{Caller, Level, Manageable, Viewable};
+use crate::auth::{Caller, Manageable, Viewable};
 use crate::error::{Error, Fault, Result};
 use crate::http::{Answer, Fields, Operation, Query, Routes, empty_object};
+use crate::permission::Level;
 
 const NAMESPACES: &str = "/v2/manage/namespaces";
 const NAMESPACE: &str = "/v2/manage/namespaces/{namespace}";
@@ -82,13 +83,15 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     let filter = NamespaceFilter {
         region: app.region.clone(),
         account_id: caller.account_id().to_owned(),
+        user_id: caller.restricted_id(),
+        is_visible: criteria.get("mode").is_some(),
         name,
         name_part,
     };
     let found = store::list(app.db.readers(), &filter).await?;
     let namespaces = found
         .into_iter()
-        .filter_map(|listed| NamespaceView::listed(&caller, &listed))
+        .map(|listed| NamespaceView::listed(&caller, &listed))
         .collect();
     Ok(Answer(StatusCode::OK, NamespacesView { namespaces }).into_response())
 }
@@ -119,24 +122,24 @@ struct NamespaceView {
 }
 
 impl NamespaceView {
-    fn shown(caller: &Caller, namespace: &Namespace) -> Option<Self> {
-        let level = Level::of(caller, namespace)?;
-        Some(Self {
+    fn shown(caller: &Caller, namespace: &Namespace) -> Self {
+        let level = Level::of(caller.user(), namespace, None);
+        Self {
             id: namespace.id,
             name: namespace.name.to_string(),
             creator_name: namespace.creator_name.clone(),
-            auth: level.auth(),
+            // Who sees an organization for the sake of a repository may look at its name.
+            auth: level.unwrap_or(Level::Read).auth(),
             access_user_count: None,
             repo_count: None,
-        })
+        }
     }
 
-    fn listed(caller: &Caller, listed: &NamespaceWithCounts) -> Option<Self> {
-        Some(Self {
-            // Whoever made it; granting others a right is not emulated yet.
-            access_user_count: Some(1),
+    fn listed(caller: &Caller, listed: &NamespaceWithCounts) -> Self {
+        Self {
+            access_user_count: Some(listed.users),
             repo_count: Some(listed.repositories),
-            ..Self::shown(caller, &listed.namespace)?
-        })
+            ..Self::shown(caller, &listed.namespace)
+        }
     }
 }

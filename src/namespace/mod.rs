@@ -11,6 +11,7 @@ use regex::Regex;
 
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
+use crate::permission::Permissions;
 
 pub use api::routes;
 
@@ -67,6 +68,8 @@ pub struct Namespace {
     pub account_id: String,
     /// The name of the user who made it.
     pub creator_name: String,
+    /// Who may do what in it.
+    pub permissions: Permissions,
 }
 
 /// An organization that is to be made.
@@ -93,6 +96,10 @@ pub struct NamespaceFilter {
     pub region: String,
     /// Of which account.
     pub account_id: String,
+    /// Those in which this user has a right; none for those who have all.
+    pub user_id: Option<String>,
+    /// Those, too, in which the user has a right for a repository only.
+    pub is_visible: bool,
     /// With exactly this name.
     pub name: Option<String>,
     /// With this text in the name.

@@ -5,6 +5,7 @@ use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace};
 use crate::db::SingleWrite;
 use crate::error::{Error, Resource, Result};
+use crate::permission::{self, Grant, Level, Permissions, Place};
 
 #[derive(FromRow)]
 struct NamespaceRow {
@@ -12,6 +13,7 @@ struct NamespaceRow {
     name: String,
     account_id: String,
     creator_name: String,
+    permissions: String,
 }
 
 impl TryFrom<NamespaceRow> for Namespace {
@@ -23,8 +25,18 @@ impl TryFrom<NamespaceRow> for Namespace {
             name: NamespaceName::parse(&row.name).map_err(Error::internal)?,
             account_id: row.account_id,
             creator_name: row.creator_name,
+            permissions: Permissions::from_json(&row.permissions)?,
         })
     }
+}
+
+/// The columns of [`NamespaceRow`].
+macro_rules! namespace_columns {
+    () => {
+        "id, name, account_id, creator_name, \
+         (SELECT json_group_object(user_id, auth) FROM namespace_permissions \
+          WHERE namespace_id = namespaces.id) AS permissions"
+    };
 }
 
 /// The organization with this name.
@@ -33,9 +45,11 @@ pub async fn find(
     region: &str,
     name: &NamespaceName,
 ) -> Result<Option<Namespace>> {
-    let row: Option<NamespaceRow> = sqlx::query_as(
-        "SELECT id, name, account_id, creator_name FROM namespaces WHERE region = ? AND name = ?",
-    )
+    let row: Option<NamespaceRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        namespace_columns!(),
+        " FROM namespaces WHERE region = ? AND name = ?"
+    ))
     .bind(region)
     .bind(name.as_str())
     .fetch_optional(db)
@@ -50,6 +64,8 @@ pub struct NamespaceWithCounts {
     pub namespace: Namespace,
     /// The number of its repositories.
     pub repositories: i64,
+    /// The number of users with a right in it.
+    pub users: i64,
 }
 
 #[derive(FromRow)]
@@ -57,6 +73,7 @@ struct CountedRow {
     #[sqlx(flatten)]
     namespace: NamespaceRow,
     repositories: i64,
+    users: i64,
 }
 
 /// The organizations that pass the filter, by id.
@@ -64,20 +81,33 @@ pub async fn list(
     db: impl SqliteExecutor<'_>,
     filter: &NamespaceFilter,
 ) -> Result<Vec<NamespaceWithCounts>> {
-    let rows: Vec<CountedRow> = sqlx::query_as(
-        "SELECT id, name, account_id, creator_name,
+    let rows: Vec<CountedRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        namespace_columns!(),
+        ",
                 (SELECT count(*) FROM repositories WHERE namespace_id = namespaces.id)
-                    AS repositories
+                    AS repositories,
+                (SELECT count(*) FROM namespace_permissions WHERE namespace_id = namespaces.id)
+                    AS users
          FROM namespaces
          WHERE region = ?1 AND account_id = ?2
            AND (?3 IS NULL OR name = ?3)
            AND (?4 IS NULL OR instr(name, ?4) > 0)
+           AND (?5 IS NULL
+                OR EXISTS (SELECT 1 FROM namespace_permissions p
+                           WHERE p.namespace_id = namespaces.id AND p.user_id = ?5)
+                OR ?6 AND EXISTS (
+                    SELECT 1 FROM repository_permissions p
+                    JOIN repositories r ON r.id = p.repository_id
+                    WHERE r.namespace_id = namespaces.id AND p.user_id = ?5))
          ORDER BY id",
-    )
+    ))
     .bind(&filter.region)
     .bind(&filter.account_id)
     .bind(&filter.name)
     .bind(&filter.name_part)
+    .bind(&filter.user_id)
+    .bind(filter.is_visible)
     .fetch_all(db)
     .await?;
     rows.into_iter()
@@ -85,6 +115,7 @@ pub async fn list(
             Ok(NamespaceWithCounts {
                 namespace: row.namespace.try_into()?,
                 repositories: row.repositories,
+                users: row.users,
             })
         })
         .collect()
@@ -122,8 +153,11 @@ impl SingleWrite for CreateNamespace {
     }
 }
 
-/// Inserts an organization; its id, or none when the name is taken.
-pub async fn insert(db: impl SqliteExecutor<'_>, namespace: &NewNamespace) -> Result<Option<i64>> {
+/// Inserts an organization, which its maker then manages; its id, or none when the name is taken.
+pub async fn insert(
+    transaction: &mut SqliteConnection,
+    namespace: &NewNamespace,
+) -> Result<Option<i64>> {
     let id = sqlx::query_scalar(
         "INSERT INTO namespaces (region, name, account_id, creator_id, creator_name, created_at)
          VALUES (?, ?, ?, ?, ?, ?)
@@ -135,8 +169,16 @@ pub async fn insert(db: impl SqliteExecutor<'_>, namespace: &NewNamespace) -> Re
     .bind(&namespace.creator_id)
     .bind(&namespace.creator_name)
     .bind(namespace.created_at)
-    .fetch_optional(db)
+    .fetch_optional(&mut *transaction)
     .await?;
+    if let Some(id) = id {
+        let grant = Grant {
+            user_id: namespace.creator_id.clone(),
+            user_name: namespace.creator_name.clone(),
+            level: Level::Manage,
+        };
+        permission::store::insert(transaction, Place::Namespace(id), &grant).await?;
+    }
     Ok(id)
 }
 
@@ -243,6 +285,7 @@ organizations: [{name: ab, repositories: [{name: x}, {name: y}]}, {name: abc}, {
                 account_id: found.account_id.clone(),
                 name: exact.map(str::to_owned),
                 name_part: part.map(str::to_owned),
+                ..NamespaceFilter::default()
             };
             let listed = list(test.db.readers(), &filter).await.expect("a list");
             let listed: Vec<_> = listed

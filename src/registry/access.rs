@@ -10,7 +10,9 @@ use super::reference::ImagePath;
 use super::token::SERVICE;
 use crate::app::App;
 use crate::auth::User;
+use crate::clock::Moment;
 use crate::namespace::Namespace;
+use crate::permission::Level;
 use crate::repository::RepositoryRef;
 
 /// Things to do with a repository.
@@ -89,19 +91,29 @@ impl Actions {
 }
 
 /// What a user, or nobody, may do with a repository that may not exist yet (user guide,
-/// permissions): all in the own account, and pulling from public ones.
+/// permissions): what was granted in the own account, and pulling from what is public or shared
+/// with the account.
 pub fn allowed(
     user: Option<&User>,
     namespace: &Namespace,
     repository: Option<&RepositoryRef>,
+    now: Moment,
 ) -> Actions {
-    if user.is_some_and(|user| user.account.id == namespace.account_id) {
-        return Actions::ALL;
+    let level = user.and_then(|user| Level::of(user, namespace, repository));
+    let granted = match level {
+        Some(Level::Manage) => return Actions::ALL,
+        Some(Level::Edit) => Actions::of(true, true, false),
+        Some(Level::Read) => Actions::PULL,
+        None => Actions::NONE,
+    };
+    let is_open = repository.is_some_and(|repository| {
+        let is_shared = |user: &User| repository.shares.reach(&user.account.id, now);
+        repository.is_public || user.is_some_and(is_shared)
+    });
+    Actions {
+        pull: granted.pull || is_open,
+        ..granted
     }
-    if repository.is_some_and(|repository| repository.is_public) {
-        return Actions::PULL;
-    }
-    Actions::NONE
 }
 
 /// A request whose token holds, with the place it is about.
@@ -149,6 +161,7 @@ pub(super) async fn admit(
         admitted.user.as_deref(),
         &admitted.namespace,
         admitted.repository.as_ref(),
+        app.clock.now(),
     );
     if rights.and(needed) != needed {
         return Err(RegistryError::Denied(

@@ -10,12 +10,14 @@ use serde::Serialize;
 use super::store::{self, CreateRepository, DeleteRepository, UpdateRepository};
 use super::{
     Category, Description, NewRepository, OrderColumn, Repository, RepositoryChange,
-    RepositoryFilter, RepositoryName, RepositoryRef,
+    RepositoryFilter, RepositoryName, RepositoryRef, Scope,
 };
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, ContentRange, Criteria, Fields, Operation, Query, Routes, empty_object};
+use crate::http::{
+    Answer, ContentRange, Criteria, Fields, Operation, Page, Query, Routes, SortOrder, empty_object,
+};
 use crate::namespace::Namespace;
 
 const REPOSITORIES: &str = "/v2/manage/namespaces/{namespace}/repos";
@@ -29,6 +31,17 @@ const ORDER_COLUMNS: [(&str, OrderColumn); 6] = [
     ("tag_count", OrderColumn::TagCount),
     ("namespace", OrderColumn::Namespace),
     ("is_public", OrderColumn::IsPublic),
+];
+
+/// What `order_column` may be in lists of shared repositories.
+const SHARED_ORDER_COLUMNS: [(&str, OrderColumn); 7] = [
+    ORDER_COLUMNS[0],
+    ORDER_COLUMNS[1],
+    ORDER_COLUMNS[2],
+    ORDER_COLUMNS[3],
+    ORDER_COLUMNS[4],
+    ORDER_COLUMNS[5],
+    ("domain_name", OrderColumn::AccountName),
 ];
 
 /// The operations of this chapter.
@@ -55,8 +68,26 @@ pub fn routes() -> Routes {
             list,
         )
         .with(
+            Operation::new(
+                "ListSharedReposDetails",
+                Method::GET,
+                "/v2/manage/shared-repositories",
+            )
+            .lists(),
+            list_shared,
+        )
+        .with(
             Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos").lists(),
             list_v3,
+        )
+        .with(
+            Operation::new(
+                "ListSharedRepoDetails",
+                Method::GET,
+                "/v3/manage/shared-repositories",
+            )
+            .lists(),
+            list_shared_v3,
         )
 }
 
@@ -149,10 +180,55 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
         "order_column",
         "order_type",
     ])?;
-    let page = criteria.page()?;
     let order = criteria.order(&ORDER_COLUMNS)?;
-    let filter = filter(&app, &caller, &criteria)?;
-    let (found, total) = store::list(app.db.readers(), &filter, order, page).await?;
+    let filter = filter(&app, &caller, &criteria, Scope::Own)?;
+    page_of(&app, &filter, order, criteria.page()?).await
+}
+
+/// `ListSharedReposDetails`
+async fn list_shared(
+    State(app): State<AppState>,
+    caller: Caller,
+    query: Query,
+) -> Result<Response> {
+    let criteria = query.criteria(&[
+        "center",
+        "namespace",
+        "name",
+        "domain_name",
+        "status",
+        "limit",
+        "offset",
+        "order_column",
+        "order_type",
+    ])?;
+    // Beside a filter, too: it says which list is asked for, and does not narrow it.
+    let center = criteria.get("center").or_else(|| query.get("center"));
+    let scope = shared_scope("center", center)?;
+    let order = criteria.order(&SHARED_ORDER_COLUMNS)?;
+    let filter = filter(&app, &caller, &criteria, scope)?;
+    page_of(&app, &filter, order, criteria.page()?).await
+}
+
+/// Which repositories are meant by `self` and `thirdparty`.
+fn shared_scope(parameter: &'static str, value: Option<&str>) -> Result<Scope> {
+    match value {
+        Some("self") => Ok(Scope::SharedByMe),
+        Some("thirdparty") => Ok(Scope::SharedWithMe),
+        _ => {
+            let rule = "is mandatory and must be self or thirdparty";
+            Err(Error::fault(Fault::Query, parameter, rule))
+        }
+    }
+}
+
+async fn page_of(
+    app: &App,
+    filter: &RepositoryFilter,
+    order: Option<(OrderColumn, SortOrder)>,
+    page: Page,
+) -> Result<Response> {
+    let (found, total) = store::list(app.db.readers(), filter, order, page).await?;
     let range = ContentRange {
         offset: page.offset.unsigned_abs(),
         count: found.len(),
@@ -160,7 +236,7 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     };
     let views: Vec<_> = found
         .into_iter()
-        .map(|repository| RepositoryDetailsView::new(&app, repository, total))
+        .map(|repository| RepositoryDetailsView::new(app, repository, total))
         .collect();
     Ok(range.on(Answer(StatusCode::OK, views)))
 }
@@ -168,11 +244,31 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
 /// `ListRepoDetails`
 async fn list_v3(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
     let criteria = query.parameters();
+    let filter = filter(&app, &caller, &criteria, Scope::Own)?;
+    page_after(&app, &filter, &criteria).await
+}
+
+/// `ListSharedRepoDetails`
+async fn list_shared_v3(
+    State(app): State<AppState>,
+    caller: Caller,
+    query: Query,
+) -> Result<Response> {
+    let criteria = query.parameters();
+    let scope = shared_scope("shared_by", criteria.get("shared_by"))?;
+    let filter = filter(&app, &caller, &criteria, scope)?;
+    page_after(&app, &filter, &criteria).await
+}
+
+async fn page_after(
+    app: &App,
+    filter: &RepositoryFilter,
+    criteria: &Criteria<'_>,
+) -> Result<Response> {
     let limit = criteria.limit()?;
     let after = criteria.number("marker")?.unwrap_or(0);
-    let filter = filter(&app, &caller, &criteria)?;
     // One more than asked for tells whether there is a next page.
-    let mut found = store::list_after(app.db.readers(), &filter, after, limit + 1).await?;
+    let mut found = store::list_after(app.db.readers(), filter, after, limit + 1).await?;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next_marker = found
@@ -183,7 +279,13 @@ async fn list_v3(State(app): State<AppState>, caller: Caller, query: Query) -> R
     Ok(Answer(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
 }
 
-fn filter(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryFilter> {
+fn filter(
+    app: &App,
+    caller: &Caller,
+    criteria: &Criteria<'_>,
+    scope: Scope,
+) -> Result<RepositoryFilter> {
+    let of_shared = scope != Scope::Own;
     let namespace = criteria.get("namespace").map(str::to_owned);
     let (namespace, namespace_part) = if criteria.filtered {
         (None, namespace)
@@ -194,6 +296,17 @@ fn filter(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<Reposit
     Ok(RepositoryFilter {
         region: app.region.clone(),
         account_id: caller.account_id().to_owned(),
+        user_id: caller.restricted_id(),
+        scope,
+        now: app.clock.now(),
+        is_shared: match of_shared {
+            true => criteria.boolean("status")?,
+            false => None,
+        },
+        account_part: criteria
+            .get("domain_name")
+            .filter(|_| of_shared)
+            .map(str::to_owned),
         namespace,
         namespace_part,
         name_part: criteria.get("name").map(str::to_owned),
@@ -306,7 +419,7 @@ impl RepositoryDetailsView {
             domain_name: repository.account_name,
             namespace: repository.namespace,
             tags: repository.tags,
-            status: false,
+            status: repository.is_shared,
             total_range: total,
         }
     }
@@ -352,7 +465,7 @@ impl From<Repository> for RepositoryV3View {
             updated_at: repository.updated_at.to_string(),
             domain_name: repository.account_name,
             namespace_name: repository.namespace,
-            status: false,
+            status: repository.is_shared,
         }
     }
 }

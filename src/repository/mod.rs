@@ -13,6 +13,8 @@ use crate::auth::User;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
 use crate::namespace::Namespace;
+use crate::permission::Permissions;
+use crate::sharing::Shares;
 
 pub use api::routes;
 
@@ -140,6 +142,10 @@ pub struct RepositoryRef {
     pub namespace: Arc<Namespace>,
     /// Whether anyone may pull from it.
     pub is_public: bool,
+    /// Who may do what with it.
+    pub permissions: Permissions,
+    /// What other accounts may pull from it.
+    pub shares: Shares,
 }
 
 /// A repository with all it shows.
@@ -179,6 +185,8 @@ pub struct Repository {
     pub size: i64,
     /// How often it was pulled from.
     pub num_download: i64,
+    /// Whether it is shared, and that has not ended; false in lists of other kinds.
+    pub is_shared: bool,
 }
 
 /// A repository that is to be made.
@@ -235,13 +243,35 @@ pub struct RepositoryChange {
     pub description: Option<Description>,
 }
 
+/// Whose repositories a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Those of the account.
+    #[default]
+    Own,
+    /// Those of the account that it shares.
+    SharedByMe,
+    /// Those that others share with the account.
+    SharedWithMe,
+}
+
 /// Which repositories a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct RepositoryFilter {
     /// Where.
     pub region: String,
-    /// Of which account.
+    /// For which account.
     pub account_id: String,
+    /// Those of the own account which this user may see; none for those who see all.
+    pub user_id: Option<String>,
+    /// Whose.
+    pub scope: Scope,
+    /// When: shares end.
+    pub now: Moment,
+    /// Whether the share still counts.
+    pub is_shared: Option<bool>,
+    /// Of the account with this text in its name.
+    pub account_part: Option<String>,
     /// In the organization with exactly this name.
     pub namespace: Option<String>,
     /// In organizations with this text in the name.
@@ -267,6 +297,8 @@ pub enum OrderColumn {
     Namespace,
     /// `is_public`
     IsPublic,
+    /// `domain_name`, in lists of shared repositories.
+    AccountName,
 }
 
 #[cfg(test)]

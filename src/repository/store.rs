@@ -7,13 +7,15 @@ use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::{
     NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter, RepositoryName,
-    RepositoryRef,
+    RepositoryRef, Scope,
 };
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
 use crate::namespace::Namespace;
+use crate::permission::Permissions;
+use crate::sharing::Shares;
 
 /// The repository with this name, as far as every operation has to know it.
 pub async fn find_ref(
@@ -21,18 +23,28 @@ pub async fn find_ref(
     namespace: &Arc<Namespace>,
     name: &RepositoryName,
 ) -> Result<Option<RepositoryRef>> {
-    let found: Option<(i64, bool)> = sqlx::query_as(
-        "SELECT id, is_public FROM repositories WHERE namespace_id = ? AND name = ?",
+    let found: Option<(i64, bool, String, String)> = sqlx::query_as(
+        "SELECT id, is_public,
+                (SELECT json_group_object(user_id, auth) FROM repository_permissions
+                 WHERE repository_id = repositories.id),
+                (SELECT json_group_array(json_array(account_id, ends_at)) FROM shares
+                 WHERE repository_id = repositories.id)
+         FROM repositories WHERE namespace_id = ? AND name = ?",
     )
     .bind(namespace.id)
     .bind(name.as_str())
     .fetch_optional(db)
     .await?;
-    Ok(found.map(|(id, is_public)| RepositoryRef {
+    let Some((id, is_public, permissions, shares)) = found else {
+        return Ok(None);
+    };
+    Ok(Some(RepositoryRef {
         id,
         is_public,
         name: name.clone(),
         namespace: Arc::clone(namespace),
+        permissions: Permissions::from_json(&permissions)?,
+        shares: Shares::from_json(&shares)?,
     }))
 }
 
@@ -66,12 +78,48 @@ const FROM: &str = "FROM repositories r
      JOIN accounts a ON a.id = n.account_id";
 
 /// Which repositories pass a [`RepositoryFilter`]; its fields are bound in this order.
-const WHERE: &str = "WHERE n.region = ?1 AND n.account_id = ?2
+const WHERE: &str = "WHERE n.region = ?1
        AND (?3 IS NULL OR n.name = ?3)
        AND (?4 IS NULL OR instr(n.name, ?4) > 0)
        AND (?5 IS NULL OR instr(r.name, ?5) > 0)
        AND (?6 IS NULL OR r.category = ?6)
-       AND (?7 IS NULL OR r.is_public = ?7)";
+       AND (?7 IS NULL OR r.is_public = ?7)
+       AND (?11 IS NULL OR instr(a.name, ?11) > 0)";
+
+/// Own repositories that a user may see.
+const VISIBLE: &str = "n.account_id = ?2 AND (?8 IS NULL OR r.is_public
+       OR EXISTS (SELECT 1 FROM namespace_permissions p
+                  WHERE p.namespace_id = n.id AND p.user_id = ?8)
+       OR EXISTS (SELECT 1 FROM repository_permissions p
+                  WHERE p.repository_id = r.id AND p.user_id = ?8))";
+
+/// A share that still counts.
+const COUNTS: &str = "(s.ends_at IS NULL OR s.ends_at > ?9)";
+
+impl Scope {
+    /// Which repositories are in it, and whether one is shared now.
+    fn conditions(self) -> (String, String) {
+        let share = "SELECT 1 FROM shares s WHERE s.repository_id = r.id";
+        match self {
+            Self::Own => (VISIBLE.to_owned(), "FALSE".to_owned()),
+            Self::SharedByMe => (
+                format!("{VISIBLE} AND EXISTS ({share})"),
+                format!("EXISTS ({share} AND {COUNTS})"),
+            ),
+            Self::SharedWithMe => (
+                format!("EXISTS ({share} AND s.account_id = ?2)"),
+                format!("EXISTS ({share} AND s.account_id = ?2 AND {COUNTS})"),
+            ),
+        }
+    }
+
+    /// Everything after the columns, and the expression of [`Repository::is_shared`].
+    fn from_where(self) -> (String, String) {
+        let (is_in, is_shared) = self.conditions();
+        let text = format!("{FROM} {WHERE} AND {is_in} AND (?10 IS NULL OR {is_shared} = ?10)");
+        (text, is_shared)
+    }
+}
 
 impl FromRow<'_, SqliteRow> for Repository {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
@@ -94,13 +142,17 @@ impl FromRow<'_, SqliteRow> for Repository {
             num_images: row.try_get("num_images")?,
             size: row.try_get("size")?,
             num_download: row.try_get("num_download")?,
+            is_shared: row.try_get("is_shared")?,
         })
     }
 }
 
 /// The repository with this id.
 pub async fn find(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Repository>> {
-    let sql = format!("SELECT {} {FROM} WHERE r.id = ?", repository_columns!());
+    let sql = format!(
+        "SELECT {}, FALSE AS is_shared {FROM} WHERE r.id = ?",
+        repository_columns!()
+    );
     let found = sqlx::query_as(AssertSqlSafe(sql))
         .bind(id)
         .fetch_optional(db)
@@ -127,10 +179,12 @@ pub async fn list(
         Some(OrderColumn::TagCount) => "num_images",
         Some(OrderColumn::Namespace) => "n.name",
         Some(OrderColumn::IsPublic) => "r.is_public",
+        Some(OrderColumn::AccountName) => "a.name",
     };
+    let (from_where, is_shared) = filter.scope.from_where();
     let sql = format!(
-        "SELECT {}, count(*) OVER () AS total {FROM} {WHERE}
-         ORDER BY {column} {direction}, r.id LIMIT ?8 OFFSET ?9",
+        "SELECT {}, {is_shared} AS is_shared, count(*) OVER () AS total {from_where}
+         ORDER BY {column} {direction}, r.id LIMIT ?12 OFFSET ?13",
         repository_columns!()
     );
     let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
@@ -151,7 +205,8 @@ pub async fn list(
 }
 
 async fn count(db: impl SqliteExecutor<'_>, filter: &RepositoryFilter) -> Result<i64> {
-    let sql = format!("SELECT count(*) AS total {FROM} {WHERE}");
+    let (from_where, _) = filter.scope.from_where();
+    let sql = format!("SELECT count(*) AS total {from_where}");
     let row = bind(sqlx::query(AssertSqlSafe(sql)), filter)
         .fetch_one(db)
         .await?;
@@ -165,8 +220,9 @@ pub async fn list_after(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Repository>> {
+    let (from_where, is_shared) = filter.scope.from_where();
     let sql = format!(
-        "SELECT {} {FROM} {WHERE} AND r.id > ?8 ORDER BY r.id LIMIT ?9",
+        "SELECT {}, {is_shared} AS is_shared {from_where} AND r.id > ?12 ORDER BY r.id LIMIT ?13",
         repository_columns!()
     );
     let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
@@ -189,6 +245,10 @@ fn bind<'q>(query: Query<'q>, filter: &'q RepositoryFilter) -> Query<'q> {
         .bind(&filter.name_part)
         .bind(filter.category.map(super::Category::as_str))
         .bind(filter.is_public)
+        .bind(&filter.user_id)
+        .bind(filter.now)
+        .bind(filter.is_shared)
+        .bind(&filter.account_part)
 }
 
 /// Makes a repository, if its organization still exists and the name is free.

@@ -18,6 +18,7 @@ use crate::error::{Error, Fault};
 use crate::http::Fields;
 use crate::kubernetes::Access;
 use crate::namespace::NamespaceName;
+use crate::permission::{Grant, Level};
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::{self, AppType, parse_label, parse_subdomain};
 use crate::workload::{Container, PodTemplate, WorkloadKey};
@@ -94,6 +95,8 @@ struct NamespaceEntry {
     account: Option<Spanned<String>>,
     creator: Option<Spanned<String>>,
     #[serde(default)]
+    permissions: Vec<PermissionEntry>,
+    #[serde(default)]
     repositories: Vec<RepositoryEntry>,
 }
 
@@ -107,7 +110,16 @@ struct RepositoryEntry {
     #[serde(default)]
     description: String,
     #[serde(default)]
+    permissions: Vec<PermissionEntry>,
+    #[serde(default)]
     triggers: Vec<Spanned<Map<String, Value>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PermissionEntry {
+    user: Spanned<String>,
+    auth: u64,
 }
 
 #[derive(Deserialize)]
@@ -266,7 +278,8 @@ impl Checker<'_> {
             namespaces.push(SeedNamespace {
                 name,
                 creator,
-                repositories: self.repositories(&under, entry.repositories)?,
+                permissions: self.permissions(directory, &under, account, entry.permissions)?,
+                repositories: self.repositories(directory, &under, account, entry.repositories)?,
             });
         }
         Ok(namespaces)
@@ -313,9 +326,43 @@ impl Checker<'_> {
         }
     }
 
+    fn permissions(
+        &self,
+        directory: &Directory,
+        under: &str,
+        account: &Account,
+        entries: Vec<PermissionEntry>,
+    ) -> Result<Vec<Grant>, SeedError> {
+        let mut grants: Vec<Grant> = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.permissions[{at}]");
+            let line = entry.user.defined.line();
+            let name = entry.user.value;
+            let Some(user) = directory.users_of(account).find(|user| user.name == name) else {
+                let rule = format!("must be a user of the account {}", account.name);
+                return self.wrong(line, &format!("{under}.user"), rule);
+            };
+            if grants.iter().any(|grant| grant.user_id == user.id) {
+                return self.wrong(line, &format!("{under}.user"), "must not come twice");
+            }
+            let Some(level) = Level::from_auth(entry.auth) else {
+                let rule = "must be 7 (manage), 3 (edit) or 1 (read)";
+                return self.wrong(line, &format!("{under}.auth"), rule);
+            };
+            grants.push(Grant {
+                user_id: user.id.clone(),
+                user_name: name,
+                level,
+            });
+        }
+        Ok(grants)
+    }
+
     fn repositories(
         &self,
+        directory: &Directory,
         under: &str,
+        account: &Account,
         entries: Vec<RepositoryEntry>,
     ) -> Result<Vec<SeedRepository>, SeedError> {
         let mut names = HashSet::new();
@@ -338,6 +385,7 @@ impl Checker<'_> {
                 is_public: entry.is_public,
                 category,
                 description,
+                permissions: self.permissions(directory, &under, account, entry.permissions)?,
                 triggers: self.triggers(&under, entry.triggers)?,
             });
         }

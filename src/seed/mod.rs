@@ -11,6 +11,7 @@ use crate::auth::{Account, Directory, User};
 use crate::cce::Cluster;
 use crate::kubernetes::{Access, RealClusters};
 use crate::namespace::NamespaceName;
+use crate::permission::Grant;
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::NewTrigger;
 use crate::workload::{PodTemplate, WorkloadKey};
@@ -66,6 +67,8 @@ pub struct SeedNamespace {
     pub name: NamespaceName,
     /// Who made it, and with that whose it is.
     pub creator: Arc<User>,
+    /// Who else may do what in it.
+    pub permissions: Vec<Grant>,
     /// What it holds.
     pub repositories: Vec<SeedRepository>,
 }
@@ -81,6 +84,8 @@ pub struct SeedRepository {
     pub category: Category,
     /// What its owner says about it.
     pub description: Description,
+    /// Who may do what with it.
+    pub permissions: Vec<Grant>,
     /// Its triggers.
     pub triggers: Vec<NewTrigger>,
 }

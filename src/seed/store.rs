@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::db::{SingleWrite, Write};
 use crate::error::{Error, Resource, Result};
 use crate::namespace::{self, NewNamespace};
+use crate::permission::{self, Grant, Place};
 use crate::repository::{self, NewRepository};
 use crate::trigger::store::CreateTrigger;
 use crate::workload::{self, Misbehaviour, PodTemplate};
@@ -89,6 +90,12 @@ impl ApplySeed {
         let found = namespace::store::find(&mut *transaction, &self.region, &namespace.name);
         let found = found.await?.ok_or(Error::NotFound(Resource::Namespace))?;
         let found = Arc::new(found);
+        grant(
+            transaction,
+            Place::Namespace(found.id),
+            &namespace.permissions,
+        )
+        .await?;
         for repository in &namespace.repositories {
             self.repository(transaction, &found, creator, repository)
                 .await?;
@@ -116,6 +123,12 @@ impl ApplySeed {
         repository::store::insert(&mut *transaction, &new).await?;
         let found = repository::store::find_ref(&mut *transaction, namespace, &repository.name);
         let found = found.await?.ok_or(Error::NotFound(Resource::Repository))?;
+        grant(
+            transaction,
+            Place::Repository(found.id),
+            &repository.permissions,
+        )
+        .await?;
         let triggers = repository.triggers.iter().map(|trigger| CreateTrigger {
             repository_id: found.id,
             trigger: trigger.clone(),
@@ -130,6 +143,14 @@ impl ApplySeed {
         }
         Ok(())
     }
+}
+
+/// Grants what is missing.
+async fn grant(transaction: &mut SqliteConnection, place: Place, grants: &[Grant]) -> Result<()> {
+    for grant in grants {
+        permission::store::insert(&mut *transaction, place, grant).await?;
+    }
+    Ok(())
 }
 
 async fn put_account(transaction: &mut SqliteConnection, account: &Account) -> Result<()> {

@@ -45,7 +45,7 @@ impl Registry {
         Self::login(client, BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, repositories).await
     }
 
-    async fn login(client: &Client, ak: &str, sk: &str, repositories: &[&str]) -> Self {
+    pub(crate) async fn login(client: &Client, ak: &str, sk: &str, repositories: &[&str]) -> Self {
         let mut client = client.clone();
         client.token = None;
         let scopes: Vec<_> = repositories

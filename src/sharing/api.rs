@@ -1,0 +1,229 @@
+//! The HTTP of sharing (API reference, image sharing). Its paths say `repositories` where all
+//! others say `repos`.
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::store::{self, CreateShare, DeleteShare, NewShare, Share, UpdateShare};
+use super::{Deadline, MAX_DESCRIPTION};
+use crate::app::AppState;
+use crate::auth::{Caller, Manageable, Viewable};
+use crate::clock::Moment;
+use crate::error::{Error, Fault, Result};
+use crate::http::{Answer, Fields, Operation, Routes, Segment, empty_object};
+use crate::repository::RepositoryRef;
+
+const SHARES: &str = "/v2/manage/namespaces/{namespace}/repositories/{repository}/access-domains";
+const SHARE: &str =
+    "/v2/manage/namespaces/{namespace}/repositories/{repository}/access-domains/{access_domain}";
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("CreateRepoDomains", Method::POST, SHARES),
+            create,
+        )
+        .with(
+            Operation::new("DeleteRepoDomains", Method::DELETE, SHARE),
+            delete,
+        )
+        .with(
+            Operation::new("UpdateRepoDomains", Method::PATCH, SHARE),
+            update,
+        )
+        .with(Operation::new("ShowAccessDomain", Method::GET, SHARE), show)
+        .with(
+            Operation::new("ListRepoDomains", Method::GET, SHARES).lists(),
+            list,
+        )
+}
+
+/// The name of an account in a path.
+struct AccessDomain(String);
+
+impl<S: Sync> FromRequestParts<S> for AccessDomain {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "access_domain", Fault::Domain).await?;
+        Ok(Self(segment.to_string()))
+    }
+}
+
+/// `CreateRepoDomains`
+async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    Manageable(repository): Manageable<RepositoryRef>,
+    body: Fields,
+) -> Result<Response> {
+    let name = body.string("access_domain")?;
+    let (deadline, description) = terms(&body)?;
+    let wrong = |rule| Err(Error::fault(Fault::Domain, "access_domain", rule));
+    let Some(account) = app.directory.account_named(name) else {
+        return wrong("must be the name of an account; there is none with this name");
+    };
+    if account.id == caller.account_id() {
+        return wrong("must be another account");
+    }
+    if repository.is_public {
+        let rule = "must be private to be shared; everyone can pull from a public one";
+        return Err(Error::invalid("repository", rule));
+    }
+    let share = NewShare {
+        repository_id: repository.id,
+        account_id: account.id.clone(),
+        deadline,
+        description,
+        creator_id: caller.user().id.clone(),
+        creator_name: caller.user_name().to_owned(),
+        now: app.clock.now(),
+    };
+    app.db.write(CreateShare(share)).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// `UpdateRepoDomains`
+async fn update(
+    State(app): State<AppState>,
+    AccessDomain(account_name): AccessDomain,
+    Manageable(repository): Manageable<RepositoryRef>,
+    body: Fields,
+) -> Result<Response> {
+    let (deadline, description) = terms(&body)?;
+    let write = UpdateShare {
+        repository_id: repository.id,
+        account_name,
+        deadline,
+        description,
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// `DeleteRepoDomains`
+async fn delete(
+    State(app): State<AppState>,
+    AccessDomain(account_name): AccessDomain,
+    Manageable(repository): Manageable<RepositoryRef>,
+) -> Result<StatusCode> {
+    let write = DeleteShare {
+        repository_id: repository.id,
+        account_name,
+    };
+    app.db.write(write).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `ShowAccessDomain`: that the image is not shared with somebody is an answer too.
+async fn show(
+    State(app): State<AppState>,
+    AccessDomain(account_name): AccessDomain,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let found = store::find(app.db.readers(), repository.id, &account_name).await?;
+    let view = match found {
+        Some(share) => ShownShareView {
+            exist: true,
+            share: ShareView::new(&repository, share, app.clock.now()),
+        },
+        None => ShownShareView {
+            exist: false,
+            share: ShareView::none(&repository, account_name),
+        },
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+/// `ListRepoDomains`
+async fn list(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let now = app.clock.now();
+    let shares = store::list(app.db.readers(), repository.id).await?;
+    let views: Vec<_> = shares
+        .into_iter()
+        .map(|share| ShareView::new(&repository, share, now))
+        .collect();
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+/// The fields that `CreateRepoDomains` and `UpdateRepoDomains` have in common.
+fn terms(body: &Fields) -> Result<(Deadline, String)> {
+    if body.string("permit")? != "read" {
+        return Err(Error::invalid("permit", "must be read"));
+    }
+    let deadline = Deadline::parse(body.string("deadline")?)?;
+    let description = body.optional_string("description")?.unwrap_or_default();
+    if description.chars().count() > MAX_DESCRIPTION {
+        let rule = format!("must have at most {MAX_DESCRIPTION} characters");
+        return Err(Error::invalid("description", rule));
+    }
+    Ok((deadline, description.to_owned()))
+}
+
+/// An entry of `ListRepoDomains`.
+#[derive(Serialize)]
+struct ShareView {
+    namespace: String,
+    repository: String,
+    access_domain: String,
+    permit: &'static str,
+    deadline: String,
+    description: String,
+    creator_id: String,
+    creator_name: String,
+    created: String,
+    updated: String,
+    status: bool,
+}
+
+/// The answer of `ShowAccessDomain`.
+#[derive(Serialize)]
+struct ShownShareView {
+    exist: bool,
+    #[serde(flatten)]
+    share: ShareView,
+}
+
+impl ShareView {
+    fn new(repository: &RepositoryRef, share: Share, now: Moment) -> Self {
+        let deadline = share.deadline.map(|deadline| deadline.to_string());
+        Self {
+            namespace: repository.namespace.name.to_string(),
+            repository: repository.name.to_string(),
+            access_domain: share.account_name,
+            permit: "read",
+            deadline: deadline.unwrap_or_else(|| "forever".to_owned()),
+            description: share.description,
+            creator_id: share.creator_id,
+            creator_name: share.creator_name,
+            created: share.created_at.to_string(),
+            updated: share.updated_at.to_string(),
+            status: share.ends_at.is_none_or(|end| now < end),
+        }
+    }
+
+    /// What is shown of a share that is not there.
+    fn none(repository: &RepositoryRef, access_domain: String) -> Self {
+        Self {
+            namespace: repository.namespace.name.to_string(),
+            repository: repository.name.to_string(),
+            access_domain,
+            permit: "",
+            deadline: String::new(),
+            description: String::new(),
+            creator_id: String::new(),
+            creator_name: String::new(),
+            created: String::new(),
+            updated: String::new(),
+            status: false,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The SQL of sharing.
+
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+
+use super::Deadline;
+use crate::clock::Moment;
+use crate::db::SingleWrite;
+use crate::error::{Error, Resource, Result};
+
+/// How many accounts an image can be shared with (user guide).
+const MOST_ACCOUNTS: i64 = 500;
+
+/// A repository that is shared with an account.
+#[derive(Debug, Clone, FromRow)]
+pub struct Share {
+    /// The account's name.
+    pub account_name: String,
+    /// As it was given; none is forever.
+    pub deadline: Option<Moment>,
+    /// When it ends; none is never.
+    pub ends_at: Option<Moment>,
+    /// What its maker says about it.
+    pub description: String,
+    /// The id of the user who made it.
+    pub creator_id: String,
+    /// That user's name.
+    pub creator_name: String,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it was last changed.
+    pub updated_at: Moment,
+}
+
+/// With whom a repository is shared, oldest first.
+pub async fn list(db: impl SqliteExecutor<'_>, repository_id: i64) -> Result<Vec<Share>> {
+    let found = sqlx::query_as(
+        "SELECT a.name AS account_name, s.deadline, s.ends_at, s.description, s.creator_id,
+                s.creator_name, s.created_at, s.updated_at
+         FROM shares s JOIN accounts a ON a.id = s.account_id
+         WHERE s.repository_id = ? ORDER BY s.id",
+    )
+    .bind(repository_id)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// The share of a repository with an account.
+pub async fn find(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    account_name: &str,
+) -> Result<Option<Share>> {
+    let mut shares = list(db, repository_id).await?.into_iter();
+    Ok(shares.find(|share| share.account_name == account_name))
+}
+
+/// A share that is to be made.
+#[derive(Debug)]
+pub struct NewShare {
+    /// What is shared.
+    pub repository_id: i64,
+    /// With whom.
+    pub account_id: String,
+    /// Until when.
+    pub deadline: Deadline,
+    /// What its maker says about it.
+    pub description: String,
+    /// The id of the user who makes it.
+    pub creator_id: String,
+    /// That user's name.
+    pub creator_name: String,
+    /// When.
+    pub now: Moment,
+}
+
+/// Shares a repository with an account that it is not shared with.
+#[derive(Debug)]
+pub struct CreateShare(pub NewShare);
+
+impl SingleWrite for CreateShare {
+    type Output = ();
+    // What a name refers to is remembered with the accounts that may pull from it.
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let Self(share) = self;
+        let (deadline, ends_at) = share.deadline.columns();
+        let done = sqlx::query(
+            "INSERT INTO shares (repository_id, account_id, deadline, ends_at, description,
+                                 creator_id, creator_name, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+             ON CONFLICT (repository_id, account_id) DO NOTHING",
+        )
+        .bind(share.repository_id)
+        .bind(&share.account_id)
+        .bind(deadline)
+        .bind(ends_at)
+        .bind(&share.description)
+        .bind(&share.creator_id)
+        .bind(&share.creator_name)
+        .bind(share.now)
+        .execute(&mut *transaction)
+        .await;
+        match done {
+            Ok(done) if done.rows_affected() == 0 => {
+                return Err(Error::AlreadyExists(Resource::Share));
+            }
+            Ok(_) => {}
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                return Err(Error::NotFound(Resource::Repository));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let held: i64 = sqlx::query_scalar("SELECT count(*) FROM shares WHERE repository_id = ?")
+            .bind(share.repository_id)
+            .fetch_one(transaction)
+            .await?;
+        if held > MOST_ACCOUNTS {
+            let rule = format!("must be one of at most {MOST_ACCOUNTS} accounts");
+            return Err(Error::invalid("access_domain", rule));
+        }
+        Ok(())
+    }
+}
+
+/// Changes the terms of a share.
+#[derive(Debug)]
+pub struct UpdateShare {
+    /// What is shared.
+    pub repository_id: i64,
+    /// With whom.
+    pub account_name: String,
+    /// Until when.
+    pub deadline: Deadline,
+    /// What its maker says about it.
+    pub description: String,
+    /// When.
+    pub now: Moment,
+}
+
+impl SingleWrite for UpdateShare {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let (deadline, ends_at) = self.deadline.columns();
+        let done = sqlx::query(
+            "UPDATE shares SET deadline = ?, ends_at = ?, description = ?, updated_at = ?
+             WHERE repository_id = ?
+               AND account_id IN (SELECT id FROM accounts WHERE name = ?)",
+        )
+        .bind(deadline)
+        .bind(ends_at)
+        .bind(&self.description)
+        .bind(self.now)
+        .bind(self.repository_id)
+        .bind(&self.account_name)
+        .execute(transaction)
+        .await?;
+        found(done.rows_affected())
+    }
+}
+
+/// Ends a share.
+#[derive(Debug)]
+pub struct DeleteShare {
+    /// What is shared.
+    pub repository_id: i64,
+    /// With whom.
+    pub account_name: String,
+}
+
+impl SingleWrite for DeleteShare {
+    type Output = ();
+    const CHANGES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let done = sqlx::query(
+            "DELETE FROM shares
+             WHERE repository_id = ?
+               AND account_id IN (SELECT id FROM accounts WHERE name = ?)",
+        )
+        .bind(self.repository_id)
+        .bind(&self.account_name)
+        .execute(transaction)
+        .await?;
+        found(done.rows_affected())
+    }
+}
+
+fn found(rows: u64) -> Result<()> {
+    if rows == 0 {
+        return Err(Error::NotFound(Resource::Share));
+    }
+    Ok(())
+}

@@ -1,0 +1,448 @@
+//! Permissions: who may call what, from one table for all operations, and the operations that
+//! grant rights.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, TestApp};
+
+/// The level that each operation on an organization or repository needs.
+pub(crate) const RIGHTS: &[(&str, &str)] = &[
+    ("CreateTrigger", "edit"),
+    ("ListTriggersDetails", "read"),
+    ("ShowTrigger", "read"),
+    ("UpdateTrigger", "edit"),
+    ("DeleteTrigger", "edit"),
+    ("DeleteNamespaces", "manage"),
+    ("ShowNamespace", "read"),
+    ("CreateNamespaceAuth", "manage"),
+    ("DeleteNamespaceAuth", "manage"),
+    ("UpdateNamespaceAuth", "manage"),
+    ("ShowNamespaceAuth", "read"),
+    ("CreateRepo", "edit"),
+    ("DeleteRepo", "manage"),
+    ("UpdateRepo", "edit"),
+    ("ShowRepository", "read"),
+    ("ListRepositoryTags", "read"),
+    ("ShowRepoTag", "read"),
+    ("CreateRepoTag", "edit"),
+    ("DeleteRepoTag", "manage"),
+    ("ListRepositoryTag", "read"),
+    ("ListRepoAccessories", "read"),
+    ("ListReferences", "read"),
+    ("CreateUserRepositoryAuth", "grant"),
+    ("DeleteUserRepositoryAuth", "grant"),
+    ("UpdateUserRepositoryAuth", "grant"),
+    ("ShowUserRepositoryAuth", "read"),
+    ("CreateRepoDomains", "manage"),
+    ("DeleteRepoDomains", "manage"),
+    ("UpdateRepoDomains", "manage"),
+    ("ShowAccessDomain", "read"),
+    ("ListRepoDomains", "read"),
+    ("CreateImageSyncRepo", "admin"),
+    ("ListImageAutoSyncReposDetails", "read"),
+    ("DeleteImageSyncRepo", "admin"),
+    ("CreateManualImageSyncRepo", "admin"),
+    ("ShowSyncJob", "read"),
+    ("CreateRetention", "manage"),
+    ("ListRetentions", "read"),
+    ("ShowRetention", "read"),
+    ("UpdateRetention", "manage"),
+    ("DeleteRetention", "manage"),
+    ("ListRetentionHistories", "read"),
+];
+
+/// One account with an admin and users of each level, and another account.
+const USERS: &str = "
+accounts:
+  - name: ours
+    users:
+      - {name: boss, id: boss-id, token: boss, admin: true}
+      - {name: none, id: none-id, token: none}
+      - {name: read, id: read-id, token: read}
+      - {name: edit, id: edit-id, token: edit}
+      - {name: manage, id: manage-id, token: manage}
+  - name: theirs
+    users: [{name: eve, id: eve-id, token: eve, admin: true}]
+";
+
+fn grants() -> Value {
+    json!([
+        {"user_id": "read-id", "user_name": "read", "auth": 1},
+        {"user_id": "edit-id", "user_name": "edit", "auth": 3},
+        {"user_id": "manage-id", "user_name": "manage", "auth": 7},
+    ])
+}
+
+/// Whether somebody with `level` may do what needs `right`; `of_repository` says that the level
+/// was granted in the repository, not in its organization.
+fn may(level: &str, right: &str, of_repository: bool) -> bool {
+    let rank = |level: &str| {
+        ["none", "read", "edit", "manage", "boss"]
+            .iter()
+            .position(|known| *known == level)
+    };
+    let needed = match right {
+        // Who edits in the organization may grant rights for its images.
+        "grant" if of_repository => "manage",
+        "grant" => "edit",
+        "admin" => "boss",
+        right => right,
+    };
+    rank(level) >= rank(needed)
+}
+
+#[tokio::test]
+async fn every_operation_asks_for_the_right_that_the_table_says() {
+    let app = TestApp::seeded(USERS).await;
+    let boss = app.as_user("boss");
+    let routes = swr_emulator::routes();
+    let of_paths = routes
+        .operations()
+        .iter()
+        .filter(|operation| operation.path.contains("{namespace}"));
+    let mut checked = 0;
+    for (at, operation) in of_paths
+        .filter(|operation| operation.path.starts_with("/v"))
+        .enumerate()
+    {
+        let right = RIGHTS.iter().find(|(name, _)| *name == operation.name);
+        let right = right
+            .unwrap_or_else(|| panic!("{} is in the table", operation.name))
+            .1;
+        checked += 1;
+        for of_repository in [false, true] {
+            if of_repository && !operation.path.contains("{repository}") {
+                continue;
+            }
+            for level in ["none", "read", "edit", "manage", "boss"] {
+                let namespace = format!("n{at}-{level}-{of_repository}");
+                let status = call(
+                    &boss,
+                    &app.as_user(level),
+                    operation,
+                    &namespace,
+                    of_repository,
+                )
+                .await;
+                assert_eq!(
+                    status != StatusCode::FORBIDDEN,
+                    may(level, right, of_repository),
+                    "{} as {level}, granted in the repository: {of_repository}: {status}",
+                    operation.name
+                );
+            }
+            let namespace = format!("n{at}-eve-{of_repository}");
+            let status = call(
+                &boss,
+                &app.as_user("eve"),
+                operation,
+                &namespace,
+                of_repository,
+            )
+            .await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{}", operation.name);
+        }
+    }
+    assert_eq!(
+        checked,
+        RIGHTS.len(),
+        "the table names operations that are not served"
+    );
+}
+
+/// Calls an operation in an organization and a repository made for the purpose.
+async fn call(
+    boss: &Client,
+    caller: &Client,
+    operation: &swr_emulator::http::Operation,
+    namespace: &str,
+    of_repository: bool,
+) -> StatusCode {
+    let base = format!("/v2/manage/namespaces/{namespace}");
+    let made = async |path: &str, body: Value| {
+        let answer = boss.send("POST", path, Some(body)).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    };
+    made("/v2/manage/namespaces", json!({"namespace": namespace})).await;
+    made(
+        &format!("{base}/repos"),
+        json!({"repository": "r", "is_public": false}),
+    )
+    .await;
+    let place = if of_repository {
+        format!("{base}/repos/r/access")
+    } else {
+        format!("{base}/access")
+    };
+    made(&place, grants()).await;
+    let mut path = operation.path.replace("{namespace}", namespace);
+    for (variable, value) in [
+        ("{repository}", "r"),
+        ("{trigger}", "t"),
+        ("{tag}", "t"),
+        ("{access_domain}", "theirs"),
+        ("{retention_id}", "1"),
+    ] {
+        path = path.replace(variable, value);
+    }
+    let body = (operation.method != http::Method::GET).then(|| json!({}));
+    caller
+        .send(operation.method.as_str(), &path, body)
+        .await
+        .status
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_encoded_message() {
+    let app = TestApp::seeded(&format!(
+        "{USERS}organizations: [{{name: g, account: ours}}]"
+    ))
+    .await;
+    let refused = app
+        .as_user("none")
+        .send("GET", "/v2/manage/namespaces/g", None)
+        .await;
+    assert_eq!(refused.status, 403);
+    let body = refused.json();
+    assert_eq!(body["error_code"], "SVCSTG.SWR.4030170");
+    assert_eq!(body["error_msg"], "Insufficient permissions");
+    let message = body["encoded_authorization_message"]
+        .as_str()
+        .expect("text");
+    assert!(!message.is_empty());
+    assert_eq!(body["errors"][0]["encoded_authorization_message"], message);
+}
+
+const ACCESS: &str = "/v2/manage/namespaces/g/access";
+const IMAGE_ACCESS: &str = "/v2/manage/namespaces/g/repos/r/access";
+
+async fn granted() -> (TestApp, Client) {
+    let seed =
+        "organizations: [{name: g, account: ours, repositories: [{name: r}, {name: other}]}]";
+    let app = TestApp::seeded(&format!("{USERS}{seed}")).await;
+    let boss = app.as_user("boss");
+    (app, boss)
+}
+
+fn right(user: &str, auth: u8) -> Value {
+    json!({"user_id": format!("{user}-id"), "user_name": user, "auth": auth})
+}
+
+#[tokio::test]
+async fn rights_are_granted_shown_changed_and_taken_away() {
+    for (path, created, creator) in [(ACCESS, 200, true), (IMAGE_ACCESS, 201, false)] {
+        let (_app, boss) = granted().await;
+        boss.send(
+            "POST",
+            path,
+            Some(json!([right("edit", 3), right("read", 1)])),
+        )
+        .await
+        .is(created, "{}");
+        let shown = boss.send("GET", path, None).await.json();
+        let name = if creator { "g" } else { "r" };
+        let mut expected = json!({
+            "id": 1, "name": name, "self_auth": right("boss", 7),
+            "others_auths": [right("edit", 3), right("read", 1)],
+        });
+        if creator {
+            expected["creator_name"] = json!("boss");
+        }
+        assert_eq!(shown, expected);
+        boss.send("PATCH", path, Some(json!([right("edit", 7)])))
+            .await
+            .is(201, "{}");
+        boss.send("DELETE", path, Some(json!(["read-id"])))
+            .await
+            .is(204, "");
+        let shown = boss.send("GET", path, None).await.json();
+        assert_eq!(shown["others_auths"], json!([right("edit", 7)]));
+    }
+}
+
+#[tokio::test]
+async fn a_request_grants_all_or_nothing() {
+    for (path, exists, missing) in [
+        (ACCESS, "4090076", "4040078"),
+        (IMAGE_ACCESS, "4090089", "4040091"),
+    ] {
+        let (_app, boss) = granted().await;
+        let send = async |method: &str, body: Value| boss.send(method, path, Some(body)).await;
+        send("POST", json!([right("read", 1)])).await;
+        send("POST", json!([right("edit", 3), right("read", 3)]))
+            .await
+            .refused(409, exists);
+        send("PATCH", json!([right("read", 3), right("edit", 3)]))
+            .await
+            .refused(404, missing);
+        send("DELETE", json!(["read-id", "edit-id"]))
+            .await
+            .refused(404, missing);
+        let shown = boss.send("GET", path, None).await.json();
+        assert_eq!(shown["others_auths"], json!([right("read", 1)]));
+    }
+}
+
+#[tokio::test]
+async fn a_faulty_grant_is_refused_with_its_own_code() {
+    let (_app, boss) = granted().await;
+    let check = async |path: &str, body: Value, code: &str, rule: &str| {
+        let message = boss.send("POST", path, Some(body)).await.refused(400, code);
+        assert_eq!(message, rule);
+    };
+    for (path, auth) in [(ACCESS, "4001065"), (IMAGE_ACCESS, "4001066")] {
+        check(path, json!({}), "4000014", "body: must be a JSON array").await;
+        check(path, json!([]), "4000014", "body: must name 1 to 500 users").await;
+        check(
+            path,
+            json!(["x"]),
+            "4000014",
+            "body: must hold objects only",
+        )
+        .await;
+        let user = json!({"user_name": "read", "auth": 1});
+        check(path, json!([user]), "4000014", "user_id: is mandatory").await;
+        let rule = "auth: must be 7 (manage), 3 (edit) or 1 (read)";
+        check(path, json!([right("read", 2)]), auth, rule).await;
+        let rule = "user_id: must not come twice";
+        check(
+            path,
+            json!([right("read", 1), right("read", 3)]),
+            "4000014",
+            rule,
+        )
+        .await;
+        let user = json!({"user_id": "read-id", "user_name": "edit", "auth": 1});
+        let rule = "user_name: must be the name of the user with this user_id";
+        check(path, json!([user]), "4001067", rule).await;
+        let rule = "user_name: must be of a user of this account";
+        check(path, json!([right("eve", 1)]), "4001067", rule).await;
+    }
+    let rule = "user_name: must not be the caller";
+    check(IMAGE_ACCESS, json!([right("boss", 1)]), "4001067", rule).await;
+    // IAM knows users of whom the seed file says nothing.
+    let unknown = json!([{"user_id": "0123", "user_name": "somebody", "auth": 1}]);
+    boss.send("POST", ACCESS, Some(unknown)).await.is(200, "{}");
+}
+
+#[tokio::test]
+async fn lists_show_only_what_the_caller_may_see() {
+    let (app, boss) = granted().await;
+    boss.send(
+        "POST",
+        "/v2/manage/namespaces",
+        Some(json!({"namespace": "h"})),
+    )
+    .await
+    .is(201, "{}");
+    boss.send("POST", ACCESS, Some(json!([right("read", 1)])))
+        .await
+        .is(200, "{}");
+    boss.send("POST", IMAGE_ACCESS, Some(json!([right("edit", 3)])))
+        .await
+        .is(201, "{}");
+    let namespaces = async |user: &str, query: &str| {
+        let path = format!("/v2/manage/namespaces{query}");
+        let listed = app.as_user(user).send("GET", &path, None).await.json();
+        let listed = listed["namespaces"].as_array().expect("an array").iter();
+        listed
+            .map(|entry| (entry["name"].clone(), entry["auth"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let visible = "?filter=mode::visible";
+    assert_eq!(
+        namespaces("boss", "").await,
+        [(json!("g"), json!(7)), (json!("h"), json!(7))]
+    );
+    assert_eq!(namespaces("read", "").await, [(json!("g"), json!(1))]);
+    assert_eq!(namespaces("edit", "").await, []);
+    assert_eq!(namespaces("edit", visible).await, [(json!("g"), json!(1))]);
+    assert_eq!(namespaces("none", visible).await, []);
+    let repositories = async |user: &str| {
+        let v2 = app
+            .as_user(user)
+            .send("GET", "/v2/manage/repos", None)
+            .await;
+        assert_eq!(
+            v2.header("content-range")
+                .map(|range| range.ends_with("/0")),
+            Some(v2.text() == "[]")
+        );
+        let v3 = app
+            .as_user(user)
+            .send("GET", "/v3/manage/repos", None)
+            .await
+            .json();
+        let names = |listed: &Value| -> Vec<Value> {
+            listed
+                .as_array()
+                .expect("an array")
+                .iter()
+                .map(|entry| entry["name"].clone())
+                .collect()
+        };
+        assert_eq!(names(&v2.json()), names(&v3["repos"]));
+        names(&v2.json())
+    };
+    assert_eq!(repositories("boss").await, ["r", "other"]);
+    assert_eq!(repositories("read").await, ["r", "other"]);
+    assert_eq!(repositories("edit").await, ["r"]);
+    assert!(repositories("none").await.is_empty());
+}
+
+#[tokio::test]
+async fn who_makes_an_organization_manages_it() {
+    let (app, _) = granted().await;
+    let user = app.as_user("none");
+    let made = user.send(
+        "POST",
+        "/v2/manage/namespaces",
+        Some(json!({"namespace": "mine"})),
+    );
+    made.await.is(201, "{}");
+    let shown: Answer = user.send("GET", "/v2/manage/namespaces/mine", None).await;
+    assert_eq!(shown.json()["auth"], 7);
+    user.send("DELETE", "/v2/manage/namespaces/mine", None)
+        .await
+        .is(204, "");
+}
+
+#[tokio::test]
+async fn the_seed_file_grants_rights_and_names_what_is_wrong_with_one() {
+    let seed = "
+organizations:
+  - name: g
+    account: ours
+    permissions: [{user: edit, auth: 3}]
+    repositories:
+      - {name: r, permissions: [{user: read, auth: 1}]}
+";
+    let app = TestApp::seeded(&format!("{USERS}{seed}")).await;
+    let status =
+        async |user: &str, path: &str| app.as_user(user).send("GET", path, None).await.status;
+    assert_eq!(status("edit", "/v2/manage/namespaces/g").await, 200);
+    assert_eq!(status("read", "/v2/manage/namespaces/g").await, 403);
+    assert_eq!(status("read", "/v2/manage/namespaces/g/repos/r").await, 200);
+    assert_eq!(status("none", "/v2/manage/namespaces/g/repos/r").await, 403);
+}
+
+#[tokio::test]
+async fn pushing_and_pulling_follow_the_same_rights() {
+    let (app, boss) = granted().await;
+    boss.send("POST", ACCESS, Some(grants()))
+        .await
+        .is(200, "{}");
+    let push = async |user: &str| {
+        let body = json!({"namespace": "g", "repository": "r", "tag": "v1"});
+        app.as_user(user)
+            .send("POST", "/_emulator/push", Some(body))
+            .await
+            .status
+    };
+    assert_eq!(push("none").await, 403);
+    assert_eq!(push("read").await, 403);
+    assert_eq!(push("edit").await, 201);
+    assert_eq!(push("manage").await, 201);
+    assert_eq!(push("eve").await, 404);
+}

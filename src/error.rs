@@ -79,6 +79,8 @@ pub enum Fault {
     Order,
     /// Any other query parameter.
     Query,
+    /// The number of a retention rule that is to be deleted and is not there.
+    RetentionId,
 }
 
 /// A thing that an operation can miss, or find in its way.
@@ -92,6 +94,8 @@ pub enum Resource {
     Tag,
     /// A trigger.
     Trigger,
+    /// A retention rule.
+    Retention,
     /// A CCE cluster.
     Cluster,
     /// A workload of a simulated cluster.
@@ -109,6 +113,7 @@ impl Resource {
             Self::Repository => "Not found repository",
             Self::Tag => "Not found tag",
             Self::Trigger => "Not found trigger",
+            Self::Retention => "Not found retention rule",
             Self::Cluster => "Not found cluster",
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
@@ -122,6 +127,7 @@ impl Resource {
             Self::Repository => "repository: a repository with this name already exists",
             Self::Tag => "destination_tag: a tag with this name already exists",
             Self::Trigger => "name: a trigger with this name already exists in the repository",
+            Self::Retention => "the repository already has a retention rule; delete it first",
             Self::Workload => "a workload with this name already exists",
             Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
@@ -164,7 +170,9 @@ impl Error {
             Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid { .. }
             | Self::NamespaceQuota(_)
-            | Self::AlreadyExists(Resource::Trigger) => StatusCode::BAD_REQUEST,
+            | Self::AlreadyExists(Resource::Trigger | Resource::Retention) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::AlreadyExists(_) => StatusCode::CONFLICT,
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
@@ -188,6 +196,7 @@ impl Error {
                 Fault::Page => "SVCSTG.SWR.4000056",
                 Fault::Order => "SVCSTG.SWR.4001096",
                 Fault::Query => "SVCSTG.SWR.4001025",
+                Fault::RetentionId => "SVCSTG.SWR.4000306",
             },
             Self::NotFound(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4040058",
@@ -195,13 +204,13 @@ impl Error {
                 Resource::Tag => "SVCSTG.SWR.4040048",
                 Resource::Trigger => "SVCSTG.SWR.4040126",
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
-                Resource::Push => "SVCSTG.SWR.4040083",
+                Resource::Push | Resource::Retention => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
                 Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
-                Resource::Trigger => "SVCSTG.SWR.4000014",
+                Resource::Trigger | Resource::Retention => "SVCSTG.SWR.4000014",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
             },

@@ -13,6 +13,7 @@ mod program;
 mod readme;
 mod registry;
 mod repository;
+mod retention;
 mod seed;
 mod support;
 mod tag;

@@ -53,17 +53,15 @@ pub async fn run_due(app: &App) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::super::store::{
         CreateRetention, DeleteRetention, UpdateRetention, find_any, list_histories,
     };
-    use super::super::{HistoryEntry, Policy, RetentionId, notation};
+    use super::super::{HistoryEntry, Policy, RetentionId, Rule, Selector, Template};
     use super::*;
     use crate::clock::Moment;
     use crate::db::testing::TestDb;
     use crate::error::{Error, Fault, Resource};
-    use crate::http::{Fields, Page};
+    use crate::http::Page;
     use crate::namespace::NamespaceName;
     use crate::registry::{SampleImage, push};
     use crate::repository::store::DeleteRepository;
@@ -110,21 +108,21 @@ mod tests {
                 .expect("pushed");
         }
 
-        async fn create(&self, repository_id: i64, rules: Value) -> Result<i64> {
+        async fn create(&self, repository_id: i64, policy: Policy) -> Result<i64> {
             let write = CreateRetention {
                 repository_id,
-                policy: policy(rules),
+                policy,
                 matcher: self.app.matcher.clone(),
                 now: self.app.clock.now(),
             };
             self.app.db.write(write).await
         }
 
-        async fn update(&self, repository_id: i64, id: i64, rules: Value) -> Result<()> {
+        async fn update(&self, repository_id: i64, id: i64, policy: Policy) -> Result<()> {
             let write = UpdateRetention {
                 repository_id,
                 id: RetentionId(id),
-                policy: policy(rules),
+                policy,
                 matcher: self.app.matcher.clone(),
                 now: self.app.clock.now(),
             };
@@ -167,15 +165,10 @@ mod tests {
         Moment::from_microseconds(0).plus_hours(day * 24 + 12)
     }
 
-    fn policy(rules: Value) -> Policy {
-        let body = json!({"algorithm": "or", "rules": rules});
-        let body = Fields::parse(body.to_string().as_bytes()).expect("an object");
-        notation::read(&body).expect("legal")
-    }
-
-    fn date_rule(days: u16) -> Value {
-        json!([{"template": "date_rule", "params": {"days": days}, "tag_selectors": [
-            {"kind": "label", "pattern": "kept"}]}])
+    fn date_rule(days: u16) -> Policy {
+        let kept = TagName::parse("kept").expect("a tag");
+        let rule = Rule::new(Template::Date { days }, vec![Selector::Label(kept)]);
+        Policy::new(vec![rule.expect("legal")]).expect("legal")
     }
 
     #[tokio::test]
@@ -359,6 +352,6 @@ mod tests {
             ));
         }
         let found = find_any(world.app.db.readers(), a.id).await.expect("read");
-        assert_eq!(found.map(|found| found.policy), Some(policy(date_rule(1))));
+        assert_eq!(found.map(|found| found.policy), Some(date_rule(1)));
     }
 }

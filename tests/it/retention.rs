@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use crate::registry::Registry;
 use crate::support::{TestApp, trigger};
 
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 const REPOSITORY: &str = "/v2/manage/namespaces/group/repos/busybox";
 const RETENTIONS: &str = "/v2/manage/namespaces/group/repos/busybox/retentions";
 const HISTORIES: &str = "/v2/manage/namespaces/group/repos/busybox/retentions/histories";
@@ -323,6 +326,47 @@ async fn an_image_goes_with_its_last_tag_and_no_trigger_fires() {
     assert_eq!(app.get(pushes).await.json(), before);
     let shown = app.get(&format!("{triggers}/t")).await.json();
     assert_eq!(shown["trigger_history"], json!([]));
+}
+
+#[tokio::test]
+async fn an_image_stays_as_long_as_an_index_lists_it() {
+    let app = TestApp::with_repository().await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let image = registry
+        .push_image("group/busybox", "image", b"layer")
+        .await;
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
+        {"mediaType": OCI_MANIFEST, "digest": image, "size": 1}]});
+    let answer = registry
+        .send(
+            "PUT",
+            "/v2/group/busybox/manifests/index",
+            &[("Content-Type", OCI_INDEX)],
+            index.to_string(),
+        )
+        .await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let by_digest = format!("/v2/group/busybox/manifests/{image}");
+
+    // The image is older than the index: its tag goes first.
+    app.post(RETENTIONS, newest(1, &json!([])))
+        .await
+        .is(201, r#"{"id":1}"#);
+    assert_eq!(tags(&app).await, ["index"]);
+    assert_eq!(registry.get(&by_digest).await.status, 200);
+
+    // Tagged again by its digest, it goes together with the index.
+    app.delete(&format!("{RETENTIONS}/1")).await.is(200, "{}");
+    let again = registry
+        .push_image("group/busybox", "image", b"layer")
+        .await;
+    assert_eq!(again, image);
+    push(&app, "v1", "1").await;
+    app.post(RETENTIONS, newest(1, &json!([])))
+        .await
+        .is(201, r#"{"id":2}"#);
+    assert_eq!(tags(&app).await, ["v1"]);
+    assert_eq!(registry.get(&by_digest).await.status, 404);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::registry::{self, Collector};
+use crate::retention::{self, Daily};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
 use crate::{
     cce, control, iam, login, namespace, permission, repository, sharing, tag, trigger, version,
@@ -60,6 +61,7 @@ pub fn routes() -> Routes {
         .and(repository::routes())
         .and(tag::routes())
         .and(sharing::routes())
+        .and(retention::routes())
         .and(login::routes())
         .and(version::routes())
         .and(iam::routes())
@@ -75,6 +77,8 @@ pub struct Emulator {
     app: AppState,
     /// Collects in the background for as long as the instance lives.
     collector: Collector,
+    /// Runs retention rules each day for as long as the instance lives.
+    daily: Daily,
     /// Fires triggers for as long as the instance lives.
     worker: Worker,
     folder: DataFolder,
@@ -119,6 +123,7 @@ impl Emulator {
         let collector = Collector::start(Arc::clone(&app.db), files, app.clock.clone())
             .await
             .map_err(StartError::Prepare)?;
+        let daily = Daily::start(Arc::clone(&app));
         let worker = app.engine.start();
         if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
             warn!(
@@ -133,6 +138,7 @@ impl Emulator {
             server,
             app,
             collector,
+            daily,
             worker,
             folder,
         })
@@ -162,6 +168,7 @@ impl Emulator {
     pub async fn stop(self) {
         self.server.stop().await;
         drop(self.collector);
+        drop(self.daily);
         drop(self.worker);
         self.app.registry.downloads.flush(&self.app).await;
         self.app.db.close().await;

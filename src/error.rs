@@ -87,6 +87,8 @@ pub enum Fault {
     Order,
     /// Any other query parameter.
     Query,
+    /// The number of a retention rule that is to be deleted and is not there.
+    RetentionId,
 }
 
 /// A thing that an operation can miss, or find in its way.
@@ -106,6 +108,8 @@ pub enum Resource {
     RepositoryPermission,
     /// The sharing of an image with an account.
     Share,
+    /// A retention rule.
+    Retention,
     /// A CCE cluster.
     Cluster,
     /// A workload of a simulated cluster.
@@ -126,6 +130,7 @@ impl Resource {
             Self::NamespacePermission => "Not found namespace permission",
             Self::RepositoryPermission => "Not found permission",
             Self::Share => "The image is not shared with this account",
+            Self::Retention => "Not found retention rule",
             Self::Cluster => "Not found cluster",
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
@@ -139,9 +144,11 @@ impl Resource {
             Self::Repository => "repository: a repository with this name already exists",
             Self::Tag => "destination_tag: a tag with this name already exists",
             Self::Trigger => "name: a trigger with this name already exists in the repository",
-            Self::NamespacePermission => "user_id: the user has a permission already",
-            Self::RepositoryPermission => "user_id: the user has a permission already",
+            Self::NamespacePermission | Self::RepositoryPermission => {
+                "user_id: the user has a permission already"
+            }
             Self::Share => "access_domain: the image is shared with this account already",
+            Self::Retention => "the repository already has a retention rule; delete it first",
             Self::Workload => "a workload with this name already exists",
             Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
@@ -184,7 +191,9 @@ impl Error {
             Self::Invalid { .. }
             | Self::NotFound(Resource::Share)
             | Self::NamespaceQuota(_)
-            | Self::AlreadyExists(Resource::Trigger) => StatusCode::BAD_REQUEST,
+            | Self::AlreadyExists(Resource::Trigger | Resource::Retention) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::AlreadyExists(_) => StatusCode::CONFLICT,
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
@@ -213,6 +222,7 @@ impl Error {
                 Fault::Page => "SVCSTG.SWR.4000056",
                 Fault::Order => "SVCSTG.SWR.4001096",
                 Fault::Query => "SVCSTG.SWR.4001025",
+                Fault::RetentionId => "SVCSTG.SWR.4000306",
             },
             Self::NotFound(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4040058",
@@ -224,15 +234,15 @@ impl Error {
                 // Terraform knows this one.
                 Resource::Share => "SVCSTG.SWR.4001090",
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
-                Resource::Push => "SVCSTG.SWR.4040083",
+                Resource::Push | Resource::Retention => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
                 Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
-                Resource::Trigger => "SVCSTG.SWR.4000014",
                 Resource::NamespacePermission => "SVCSTG.SWR.4090076",
                 Resource::RepositoryPermission | Resource::Share => "SVCSTG.SWR.4090089",
+                Resource::Trigger | Resource::Retention => "SVCSTG.SWR.4000014",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
             },

@@ -3,8 +3,9 @@
 //! # Map
 //!
 //! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
-//! [`permission`], [`repository`], [`tag`], [`sharing`], [`trigger`], [`login`], [`version`]. In each, `mod.rs` says what the thing is and
-//! which rules hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
+//! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`retention`], [`login`],
+//! [`version`]. In each, `mod.rs` says what the thing is and which rules hold, and knows neither
+//! HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
 //! simulated clusters that it updates, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
@@ -26,7 +27,8 @@
 //! # The life of a push
 //!
 //! `registry::api` stores blobs and the manifest; the tag goes through `tag::store::put`, which in
-//! the same transaction writes one firing for each trigger that matches. The client is answered.
+//! the same transaction writes one firing for each trigger that matches and deletes what the
+//! repository's retention rules delete. The client is answered.
 //! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
 //! each updates its workload, leaves an entry in the trigger's history and ends, in one
 //! transaction.
@@ -58,6 +60,7 @@ pub mod namespace;
 pub mod permission;
 pub mod registry;
 pub mod repository;
+pub mod retention;
 pub mod seed;
 pub mod sharing;
 pub mod tag;

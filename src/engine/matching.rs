@@ -54,6 +54,11 @@ impl Matcher {
         .map_err(Error::internal)?
     }
 
+    /// Whether an expression is found in a text.
+    pub fn is_match(&self, expression: &str, text: &str) -> Result<bool> {
+        Ok(self.compiled(expression)?.is_match(text))
+    }
+
     fn compiled(&self, expression: &str) -> Result<Regex> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(compiled) = remembered.compiled.get(expression) {
@@ -74,12 +79,17 @@ impl Matcher {
 }
 
 impl Judgement {
+    /// The compiled expressions of the instance.
+    pub fn matcher(&self) -> &Matcher {
+        &self.matcher
+    }
+
     /// Whether an expression is found in the tag; one that came to be since is compiled now.
     pub(super) fn judge(&mut self, expression: &str, tag: &TagName) -> Result<bool> {
         if let Some(verdict) = self.verdicts.get(expression) {
             return Ok(*verdict);
         }
-        let verdict = self.matcher.compiled(expression)?.is_match(tag.as_str());
+        let verdict = self.matcher.is_match(expression, tag.as_str())?;
         self.verdicts.insert(expression.to_owned(), verdict);
         Ok(verdict)
     }

@@ -182,6 +182,18 @@ impl Fields {
         texts.ok_or_else(|| Error::invalid(name, "must hold strings only"))
     }
 
+    /// A mandatory array of objects.
+    pub fn objects(&self, name: &'static str) -> Result<Vec<Self>> {
+        let Value::Array(values) = self.present(name)? else {
+            return Err(Error::invalid(name, "must be an array"));
+        };
+        let objects: Option<_> = values
+            .iter()
+            .map(|value| value.as_object().cloned().map(Self))
+            .collect();
+        objects.ok_or_else(|| Error::invalid(name, "must hold objects only"))
+    }
+
     fn present(&self, name: &'static str) -> Result<&Value> {
         match self.0.get(name) {
             None => Err(Error::invalid(name, "is mandatory")),

@@ -299,9 +299,10 @@ fn filter(
         user_id: caller.restricted_id(),
         scope,
         now: app.clock.now(),
-        is_shared: match of_shared {
-            true => criteria.boolean("status")?,
-            false => None,
+        is_shared: if of_shared {
+            criteria.boolean("status")?
+        } else {
+            None
         },
         account_part: criteria
             .get("domain_name")

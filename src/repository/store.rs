@@ -114,7 +114,7 @@ impl Scope {
     }
 
     /// Everything after the columns, and the expression of [`Repository::is_shared`].
-    fn from_where(self) -> (String, String) {
+    fn condition(self) -> (String, String) {
         let (is_in, is_shared) = self.conditions();
         let text = format!("{FROM} {WHERE} AND {is_in} AND (?10 IS NULL OR {is_shared} = ?10)");
         (text, is_shared)
@@ -181,9 +181,9 @@ pub async fn list(
         Some(OrderColumn::IsPublic) => "r.is_public",
         Some(OrderColumn::AccountName) => "a.name",
     };
-    let (from_where, is_shared) = filter.scope.from_where();
+    let (condition, is_shared) = filter.scope.condition();
     let sql = format!(
-        "SELECT {}, {is_shared} AS is_shared, count(*) OVER () AS total {from_where}
+        "SELECT {}, {is_shared} AS is_shared, count(*) OVER () AS total {condition}
          ORDER BY {column} {direction}, r.id LIMIT ?12 OFFSET ?13",
         repository_columns!()
     );
@@ -205,8 +205,8 @@ pub async fn list(
 }
 
 async fn count(db: impl SqliteExecutor<'_>, filter: &RepositoryFilter) -> Result<i64> {
-    let (from_where, _) = filter.scope.from_where();
-    let sql = format!("SELECT count(*) AS total {from_where}");
+    let (condition, _) = filter.scope.condition();
+    let sql = format!("SELECT count(*) AS total {condition}");
     let row = bind(sqlx::query(AssertSqlSafe(sql)), filter)
         .fetch_one(db)
         .await?;
@@ -220,9 +220,9 @@ pub async fn list_after(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Repository>> {
-    let (from_where, is_shared) = filter.scope.from_where();
+    let (condition, is_shared) = filter.scope.condition();
     let sql = format!(
-        "SELECT {}, {is_shared} AS is_shared {from_where} AND r.id > ?12 ORDER BY r.id LIMIT ?13",
+        "SELECT {}, {is_shared} AS is_shared {condition} AND r.id > ?12 ORDER BY r.id LIMIT ?13",
         repository_columns!()
     );
     let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)

@@ -50,7 +50,7 @@ impl<S: Sync> FromRequestParts<S> for AccessDomain {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let segment = Segment::read(parts, "access_domain", Fault::Domain).await?;
-        Ok(Self(segment.to_string()))
+        Ok(Self(segment))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::db::SingleWrite;
 use crate::engine::{self, Judgement};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
+use crate::retention;
 
 /// Pushes that are remembered.
 const MOST_PUSHES: i64 = 1000;
@@ -176,8 +177,9 @@ pub struct PutTag {
     pub now: Moment,
 }
 
-/// Points a tag at a manifest and decides, in the same transaction, which triggers that fires. A
-/// push, `CreateRepoTag` and `/_emulator/push` all end here.
+/// Points a tag at a manifest and, in the same transaction, decides which triggers that fires and
+/// runs the repository's retention rules. A push, `CreateRepoTag` and `/_emulator/push` all end
+/// here.
 pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
@@ -212,9 +214,20 @@ pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> 
         name,
         digest,
         judgement,
+        now,
         ..
     } = tag;
-    engine::store::decide(transaction, push, repository_id, &name, &digest, judgement).await
+    let matcher = judgement.matcher().clone();
+    engine::store::decide(
+        &mut *transaction,
+        push,
+        repository_id,
+        &name,
+        &digest,
+        judgement,
+    )
+    .await?;
+    retention::store::apply(transaction, repository_id, &matcher, now).await
 }
 
 /// Notes that something in a repository changed.
@@ -322,25 +335,58 @@ impl SingleWrite for DeleteImage {
     type Output = bool;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
-        let repository_id = self.0.repository_id;
-        let digest = find_digest(&mut *transaction, repository_id, &self.0.name).await?;
-        let was_there = self.0.run(&mut *transaction).await?;
-        if let Some(digest) = digest {
-            sqlx::query(
-                "DELETE FROM manifests
-                 WHERE repository_id = ?1 AND digest = ?2
-                   AND NOT EXISTS (
-                       SELECT 1 FROM tags t WHERE t.repository_id = ?1 AND t.digest = ?2)
-                   AND NOT EXISTS (
-                       SELECT 1 FROM manifests i,
-                              json_each(CAST(i.content AS TEXT), '$.manifests') part
-                       WHERE i.repository_id = ?1 AND part.value->>'digest' = ?2)",
-            )
-            .bind(repository_id)
-            .bind(digest)
-            .execute(transaction)
-            .await?;
+        let DeleteTag {
+            repository_id,
+            name,
+            now,
+        } = self.0;
+        delete_images(transaction, repository_id, &[name.as_str()], now).await
+    }
+}
+
+/// Removes tags, and with each the image when that was its last tag and no index lists it, as
+/// [`DeleteImage`] would one by one, indexes before what they list. Whether any tag was there.
+pub async fn delete_images(
+    transaction: &mut SqliteConnection,
+    repository_id: i64,
+    names: &[&str],
+    now: Moment,
+) -> Result<bool> {
+    let names = serde_json::to_string(names).map_err(Error::internal)?;
+    let digests: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM tags
+         WHERE repository_id = ?1 AND name IN (SELECT n.value FROM json_each(?2) n)
+         RETURNING digest",
+    )
+    .bind(repository_id)
+    .bind(names)
+    .fetch_all(&mut *transaction)
+    .await?;
+    if digests.is_empty() {
+        return Ok(false);
+    }
+    touch(&mut *transaction, repository_id, now).await?;
+    let untagged = serde_json::to_string(&digests).map_err(Error::internal)?;
+    // Again while an index went, which may have listed another of them.
+    loop {
+        let done = sqlx::query(
+            "DELETE FROM manifests
+             WHERE repository_id = ?1
+               AND digest IN (SELECT d.value FROM json_each(?2) d)
+               AND NOT EXISTS (
+                   SELECT 1 FROM tags t
+                   WHERE t.repository_id = ?1 AND t.digest = manifests.digest)
+               AND digest NOT IN (
+                   SELECT part.value->>'digest'
+                   FROM manifests i, json_each(CAST(i.content AS TEXT), '$.manifests') part
+                   WHERE i.repository_id = ?1 AND part.value->>'digest' IS NOT NULL)",
+        )
+        .bind(repository_id)
+        .bind(&untagged)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() == 0 || digests.len() == 1 {
+            return Ok(true);
         }
-        Ok(was_there)
     }
 }

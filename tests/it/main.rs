@@ -14,6 +14,7 @@ mod program;
 mod readme;
 mod registry;
 mod repository;
+mod retention;
 mod seed;
 mod sharing;
 mod support;

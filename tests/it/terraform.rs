@@ -1,5 +1,5 @@
-//! The requests that the Terraform provider sends for an organization, a repository and an image
-//! trigger, in its order, with the answers that it needs: statuses and bodies exact.
+//! The requests that the Terraform provider sends for an organization, a repository, an image
+//! trigger and an image retention policy, in its order, with the answers that it needs: statuses and bodies exact.
 
 use http::Request;
 use serde_json::{Value, json};
@@ -160,6 +160,61 @@ async fn a_cci_trigger_without_a_cluster_reads_back_without_a_difference() {
         assert_eq!(&read[field], value, "{field}");
     }
     assert_eq!([&read["cluster_id"], &read["cluster_name"]], ["", ""]);
+}
+
+#[tokio::test]
+async fn apply_update_import_and_destroy_of_an_image_retention_policy() {
+    let app =
+        TestApp::seeded("organizations: [{name: group, repositories: [{name: library/nginx}]}]")
+            .await;
+    let retentions = "/v2/manage/namespaces/group/repos/library$nginx/retentions";
+    let body = |days: &str, selectors: Value| {
+        json!({"algorithm": "or", "rules": [{
+            "params": {"days": days}, "tag_selectors": selectors, "template": "date_rule"
+        }]})
+    };
+    let selectors = json!([
+        {"kind": "label", "pattern": "abc"}, {"kind": "regexp", "pattern": "abc*"}
+    ]);
+
+    // apply; the id has to be a number
+    let created = send(
+        &app,
+        "POST",
+        retentions,
+        Some(body("20", selectors.clone())),
+    )
+    .await;
+    assert_eq!(created.status, 201);
+    let id = created.json()["id"].as_i64().expect("a number");
+    let one = format!("{retentions}/{id}");
+    // read; it crashes unless the number is text
+    let check = async |days: &str, selectors: Value| {
+        let read = send(&app, "GET", &one, None).await;
+        assert_eq!(read.status, 200);
+        assert_eq!(read.json()["rules"], body(days, selectors)["rules"]);
+    };
+    check("20", selectors).await;
+
+    // update in place; everything is sent again
+    send(&app, "PATCH", &one, Some(body("30", json!([]))))
+        .await
+        .is(201, "{}");
+    check("30", json!([])).await;
+
+    // data sources
+    let list = send(&app, "GET", retentions, None).await.json();
+    assert_eq!(list[0]["id"], id);
+    let histories = format!("{retentions}/histories?limit=10&offset=0");
+    let histories = send(&app, "GET", &histories, None).await.json();
+    assert_eq!(histories["retention_log"], json!([]));
+
+    // destroy; what somebody else deleted already is known by this code
+    send(&app, "DELETE", &one, None).await.is(200, "{}");
+    assert_eq!(send(&app, "GET", &one, None).await.status, 404);
+    let again = send(&app, "DELETE", &one, None).await;
+    assert_eq!(again.status, 400);
+    assert_eq!(again.json()["errors"][0]["errorCode"], "SVCSTG.SWR.4000306");
 }
 
 #[tokio::test]

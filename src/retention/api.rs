@@ -1,0 +1,221 @@
+//! The HTTP of retention (API reference, image retention policy management).
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::notation::{self, PolicyView, RuleView};
+use super::store::{self, CreateRetention, DeleteRetention, UpdateRetention};
+use super::{HistoryEntry, Retention, RetentionId};
+use crate::app::AppState;
+use crate::auth::{Manageable, Viewable};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, ContentRange, Fields, Operation, Query, Routes, Segment, empty_object};
+use crate::repository::RepositoryRef;
+
+const RETENTIONS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions";
+const RETENTION: &str =
+    "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions/{retention_id}";
+/// Takes precedence over [`RETENTION`].
+const HISTORIES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions/histories";
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("CreateRetention", Method::POST, RETENTIONS),
+            create,
+        )
+        .with(
+            Operation::new("ListRetentions", Method::GET, RETENTIONS).lists(),
+            list,
+        )
+        .with(
+            Operation::new("ShowRetention", Method::GET, RETENTION),
+            show,
+        )
+        .with(
+            Operation::new("UpdateRetention", Method::PATCH, RETENTION),
+            update,
+        )
+        .with(
+            Operation::new("DeleteRetention", Method::DELETE, RETENTION),
+            delete,
+        )
+        .with(
+            Operation::new("ListRetentionHistories", Method::GET, HISTORIES).lists(),
+            list_histories,
+        )
+}
+
+impl<S: Sync> FromRequestParts<S> for RetentionId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "retention_id", Fault::Parameter).await?;
+        Self::parse(&segment)
+    }
+}
+
+/// `CreateRetention`: a repository has one at the most. The real service's code for a second one
+/// is not published.
+async fn create(
+    State(app): State<AppState>,
+    Manageable(repository): Manageable<RepositoryRef>,
+    body: Fields,
+) -> Result<Response> {
+    let write = CreateRetention {
+        repository_id: repository.id,
+        policy: notation::read(&body)?,
+        matcher: app.matcher.clone(),
+        now: app.clock.now(),
+    };
+    let id = app.db.write(write).await?;
+    Ok(Answer(StatusCode::CREATED, CreatedView { id }).into_response())
+}
+
+#[derive(Serialize)]
+struct CreatedView {
+    id: i64,
+}
+
+/// `ListRetentions`
+async fn list(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let found = store::find_any(app.db.readers(), repository.id).await?;
+    let views: Vec<_> = found.iter().map(RetentionView::from).collect();
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+/// `ShowRetention`
+async fn show(
+    State(app): State<AppState>,
+    id: RetentionId,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let found = store::find(app.db.readers(), repository.id, id).await?;
+    let found = found.ok_or(Error::NotFound(Resource::Retention))?;
+    Ok(Answer(StatusCode::OK, RetentionView::from(&found)).into_response())
+}
+
+/// `UpdateRetention`: other rules of the same templates.
+async fn update(
+    State(app): State<AppState>,
+    id: RetentionId,
+    Manageable(repository): Manageable<RepositoryRef>,
+    body: Result<Fields>,
+) -> Result<Response> {
+    let policy = match body.and_then(|body| notation::read(&body)) {
+        Ok(policy) => policy,
+        // That the rule is missing is told before any fault of the body.
+        Err(fault) => {
+            let found = store::find(app.db.readers(), repository.id, id).await?;
+            return Err(found.map_or(Error::NotFound(Resource::Retention), |_| fault));
+        }
+    };
+    let write = UpdateRetention {
+        repository_id: repository.id,
+        id,
+        policy,
+        matcher: app.matcher.clone(),
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::CREATED))
+}
+
+/// `DeleteRetention`
+async fn delete(
+    State(app): State<AppState>,
+    id: RetentionId,
+    Manageable(repository): Manageable<RepositoryRef>,
+) -> Result<Response> {
+    let write = DeleteRetention {
+        repository_id: repository.id,
+        id,
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::OK))
+}
+
+/// `ListRetentionHistories`
+async fn list_histories(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
+) -> Result<Response> {
+    let page = query.criteria(&["limit", "offset"])?.page()?;
+    let (found, total) = store::list_histories(app.db.readers(), repository.id, page).await?;
+    let range = ContentRange {
+        offset: page.offset.unsigned_abs(),
+        count: found.len(),
+        total,
+    };
+    let view = HistoriesView {
+        retention_log: found
+            .into_iter()
+            .map(|entry| HistoryView::new(&repository, entry))
+            .collect(),
+        total,
+    };
+    Ok(range.on(Answer(StatusCode::OK, view)))
+}
+
+/// The reference's retention object.
+#[derive(Serialize)]
+struct RetentionView<'a> {
+    algorithm: &'static str,
+    id: i64,
+    rules: Vec<RuleView<'a>>,
+    /// Reserved.
+    scope: &'static str,
+}
+
+impl<'a> From<&'a Retention> for RetentionView<'a> {
+    fn from(retention: &'a Retention) -> Self {
+        let PolicyView { algorithm, rules } = PolicyView::from(&retention.policy);
+        Self {
+            algorithm,
+            id: retention.id,
+            rules,
+            scope: "",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct HistoriesView {
+    retention_log: Vec<HistoryView>,
+    total: i64,
+}
+
+/// An entry of `retention_log`.
+#[derive(Serialize)]
+struct HistoryView {
+    created_at: String,
+    id: i64,
+    namespace: String,
+    repo: String,
+    retention_id: i64,
+    /// The rule as JSON in a string.
+    rule_type: String,
+    tag: String,
+}
+
+impl HistoryView {
+    fn new(repository: &RepositoryRef, entry: HistoryEntry) -> Self {
+        Self {
+            created_at: entry.created_at.to_string(),
+            id: entry.id,
+            namespace: repository.namespace.name.as_str().to_owned(),
+            repo: repository.name.as_str().to_owned(),
+            retention_id: entry.retention_id,
+            rule_type: entry.rule,
+            tag: entry.tag,
+        }
+    }
+}

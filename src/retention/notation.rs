@@ -1,0 +1,178 @@
+//! How rules are written in JSON: the same in requests, answers, rows and histories.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Policy, Rule, Selector, Template};
+use crate::error::{Error, Result};
+use crate::http::Fields;
+
+/// Reads `algorithm` and `rules`.
+pub(super) fn read(body: &Fields) -> Result<Policy> {
+    if body.string("algorithm")? != "or" {
+        return Err(Error::invalid("algorithm", "must be or"));
+    }
+    let rules = body.objects("rules")?;
+    Policy::new(rules.iter().map(read_rule).collect::<Result<_>>()?)
+}
+
+fn read_rule(rule: &Fields) -> Result<Rule> {
+    // A parameter of the other template is passed over, as unknown fields are.
+    let template = match rule.string("template")? {
+        "date_rule" => Template::Date {
+            days: read_number(&rule.object("params")?, "days", 365)?,
+        },
+        "tag_rule" => Template::Tag {
+            num: read_number(&rule.object("params")?, "num", 1000)?,
+        },
+        _ => {
+            let rule = "must be date_rule or tag_rule";
+            return Err(Error::invalid("template", rule));
+        }
+    };
+    let selectors = rule.objects("tag_selectors")?;
+    let selectors = selectors
+        .iter()
+        .map(|selector| Selector::parse(selector.string("kind")?, selector.string("pattern")?))
+        .collect::<Result<_>>()?;
+    Rule::new(template, selectors)
+}
+
+/// A number from 1, as text or as a JSON number: clients send either.
+fn read_number(params: &Fields, name: &'static str, most: u16) -> Result<u16> {
+    let number = match params.value(name) {
+        None | Some(Value::Null) => return Err(Error::invalid(name, "is mandatory")),
+        Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().ok()
+        }
+        Some(Value::Number(number)) => number.as_u64().and_then(|n| u16::try_from(n).ok()),
+        Some(_) => None,
+    };
+    number
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| {
+            let rule = format!("must be a whole number from 1 to {most}");
+            Error::invalid(name, rule)
+        })
+}
+
+/// `algorithm` and `rules`.
+#[derive(Debug, Serialize)]
+pub(super) struct PolicyView<'a> {
+    pub(super) algorithm: &'static str,
+    pub(super) rules: Vec<RuleView<'a>>,
+}
+
+impl<'a> From<&'a Policy> for PolicyView<'a> {
+    fn from(policy: &'a Policy) -> Self {
+        Self {
+            algorithm: "or",
+            rules: policy.rules().iter().map(RuleView::from).collect(),
+        }
+    }
+}
+
+/// An entry of `rules`.
+#[derive(Debug, Serialize)]
+pub(super) struct RuleView<'a> {
+    template: &'static str,
+    params: ParamsView,
+    tag_selectors: Vec<SelectorView<'a>>,
+}
+
+/// Always text: Terraform crashes at a number.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ParamsView {
+    Date { days: String },
+    Tag { num: String },
+}
+
+#[derive(Debug, Serialize)]
+struct SelectorView<'a> {
+    kind: &'static str,
+    pattern: &'a str,
+}
+
+impl<'a> From<&'a Rule> for RuleView<'a> {
+    fn from(rule: &'a Rule) -> Self {
+        let selectors = rule.selectors().iter();
+        Self {
+            template: rule.template().name(),
+            params: match rule.template() {
+                Template::Date { days } => ParamsView::Date {
+                    days: days.to_string(),
+                },
+                Template::Tag { num } => ParamsView::Tag {
+                    num: num.to_string(),
+                },
+            },
+            tag_selectors: selectors
+                .map(|selector| SelectorView {
+                    kind: selector.kind(),
+                    pattern: selector.pattern(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// As text.
+pub(super) fn write(view: &impl Serialize) -> Result<String> {
+    serde_json::to_string(view).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_value(body: &Value) -> Result<Policy> {
+        read(&Fields::parse(body.to_string().as_bytes())?)
+    }
+
+    #[test]
+    fn a_policy_reads_back_as_it_was_written() {
+        let body = json!({"algorithm": "or", "rules": [
+            {"template": "date_rule", "params": {"days": "30"},
+             "tag_selectors": [{"kind": "label", "pattern": "v1"}]},
+            {"template": "tag_rule", "params": {"num": "10"},
+             "tag_selectors": [{"kind": "regexp", "pattern": "^v2.*"}]},
+        ]});
+        let policy = read_value(&body).expect("legal");
+        let written = write(&PolicyView::from(&policy)).expect("JSON");
+        let again = Fields::parse(written.as_bytes()).expect("an object");
+        assert_eq!(read(&again).expect("legal"), policy);
+        assert_eq!(serde_json::from_str::<Value>(&written).ok(), Some(body));
+    }
+
+    #[test]
+    fn a_number_is_text_or_a_number_within_its_bounds() {
+        let check = |template: &str, params: Value, accepted: bool| {
+            let rule = json!({"template": template, "params": params, "tag_selectors": []});
+            let read = read_value(&json!({"algorithm": "or", "rules": [rule]}));
+            assert_eq!(read.is_ok(), accepted, "{template} {params}");
+        };
+        check("date_rule", json!({"days": "1"}), true);
+        check("date_rule", json!({"days": 365}), true);
+        check("date_rule", json!({"days": "30", "num": "x"}), true);
+        check("date_rule", json!({"days": "0"}), false);
+        check("date_rule", json!({"days": 366}), false);
+        check("date_rule", json!({"days": "366"}), false);
+        check("date_rule", json!({"days": ""}), false);
+        check("date_rule", json!({"days": "+3"}), false);
+        check("date_rule", json!({"days": " 3"}), false);
+        check("date_rule", json!({"days": 1.5}), false);
+        check("date_rule", json!({"days": -1}), false);
+        check("date_rule", json!({"days": null}), false);
+        check("date_rule", json!({"days": ["3"]}), false);
+        check("date_rule", json!({"num": "3"}), false);
+        check("tag_rule", json!({"num": "1000"}), true);
+        check("tag_rule", json!({"num": 1}), true);
+        check("tag_rule", json!({"num": "1001"}), false);
+        check("tag_rule", json!({"num": "65537"}), false);
+        check("tag_rule", json!({"num": 65_537}), false);
+        check("tag_rule", json!({"days": "3"}), false);
+    }
+}

@@ -54,6 +54,9 @@ pub enum Error {
     /// The description of a repository is too long.
     #[error("description: must be at most {0} characters")]
     DescriptionTooLong(usize),
+    /// The target of a sync is in no region of the instance. The live service gives no more words.
+    #[error("Internal error")]
+    UnknownSyncRegion,
     /// A cluster that has to be asked cannot be reached.
     #[error("Server internal error: fail to get k8s {0}")]
     ClusterUnavailable(String),
@@ -98,6 +101,8 @@ pub enum Resource {
     Workload,
     /// A push.
     Push,
+    /// An automatic sync task.
+    SyncTask,
     /// An IAM user.
     User,
 }
@@ -112,6 +117,7 @@ impl Resource {
             Self::Cluster => "Not found cluster",
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
+            Self::SyncTask => "Not found sync task",
             Self::User => "Not found user",
         }
     }
@@ -124,6 +130,7 @@ impl Resource {
             Self::Trigger => "name: a trigger with this name already exists in the repository",
             Self::Workload => "a workload with this name already exists",
             Self::Push => "the push already exists",
+            Self::SyncTask => "the sync task already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
         }
@@ -161,6 +168,8 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated(_) | Self::LoginRefused(_) => StatusCode::UNAUTHORIZED,
+            // The live service was seen to say so where the pages promise 404.
+            Self::NotFound(Resource::SyncTask) => StatusCode::BAD_REQUEST,
             Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid { .. }
             | Self::NamespaceQuota(_)
@@ -169,7 +178,9 @@ impl Error {
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ClusterUnavailable(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UnknownSyncRegion | Self::ClusterUnavailable(_) | Self::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -196,12 +207,14 @@ impl Error {
                 Resource::Trigger => "SVCSTG.SWR.4040126",
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
                 Resource::Push => "SVCSTG.SWR.4040083",
+                Resource::SyncTask => "SVCSTG.SWR.4001158",
                 Resource::User => "IAM.0004",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
                 Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
                 Resource::Trigger => "SVCSTG.SWR.4000014",
+                Resource::SyncTask => "SVCSTG.SWR.4090006",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
             },
@@ -210,6 +223,7 @@ impl Error {
             Self::Forbidden => "SVCSTG.SWR.4030170",
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
+            Self::UnknownSyncRegion => "SVCSTG.SWR.5001101",
             Self::ClusterUnavailable(_) => "SVCSTG.SWR.5004002",
             Self::Internal(_) => failure,
         }

@@ -9,6 +9,7 @@ use crate::error::{Error, Resource, Result};
 #[derive(FromRow)]
 struct NamespaceRow {
     id: i64,
+    region: String,
     name: String,
     account_id: String,
     creator_name: String,
@@ -20,6 +21,7 @@ impl TryFrom<NamespaceRow> for Namespace {
     fn try_from(row: NamespaceRow) -> Result<Self> {
         Ok(Self {
             id: row.id,
+            region: row.region,
             name: NamespaceName::parse(&row.name).map_err(Error::internal)?,
             account_id: row.account_id,
             creator_name: row.creator_name,
@@ -34,7 +36,8 @@ pub async fn find(
     name: &NamespaceName,
 ) -> Result<Option<Namespace>> {
     let row: Option<NamespaceRow> = sqlx::query_as(
-        "SELECT id, name, account_id, creator_name FROM namespaces WHERE region = ? AND name = ?",
+        "SELECT id, region, name, account_id, creator_name FROM namespaces
+         WHERE region = ? AND name = ?",
     )
     .bind(region)
     .bind(name.as_str())
@@ -65,7 +68,7 @@ pub async fn list(
     filter: &NamespaceFilter,
 ) -> Result<Vec<NamespaceWithCounts>> {
     let rows: Vec<CountedRow> = sqlx::query_as(
-        "SELECT id, name, account_id, creator_name,
+        "SELECT id, region, name, account_id, creator_name,
                 (SELECT count(*) FROM repositories WHERE namespace_id = namespaces.id)
                     AS repositories
          FROM namespaces

@@ -8,6 +8,7 @@ use crate::db::SingleWrite;
 use crate::engine::{self, Judgement};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
+use crate::sync;
 
 /// Pushes that are remembered.
 const MOST_PUSHES: i64 = 1000;
@@ -176,9 +177,23 @@ pub struct PutTag {
     pub now: Moment,
 }
 
-/// Points a tag at a manifest and decides, in the same transaction, which triggers that fires. A
-/// push, `CreateRepoTag` and `/_emulator/push` all end here.
+/// Points a tag at a manifest and decides, in the same transaction, which triggers that fires and
+/// where it is synced to. A push, `CreateRepoTag` and `/_emulator/push` all end here.
 pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
+    let PutTag {
+        repository_id,
+        name,
+        digest,
+        now,
+        ..
+    } = &tag;
+    sync::store::insert_jobs_of_push(transaction, *repository_id, name, digest, *now).await?;
+    put_synced(transaction, tag).await
+}
+
+/// As [`put`], for a tag that a sync brings: it goes no further, so that two regions that sync to
+/// each other come to rest.
+pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?4)

@@ -54,6 +54,9 @@ pub enum Error {
     /// The description of a repository is too long.
     #[error("description: must be at most {0} characters")]
     DescriptionTooLong(usize),
+    /// There is no automatic sync to this target: 400 on the live service, where the pages say 404.
+    #[error("Not found sync task")]
+    NoSyncTask,
     /// The target of a sync is in no region of the instance. The live service gives no more words.
     #[error("Internal error")]
     UnknownSyncRegion,
@@ -101,8 +104,6 @@ pub enum Resource {
     Workload,
     /// A push.
     Push,
-    /// An automatic sync task.
-    SyncTask,
     /// An IAM user.
     User,
 }
@@ -117,7 +118,6 @@ impl Resource {
             Self::Cluster => "Not found cluster",
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
-            Self::SyncTask => "Not found sync task",
             Self::User => "Not found user",
         }
     }
@@ -130,7 +130,6 @@ impl Resource {
             Self::Trigger => "name: a trigger with this name already exists in the repository",
             Self::Workload => "a workload with this name already exists",
             Self::Push => "the push already exists",
-            Self::SyncTask => "the sync task already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
         }
@@ -168,11 +167,10 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unauthenticated(_) | Self::LoginRefused(_) => StatusCode::UNAUTHORIZED,
-            // The live service was seen to say so where the pages promise 404.
-            Self::NotFound(Resource::SyncTask) => StatusCode::BAD_REQUEST,
             Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Invalid { .. }
             | Self::NamespaceQuota(_)
+            | Self::NoSyncTask
             | Self::AlreadyExists(Resource::Trigger) => StatusCode::BAD_REQUEST,
             Self::AlreadyExists(_) => StatusCode::CONFLICT,
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
@@ -207,14 +205,12 @@ impl Error {
                 Resource::Trigger => "SVCSTG.SWR.4040126",
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
                 Resource::Push => "SVCSTG.SWR.4040083",
-                Resource::SyncTask => "SVCSTG.SWR.4001158",
                 Resource::User => "IAM.0004",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
                 Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
                 Resource::Trigger => "SVCSTG.SWR.4000014",
-                Resource::SyncTask => "SVCSTG.SWR.4090006",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
             },
@@ -223,6 +219,7 @@ impl Error {
             Self::Forbidden => "SVCSTG.SWR.4030170",
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
+            Self::NoSyncTask => "SVCSTG.SWR.4001158",
             Self::UnknownSyncRegion => "SVCSTG.SWR.5001101",
             Self::ClusterUnavailable(_) => "SVCSTG.SWR.5004002",
             Self::Internal(_) => failure,

@@ -95,7 +95,7 @@ impl SingleWrite for DeleteTask {
         .execute(transaction)
         .await?;
         if done.rows_affected() == 0 {
-            return Err(Error::NotFound(Resource::SyncTask));
+            return Err(Error::NoSyncTask);
         }
         Ok(())
     }
@@ -491,4 +491,127 @@ async fn find_repository(
         .bind(name)
         .fetch_optional(db)
         .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+
+    async fn seeded() -> (TestDb, i64) {
+        let test = TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
+        let id = sqlx::query_scalar("SELECT id FROM repositories")
+            .fetch_one(test.db.readers())
+            .await
+            .expect("there is one");
+        (test, id)
+    }
+
+    fn jobs(repository_id: i64, count: usize) -> CreateJobs {
+        let tag = |at| TagName::parse(&format!("v{at}")).expect("a tag");
+        CreateJobs {
+            repository_id,
+            target: SyncTarget {
+                region: "r2".to_owned(),
+                namespace: "g".to_owned(),
+            },
+            overrides: false,
+            tags: (1..=count).map(tag).collect(),
+            operator_id: "u".to_owned(),
+            operator_name: "user".to_owned(),
+            now: Clock::default().now(),
+        }
+    }
+
+    async fn statuses(test: &TestDb, repository_id: i64) -> Vec<(i64, String)> {
+        let page = Page {
+            limit: 10_000,
+            offset: 0,
+        };
+        let (found, total) =
+            list_jobs(test.db.readers(), repository_id, SortOrder::Ascending, page)
+                .await
+                .expect("read");
+        assert_eq!(i64::try_from(found.len()), Ok(total));
+        found.into_iter().map(|job| (job.id, job.status)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_job_runs_until_it_is_done_also_after_a_start_in_between() {
+        let (test, repository_id) = seeded().await;
+        let now = Clock::default().now();
+        test.db.write(jobs(repository_id, 2)).await.expect("made");
+        let open = async || find_open(test.db.readers()).await.expect("read");
+        let first = open().await.expect("one waits").id;
+        let start = StartJob { id: first, now };
+        test.db.write(start).await.expect("started");
+        assert_eq!(statuses(&test, repository_id).await[0].1, "running");
+        assert_eq!(open().await.map(|job| job.id), Some(first));
+
+        let work = |id| DoJob {
+            id,
+            judgement: Judgement::default(),
+            now,
+        };
+        let ended = test.db.write(work(first)).await.expect("ended");
+        assert!(matches!(ended, Some(Outcome::Failed(_))), "{ended:?}");
+        assert_eq!(test.db.write(work(first)).await.expect("decided"), None);
+        assert_eq!(open().await.map(|job| job.tag), Some("v2".to_owned()));
+        assert_eq!(count_open(test.db.readers()).await.expect("read"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_thousand_jobs_of_a_repository_are_kept_and_all_that_have_not_ended() {
+        let (test, repository_id) = seeded().await;
+        let now = Clock::default().now();
+        let count = usize::try_from(MOST_JOBS).expect("small") + 3;
+        let made = test.db.write(jobs(repository_id, count)).await;
+        made.expect("made");
+        let ids: Vec<_> = statuses(&test, repository_id).await;
+        let last = ids[count - 1].0;
+        test.db
+            .write(FailJob { id: last, now })
+            .await
+            .expect("ended");
+        assert_eq!(statuses(&test, repository_id).await.len(), count);
+        for (id, _) in &ids[..5] {
+            test.db
+                .write(FailJob { id: *id, now })
+                .await
+                .expect("ended");
+        }
+        let kept = statuses(&test, repository_id).await;
+        assert_eq!(kept.len(), count - 3);
+        assert_eq!(kept[0], (ids[3].0, "failed".to_owned()));
+        assert_eq!(kept[2], (ids[5].0, "waiting".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn tasks_and_jobs_go_with_their_repository_and_none_are_made_without_one() {
+        let (test, repository_id) = seeded().await;
+        let task = || PutTask {
+            repository_id,
+            target: jobs(repository_id, 0).target,
+            sync_auto: true,
+            overrides: false,
+            operator_id: "u".to_owned(),
+            operator_name: "user".to_owned(),
+            now: Clock::default().now(),
+        };
+        test.db.write(task()).await.expect("made");
+        test.db.write(jobs(repository_id, 1)).await.expect("made");
+        let delete = repository::store::DeleteRepository { id: repository_id };
+        test.db.write(delete).await.expect("deleted");
+        assert_eq!(count_open(test.db.readers()).await.expect("read"), 0);
+        for refused in [
+            test.db.write(task()).await,
+            test.db.write(jobs(repository_id, 1)).await,
+        ] {
+            assert!(
+                matches!(refused, Err(Error::NotFound(Resource::Repository))),
+                "{refused:?}"
+            );
+        }
+    }
 }

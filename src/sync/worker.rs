@@ -58,8 +58,11 @@ impl Worker {
             pushes.mark_unchanged();
             match store::find_open(self.db.readers()).await {
                 Ok(Some(job)) => self.end(&job).await,
-                Ok(None) if pushes.changed().await.is_err() => return,
-                Ok(None) => {}
+                Ok(None) => {
+                    if pushes.changed().await.is_err() {
+                        return;
+                    }
+                }
                 Err(error) => {
                     warn!(
                         chain = error.chain(),

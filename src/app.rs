@@ -10,6 +10,7 @@ use crate::http::RequestIds;
 #[cfg(test)]
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
+use crate::region::Regions;
 use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
@@ -25,6 +26,8 @@ pub struct App {
     pub region: String,
     /// The registry's first name, `host[:port]`, as `path` shows it.
     pub registry_host: String,
+    /// All regions of the instance.
+    pub regions: Arc<Regions>,
     /// How many organizations an account may have in a region.
     pub quota_namespaces: u32,
     /// How strictly credentials are checked.
@@ -34,9 +37,9 @@ pub struct App {
     /// What names refer to.
     pub lookup: Lookup,
     /// Accounts and users.
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
     /// Tokens that IAM issued.
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// The time.
     pub clock: Clock,
     /// What the instance started with, and goes back to.
@@ -77,12 +80,13 @@ impl App {
         Self {
             region: "r1".to_owned(),
             registry_host: "localhost".to_owned(),
+            regions: Arc::default(),
             quota_namespaces: 1,
             auth: auth::Mode::Strict,
             lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
             db: Arc::clone(&db),
-            directory,
-            tokens: Tokens::default(),
+            directory: Arc::new(directory),
+            tokens: Arc::default(),
             clock: Clock::default(),
             seed: Arc::default(),
             registry: Arc::new(RegistryState {
@@ -94,7 +98,7 @@ impl App {
             engine: Engine::new(
                 db,
                 Clock::default(),
-                Vec::new(),
+                Arc::default(),
                 RealClusters::default(),
                 std::time::Duration::ZERO,
             ),

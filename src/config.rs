@@ -134,7 +134,8 @@ pub enum LogLevel {
     Trace,
 }
 
-fn parse_region(text: &str) -> Result<String, String> {
+/// Checks the name of a region.
+pub(crate) fn parse_region(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
         return Err("a region has 1 to 64 lower-case letters, digits and hyphens".to_owned());
@@ -142,7 +143,8 @@ fn parse_region(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn parse_registry_host(text: &str) -> Result<String, String> {
+/// Checks a name of a registry.
+pub(crate) fn parse_registry_host(text: &str) -> Result<String, String> {
     let authority: Result<http::uri::Authority, _> = text.parse();
     match authority {
         Ok(authority) if authority.as_str() == text && !text.contains('@') => Ok(text.to_owned()),

@@ -54,6 +54,12 @@ pub enum Error {
     /// The description of a repository is too long.
     #[error("description: must be at most {0} characters")]
     DescriptionTooLong(usize),
+    /// There is no automatic sync to this target: 400 on the live service, where the pages say 404.
+    #[error("Not found sync task")]
+    NoSyncTask,
+    /// The target of a sync is in no region of the instance. The live service gives no more words.
+    #[error("Internal error")]
+    UnknownSyncRegion,
     /// A cluster that has to be asked cannot be reached.
     #[error("Server internal error: fail to get k8s {0}")]
     ClusterUnavailable(String),
@@ -191,6 +197,7 @@ impl Error {
             Self::Invalid { .. }
             | Self::NotFound(Resource::Share)
             | Self::NamespaceQuota(_)
+            | Self::NoSyncTask
             | Self::AlreadyExists(Resource::Trigger | Resource::Retention) => {
                 StatusCode::BAD_REQUEST
             }
@@ -199,7 +206,9 @@ impl Error {
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ClusterUnavailable(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UnknownSyncRegion | Self::ClusterUnavailable(_) | Self::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -251,6 +260,8 @@ impl Error {
             Self::Forbidden => "SVCSTG.SWR.4030170",
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
+            Self::NoSyncTask => "SVCSTG.SWR.4001158",
+            Self::UnknownSyncRegion => "SVCSTG.SWR.5001101",
             Self::ClusterUnavailable(_) => "SVCSTG.SWR.5004002",
             Self::Internal(_) => failure,
         }

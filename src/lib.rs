@@ -3,9 +3,9 @@
 //! # Map
 //!
 //! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
-//! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`retention`], [`login`],
-//! [`version`]. In each, `mod.rs` says what the thing is and which rules hold, and knows neither
-//! HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
+//! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`sync`], [`retention`],
+//! [`login`], [`version`]. In each, `mod.rs` says what the thing is and which rules hold, and knows
+//! neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
 //! simulated clusters that it updates, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
@@ -13,7 +13,8 @@
 //!
 //! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
 //! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
-//! (what names refer to), [`error`], [`clock`], [`config`], [`data_folder`].
+//! (what names refer to), [`region`] (an instance can play several), [`error`], [`clock`],
+//! [`config`], [`data_folder`].
 //!
 //! # The life of a request
 //!
@@ -31,7 +32,8 @@
 //! repository's retention rules delete. The client is answered.
 //! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
 //! each updates its workload, leaves an entry in the trigger's history and ends, in one
-//! transaction.
+//! transaction. The same transaction leaves a job for each task that takes the image to another
+//! region; `sync` works on these, and a synced tag is a push there.
 //!
 //! # What always holds
 //!
@@ -58,11 +60,13 @@ pub mod login;
 pub mod lookup;
 pub mod namespace;
 pub mod permission;
+pub mod region;
 pub mod registry;
 pub mod repository;
 pub mod retention;
 pub mod seed;
 pub mod sharing;
+pub mod sync;
 pub mod tag;
 pub mod trigger;
 pub mod version;

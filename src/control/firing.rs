@@ -21,6 +21,7 @@ use crate::http::{Answer, Criteria, Operation, Query, Routes};
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
+use crate::sync;
 use crate::tag::TagName;
 use crate::trigger::TriggerName;
 
@@ -49,14 +50,16 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-/// Waits until no firing is open.
+/// Waits until no firing and no sync job is open.
 async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
     let deadline = Instant::now() + timeout(&query.parameters())?;
     let mut counts = app.engine.counts();
     loop {
         // In this order: what is not in the table any more is counted, or about to be.
         counts.mark_unchanged();
-        let waiting = count_waiting(app.db.readers()).await?;
+        // Jobs first: the end of one can open firings, in one transaction.
+        let waiting = sync::store::count_open(app.db.readers()).await?
+            + count_waiting(app.db.readers()).await?;
         let Counts {
             recording,
             fired,

@@ -70,7 +70,7 @@ impl Engine {
                     }
                 };
                 let target = Target {
-                    registry_names: &self.registry_names,
+                    registry_names: self.regions.registry_names(&repository.namespace.region),
                     namespace: repository.namespace.name.as_str(),
                     repository: repository.name.as_str(),
                     tag: tag.as_str(),
@@ -101,7 +101,7 @@ impl Engine {
             Err(Failure::Final(reason)) => return Err(Error::invalid("application", reason)),
         };
         let target = Target {
-            registry_names: &self.registry_names,
+            registry_names: self.regions.registry_names(&repository.namespace.region),
             namespace: repository.namespace.name.as_str(),
             repository: repository.name.as_str(),
             tag: "",

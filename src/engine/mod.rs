@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::db::{Db, Write};
 use crate::error::Result;
 use crate::kubernetes::{Failure, RealClusters};
+use crate::region::Regions;
 use store::{Deployed, End, Firing, Outcome, Record, Simulate, WaitingFiring};
 
 /// The detail of a firing that found its workload as it wants it.
@@ -61,8 +62,8 @@ pub struct Counts {
 pub struct Engine {
     db: Arc<Db>,
     clock: Clock,
-    /// All names of the registry in images.
-    registry_names: Vec<String>,
+    /// They say under which names images of a registry are known.
+    regions: Arc<Regions>,
     /// The clusters that are not simulated.
     real_clusters: RealClusters,
     /// How long a firing is tried.
@@ -93,14 +94,14 @@ impl Engine {
     pub fn new(
         db: Arc<Db>,
         clock: Clock,
-        registry_names: Vec<String>,
+        regions: Arc<Regions>,
         real_clusters: RealClusters,
         deploy_timeout: Duration,
     ) -> Arc<Self> {
         Arc::new(Self {
             db,
             clock,
-            registry_names,
+            regions,
             real_clusters,
             deploy_timeout,
             lanes: Mutex::default(),
@@ -135,14 +136,18 @@ impl Engine {
 
     async fn work(self: Arc<Self>) {
         let mut last = 0;
+        let mut pushes = self.db.pushes();
         loop {
+            pushes.mark_unchanged();
             match store::list_waiting(self.db.readers(), last).await {
                 Ok(waiting) => {
                     for firing in waiting {
                         last = firing.id;
                         self.line_up(firing);
                     }
-                    self.db.pushed().await;
+                    if pushes.changed().await.is_err() {
+                        return;
+                    }
                 }
                 Err(error) => {
                     warn!(
@@ -234,7 +239,7 @@ impl Engine {
         }
         let simulate = Simulate {
             firing_id: firing.id,
-            registry_names: self.registry_names.clone(),
+            regions: Arc::clone(&self.regions),
             now: self.clock.now(),
         };
         self.record(firing, simulate).await
@@ -267,7 +272,7 @@ impl Engine {
             }
             Err(failure) => return Ok(failure.into()),
         };
-        let plan = plan(firing.target(&self.registry_names), &found.template);
+        let plan = plan(firing.target(&self.regions), &found.template);
         if let Plan::Impossible(reason) = plan {
             return Ok(Attempt::Ended(Outcome::Failed(reason)));
         }

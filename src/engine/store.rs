@@ -1,5 +1,7 @@
 //! The SQL of firings and of the history they leave.
 
+use std::sync::Arc;
+
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
 use super::UNCHANGED;
@@ -9,6 +11,7 @@ use super::plan::{Plan, Target, plan};
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::error::{Error, Result};
+use crate::region::Regions;
 use crate::tag::TagName;
 use crate::workload::{self, Rollout};
 
@@ -140,14 +143,15 @@ pub(super) struct Firing {
     #[sqlx(flatten)]
     pub(super) destination: Destination,
     container: String,
+    region: String,
     namespace: String,
     repository: String,
 }
 
 impl Firing {
-    pub(super) fn target<'a>(&'a self, registry_names: &'a [String]) -> Target<'a> {
+    pub(super) fn target<'a>(&'a self, regions: &'a Regions) -> Target<'a> {
         Target {
-            registry_names,
+            registry_names: regions.registry_names(&self.region),
             namespace: &self.namespace,
             repository: &self.repository,
             tag: &self.tag,
@@ -161,7 +165,7 @@ pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<
     let found = sqlx::query_as(
         "SELECT f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name, t.app_type,
                 t.application, t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name,
-                t.container, n.name AS namespace, r.name AS repository
+                t.container, n.region, n.name AS namespace, r.name AS repository
          FROM firings f
          JOIN triggers t ON t.id = f.trigger_id
          JOIN repositories r ON r.id = t.repository_id
@@ -212,8 +216,8 @@ pub enum Outcome {
 pub struct Simulate {
     /// The firing.
     pub firing_id: i64,
-    /// All names of the registry in images.
-    pub registry_names: Vec<String>,
+    /// They say under which names images of a registry are known.
+    pub regions: Arc<Regions>,
     /// When.
     pub now: Moment,
 }
@@ -256,12 +260,11 @@ impl Simulate {
                 Ok(Outcome::Failed(reason))
             });
         }
-        let (template, changes) =
-            match plan(firing.target(&self.registry_names), &workload.template) {
-                Plan::Impossible(reason) => return Ok(Ok(Outcome::Failed(reason))),
-                Plan::Unchanged => return Ok(Ok(Outcome::Success(UNCHANGED.to_owned()))),
-                Plan::Update { template, changes } => (template, changes),
-            };
+        let (template, changes) = match plan(firing.target(&self.regions), &workload.template) {
+            Plan::Impossible(reason) => return Ok(Ok(Outcome::Failed(reason))),
+            Plan::Unchanged => return Ok(Ok(Outcome::Success(UNCHANGED.to_owned()))),
+            Plan::Update { template, changes } => (template, changes),
+        };
         workload::store::update(&mut *transaction, workload.id, &template).await?;
         for (container, before, after) in changes {
             let rollout = Rollout {

@@ -22,18 +22,23 @@ pub(super) fn routes() -> Routes {
         .with(operation("ShowUser", "/v3.0/OS-USER/users/{user_id}"), user)
 }
 
-/// The one project of an account is named as the region. Clients give up when they find two, and
-/// some want to create one when they find none.
+/// An account has one project in each region, named as the region. Clients ask by that name: they
+/// give up when they find two, and some want to create one when they find none.
 async fn projects(State(app): State<AppState>, caller: Caller, query: Query) -> Response {
     let account = &caller.user().account;
-    let asked = query.get("name").is_none_or(|name| name == app.region);
-    let project = ProjectView {
-        id: account.project_id(&app.region),
-        name: app.region.clone(),
-        domain_id: account.id.clone(),
-        enabled: true,
-    };
-    let projects = asked.then_some(project).into_iter().collect();
+    let name = query.get("name");
+    let asked = app
+        .regions
+        .iter()
+        .filter(|region| name.is_none_or(|name| name == region.name));
+    let projects = asked
+        .map(|region| ProjectView {
+            id: account.project_id(&region.name),
+            name: region.name.clone(),
+            domain_id: account.id.clone(),
+            enabled: true,
+        })
+        .collect();
     Answer(StatusCode::OK, ProjectsView { projects }).into_response()
 }
 

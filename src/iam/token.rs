@@ -37,7 +37,7 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
     };
     let scope = match auth.optional_object("scope")? {
         Some(scope) => scope_of(&app, &user.account, &scope)?,
-        None => Scope::Project,
+        None => Scope::Project(app.region.clone()),
     };
 
     let now = app.clock.now();
@@ -53,12 +53,15 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
         methods: [method],
         catalog: [],
         roles: [],
-        project: (scope == Scope::Project).then(|| ProjectView {
-            id: user.account.project_id(&app.region),
-            name: app.region.clone(),
-            domain: domain.clone(),
-        }),
         domain: (scope == Scope::Domain).then(|| domain.clone()),
+        project: match scope {
+            Scope::Domain => None,
+            Scope::Project(region) => Some(ProjectView {
+                id: user.account.project_id(&region),
+                name: region,
+                domain: domain.clone(),
+            }),
+        },
         user: UserView {
             id: user.id.clone(),
             name: user.name.clone(),
@@ -137,29 +140,36 @@ fn account<'a>(app: &'a App, domain: &Fields) -> Result<Option<&'a Arc<Account>>
     Ok(app.directory.account_named(domain.string("name")?))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Scope {
-    Project,
+    /// That of the region with this name.
+    Project(String),
     Domain,
 }
 
 /// A scope is granted only inside the user's own account.
 fn scope_of(app: &App, own: &Arc<Account>, scope: &Fields) -> Result<Scope> {
     if let Some(project) = scope.optional_object("project")? {
-        let known = match project.optional_string("id")? {
-            Some(id) => id == own.project_id(&app.region),
-            None => project.string("name")? == app.region,
+        // The own region first: projects of several regions can have one id.
+        let mut names = std::iter::once(app.region.as_str())
+            .chain(app.regions.iter().map(|region| region.name.as_str()));
+        let region = match project.optional_string("id")? {
+            Some(id) => names.find(|name| id == own.project_id(name)),
+            None => {
+                let asked = project.string("name")?;
+                names.find(|name| *name == asked)
+            }
         };
-        if !known {
+        let Some(region) = region else {
             let message = format!("The account has one project here, named {}.", app.region);
             return Err(refused(&message));
-        }
+        };
         if let Some(domain) = project.optional_object("domain")?
             && account(app, &domain)? != Some(own)
         {
             return Err(refused("The project is not of the user's account."));
         }
-        return Ok(Scope::Project);
+        return Ok(Scope::Project(region.to_owned()));
     }
     if let Some(domain) = scope.optional_object("domain")? {
         if account(app, &domain)? != Some(own) {

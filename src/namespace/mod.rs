@@ -62,6 +62,8 @@ impl std::fmt::Display for NamespaceName {
 pub struct Namespace {
     /// Its number, never used twice.
     pub id: i64,
+    /// The region it is in.
+    pub region: String,
     /// Its name, unique in the region across accounts.
     pub name: NamespaceName,
     /// The account that holds it.

@@ -23,9 +23,7 @@ use crate::workload::{self, Misbehaviour, PodTemplate};
 pub struct ApplySeed {
     /// The seed.
     pub seed: Arc<Seed>,
-    /// Where its organizations are.
-    pub region: String,
-    /// The registry's first name.
+    /// What `{registry}` stands for.
     pub registry: String,
     /// When they are made.
     pub now: Moment,
@@ -79,7 +77,7 @@ impl ApplySeed {
     ) -> Result<()> {
         let creator = &namespace.creator;
         let new = NewNamespace {
-            region: self.region.clone(),
+            region: namespace.region.clone(),
             name: namespace.name.clone(),
             account_id: creator.account.id.clone(),
             creator_id: creator.id.clone(),
@@ -87,7 +85,7 @@ impl ApplySeed {
             created_at: self.now,
         };
         namespace::store::insert(&mut *transaction, &new).await?;
-        let found = namespace::store::find(&mut *transaction, &self.region, &namespace.name);
+        let found = namespace::store::find(&mut *transaction, &namespace.region, &namespace.name);
         let found = found.await?.ok_or(Error::NotFound(Resource::Namespace))?;
         let found = Arc::new(found);
         grant(
@@ -174,8 +172,7 @@ impl Reset {
     pub fn to(app: &App) -> Self {
         Self(ApplySeed {
             seed: Arc::clone(&app.seed),
-            region: app.region.clone(),
-            registry: app.registry_host.clone(),
+            registry: app.regions.seed_registry().to_owned(),
             now: app.clock.now(),
         })
     }

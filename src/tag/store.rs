@@ -9,6 +9,7 @@ use crate::engine::{self, Judgement};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
 use crate::retention;
+use crate::sync;
 
 /// Pushes that are remembered.
 const MOST_PUSHES: i64 = 1000;
@@ -178,9 +179,23 @@ pub struct PutTag {
 }
 
 /// Points a tag at a manifest and, in the same transaction, decides which triggers that fires and
-/// runs the repository's retention rules. A push, `CreateRepoTag` and `/_emulator/push` all end
-/// here.
+/// where it is synced to, and runs the repository's retention rules. A push, `CreateRepoTag` and
+/// `/_emulator/push` all end here.
 pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
+    let PutTag {
+        repository_id,
+        name,
+        digest,
+        now,
+        ..
+    } = &tag;
+    sync::store::insert_jobs_of_push(transaction, *repository_id, name, digest, *now).await?;
+    put_synced(transaction, tag).await
+}
+
+/// As [`put`], for a tag that a sync brings: it goes no further, so that two regions that sync to
+/// each other come to rest.
+pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?4)

@@ -22,7 +22,9 @@ use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::registry::{self, Collector};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
-use crate::{cce, control, iam, login, namespace, repository, tag, trigger, version, workload};
+use crate::{
+    cce, control, iam, login, namespace, openapi, repository, tag, trigger, version, workload,
+};
 
 /// Why an instance could not start. Each text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,7 @@ pub fn routes() -> Routes {
         .and(cce::routes())
         .and(control::routes())
         .and(workload::routes())
+        .and(openapi::routes())
 }
 
 /// A running instance.

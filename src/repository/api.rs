@@ -5,17 +5,21 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{self, CreateRepository, DeleteRepository, UpdateRepository};
 use super::{
-    Category, Description, NewRepository, OrderColumn, Repository, RepositoryChange,
-    RepositoryFilter, RepositoryName, RepositoryRef,
+    Category, NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter,
+    RepositoryName, RepositoryRef,
 };
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, ContentRange, Criteria, Fields, Operation, Query, Routes, empty_object};
+use crate::http::{
+    Answer, ContentRange, Criteria, Description, Fields, Operation, Param, Query, Routes, Shape,
+    empty_object,
+};
 use crate::namespace::Namespace;
 
 const REPOSITORIES: &str = "/v2/manage/namespaces/{namespace}/repos";
@@ -31,31 +35,82 @@ const ORDER_COLUMNS: [(&str, OrderColumn); 6] = [
     ("is_public", OrderColumn::IsPublic),
 ];
 
+/// What `filter` may name.
+const FILTER: [&str; 8] = [
+    "namespace",
+    "name",
+    "category",
+    "is_public",
+    "limit",
+    "offset",
+    "order_column",
+    "order_type",
+];
+
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Repositories")
         .with(
-            Operation::new("CreateRepo", Method::POST, REPOSITORIES),
+            Operation::new("CreateRepo", Method::POST, REPOSITORIES).described(|| {
+                Description::new("Makes a repository in an organization.")
+                    .takes(attributes_shape().must("repository", RepositoryName::shape()))
+                    .answers_empty_object(StatusCode::OK)
+                    .refuses([
+                        Error::fault(Fault::RepositoryName, "repository", ""),
+                        Error::AlreadyExists(Resource::Repository),
+                        super::Description::too_long(),
+                    ])
+            }),
             create,
         )
         .with(
-            Operation::new("DeleteRepo", Method::DELETE, REPOSITORY),
+            Operation::new("DeleteRepo", Method::DELETE, REPOSITORY).described(|| {
+                Description::new("Deletes a repository with all that it holds.").answers_nothing()
+            }),
             delete,
         )
         .with(
-            Operation::new("UpdateRepo", Method::PATCH, REPOSITORY),
+            Operation::new("UpdateRepo", Method::PATCH, REPOSITORY).described(|| {
+                Description::new("Changes attributes of a repository.")
+                    .takes(attributes_shape())
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses([super::Description::too_long()])
+            }),
             update,
         )
         .with(
-            Operation::new("ShowRepository", Method::GET, REPOSITORY),
+            Operation::new("ShowRepository", Method::GET, REPOSITORY).described(|| {
+                Description::new("Shows a repository.").answers::<RepositoryView>(StatusCode::OK)
+            }),
             show,
         )
         .with(
-            Operation::new("ListReposDetails", Method::GET, "/v2/manage/repos").lists(),
+            Operation::new("ListReposDetails", Method::GET, "/v2/manage/repos")
+                .lists()
+                .described(|| {
+                    Description::new("Lists the repositories of the account, page by page.")
+                        .query(narrowing())
+                        .query([
+                            Param::limit(),
+                            Param::offset(),
+                            Param::order_column(&ORDER_COLUMNS),
+                            Param::order_type(),
+                            Param::filter(&FILTER),
+                        ])
+                        .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
+                        .with_header("Content-Range", ContentRange::MEANING)
+                }),
             list,
         )
         .with(
-            Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos").lists(),
+            Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos")
+                .lists()
+                .described(|| {
+                    Description::new("Lists the repositories of the account, from a marker on.")
+                        .query(narrowing())
+                        .query([Param::limit(), Param::marker(Shape::integer(0, i64::MAX))])
+                        .answers::<RepositoriesV3View>(StatusCode::OK)
+                }),
             list_v3,
         )
 }
@@ -118,13 +173,20 @@ fn attributes(body: &Fields) -> Result<RepositoryChange> {
         .transpose()?;
     let description = body
         .optional_string("description")?
-        .map(Description::parse)
+        .map(super::Description::parse)
         .transpose()?;
     Ok(RepositoryChange {
         is_public,
         category,
         description,
     })
+}
+
+fn attributes_shape() -> Shape {
+    Shape::object()
+        .must("is_public", Shape::boolean())
+        .may("category", Shape::one_of(Category::names()))
+        .may("description", super::Description::shape())
 }
 
 /// `ShowRepository`
@@ -139,16 +201,7 @@ async fn show(
 
 /// `ListReposDetails`
 async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
-    let criteria = query.criteria(&[
-        "namespace",
-        "name",
-        "category",
-        "is_public",
-        "limit",
-        "offset",
-        "order_column",
-        "order_type",
-    ])?;
+    let criteria = query.criteria(&FILTER)?;
     let page = criteria.page()?;
     let order = criteria.order(&ORDER_COLUMNS)?;
     let filter = filter(&app, &caller, &criteria)?;
@@ -183,6 +236,17 @@ async fn list_v3(State(app): State<AppState>, caller: Caller, query: Query) -> R
     Ok(Answer(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
 }
 
+/// The parameters by which lists are narrowed.
+fn narrowing() -> [Param; 4] {
+    let category = Shape::one_of(Category::names());
+    [
+        Param::new("namespace", "The organization's whole name.", Shape::text()),
+        Param::new("name", "A part of the repository's name.", Shape::text()),
+        Param::new("category", "The repository's category.", category).refused(Fault::Query),
+        Param::boolean("is_public", "Whether anyone may pull from it."),
+    ]
+}
+
 fn filter(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryFilter> {
     let namespace = criteria.get("namespace").map(str::to_owned);
     let (namespace, namespace_part) = if criteria.filtered {
@@ -213,7 +277,7 @@ fn path(app: &App, repository: &Repository) -> String {
 }
 
 /// The answer of `ShowRepository`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoryView {
     id: i64,
     ns_id: i64,
@@ -262,7 +326,7 @@ impl RepositoryView {
 }
 
 /// An entry of `ListReposDetails`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoryDetailsView {
     name: String,
     category: String,
@@ -313,14 +377,14 @@ impl RepositoryDetailsView {
 }
 
 /// The answer of `ListRepoDetails`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoriesV3View {
     repos: Vec<RepositoryV3View>,
     #[serde(rename = "nextMarker", skip_serializing_if = "Option::is_none")]
     next_marker: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoryV3View {
     id: i64,
     name: String,

@@ -9,6 +9,7 @@ mod engine;
 mod fake_kubernetes;
 mod kubernetes;
 mod namespace;
+mod openapi;
 mod program;
 mod readme;
 mod registry;

@@ -27,8 +27,8 @@ use crate::retention::{self, Daily};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
 use crate::sync::{self, Synchronization};
 use crate::{
-    cce, control, iam, login, namespace, permission, repository, sharing, tag, trigger, version,
-    workload,
+    cce, control, iam, login, namespace, openapi, permission, repository, sharing, tag, trigger,
+    version, workload,
 };
 
 /// Why an instance could not start. Each text is one line that says what to do.
@@ -75,6 +75,7 @@ pub fn routes() -> Routes {
         .and(cce::routes())
         .and(control::routes())
         .and(workload::routes())
+        .and(openapi::routes())
 }
 
 /// A running instance.

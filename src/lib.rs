@@ -9,7 +9,8 @@
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
 //! simulated clusters that it updates, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
-//! does not have (`/_emulator/`); [`seed`], the seed file.
+//! does not have (`/_emulator/`); [`openapi`], the document of all operations; [`seed`], the seed
+//! file.
 //!
 //! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
 //! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
@@ -59,6 +60,7 @@ pub mod kubernetes;
 pub mod login;
 pub mod lookup;
 pub mod namespace;
+pub mod openapi;
 pub mod permission;
 pub mod region;
 pub mod registry;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use crate::engine::store::{
 };
 use crate::engine::{Counts, Explained};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Criteria, Operation, Query, Routes};
+use crate::http::{Answer, Criteria, Description, Operation, Param, Query, Routes, Shape};
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
@@ -31,21 +32,59 @@ const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Emulator")
         .with(
-            Operation::new("EmulatorIdle", Method::GET, "/_emulator/idle").waits(),
+            Operation::new("EmulatorIdle", Method::GET, "/_emulator/idle")
+                .waits()
+                .described(|| {
+                    Description::new("Waits until no firing is open.")
+                        .query([timeout_param()])
+                        .answers::<IdleView>(StatusCode::OK)
+                        .answers::<IdleView>(StatusCode::REQUEST_TIMEOUT)
+                }),
             idle,
         )
         .with(
-            Operation::new("EmulatorWait", Method::GET, "/_emulator/wait").waits(),
+            Operation::new("EmulatorWait", Method::GET, "/_emulator/wait")
+                .waits()
+                .described(|| {
+                    let name = Param::new("trigger", "The trigger's name.", TriggerName::shape());
+                    Description::new(
+                        "Waits until a trigger has settled for the newest push of a tag.",
+                    )
+                    .query(repository_params())
+                    .query([
+                        tag_param().mandatory(),
+                        name.mandatory().refused(Fault::Parameter),
+                        timeout_param(),
+                    ])
+                    .answers::<crate::trigger::HistoryView>(StatusCode::OK)
+                    .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
+                    .refuses([Error::NotFound(Resource::Push)])
+                }),
             wait,
         )
         .with(
-            Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain"),
+            Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain").described(|| {
+                Description::new("Tells what a push of a tag would do, trigger by trigger.")
+                    .query(repository_params())
+                    .query([tag_param().mandatory()])
+                    .answers::<Vec<ExplainedView>>(StatusCode::OK)
+            }),
             explain,
         )
         .with(
-            Operation::new("EmulatorListPushes", Method::GET, "/_emulator/pushes").lists(),
+            Operation::new("EmulatorListPushes", Method::GET, "/_emulator/pushes")
+                .lists()
+                .described(|| {
+                    Description::new("Lists pushes, newest first, with what became of triggers.")
+                        .query(repository_params())
+                        .query([
+                            Param::new("tag", "The tag's name.", Shape::text()),
+                            Param::limit(),
+                        ])
+                        .answers::<Vec<PushView>>(StatusCode::OK)
+                }),
             pushes,
         )
 }
@@ -87,7 +126,7 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct IdleView {
     fired: u64,
     failed: u64,
@@ -136,7 +175,7 @@ async fn pushes(State(app): State<AppState>, caller: Caller, query: Query) -> Re
     Ok(Answer(StatusCode::OK, views).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PushView {
     id: i64,
     tag: String,
@@ -146,7 +185,7 @@ struct PushView {
     triggers: Vec<DecisionView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DecisionView {
     trigger: String,
     fires: bool,
@@ -208,7 +247,7 @@ async fn explain(State(app): State<AppState>, caller: Caller, query: Query) -> R
     Ok(Answer(StatusCode::OK, views).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ExplainedView {
     trigger: String,
     fires: bool,
@@ -238,6 +277,37 @@ async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Resu
         return Err(Error::Forbidden);
     }
     Ok(found)
+}
+
+fn repository_params() -> [Param; 2] {
+    let namespace = NamespaceName::shape();
+    let repository = RepositoryName::shape();
+    [
+        Param::new("namespace", "The name of the organization.", namespace)
+            .mandatory()
+            .refused(Fault::NamespaceName)
+            .missing(Resource::Namespace),
+        Param::new("repository", "The name of the repository.", repository)
+            .mandatory()
+            .refused(Fault::RepositoryName)
+            .missing(Resource::Repository),
+    ]
+}
+
+fn tag_param() -> Param {
+    Param::new("tag", "The tag's name.", TagName::shape())
+}
+
+fn timeout_param() -> Param {
+    let shape = Shape::text()
+        .pattern("^(?:[1-9]?[0-9]{1,4}ms|[1-5]?[0-9]{1,2}s|[0-9]m|10m)$")
+        .default("10s");
+    Param::new(
+        "timeout",
+        "How long to wait: `500ms`, `10s`, `2m`; at most `10m`.",
+        shape,
+    )
+    .refused(Fault::Query)
 }
 
 fn tag(criteria: &Criteria<'_>) -> Result<TagName> {

@@ -6,12 +6,13 @@ mod firing;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::AppState;
 use crate::auth::{Caller, reach_namespace};
-use crate::error::{Error, Result};
-use crate::http::{Answer, Fields, Operation, Routes};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
 use crate::registry::{SampleImage, push, repository_for_push};
@@ -21,17 +22,42 @@ use crate::tag::TagName;
 
 /// The operations of the emulator itself.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Emulator")
         .with(
-            Operation::new("EmulatorHealth", Method::GET, "/_emulator/health").open_to_all(),
+            Operation::new("EmulatorHealth", Method::GET, "/_emulator/health")
+                .open_to_all()
+                .described(|| {
+                    Description::new("Tells that the emulator serves.")
+                        .answers::<HealthView>(StatusCode::OK)
+                }),
             health,
         )
         .with(
-            Operation::new("EmulatorReset", Method::POST, "/_emulator/reset"),
+            Operation::new("EmulatorReset", Method::POST, "/_emulator/reset").described(|| {
+                Description::new("Makes everything as it is right after a fresh start.")
+                    .answers_nothing()
+            }),
             reset,
         )
         .with(
-            Operation::new("EmulatorPush", Method::POST, "/_emulator/push"),
+            Operation::new("EmulatorPush", Method::POST, "/_emulator/push").described(|| {
+                let nonce = Shape::text().says("The image's content follows from it.");
+                Description::new("Stores a small real image under a tag, as a push would.")
+                    .takes(
+                        Shape::object()
+                            .must("namespace", NamespaceName::shape())
+                            .must("repository", RepositoryName::shape())
+                            .must("tag", TagName::shape())
+                            .may("nonce", nonce),
+                    )
+                    .answers::<PushView>(StatusCode::CREATED)
+                    .refuses([
+                        Error::fault(Fault::NamespaceName, "namespace", ""),
+                        Error::fault(Fault::RepositoryName, "repository", ""),
+                        Error::NotFound(Resource::Namespace),
+                        Error::NotFound(Resource::Repository),
+                    ])
+            }),
             push_sample,
         )
         .and(firing::routes())
@@ -46,7 +72,7 @@ async fn health() -> Response {
     Answer(StatusCode::OK, view).into_response()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct HealthView {
     status: &'static str,
     version: &'static str,
@@ -90,7 +116,8 @@ async fn push_sample(
     Ok(Answer(StatusCode::CREATED, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PushedView")]
 struct PushView {
     digest: String,
 }

@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::registry::RegistryError;
 
 /// The largest body that an operation reads.
-const MAX_BODY: usize = 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// How long a body may take: less than the request as a whole.
 const BODY_TIME: Duration = Duration::from_secs(20);
 

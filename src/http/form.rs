@@ -2,12 +2,17 @@
 //!
 //! Which error it is, and its code, is said by `error`.
 
+use std::collections::BTreeSet;
+
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use schemars::generate::SchemaGenerator;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 
@@ -22,7 +27,9 @@ pub enum Form {
     Iam,
 }
 
-#[derive(Serialize)]
+/// An error of SWR, in both generations of its fields.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ManagementError")]
 struct ManagementBody<'a> {
     errors: [OldError<'a>; 1],
     error_code: &'a str,
@@ -32,7 +39,7 @@ struct ManagementBody<'a> {
     encoded_authorization_message: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OldError<'a> {
     error_code: &'a str,
@@ -45,25 +52,30 @@ struct OldError<'a> {
     encoded_authorization_message: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NewError<'a> {
     error_code: &'a str,
     error_msg: &'a str,
 }
 
-#[derive(Serialize)]
+/// An error of the API gateway.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "GatewayError")]
 struct GatewayBody<'a> {
     error_msg: &'a str,
     error_code: &'a str,
     request_id: &'a str,
 }
 
-#[derive(Serialize)]
+/// An error of IAM.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IamError")]
 struct IamBody<'a> {
     error: IamError<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IamErrorDetails")]
 struct IamError<'a> {
     code: u16,
     message: &'a str,
@@ -71,16 +83,46 @@ struct IamError<'a> {
 }
 
 impl Form {
+    /// The form of one error where others have this one.
+    pub(crate) fn of(self, error: &Error) -> Self {
+        match error {
+            // These two are the gateway's own: the service behind it never saw the request.
+            Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
+            _ => self,
+        }
+    }
+
+    /// The shape of a body under a status that can show these codes.
+    pub(crate) fn schema(
+        self,
+        status: StatusCode,
+        codes: &BTreeSet<&'static str>,
+        schemas: &mut SchemaGenerator,
+    ) -> Value {
+        let (whole, detail) = match self {
+            Self::Management => (
+                schemas.subschema_for::<ManagementBody>(),
+                json!({"error_code": {"enum": codes}}),
+            ),
+            Self::Gateway => (
+                schemas.subschema_for::<GatewayBody>(),
+                json!({"error_code": {"enum": codes}}),
+            ),
+            // IAM shows the status, and no code.
+            Self::Iam => (
+                schemas.subschema_for::<IamBody>(),
+                json!({"error": {"properties": {"code": {"const": status.as_u16()}}}}),
+            ),
+        };
+        json!({"allOf": [whole, {"properties": detail}]})
+    }
+
     /// The response to a request that failed. `failure` is the operation's code for 500.
     pub(super) fn render(self, error: &Error, failure: &'static str, request_id: &str) -> Response {
         let status = error.status();
         let message = error.to_string();
         let code = error.code(failure);
-        // These two are the gateway's own: the service behind it never saw the request.
-        let form = match error {
-            Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
-            _ => self,
-        };
+        let form = self.of(error);
         // Opaque to clients; the live service's can be decoded by its token service only.
         let refusal = matches!(error, Error::Forbidden)
             .then(|| BASE64_STANDARD.encode(format!("{{\"request_id\":\"{request_id}\"}}")));

@@ -10,6 +10,7 @@ use axum::routing::{MethodFilter, MethodRouter, any};
 use http::{Method, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::description::Description;
 use super::edge::{self, Edge};
 use super::form::Form;
 use crate::app::AppState;
@@ -37,6 +38,10 @@ pub struct Operation {
     pub failure: &'static str,
     /// How long a request may take, its body included.
     pub deadline: Duration,
+    /// The chapter that it stands in.
+    pub chapter: &'static str,
+    /// Tells the document of the API the rest.
+    pub description: Option<fn() -> Description>,
 }
 
 impl Operation {
@@ -57,6 +62,8 @@ impl Operation {
             needs_credentials: true,
             failure,
             deadline: DEADLINE,
+            chapter: "",
+            description: None,
         }
     }
 
@@ -87,11 +94,20 @@ impl Operation {
         self.needs_credentials = false;
         self
     }
+
+    /// What the document of the API tells of the operation (see [`crate::openapi`]).
+    #[must_use]
+    pub fn described(mut self, description: fn() -> Description) -> Self {
+        self.description = Some(description);
+        self
+    }
 }
 
 /// Operations and their handlers, in the API reference's order.
 #[derive(Debug, Default)]
 pub struct Routes {
+    /// The chapter of what is added.
+    chapter: &'static str,
     operations: Vec<Operation>,
     router: Router<AppState>,
 }
@@ -102,9 +118,17 @@ impl Routes {
         Self::default()
     }
 
+    /// No operation yet; those that are added stand in this chapter.
+    pub fn of(chapter: &'static str) -> Self {
+        Self {
+            chapter,
+            ..Self::default()
+        }
+    }
+
     /// Adds an operation.
     #[must_use]
-    pub fn with<H, T>(mut self, operation: Operation, handler: H) -> Self
+    pub fn with<H, T>(mut self, mut operation: Operation, handler: H) -> Self
     where
         H: Handler<T, AppState>,
         T: 'static,
@@ -118,6 +142,7 @@ impl Routes {
         };
         let endpoint = MethodRouter::new().on(filter, handler);
         self.router = self.router.route(operation.path, endpoint);
+        operation.chapter = self.chapter;
         self.operations.push(operation);
         self
     }

@@ -6,8 +6,8 @@ use http::request::Parts;
 use crate::error::{Error, Fault, Result};
 
 /// The most entries that a page may have, and how many it has when nothing is said.
-const MAX_LIMIT: u32 = 1000;
-const DEFAULT_LIMIT: u32 = 100;
+pub(super) const MAX_LIMIT: u32 = 1000;
+pub(super) const DEFAULT_LIMIT: u32 = 100;
 
 /// The query string of a request. Where a name comes twice, the first one counts; an empty value
 /// is the same as none.

@@ -9,6 +9,7 @@ mod engine;
 mod fake_kubernetes;
 mod kubernetes;
 mod namespace;
+mod openapi;
 mod permission;
 mod program;
 mod readme;

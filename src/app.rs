@@ -97,6 +97,7 @@ impl App {
                 Vec::new(),
                 RealClusters::default(),
                 std::time::Duration::ZERO,
+                false,
             ),
             strict_targets: false,
             registry_names: Vec::new(),

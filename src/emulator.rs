@@ -22,7 +22,9 @@ use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::registry::{self, Collector};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
-use crate::{cce, control, iam, login, namespace, repository, tag, trigger, version, workload};
+use crate::{
+    account, cce, control, iam, login, namespace, repository, tag, trigger, version, workload,
+};
 
 /// Why an instance could not start. Each text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,7 @@ pub fn routes() -> Routes {
         .and(repository::routes())
         .and(tag::routes())
         .and(login::routes())
+        .and(account::routes())
         .and(version::routes())
         .and(iam::routes())
         .and(cce::routes())
@@ -211,6 +214,7 @@ async fn prepare(
             registry_names.clone(),
             real_clusters,
             config.deploy_timeout(),
+            config.require_agency,
         ),
         strict_targets: config.strict_targets,
         registry_names,

@@ -100,6 +100,8 @@ pub enum Resource {
     Push,
     /// An IAM user.
     User,
+    /// An account's leave for SWR to use CCE and CCI.
+    Agency,
 }
 
 impl Resource {
@@ -113,6 +115,7 @@ impl Resource {
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
             Self::User => "Not found user",
+            Self::Agency => "Not found agency",
         }
     }
 
@@ -126,6 +129,7 @@ impl Resource {
             Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
+            Self::Agency => "the account has the agency already",
         }
     }
 }
@@ -197,6 +201,7 @@ impl Error {
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
                 Resource::Push => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
+                Resource::Agency => "SVCSTG.SWR.4040091",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
@@ -204,6 +209,7 @@ impl Error {
                 Resource::Trigger => "SVCSTG.SWR.4000014",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
+                Resource::Agency => "SVCSTG.SWR.4090089",
             },
             Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",
             Self::NamespaceQuota(_) => "SVCSTG.SWR.4000097",

@@ -3,7 +3,7 @@
 //! # Map
 //!
 //! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
-//! [`repository`], [`tag`], [`trigger`], [`login`], [`version`]. In each, `mod.rs` says what the thing is and
+//! [`repository`], [`tag`], [`trigger`], [`login`], [`account`], [`version`]. In each, `mod.rs` says what the thing is and
 //! which rules hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
 //! simulated clusters that it updates, [`kubernetes`] the real ones.
@@ -38,6 +38,7 @@
 //! - Nothing but [`clock`] asks for the time; nothing but `db` opens the database.
 //! - All state belongs to an [`Emulator`]; a process can run several.
 
+pub mod account;
 pub mod app;
 pub mod auth;
 pub mod cce;

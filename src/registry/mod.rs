@@ -22,7 +22,7 @@ pub use access::{Actions, allowed};
 pub use api::serve;
 pub use collect::Collector;
 pub use error::RegistryError;
-pub use manifest::{Manifest, MediaType};
+pub use manifest::{Description, Manifest, MediaType};
 pub use push::{push, repository_for_push};
 pub use reference::{Digest, ImagePath, Reference};
 pub use sample::SampleImage;

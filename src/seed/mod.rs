@@ -23,6 +23,8 @@ pub use store::{ApplySeed, Reset};
 pub struct Seed {
     /// All accounts that the instance knows.
     pub accounts: Vec<Arc<Account>>,
+    /// The accounts that have delegated CCE and CCI to SWR.
+    pub agencies: Vec<Arc<Account>>,
     /// The organizations.
     pub namespaces: Vec<SeedNamespace>,
     /// The clusters.

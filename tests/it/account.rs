@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
+use crate::fake_kubernetes::{FakeKubernetes, Proof};
 use crate::registry::Registry;
 use crate::support::{Client, TRIGGERS, TestApp, trigger};
 
@@ -37,12 +38,13 @@ async fn push(app: &TestApp, repository: &str, tag: &str, nonce: &str) {
 }
 
 /// Digest and size of an image's layer.
-async fn layer(registry: &Registry, repository: &str, tag: &str) -> (String, u64) {
+async fn layer(registry: &Registry, repository: &str, tag: &str) -> (String, u32) {
     let path = format!("/v2/{repository}/manifests/{tag}");
     let manifest = registry.get(&path).await.json();
     let layer = &manifest["layers"][0];
     let digest = layer["digest"].as_str().expect("a digest").to_owned();
-    (digest, layer["size"].as_u64().expect("a size"))
+    let size = layer["size"].as_u64().expect("a size");
+    (digest, size.try_into().expect("a small layer"))
 }
 
 #[tokio::test]
@@ -103,7 +105,7 @@ async fn the_overview_tells_what_the_account_has() {
         json!({"domain_id": domains["domains"][0]["id"], "domain_name": "swr-emulator",
                "namspace_num": 2, "repo_num": 2, "image_num": 4,
                "store_space": first.expect("a size") + second.expect("a size"),
-               "downflow_size": (size + 100) as f64})
+               "downflow_size": f64::from(size + 100)})
     );
     assert!(
         answer
@@ -136,7 +138,7 @@ async fn a_report_has_thirty_days_and_today_is_the_last() {
 
     for (resource_type, today) in [
         ("store", overview["store_space"].clone()),
-        ("downflow", json!(size as f64)),
+        ("downflow", json!(f64::from(size))),
     ] {
         let path = format!("/v2/manage/reports/{resource_type}/daily");
         let report = get(&app.client, &path).await;
@@ -318,6 +320,44 @@ async fn where_the_agency_is_required_firings_fail_without_it_and_say_why() {
             json!(["v2", "success", ""]),
             json!(["v1", "failed", REASON])
         ]
+    );
+}
+
+#[tokio::test]
+async fn where_the_agency_is_required_a_real_cluster_is_left_alone_without_it() {
+    let kubernetes = FakeKubernetes::start().await;
+    let image = ("c", "registry.test/group/busybox:1.0");
+    kubernetes.put("deployments", "adsfa", &[image]);
+    let cluster = json!({
+        "id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5", "name": "test",
+        "kubeconfig": kubernetes.kubeconfig(Proof::Token),
+    });
+    let repository = json!({"name": "busybox", "triggers": [trigger("t")]});
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [repository]}],
+        "clusters": [cluster],
+    });
+    let arguments = ["--require-agency", "--registry-host", "registry.test"];
+    let app = TestApp::seeded_with(&seed.to_string(), &arguments).await;
+    let push = async |tag: &str| {
+        let body = json!({"namespace": "group", "repository": "busybox", "tag": tag});
+        app.post("/_emulator/push", body).await;
+        let idle = get(&app.client, "/_emulator/idle?timeout=60s").await;
+        let shown = get(&app.client, &format!("{TRIGGERS}/t")).await;
+        (idle, shown["trigger_history"][0]["detail"].clone())
+    };
+
+    let refused = (json!({"fired": 1, "failed": 1}), json!(REASON));
+    assert_eq!(push("v1").await, refused);
+    assert_eq!(kubernetes.images("deployments", "adsfa"), [image.1]);
+    app.client.send("POST", AGENCY, None).await.is(204, "");
+    assert_eq!(
+        push("v2").await,
+        (json!({"fired": 2, "failed": 1}), json!(""))
+    );
+    assert_eq!(
+        kubernetes.images("deployments", "adsfa"),
+        ["registry.test/group/busybox:v2"]
     );
 }
 

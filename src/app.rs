@@ -101,6 +101,7 @@ impl App {
                 Arc::default(),
                 RealClusters::default(),
                 std::time::Duration::ZERO,
+                false,
             ),
             strict_targets: false,
             registry_names: Vec::new(),

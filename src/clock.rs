@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 
 /// Where an instance reads the time. All clones show the same.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +81,11 @@ impl Moment {
         self.0.div_euclid(1_000_000)
     }
 
+    /// The day that it is in.
+    pub fn day(self) -> Day {
+        Day(self.as_seconds().div_euclid(86_400))
+    }
+
     /// As IAM writes it: always six digits of a second.
     pub fn with_microseconds(self) -> String {
         format!("{:.6}", self.timestamp())
@@ -97,9 +103,53 @@ impl std::fmt::Display for Moment {
     }
 }
 
+/// A day (UTC) by its number since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Day(i64);
+
+impl Day {
+    /// The day that is `days` earlier.
+    #[must_use]
+    pub fn back(self, days: i64) -> Self {
+        Self(self.0.saturating_sub(days))
+    }
+
+    /// This day and those after it, until `last`.
+    pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
+        (self.0..=last.0).map(Self)
+    }
+}
+
+/// As SWR's reports write it: `2024-09-01`.
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let start = Moment(0).plus_hours(self.0.saturating_mul(24));
+        write!(f, "{}", Offset::UTC.to_datetime(start.timestamp()).date())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Clock, Moment};
+
+    #[test]
+    fn a_day_ends_at_midnight_in_utc() {
+        let check = |microseconds, date: &str| {
+            assert_eq!(Moment(microseconds).day().to_string(), date);
+        };
+        check(1_725_148_800_000_000, "2024-09-01");
+        check(1_725_148_799_999_999, "2024-08-31");
+        check(0, "1970-01-01");
+        check(-1, "1969-12-31");
+        let day = Moment(1_725_148_800_000_000).day();
+        let days: Vec<_> = day
+            .back(1)
+            .through(day)
+            .map(|day| day.to_string())
+            .collect();
+        assert_eq!(days, ["2024-08-31", "2024-09-01"]);
+    }
 
     #[test]
     fn a_moment_drops_trailing_zeros_for_swr_and_keeps_them_for_iam() {

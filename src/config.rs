@@ -80,6 +80,13 @@ pub struct Config {
         value_parser = FalseyValueParser::new()
     )]
     pub strict_targets: bool,
+    /// Refuse new triggers and fail firings until the account has the agency, as the live service does
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_REQUIRE_AGENCY",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub require_agency: bool,
     /// Whether credentials are checked, or any token or access key is the built-in admin
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,

@@ -27,8 +27,8 @@ use crate::retention::{self, Daily};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
 use crate::sync::{self, Synchronization};
 use crate::{
-    cce, control, iam, login, namespace, openapi, permission, repository, sharing, tag, trigger,
-    version, workload,
+    account, cce, control, iam, login, namespace, openapi, permission, repository, sharing, tag,
+    trigger, version, workload,
 };
 
 /// Why an instance could not start. Each text is one line that says what to do.
@@ -70,6 +70,7 @@ pub fn routes() -> Routes {
         .and(sync::routes())
         .and(retention::routes())
         .and(login::routes())
+        .and(account::routes())
         .and(version::routes())
         .and(iam::routes())
         .and(cce::routes())
@@ -266,6 +267,7 @@ async fn prepare(
         Arc::clone(&regions),
         real_clusters,
         config.deploy_timeout(),
+        config.require_agency,
     );
     let apps = regions.iter().map(|region| {
         Arc::new(App {

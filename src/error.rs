@@ -124,6 +124,8 @@ pub enum Resource {
     Push,
     /// An IAM user.
     User,
+    /// An account's leave for SWR to use CCE and CCI.
+    Agency,
 }
 
 impl Resource {
@@ -141,6 +143,7 @@ impl Resource {
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
             Self::User => "Not found user",
+            Self::Agency => "Not found agency",
         }
     }
 
@@ -159,6 +162,7 @@ impl Resource {
             Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
+            Self::Agency => "the account has the agency already",
         }
     }
 }
@@ -245,6 +249,7 @@ impl Error {
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
                 Resource::Push | Resource::Retention => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
+                Resource::Agency => "SVCSTG.SWR.4040091",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
@@ -254,6 +259,7 @@ impl Error {
                 Resource::Trigger | Resource::Retention => "SVCSTG.SWR.4000014",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
+                Resource::Agency => "SVCSTG.SWR.4090089",
             },
             Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",
             Self::NamespaceQuota(_) => "SVCSTG.SWR.4000097",

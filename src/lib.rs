@@ -4,8 +4,8 @@
 //!
 //! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
 //! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`sync`], [`retention`],
-//! [`login`], [`version`]. In each, `mod.rs` says what the thing is and which rules hold, and knows
-//! neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
+//! [`login`], [`account`], [`version`]. In each, `mod.rs` says what the thing is and which rules
+//! hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
 //! simulated clusters that it updates, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
@@ -43,6 +43,7 @@
 //! - Nothing but [`clock`] asks for the time; nothing but `db` opens the database.
 //! - All state belongs to an [`Emulator`]; a process can run several.
 
+pub mod account;
 pub mod app;
 pub mod auth;
 pub mod cce;

@@ -9,6 +9,7 @@ use super::destination::{Destination, Sighting};
 use super::matching::Judgement;
 use super::plan::{Plan, Target, plan};
 use super::{Engine, nearest_miss};
+use crate::account::NO_AGENCY;
 use crate::error::{Error, Result};
 use crate::kubernetes::Failure;
 use crate::repository::RepositoryRef;
@@ -43,6 +44,7 @@ impl Engine {
         let mut seen: HashMap<Destination, std::result::Result<Sighting, Failure>> = HashMap::new();
         let mut silent: HashMap<(String, String), Failure> = HashMap::new();
         let mut explained = Vec::new();
+        let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
         for trigger in trigger::store::list(db, repository.id).await? {
             let (fires, reason) = verdict(&trigger, tag, &mut judgement)?;
             let mut entry = Explained {
@@ -51,7 +53,9 @@ impl Engine {
                 reason,
                 patch: None,
             };
-            if fires {
+            if fires && lacks_agency {
+                NO_AGENCY.clone_into(&mut entry.reason);
+            } else if fires {
                 let destination = Destination::from(&trigger);
                 let cluster = (
                     destination.cluster_id.clone(),

@@ -29,6 +29,7 @@ pub use explain::Explained;
 pub use matching::{Judgement, Matcher};
 pub use plan::{Plan, Target, plan};
 
+use crate::account::{self, NO_AGENCY};
 use crate::clock::Clock;
 use crate::db::{Db, Write};
 use crate::error::Result;
@@ -68,6 +69,8 @@ pub struct Engine {
     real_clusters: RealClusters,
     /// How long a firing is tried.
     deploy_timeout: Duration,
+    /// Whether only accounts with the agency get anything deployed.
+    require_agency: bool,
     /// Firings that wait for an earlier one at the same workload, by workload.
     lanes: Mutex<HashMap<String, VecDeque<WaitingFiring>>>,
     counts: watch::Sender<Counts>,
@@ -97,6 +100,7 @@ impl Engine {
         regions: Arc<Regions>,
         real_clusters: RealClusters,
         deploy_timeout: Duration,
+        require_agency: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             db,
@@ -104,6 +108,7 @@ impl Engine {
             regions,
             real_clusters,
             deploy_timeout,
+            require_agency,
             lanes: Mutex::default(),
             counts: watch::Sender::new(Counts::default()),
             is_stopping: AtomicBool::new(false),
@@ -127,6 +132,12 @@ impl Engine {
     /// The clusters that are not simulated.
     pub fn real_clusters(&self) -> &RealClusters {
         &self.real_clusters
+    }
+
+    /// Whether nothing is deployed for an account, for want of the agency.
+    pub async fn lacks_agency(&self, account_id: &str) -> Result<bool> {
+        Ok(self.require_agency
+            && !account::store::has_agency(self.db.readers(), account_id).await?)
     }
 
     /// Tells those who wait for firings to end that some may have gone away without an outcome.
@@ -240,6 +251,7 @@ impl Engine {
         let simulate = Simulate {
             firing_id: firing.id,
             regions: Arc::clone(&self.regions),
+            require_agency: self.require_agency,
             now: self.clock.now(),
         };
         self.record(firing, simulate).await
@@ -252,6 +264,10 @@ impl Engine {
         let Some(firing) = store::find_firing(db, firing.id).await? else {
             return Ok(Attempt::Gone);
         };
+        if self.require_agency && !firing.has_agency {
+            let reason = NO_AGENCY.to_owned();
+            return Ok(Attempt::Ended(Outcome::Failed(reason)));
+        }
         let Firing { destination, .. } = &firing;
         let cluster = {
             let mut connection = db.acquire().await?;

@@ -8,6 +8,7 @@ use super::UNCHANGED;
 use super::destination::Destination;
 use super::matching::Judgement;
 use super::plan::{Plan, Target, plan};
+use crate::account::NO_AGENCY;
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::error::{Error, Result};
@@ -146,6 +147,7 @@ pub(super) struct Firing {
     region: String,
     namespace: String,
     repository: String,
+    pub(super) has_agency: bool,
 }
 
 impl Firing {
@@ -165,7 +167,8 @@ pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<
     let found = sqlx::query_as(
         "SELECT f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name, t.app_type,
                 t.application, t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name,
-                t.container, n.region, n.name AS namespace, r.name AS repository
+                t.container, n.region, n.name AS namespace, r.name AS repository,
+                EXISTS (SELECT 1 FROM agencies a WHERE a.account_id = n.account_id) AS has_agency
          FROM firings f
          JOIN triggers t ON t.id = f.trigger_id
          JOIN repositories r ON r.id = t.repository_id
@@ -218,6 +221,8 @@ pub struct Simulate {
     pub firing_id: i64,
     /// They say under which names images of a registry are known.
     pub regions: Arc<Regions>,
+    /// Whether only accounts with the agency get anything deployed.
+    pub require_agency: bool,
     /// When.
     pub now: Moment,
 }
@@ -243,6 +248,9 @@ impl Simulate {
         transaction: &mut SqliteConnection,
         firing: &Firing,
     ) -> Result<std::result::Result<Outcome, String>> {
+        if self.require_agency && !firing.has_agency {
+            return Ok(Ok(Outcome::Failed(NO_AGENCY.to_owned())));
+        }
         let cluster = match firing.destination.cluster(&mut *transaction).await? {
             Ok(cluster) => cluster,
             Err(reason) => return Ok(Ok(Outcome::Failed(reason))),

@@ -112,14 +112,19 @@ impl<'a> Criteria<'a> {
 
     /// `limit`: 1 to 1000, 100 when absent.
     pub fn limit(&self) -> Result<u32> {
+        self.limit_within(DEFAULT_LIMIT, MAX_LIMIT)
+    }
+
+    /// `limit` of a list whose pages are smaller than those of others.
+    pub fn limit_within(&self, default: u32, most: u32) -> Result<u32> {
         let Some(text) = self.get("limit") else {
-            return Ok(DEFAULT_LIMIT);
+            return Ok(default);
         };
         text.parse()
             .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .filter(|limit| (1..=most).contains(limit))
             .ok_or_else(|| {
-                let rule = format!("must be a whole number from 1 to {MAX_LIMIT}");
+                let rule = format!("must be a whole number from 1 to {most}");
                 Error::fault(Fault::Page, "limit", rule)
             })
     }

@@ -24,7 +24,7 @@ pub use api::serve;
 pub use collect::Collector;
 pub use copy::copy_image;
 pub use error::RegistryError;
-pub use manifest::{Manifest, MediaType};
+pub use manifest::{Description, Manifest, MediaType};
 pub use push::{push, repository_for_push};
 pub use reference::{Digest, ImagePath, Reference};
 pub use sample::SampleImage;

@@ -206,7 +206,11 @@ async fn delete(
     State(app): State<AppState>,
     Manageable(repository): Manageable<RepositoryRef>,
 ) -> Result<StatusCode> {
-    app.db.write(DeleteRepository { id: repository.id }).await?;
+    let write = DeleteRepository {
+        id: repository.id,
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
     app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -83,6 +83,8 @@ struct AccountEntry {
     name: Spanned<String>,
     id: Option<String>,
     #[serde(default)]
+    agency: bool,
+    #[serde(default)]
     users: Vec<UserEntry>,
 }
 
@@ -205,12 +207,22 @@ impl Checker<'_> {
     }
 
     fn check(&self, file: SeedFile) -> Result<(Directory, Seed), SeedError> {
+        let with_agency: Vec<_> = file
+            .accounts
+            .iter()
+            .filter(|entry| entry.agency)
+            .map(|entry| entry.name.value.clone())
+            .collect();
         let accounts = self.accounts(file.accounts)?;
         let directory = Directory::new(file.builtin_account, accounts)
             .map_err(|error| SeedError::Accounts(self.path.to_owned(), error))?;
         let regions = self.regions(file.regions)?;
         let seed = Seed {
             accounts: directory.accounts().to_vec(),
+            agencies: with_agency
+                .iter()
+                .filter_map(|name| directory.account_named(name).map(Arc::clone))
+                .collect(),
             namespaces: self.namespaces(&directory, &regions, file.organizations)?,
             regions,
             clusters: self.clusters(file.clusters)?,

@@ -27,6 +27,8 @@ pub struct Seed {
     pub regions: Vec<SeedRegion>,
     /// All accounts that the instance knows.
     pub accounts: Vec<Arc<Account>>,
+    /// The accounts that have delegated CCE and CCI to SWR.
+    pub agencies: Vec<Arc<Account>>,
     /// The organizations.
     pub namespaces: Vec<SeedNamespace>,
     /// The clusters.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
+use crate::account;
 use crate::app::App;
 use crate::auth::{Account, User};
 use crate::cce;
@@ -36,6 +37,9 @@ impl SingleWrite for ApplySeed {
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         for account in &self.seed.accounts {
             put_account(&mut *transaction, account).await?;
+        }
+        for account in &self.seed.agencies {
+            account::store::insert_agency(&mut *transaction, &account.id, self.now).await?;
         }
         for SeedCluster {
             cluster, workloads, ..

@@ -601,7 +601,10 @@ mod tests {
         };
         test.db.write(task()).await.expect("made");
         test.db.write(jobs(repository_id, 1)).await.expect("made");
-        let delete = repository::store::DeleteRepository { id: repository_id };
+        let delete = repository::store::DeleteRepository {
+            id: repository_id,
+            now: Clock::default().now(),
+        };
         test.db.write(delete).await.expect("deleted");
         assert_eq!(count_open(test.db.readers()).await.expect("read"), 0);
         for refused in [

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::accessory::{self, SignatureTag};
 use super::store::{self, CopyTag, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState};
@@ -104,6 +105,7 @@ pub fn routes() -> Routes {
                 }),
             list_v3,
         )
+        .and(accessory::routes())
 }
 
 fn part() -> Param {
@@ -153,9 +155,14 @@ async fn show(
     State(app): State<AppState>,
     name: TagName,
     Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
 ) -> Result<Response> {
     let found = store::find(app.db.readers(), repository.id, &name).await?;
-    let found = found.ok_or(Error::NotFound(Resource::Tag))?;
+    let Some(found) = found else {
+        let instead =
+            accessory::instead_of(&app, &repository, "tags", name.as_str(), &query).await?;
+        return instead.ok_or(Error::NotFound(Resource::Tag));
+    };
     Ok(Answer(
         StatusCode::OK,
         NamedTagView::new(&app, &repository, found, true),
@@ -305,6 +312,11 @@ impl TagView {
             app.registry_host, repository.namespace.name, repository.name, tag.name
         );
         let is_index = MediaType::parse(&tag.media_type).is_some_and(MediaType::is_index);
+        let tag_type = if SignatureTag::is_one(&tag.name) {
+            2
+        } else {
+            i64::from(is_index)
+        };
         let manifest = if with_manifest {
             String::from_utf8_lossy(&tag.content).into_owned()
         } else {
@@ -324,7 +336,7 @@ impl TagView {
             created: tag.created_at.to_string(),
             updated: tag.updated_at.to_string(),
             domain_id: repository.namespace.account_id.clone(),
-            tag_type: i64::from(is_index),
+            tag_type,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Tags of images: their names, what they show, and how one comes to be.
 //!
-//! `api` is their HTTP in the management API, `store` their SQL. Pushing and pulling is the
-//! business of `registry`.
+//! `api` is their HTTP in the management API, `store` their SQL, `accessory` what is about the
+//! image of a tag. Pushing and pulling is the business of `registry`.
 
+pub mod accessory;
 mod api;
 pub mod store;
 

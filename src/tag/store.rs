@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 
 use super::{OrderColumn, Tag, TagName};
+use crate::account;
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::engine::{self, Judgement};
@@ -14,21 +15,31 @@ use crate::sync;
 /// Pushes that are remembered.
 const MOST_PUSHES: i64 = 1000;
 
-/// The columns of [`Tag`], and where they come from.
-const SELECT: &str = "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type,
-        m.config, t.created_at, t.updated_at,
-        CASE WHEN ?2 THEN m.content ELSE x'' END AS content,
-        length(m.content) + (
+/// How many bytes the manifest `m` takes with all that it names.
+macro_rules! image_size {
+    () => {
+        "length(m.content) + (
             SELECT coalesce(sum(b.size), 0)
             FROM manifest_blobs u JOIN blobs b ON b.digest = u.digest
-            WHERE u.repository_id = t.repository_id
+            WHERE u.repository_id = m.repository_id
               AND (u.manifest = m.digest OR u.manifest IN (
                   SELECT part.value->>'digest'
-                  FROM json_each(CAST(m.content AS TEXT), '$.manifests') part))
-        ) AS size
+                  FROM json_each(CAST(m.content AS TEXT), '$.manifests') part)))"
+    };
+}
+pub(super) use image_size;
+
+/// The columns of [`Tag`], and where they come from.
+const SELECT: &str = concat!(
+    "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type,
+        m.config, t.created_at, t.updated_at,
+        CASE WHEN ?2 THEN m.content ELSE x'' END AS content, ",
+    image_size!(),
+    " AS size
      FROM tags t
      JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
-     WHERE t.repository_id = ?1";
+     WHERE t.repository_id = ?1"
+);
 
 /// The tag with this name.
 pub async fn find(
@@ -367,6 +378,7 @@ pub async fn delete_images(
     names: &[&str],
     now: Moment,
 ) -> Result<bool> {
+    account::store::settle(&mut *transaction, repository_id, now).await?;
     let names = serde_json::to_string(names).map_err(Error::internal)?;
     let digests: Vec<String> = sqlx::query_scalar(
         "DELETE FROM tags

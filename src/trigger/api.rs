@@ -12,12 +12,16 @@ use super::{
     AppType, Cluster, Condition, MAX_CLUSTER, NewTrigger, Trigger, TriggerMode, TriggerName,
     TriggerType, label_shape, parse_cluster_field, parse_label, parse_subdomain, subdomain_shape,
 };
-use crate::app::AppState;
+use crate::account::NO_AGENCY;
+use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
 use crate::engine::{self, store::HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Fields, Operation, Routes, Segment, Shape, empty_object};
+use crate::http::{
+    Answer, Description, Fields, Operation, Query, Routes, Segment, Shape, empty_object,
+};
 use crate::repository::RepositoryRef;
+use crate::tag::accessory;
 
 const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
 const TRIGGER: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers/{trigger}";
@@ -97,6 +101,13 @@ async fn create(
     if app.strict_targets {
         app.engine.check_target(&repository, &trigger).await?;
     }
+    if app
+        .engine
+        .lacks_agency(&repository.namespace.account_id)
+        .await?
+    {
+        return Err(refuse_without_agency(&app, &repository, &trigger).await?);
+    }
     let write = CreateTrigger {
         repository_id: repository.id,
         trigger,
@@ -105,6 +116,22 @@ async fn create(
     };
     app.db.write(write).await?;
     Ok(empty_object(StatusCode::CREATED))
+}
+
+/// The refusal of a trigger that nothing could be deployed for, which is also what the live
+/// service says. That the name is taken comes before it.
+async fn refuse_without_agency(
+    app: &App,
+    repository: &RepositoryRef,
+    trigger: &NewTrigger,
+) -> Result<Error> {
+    let taken = store::find(app.db.readers(), repository.id, &trigger.name).await?;
+    Ok(if taken.is_some() {
+        Error::AlreadyExists(Resource::Trigger)
+    } else {
+        let kind = trigger.app_type.as_str().trim_end_matches('s');
+        Error::ClusterUnavailable(format!("{kind}: {NO_AGENCY}"))
+    })
 }
 
 /// `ListTriggersDetails`
@@ -122,9 +149,14 @@ async fn show(
     State(app): State<AppState>,
     name: TriggerName,
     Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
 ) -> Result<Response> {
     let trigger = store::find(app.db.readers(), repository.id, &name).await?;
-    let trigger = trigger.ok_or(Error::NotFound(Resource::Trigger))?;
+    let Some(trigger) = trigger else {
+        let instead =
+            accessory::instead_of(&app, &repository, "triggers", name.as_str(), &query).await?;
+        return instead.ok_or(Error::NotFound(Resource::Trigger));
+    };
     let history = if trigger.has_history {
         engine::store::list_history(app.db.readers(), repository.id, name.as_str()).await?
     } else {

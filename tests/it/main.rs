@@ -1,6 +1,8 @@
 //! The emulator from outside: over TCP, as its users meet it. One file for each chapter, and one
 //! for each promise that no chapter owns.
 
+mod accessory;
+mod account;
 mod auth;
 mod clients;
 mod durability;

@@ -215,6 +215,8 @@ async fn prepare(
         strict_targets: config.strict_targets,
         registry_names,
         request_ids: RequestIds::default(),
+        faults: Arc::default(),
+        requests: Arc::default(),
     }))
 }
 

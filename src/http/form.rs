@@ -18,6 +18,8 @@ pub enum Form {
     Gateway,
     /// IAM's token service: `{"error":{"code","message","title"}}`.
     Iam,
+    /// The registry: the envelope of the OCI distribution specification.
+    Registry,
 }
 
 #[derive(Serialize)]
@@ -61,6 +63,17 @@ struct IamError<'a> {
     title: &'a str,
 }
 
+#[derive(Serialize)]
+struct RegistryBody<'a> {
+    errors: [RegistryItem<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct RegistryItem<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
 impl Form {
     /// The response to a request that failed. `failure` is the operation's code for 500.
     pub(super) fn render(self, error: &Error, failure: &'static str, request_id: &str) -> Response {
@@ -70,6 +83,10 @@ impl Form {
         // These two are the gateway's own: the service behind it never saw the request.
         let form = match error {
             Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
+            // And so is everything that has a code of the gateway, but IAM has no codes at all.
+            Error::Injected { .. } if self == Self::Management && code.starts_with("APIGW.") => {
+                Self::Gateway
+            }
             _ => self,
         };
         let mut body = match form {
@@ -97,6 +114,12 @@ impl Form {
                     message: &message,
                     title: status.canonical_reason().unwrap_or_default(),
                 },
+            }),
+            Self::Registry => serde_json::to_vec(&RegistryBody {
+                errors: [RegistryItem {
+                    code,
+                    message: &message,
+                }],
             }),
         }
         .unwrap_or_default();

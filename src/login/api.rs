@@ -17,7 +17,7 @@ use super::store::CreateLogin;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Secret, User};
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Operation, Query, Routes};
+use crate::http::{Answer, Form, Operation, Query, Routes};
 use crate::registry::token::{Claims, Grant, LIFETIME};
 use crate::registry::{Actions, ImagePath, RegistryError, allowed};
 
@@ -44,7 +44,8 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("RegistryToken", Method::GET, "/swr/auth/v2/registry/auth/")
-                .open_to_all(),
+                .open_to_all()
+                .in_form(Form::Registry),
             token,
         )
 }

@@ -3,6 +3,7 @@
 
 mod auth;
 mod clients;
+mod control;
 mod durability;
 mod edge;
 mod engine;

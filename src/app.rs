@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
+use crate::control::{Faults, Requests};
 use crate::db::Db;
 use crate::engine::{Engine, Matcher};
 use crate::http::RequestIds;
@@ -56,6 +57,10 @@ pub struct App {
     pub registry_names: Vec<String>,
     /// Ids of requests.
     pub request_ids: RequestIds,
+    /// What fails on purpose.
+    pub faults: Arc<Faults>,
+    /// What was asked last.
+    pub requests: Arc<Requests>,
 }
 
 /// What the registry of an instance keeps outside the database.
@@ -106,6 +111,8 @@ impl App {
             strict_targets: false,
             registry_names: Vec::new(),
             request_ids: RequestIds::default(),
+            faults: Arc::default(),
+            requests: Arc::default(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The one clock of an instance. Nothing else in the crate asks for the time.
 //!
 //! Two times live here: the emulated one, which stamps rows and ages tokens and can be moved, and
-//! the real one, which judges signatures. Request deadlines use the runtime's monotonic timer, not
+//! the real one, which judges signatures, dates the lines of the log and says what may be
+//! collected. Request deadlines use the runtime's monotonic timer, not
 //! this.
 
 use std::sync::Arc;
@@ -9,6 +10,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
+
+/// How far the emulated time may be from the real one, in microseconds: a hundred years.
+const FURTHEST: u64 = 36_525 * 24 * 3600 * 1_000_000;
 
 /// Where an instance reads the time. All clones show the same.
 #[derive(Debug, Clone, Default)]
@@ -35,10 +39,39 @@ impl Clock {
         self.ahead.store(ahead, Ordering::Release);
     }
 
+    /// Moves the emulated time by some seconds. Where that is out of reach, it does nothing and
+    /// says `false`.
+    #[must_use]
+    pub fn advance(&self, seconds: i64) -> bool {
+        let real = self.real_now().as_microsecond();
+        let moved = self
+            .ahead
+            .try_update(Ordering::AcqRel, Ordering::Acquire, |ahead| {
+                let ahead = ahead.checked_add(seconds.checked_mul(1_000_000)?)?;
+                is_within_reach(real, real.checked_add(ahead)?).then_some(ahead)
+            });
+        moved.is_ok()
+    }
+
+    /// Whether the emulated time may be set to a moment: from 1970 on, and no more than a hundred
+    /// years from the real one.
+    pub fn reaches(&self, moment: Moment) -> bool {
+        is_within_reach(self.real_now().as_microsecond(), moment.0)
+    }
+
+    /// How far the emulated time is ahead of the real one, in microseconds.
+    pub fn ahead_microseconds(&self) -> i64 {
+        self.ahead.load(Ordering::Acquire)
+    }
+
     /// Lets the emulated time be the real one again.
     pub fn reset(&self) {
         self.ahead.store(0, Ordering::Release);
     }
+}
+
+fn is_within_reach(real: i64, emulated: i64) -> bool {
+    emulated >= 0 && emulated.abs_diff(real) <= FURTHEST
 }
 
 /// A point in time in microseconds since 1970 (UTC), the precision SWR answers with.
@@ -64,6 +97,12 @@ impl Moment {
     pub fn next_day(self) -> Self {
         const DAY: i64 = 24 * 3600 * 1_000_000;
         Self((self.0.div_euclid(DAY) + 1).saturating_mul(DAY))
+    }
+
+    /// The moment that is `microseconds` later.
+    #[must_use]
+    pub fn plus_microseconds(self, microseconds: i64) -> Self {
+        Self(self.0.saturating_add(microseconds))
     }
 
     /// A point in time by its microseconds since 1970.
@@ -185,5 +224,24 @@ mod tests {
         assert!(other.real_now().as_microsecond() < then.0);
         clock.reset();
         assert!(other.now() < then);
+    }
+
+    #[test]
+    fn the_emulated_time_stays_within_a_hundred_years_and_after_1970() {
+        const YEAR: i64 = 366 * 24 * 3600;
+        let clock = Clock::default();
+        for seconds in [101 * YEAR, -101 * YEAR, -70 * YEAR, i64::MAX, i64::MIN] {
+            assert!(!clock.advance(seconds), "{seconds}");
+            assert!(
+                !clock.reaches(clock.now().plus_seconds(seconds)),
+                "{seconds}"
+            );
+        }
+        assert_eq!(clock.ahead_microseconds(), 0);
+
+        assert!(clock.reaches(Moment(0)) && !clock.reaches(Moment(-1)));
+        assert!(clock.advance(60 * YEAR) && !clock.advance(60 * YEAR));
+        assert!(clock.advance(-61 * YEAR));
+        assert_eq!(clock.ahead_microseconds(), -YEAR * 1_000_000);
     }
 }

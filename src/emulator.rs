@@ -269,6 +269,8 @@ async fn prepare(
         config.deploy_timeout(),
         config.require_agency,
     );
+    let faults = Arc::default();
+    let requests = Arc::default();
     let apps = regions.iter().map(|region| {
         Arc::new(App {
             region: region.name.clone(),
@@ -288,6 +290,8 @@ async fn prepare(
             strict_targets: config.strict_targets,
             registry_names: region.registry_names.clone(),
             request_ids: RequestIds::default(),
+            faults: Arc::clone(&faults),
+            requests: Arc::clone(&requests),
         })
     });
     Ok(apps.collect())

@@ -63,6 +63,14 @@ pub enum Error {
     /// A cluster that has to be asked cannot be reached.
     #[error("Server internal error: fail to get k8s {0}")]
     ClusterUnavailable(String),
+    /// A failure that somebody asked for (`/_emulator/faults`).
+    #[error("Injected fault")]
+    Injected {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The error code.
+        code: Arc<str>,
+    },
     /// Ours to fix: the log gets the whole chain, the client only this sentence.
     #[error("Internal error")]
     Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -210,6 +218,7 @@ impl Error {
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Injected { status, .. } => *status,
             Self::UnknownSyncRegion | Self::ClusterUnavailable(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -219,7 +228,7 @@ impl Error {
     /// The error code (API reference, error codes; `APIGW.` ones come from the gateway).
     ///
     /// `failure` is the code of the operation's own failing step, which only it can know.
-    pub fn code(&self, failure: &'static str) -> &'static str {
+    pub fn code(&self, failure: &'static str) -> &str {
         match self {
             Self::Unauthenticated(_) | Self::LoginRefused(_) => "APIGW.0301",
             Self::NoSuchApi(_) => "APIGW.0101",
@@ -269,6 +278,7 @@ impl Error {
             Self::NoSyncTask => "SVCSTG.SWR.4001158",
             Self::UnknownSyncRegion => "SVCSTG.SWR.5001101",
             Self::ClusterUnavailable(_) => "SVCSTG.SWR.5004002",
+            Self::Injected { code, .. } => code,
             Self::Internal(_) => failure,
         }
     }

@@ -20,11 +20,12 @@
 //! # The life of a request
 //!
 //! `http::server` accepts the connection. `http::edge` finds the operation, reads the bounded
-//! body, finds the caller, sets the deadline. The handler's extractors resolve organization and
-//! repository (`auth::access`), then its body is parsed into domain types. A read asks the
-//! chapter's `store` through the pool of readers; a write is queued to the writer, which commits
-//! it together with what others queued, and answers once it is on disk. The edge writes the
-//! answer, or the error in the operation's form, and one line in the log.
+//! body, finds the caller, sets the deadline, and lets a fault strike that was asked for. The
+//! handler's extractors resolve organization and repository (`auth::access`), then its body is
+//! parsed into domain types. A read asks the chapter's `store` through the pool of readers; a write
+//! is queued to the writer, which commits it together with what others queued, and answers once it
+//! is on disk. The edge writes the answer, or the error in the operation's form, and one line in
+//! the log.
 //!
 //! # The life of a push
 //!

@@ -1,7 +1,11 @@
 //! `/_emulator/`: what SWR itself does not have. Readiness, the way back to the start, and a push
-//! without an image; in `firing`, what became of pushes.
+//! without an image; in `firing`, what became of pushes; for tests, in `clock` the time, in
+//! `faults` failures on purpose, and in `requests` what was asked.
 
+mod clock;
+mod faults;
 mod firing;
+mod requests;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +23,9 @@ use crate::registry::{SampleImage, push, repository_for_push};
 use crate::repository::RepositoryName;
 use crate::seed::Reset;
 use crate::tag::TagName;
+
+pub use faults::{Effect, Faults, Strike};
+pub use requests::Requests;
 
 /// The operations of the emulator itself.
 pub fn routes() -> Routes {
@@ -61,6 +68,9 @@ pub fn routes() -> Routes {
             push_sample,
         )
         .and(firing::routes())
+        .and(clock::routes())
+        .and(faults::routes())
+        .and(requests::routes())
 }
 
 /// Answers once the emulator serves.
@@ -78,8 +88,12 @@ struct HealthView {
     version: &'static str,
 }
 
-/// Forgets everything but the seed file, issued tokens and images included, in one transaction.
+/// Forgets everything but the seed file, issued tokens and images included, in one transaction;
+/// before, it takes the clock back to the real time and removes all faults. Which requests there
+/// were is remembered.
 async fn reset(State(app): State<AppState>) -> Result<StatusCode> {
+    app.clock.reset();
+    app.faults.clear();
     let unused = app.db.write(Reset::to(&app)).await?;
     app.tokens.clear();
     app.engine.look_again();

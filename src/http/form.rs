@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::registry::RegistryError;
 
 /// A family of operations whose errors look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Form {
     Gateway,
     /// IAM's token service: `{"error":{"code","message","title"}}`.
     Iam,
+    /// The registry: the envelope of the OCI distribution specification.
+    Registry,
 }
 
 /// An error of SWR, in both generations of its fields.
@@ -82,12 +85,29 @@ struct IamError<'a> {
     title: &'a str,
 }
 
+#[derive(Serialize)]
+struct RegistryBody<'a> {
+    errors: [RegistryItem<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct RegistryItem<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
 impl Form {
     /// The form of one error where others have this one.
     pub(crate) fn of(self, error: &Error) -> Self {
         match error {
             // These two are the gateway's own: the service behind it never saw the request.
             Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
+            // And so is everything that has a code of the gateway, but IAM has no codes at all.
+            Error::Injected { code, .. }
+                if self == Self::Management && code.starts_with("APIGW.") =>
+            {
+                Self::Gateway
+            }
             _ => self,
         }
     }
@@ -96,7 +116,7 @@ impl Form {
     pub(crate) fn schema(
         self,
         status: StatusCode,
-        codes: &BTreeSet<&'static str>,
+        codes: &BTreeSet<String>,
         schemas: &mut SchemaGenerator,
     ) -> Value {
         let (whole, detail) = match self {
@@ -108,6 +128,7 @@ impl Form {
                 schemas.subschema_for::<GatewayBody>(),
                 json!({"error_code": {"enum": codes}}),
             ),
+            Self::Registry => return RegistryError::schema(codes, schemas),
             // IAM shows the status, and no code.
             Self::Iam => (
                 schemas.subschema_for::<IamBody>(),
@@ -154,6 +175,12 @@ impl Form {
                     message: &message,
                     title: status.canonical_reason().unwrap_or_default(),
                 },
+            }),
+            Self::Registry => serde_json::to_vec(&RegistryBody {
+                errors: [RegistryItem {
+                    code,
+                    message: &message,
+                }],
             }),
         }
         .unwrap_or_default();

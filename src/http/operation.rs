@@ -1,5 +1,6 @@
 //! One operation of the emulator, and the table of all of them from which the router is made.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, any};
 use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::description::Description;
@@ -42,6 +44,8 @@ pub struct Operation {
     pub chapter: &'static str,
     /// Tells the document of the API the rest.
     pub description: Option<fn() -> Description>,
+    /// Whether `/_emulator/requests` tells of it.
+    pub is_recorded: bool,
 }
 
 impl Operation {
@@ -64,6 +68,7 @@ impl Operation {
             deadline: DEADLINE,
             chapter: "",
             description: None,
+            is_recorded: true,
         }
     }
 
@@ -81,10 +86,20 @@ impl Operation {
         self
     }
 
+    /// The operation is not one of the requests that people look at.
+    #[must_use]
+    pub fn unrecorded(mut self) -> Self {
+        self.is_recorded = false;
+        self
+    }
+
     /// The operation's errors are written in another form.
     #[must_use]
     pub fn in_form(mut self, form: Form) -> Self {
         self.form = form;
+        if form == Form::Registry {
+            self.failure = "UNKNOWN";
+        }
         self
     }
 
@@ -101,6 +116,25 @@ impl Operation {
         self.description = Some(description);
         self
     }
+
+    /// Whether the path has this variable.
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.path
+            .split('/')
+            .any(|segment| is_variable(segment, name))
+    }
+
+    /// What a request's path has in the place of a variable, decoded.
+    pub fn variable<'a>(&self, path: &'a str, name: &str) -> Option<Cow<'a, str>> {
+        let mut segments = self.path.split('/').zip(path.split('/'));
+        let (_, value) = segments.find(|(segment, _)| is_variable(segment, name))?;
+        percent_decode_str(value).decode_utf8().ok()
+    }
+}
+
+fn is_variable(segment: &str, name: &str) -> bool {
+    let variable = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+    variable == Some(name)
 }
 
 /// Operations and their handlers, in the API reference's order.

@@ -18,7 +18,7 @@ use super::store::CreateLogin;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Secret, User};
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Description, Operation, Param, Query, Routes, Shape};
+use crate::http::{Answer, Description, Form, Operation, Param, Query, Routes, Shape};
 use crate::registry::token::{Claims, Grant, LIFETIME};
 use crate::registry::{Actions, ImagePath, RegistryError, allowed};
 
@@ -63,6 +63,7 @@ pub fn routes() -> Routes {
         .with(
             Operation::new("RegistryToken", Method::GET, "/swr/auth/v2/registry/auth/")
                 .open_to_all()
+                .in_form(Form::Registry)
                 .described(|| {
                     let scope = Shape::text().example("repository:group/busybox:pull,push");
                     Description::new("Gives a bearer token for the registry.")

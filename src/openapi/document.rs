@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 use super::variables::variable;
 use crate::error::Error;
 use crate::http::{Description, Form, MAX_BODY, Operation, Param, Refusal, Success};
-use crate::registry::RegistryError;
 
 /// What the document says of the whole.
 const ABOUT: &str = "\
@@ -198,9 +197,9 @@ fn refusals(operation: &Operation, description: &Description, variables: &[Param
 #[derive(Default)]
 struct Refused {
     /// The reasons under each code.
-    reasons: BTreeMap<&'static str, BTreeSet<String>>,
-    /// The codes that each form can show; the registry's has no name.
-    codes: Vec<(Option<Form>, BTreeSet<&'static str>)>,
+    reasons: BTreeMap<String, BTreeSet<String>>,
+    /// The codes that each form can show.
+    codes: Vec<(Form, BTreeSet<String>)>,
 }
 
 fn refused(
@@ -213,14 +212,23 @@ fn refused(
         let (status, code, form, reason) = match refusal {
             Refusal::Error(error) => (
                 error.status(),
-                error.code(operation.failure),
-                Some(operation.form.of(&error)),
+                error.code(operation.failure).to_owned(),
+                operation.form.of(&error),
                 reason(&error),
             ),
-            Refusal::Registry(error) => (error.status(), error.code(), None, error.to_string()),
+            Refusal::Registry(error) => (
+                error.status(),
+                error.code().to_owned(),
+                Form::Registry,
+                error.to_string(),
+            ),
         };
         let refused = by_status.entry(status).or_default();
-        refused.reasons.entry(code).or_default().insert(reason);
+        refused
+            .reasons
+            .entry(code.clone())
+            .or_default()
+            .insert(reason);
         match refused.codes.iter_mut().find(|(known, _)| *known == form) {
             Some((_, codes)) => {
                 codes.insert(code);
@@ -232,10 +240,7 @@ fn refused(
         let mut bodies: Vec<_> = refused
             .codes
             .into_iter()
-            .map(|(form, codes)| match form {
-                Some(form) => form.schema(status, &codes, schemas),
-                None => RegistryError::schema(&codes, schemas),
-            })
+            .map(|(form, codes)| form.schema(status, &codes, schemas))
             .collect();
         let body = if bodies.len() == 1 {
             bodies.remove(0)
@@ -260,7 +265,7 @@ fn reason(error: &Error) -> String {
     }
 }
 
-fn reasons(by_code: &BTreeMap<&'static str, BTreeSet<String>>) -> String {
+fn reasons(by_code: &BTreeMap<String, BTreeSet<String>>) -> String {
     let lines = by_code.iter().map(|(code, reasons)| {
         let reasons: Vec<_> = reasons.iter().map(String::as_str).collect();
         format!("- `{code}`: {}", reasons.join(", "))

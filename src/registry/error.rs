@@ -143,7 +143,7 @@ impl RegistryError {
     }
 
     /// The shape of a body that can show these codes.
-    pub(crate) fn schema(codes: &BTreeSet<&'static str>, schemas: &mut SchemaGenerator) -> Value {
+    pub(crate) fn schema(codes: &BTreeSet<String>, schemas: &mut SchemaGenerator) -> Value {
         let whole = schemas.subschema_for::<Envelope>();
         let codes = json!({"items": {"properties": {"code": {"enum": codes}}}});
         json!({"allOf": [whole, {"properties": {"errors": codes}}]})

@@ -5,6 +5,7 @@ mod accessory;
 mod account;
 mod auth;
 mod clients;
+mod control;
 mod durability;
 mod edge;
 mod engine;

@@ -27,3 +27,4 @@ mod sync;
 mod tag;
 mod terraform;
 mod trigger;
+mod version;

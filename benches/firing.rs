@@ -46,7 +46,7 @@ struct Options {
     /// Rounds of everything
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Pushes of each measurement in a round; for memory, a thousandth of the firings
+    /// Pushes of each measurement in a round
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pushes: u32,
     /// Firings before memory is looked at

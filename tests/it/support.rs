@@ -283,7 +283,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the program and waits until it serves.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = program(arguments)
+        Self::of(&mut program(arguments))
+    }
+
+    /// The same with a command that may have more settings.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -24,5 +24,5 @@ pub use collect::Collector;
 pub use error::RegistryError;
 pub use manifest::{Manifest, MediaType};
 pub use push::{push, repository_for_push};
-pub use reference::{Digest, ImagePath, Reference};
+pub use reference::{Digest, ImagePath, Reference, Target};
 pub use sample::SampleImage;

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
+use crate::control::{Faults, Requests};
 use crate::db::Db;
 use crate::engine::{Engine, Matcher};
 use crate::http::RequestIds;
 #[cfg(test)]
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
+use crate::region::Regions;
 use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
@@ -25,6 +27,8 @@ pub struct App {
     pub region: String,
     /// The registry's first name, `host[:port]`, as `path` shows it.
     pub registry_host: String,
+    /// All regions of the instance.
+    pub regions: Arc<Regions>,
     /// How many organizations an account may have in a region.
     pub quota_namespaces: u32,
     /// How strictly credentials are checked.
@@ -34,9 +38,9 @@ pub struct App {
     /// What names refer to.
     pub lookup: Lookup,
     /// Accounts and users.
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
     /// Tokens that IAM issued.
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// The time.
     pub clock: Clock,
     /// What the instance started with, and goes back to.
@@ -53,6 +57,10 @@ pub struct App {
     pub registry_names: Vec<String>,
     /// Ids of requests.
     pub request_ids: RequestIds,
+    /// What fails on purpose.
+    pub faults: Arc<Faults>,
+    /// What was asked last.
+    pub requests: Arc<Requests>,
 }
 
 /// What the registry of an instance keeps outside the database.
@@ -77,12 +85,13 @@ impl App {
         Self {
             region: "r1".to_owned(),
             registry_host: "localhost".to_owned(),
+            regions: Arc::default(),
             quota_namespaces: 1,
             auth: auth::Mode::Strict,
             lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
             db: Arc::clone(&db),
-            directory,
-            tokens: Tokens::default(),
+            directory: Arc::new(directory),
+            tokens: Arc::default(),
             clock: Clock::default(),
             seed: Arc::default(),
             registry: Arc::new(RegistryState {
@@ -94,13 +103,16 @@ impl App {
             engine: Engine::new(
                 db,
                 Clock::default(),
-                Vec::new(),
+                Arc::default(),
                 RealClusters::default(),
                 std::time::Duration::ZERO,
+                false,
             ),
             strict_targets: false,
             registry_names: Vec::new(),
             request_ids: RequestIds::default(),
+            faults: Arc::default(),
+            requests: Arc::default(),
         }
     }
 }

@@ -1,13 +1,18 @@
 //! The one clock of an instance. Nothing else in the crate asks for the time.
 //!
 //! Two times live here: the emulated one, which stamps rows and ages tokens and can be moved, and
-//! the real one, which judges signatures. Request deadlines use the runtime's monotonic timer, not
+//! the real one, which judges signatures, dates the lines of the log and says what may be
+//! collected. Request deadlines use the runtime's monotonic timer, not
 //! this.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
+
+/// How far the emulated time may be from the real one, in microseconds: a hundred years.
+const FURTHEST: u64 = 36_525 * 24 * 3600 * 1_000_000;
 
 /// Where an instance reads the time. All clones show the same.
 #[derive(Debug, Clone, Default)]
@@ -34,10 +39,39 @@ impl Clock {
         self.ahead.store(ahead, Ordering::Release);
     }
 
+    /// Moves the emulated time by some seconds. Where that is out of reach, it does nothing and
+    /// says `false`.
+    #[must_use]
+    pub fn advance(&self, seconds: i64) -> bool {
+        let real = self.real_now().as_microsecond();
+        let moved = self
+            .ahead
+            .try_update(Ordering::AcqRel, Ordering::Acquire, |ahead| {
+                let ahead = ahead.checked_add(seconds.checked_mul(1_000_000)?)?;
+                is_within_reach(real, real.checked_add(ahead)?).then_some(ahead)
+            });
+        moved.is_ok()
+    }
+
+    /// Whether the emulated time may be set to a moment: from 1970 on, and no more than a hundred
+    /// years from the real one.
+    pub fn reaches(&self, moment: Moment) -> bool {
+        is_within_reach(self.real_now().as_microsecond(), moment.0)
+    }
+
+    /// How far the emulated time is ahead of the real one, in microseconds.
+    pub fn ahead_microseconds(&self) -> i64 {
+        self.ahead.load(Ordering::Acquire)
+    }
+
     /// Lets the emulated time be the real one again.
     pub fn reset(&self) {
         self.ahead.store(0, Ordering::Release);
     }
+}
+
+fn is_within_reach(real: i64, emulated: i64) -> bool {
+    emulated >= 0 && emulated.abs_diff(real) <= FURTHEST
 }
 
 /// A point in time in microseconds since 1970 (UTC), the precision SWR answers with.
@@ -65,6 +99,12 @@ impl Moment {
         Self((self.0.div_euclid(DAY) + 1).saturating_mul(DAY))
     }
 
+    /// The moment that is `microseconds` later.
+    #[must_use]
+    pub fn plus_microseconds(self, microseconds: i64) -> Self {
+        Self(self.0.saturating_add(microseconds))
+    }
+
     /// A point in time by its microseconds since 1970.
     pub fn from_microseconds(microseconds: i64) -> Self {
         Self(microseconds)
@@ -78,6 +118,11 @@ impl Moment {
     /// Whole seconds since 1970, as a JWT holds it.
     pub fn as_seconds(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+
+    /// The day that it is in.
+    pub fn day(self) -> Day {
+        Day(self.as_seconds().div_euclid(86_400))
     }
 
     /// As IAM writes it: always six digits of a second.
@@ -97,9 +142,53 @@ impl std::fmt::Display for Moment {
     }
 }
 
+/// A day (UTC) by its number since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Day(i64);
+
+impl Day {
+    /// The day that is `days` earlier.
+    #[must_use]
+    pub fn back(self, days: i64) -> Self {
+        Self(self.0.saturating_sub(days))
+    }
+
+    /// This day and those after it, until `last`.
+    pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
+        (self.0..=last.0).map(Self)
+    }
+}
+
+/// As SWR's reports write it: `2024-09-01`.
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let start = Moment(0).plus_hours(self.0.saturating_mul(24));
+        write!(f, "{}", Offset::UTC.to_datetime(start.timestamp()).date())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Clock, Moment};
+
+    #[test]
+    fn a_day_ends_at_midnight_in_utc() {
+        let check = |microseconds, date: &str| {
+            assert_eq!(Moment(microseconds).day().to_string(), date);
+        };
+        check(1_725_148_800_000_000, "2024-09-01");
+        check(1_725_148_799_999_999, "2024-08-31");
+        check(0, "1970-01-01");
+        check(-1, "1969-12-31");
+        let day = Moment(1_725_148_800_000_000).day();
+        let days: Vec<_> = day
+            .back(1)
+            .through(day)
+            .map(|day| day.to_string())
+            .collect();
+        assert_eq!(days, ["2024-08-31", "2024-09-01"]);
+    }
 
     #[test]
     fn a_moment_drops_trailing_zeros_for_swr_and_keeps_them_for_iam() {
@@ -135,5 +224,24 @@ mod tests {
         assert!(other.real_now().as_microsecond() < then.0);
         clock.reset();
         assert!(other.now() < then);
+    }
+
+    #[test]
+    fn the_emulated_time_stays_within_a_hundred_years_and_after_1970() {
+        const YEAR: i64 = 366 * 24 * 3600;
+        let clock = Clock::default();
+        for seconds in [101 * YEAR, -101 * YEAR, -70 * YEAR, i64::MAX, i64::MIN] {
+            assert!(!clock.advance(seconds), "{seconds}");
+            assert!(
+                !clock.reaches(clock.now().plus_seconds(seconds)),
+                "{seconds}"
+            );
+        }
+        assert_eq!(clock.ahead_microseconds(), 0);
+
+        assert!(clock.reaches(Moment(0)) && !clock.reaches(Moment(-1)));
+        assert!(clock.advance(60 * YEAR) && !clock.advance(60 * YEAR));
+        assert!(clock.advance(-61 * YEAR));
+        assert_eq!(clock.ahead_microseconds(), -YEAR * 1_000_000);
     }
 }

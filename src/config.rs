@@ -80,6 +80,13 @@ pub struct Config {
         value_parser = FalseyValueParser::new()
     )]
     pub strict_targets: bool,
+    /// Refuse new triggers and fail firings until the account has the agency, as the live service does
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_REQUIRE_AGENCY",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub require_agency: bool,
     /// Whether credentials are checked, or any token or access key is the built-in admin
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,
@@ -134,7 +141,8 @@ pub enum LogLevel {
     Trace,
 }
 
-fn parse_region(text: &str) -> Result<String, String> {
+/// Checks the name of a region.
+pub(crate) fn parse_region(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
         return Err("a region has 1 to 64 lower-case letters, digits and hyphens".to_owned());
@@ -142,7 +150,8 @@ fn parse_region(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn parse_registry_host(text: &str) -> Result<String, String> {
+/// Checks a name of a registry.
+pub(crate) fn parse_registry_host(text: &str) -> Result<String, String> {
     let authority: Result<http::uri::Authority, _> = text.parse();
     match authority {
         Ok(authority) if authority.as_str() == text && !text.contains('@') => Ok(text.to_owned()),

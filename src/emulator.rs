@@ -1,9 +1,10 @@
 //! One instance of the emulator, from start to stop.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -17,15 +18,17 @@ use crate::engine::{Engine, Matcher, Worker};
 use crate::error::Error;
 use crate::http::{RequestIds, Routes, Server};
 use crate::lookup::Lookup;
+use crate::region::{Region, Regions};
 use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::registry::{self, Collector};
 use crate::retention::{self, Daily};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
+use crate::sync::{self, Synchronization};
 use crate::{
-    cce, control, iam, login, namespace, permission, repository, sharing, tag, trigger, version,
-    workload,
+    account, cce, control, iam, login, namespace, openapi, permission, repository, sharing, tag,
+    trigger, version, workload,
 };
 
 /// Why an instance could not start. Each text is one line that says what to do.
@@ -42,6 +45,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}; choose another --listen")]
     Listen(SocketAddr, #[source] std::io::Error),
+    /// The address of a region of the seed file cannot be listened on.
+    #[error("cannot listen on {1} for the region {0}: {2}; choose another listen in the seed file")]
+    ListenRegion(String, SocketAddr, #[source] std::io::Error),
     /// The data folder is not usable.
     #[error(transparent)]
     Folder(#[from] FolderError),
@@ -61,19 +67,24 @@ pub fn routes() -> Routes {
         .and(repository::routes())
         .and(tag::routes())
         .and(sharing::routes())
+        .and(sync::routes())
         .and(retention::routes())
         .and(login::routes())
+        .and(account::routes())
         .and(version::routes())
         .and(iam::routes())
         .and(cce::routes())
         .and(control::routes())
         .and(workload::routes())
+        .and(openapi::routes())
 }
 
 /// A running instance.
 #[derive(Debug)]
 pub struct Emulator {
-    server: Server,
+    /// One for each region, the home region first.
+    servers: Vec<Server>,
+    /// That of the home region.
     app: AppState,
     /// Collects in the background for as long as the instance lives.
     collector: Collector,
@@ -81,6 +92,8 @@ pub struct Emulator {
     daily: Daily,
     /// Fires triggers for as long as the instance lives.
     worker: Worker,
+    /// Takes images to other regions for as long as the instance lives.
+    synchronization: Synchronization,
     folder: DataFolder,
 }
 
@@ -88,7 +101,7 @@ impl Emulator {
     /// Starts an instance; once this returns, it serves.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let (directory, seed) = match &config.seed {
-            Some(path) => seed::read(path)?,
+            Some(path) => seed::read(path, &config.region)?,
             None => {
                 let directory = Directory::new(true, Vec::new()).unwrap_or_default();
                 let seed = Seed::builtin(&directory);
@@ -98,10 +111,8 @@ impl Emulator {
         if config.auth == Mode::Any && directory.builtin_admin().is_none() {
             return Err(StartError::NobodyToBe);
         }
-        // The port comes first: where it is taken, nothing else is touched.
-        let refused = |error| StartError::Listen(config.listen, error);
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        // The ports come first: where one is taken, nothing else is touched.
+        let (listeners, regions) = listen(config, &seed).await?;
         let folder = if config.ephemeral {
             DataFolder::temporary()?
         } else {
@@ -116,42 +127,63 @@ impl Emulator {
         };
         let files = Files::open(folder.path())
             .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
-        let app = prepare(config, address, db, files, directory, seed)
+        let apps = prepare(config, regions, db, files, directory, seed)
             .await
             .map_err(StartError::Prepare)?;
+        let app = Arc::clone(&apps[0]);
         let files = Arc::clone(&app.registry.files);
         let collector = Collector::start(Arc::clone(&app.db), files, app.clock.clone())
             .await
             .map_err(StartError::Prepare)?;
         let daily = Daily::start(Arc::clone(&app));
         let worker = app.engine.start();
-        if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
-            warn!(
-                %address,
-                "Listening beyond this machine with the built-in account, whose keys everyone \
-                 knows; `builtin_account: false` in a seed file leaves it out"
-            );
+        let synchronization = Synchronization::start(&app);
+        for Region { address, .. } in app.regions.iter() {
+            if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
+                warn!(
+                    %address,
+                    "Listening beyond this machine with the built-in account, whose keys everyone \
+                     knows; `builtin_account: false` in a seed file leaves it out"
+                );
+            }
         }
-        let router = routes().into_router(Arc::clone(&app));
-        let server = Server::start(listener, router).map_err(refused)?;
+        let mut servers = Vec::new();
+        for ((listener, region), app) in listeners.into_iter().zip(app.regions.iter()).zip(apps) {
+            let router = routes().into_router(app);
+            let server = Server::start(listener, router)
+                .map_err(|error| StartError::Listen(region.address, error))?;
+            servers.push(server);
+        }
         Ok(Self {
-            server,
+            servers,
             app,
             collector,
             daily,
             worker,
+            synchronization,
             folder,
         })
     }
 
-    /// The address it listens on, with the real port.
+    /// The address of the home region, with the real port.
     pub fn address(&self) -> SocketAddr {
-        self.server.address()
+        self.servers[0].address()
     }
 
-    /// Where clients on this machine reach it.
+    /// Where clients on this machine reach the home region.
     pub fn url(&self) -> String {
-        format!("http://{}", reachable(self.address()))
+        self.app
+            .regions
+            .iter()
+            .next()
+            .map(Region::url)
+            .unwrap_or_default()
+    }
+
+    /// All regions with their addresses, the home region first.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        let regions = self.app.regions.iter();
+        regions.map(|region| (region.name.as_str(), region.address))
     }
 
     /// The folder that holds its data.
@@ -166,9 +198,10 @@ impl Emulator {
 
     /// Lets running requests finish (10 s at most), puts everything on disk and ends.
     pub async fn stop(self) {
-        self.server.stop().await;
+        join_all(self.servers.into_iter().map(Server::stop)).await;
         drop(self.collector);
         drop(self.daily);
+        drop(self.synchronization);
         drop(self.worker);
         self.app.registry.downloads.flush(&self.app).await;
         self.app.db.close().await;
@@ -178,84 +211,88 @@ impl Emulator {
     }
 }
 
+/// Binds the addresses of all regions, the home region's first.
+async fn listen(config: &Config, seed: &Seed) -> Result<(Vec<TcpListener>, Regions), StartError> {
+    let refused = |error| StartError::Listen(config.listen, error);
+    let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let mut listeners = vec![listener];
+    let mut regions = vec![Region::new(&config.region, &config.registry_host, address)];
+    for region in &seed.regions {
+        let refused = |error| StartError::ListenRegion(region.name.clone(), region.listen, error);
+        let listener = TcpListener::bind(region.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        listeners.push(listener);
+        regions.push(Region::new(
+            &region.name,
+            region.registry_host.as_slice(),
+            address,
+        ));
+    }
+    Ok((listeners, Regions::new(regions)))
+}
+
+/// The state of each region, in the order of `regions`; there is one at least.
 async fn prepare(
     config: &Config,
-    address: SocketAddr,
+    regions: Regions,
     db: Arc<Db>,
     files: Files,
     directory: Directory,
     seed: Seed,
-) -> Result<AppState, Error> {
+) -> Result<Vec<AppState>, Error> {
     let clock = Clock::default();
     let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
-    let registry_names = registry_names(config, address);
+    let regions = Arc::new(regions);
     db.write(ApplySeed {
         seed: Arc::clone(&seed),
-        region: config.region.clone(),
-        registry: registry_host(config, address),
+        registry: regions.seed_registry().to_owned(),
         now: clock.now(),
     })
     .await?;
     let stored = auth::find_tokens(db.readers()).await?;
-    let tokens = Tokens::restore(stored, &directory);
+    let tokens = Arc::new(Tokens::restore(stored, &directory));
+    let directory = Arc::new(directory);
     let key = registry::store::signing_key(db.readers()).await?;
-    Ok(Arc::new(App {
-        region: config.region.clone(),
-        registry_host: registry_host(config, address),
-        quota_namespaces: config.quota_namespaces,
-        auth: config.auth,
-        lookup: Lookup::new(Arc::clone(&db), config.region.clone()),
-        db: Arc::clone(&db),
-        directory,
-        tokens,
-        clock: clock.clone(),
-        seed,
-        registry: Arc::new(RegistryState {
-            files: Arc::new(files),
-            key: SigningKey::new(&key),
-            downloads: Downloads::default(),
-        }),
-        matcher: Matcher::default(),
-        engine: Engine::new(
-            db,
-            clock,
-            registry_names.clone(),
-            real_clusters,
-            config.deploy_timeout(),
-        ),
-        strict_targets: config.strict_targets,
-        registry_names,
-        request_ids: RequestIds::default(),
-    }))
-}
-
-/// The registry's first name: the one that was given first, else the address, by which the
-/// machine itself can reach it.
-fn registry_host(config: &Config, address: SocketAddr) -> String {
-    if let Some(host) = config.registry_host.first() {
-        return host.clone();
-    }
-    reachable(address).to_string()
-}
-
-/// All names under which images of this registry are known: those that were given, the address,
-/// and the names by which everybody calls it.
-fn registry_names(config: &Config, address: SocketAddr) -> Vec<String> {
-    let port = address.port();
-    let mut names = config.registry_host.clone();
-    names.push(reachable(address).to_string());
-    names.push(format!("127.0.0.1:{port}"));
-    names.push(format!("localhost:{port}"));
-    names.push(format!("swr.{}.myhuaweicloud.com", config.region));
-    names
-}
-
-/// The address under which a listener can be reached from this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
-    } else {
-        address
-    }
+    let registry = Arc::new(RegistryState {
+        files: Arc::new(files),
+        key: SigningKey::new(&key),
+        downloads: Downloads::default(),
+    });
+    let matcher = Matcher::default();
+    let engine = Engine::new(
+        Arc::clone(&db),
+        clock.clone(),
+        Arc::clone(&regions),
+        real_clusters,
+        config.deploy_timeout(),
+        config.require_agency,
+    );
+    let faults = Arc::default();
+    let requests = Arc::default();
+    let apps = regions.iter().map(|region| {
+        Arc::new(App {
+            region: region.name.clone(),
+            registry_host: region.registry_host.clone(),
+            regions: Arc::clone(&regions),
+            quota_namespaces: config.quota_namespaces,
+            auth: config.auth,
+            lookup: Lookup::new(Arc::clone(&db), region.name.clone()),
+            db: Arc::clone(&db),
+            directory: Arc::clone(&directory),
+            tokens: Arc::clone(&tokens),
+            clock: clock.clone(),
+            seed: Arc::clone(&seed),
+            registry: Arc::clone(&registry),
+            matcher: matcher.clone(),
+            engine: Arc::clone(&engine),
+            strict_targets: config.strict_targets,
+            registry_names: region.registry_names.clone(),
+            request_ids: RequestIds::default(),
+            faults: Arc::clone(&faults),
+            requests: Arc::clone(&requests),
+        })
+    });
+    Ok(apps.collect())
 }

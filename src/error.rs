@@ -54,9 +54,23 @@ pub enum Error {
     /// The description of a repository is too long.
     #[error("description: must be at most {0} characters")]
     DescriptionTooLong(usize),
+    /// There is no automatic sync to this target: 400 on the live service, where the pages say 404.
+    #[error("Not found sync task")]
+    NoSyncTask,
+    /// The target of a sync is in no region of the instance. The live service gives no more words.
+    #[error("Internal error")]
+    UnknownSyncRegion,
     /// A cluster that has to be asked cannot be reached.
     #[error("Server internal error: fail to get k8s {0}")]
     ClusterUnavailable(String),
+    /// A failure that somebody asked for (`/_emulator/faults`).
+    #[error("Injected fault")]
+    Injected {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The error code.
+        code: Arc<str>,
+    },
     /// Ours to fix: the log gets the whole chain, the client only this sentence.
     #[error("Internal error")]
     Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -118,6 +132,8 @@ pub enum Resource {
     Push,
     /// An IAM user.
     User,
+    /// An account's leave for SWR to use CCE and CCI.
+    Agency,
 }
 
 impl Resource {
@@ -135,6 +151,7 @@ impl Resource {
             Self::Workload => "Not found workload",
             Self::Push => "Not found push",
             Self::User => "Not found user",
+            Self::Agency => "Not found agency",
         }
     }
 
@@ -153,6 +170,7 @@ impl Resource {
             Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
+            Self::Agency => "the account has the agency already",
         }
     }
 }
@@ -191,6 +209,7 @@ impl Error {
             Self::Invalid { .. }
             | Self::NotFound(Resource::Share)
             | Self::NamespaceQuota(_)
+            | Self::NoSyncTask
             | Self::AlreadyExists(Resource::Trigger | Resource::Retention) => {
                 StatusCode::BAD_REQUEST
             }
@@ -199,14 +218,17 @@ impl Error {
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ClusterUnavailable(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Injected { status, .. } => *status,
+            Self::UnknownSyncRegion | Self::ClusterUnavailable(_) | Self::Internal(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
     /// The error code (API reference, error codes; `APIGW.` ones come from the gateway).
     ///
     /// `failure` is the code of the operation's own failing step, which only it can know.
-    pub fn code(&self, failure: &'static str) -> &'static str {
+    pub fn code(&self, failure: &'static str) -> &str {
         match self {
             Self::Unauthenticated(_) | Self::LoginRefused(_) => "APIGW.0301",
             Self::NoSuchApi(_) => "APIGW.0101",
@@ -236,6 +258,7 @@ impl Error {
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
                 Resource::Push | Resource::Retention => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
+                Resource::Agency => "SVCSTG.SWR.4040091",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
@@ -245,13 +268,17 @@ impl Error {
                 Resource::Trigger | Resource::Retention => "SVCSTG.SWR.4000014",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
+                Resource::Agency => "SVCSTG.SWR.4090089",
             },
             Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",
             Self::NamespaceQuota(_) => "SVCSTG.SWR.4000097",
             Self::Forbidden => "SVCSTG.SWR.4030170",
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
+            Self::NoSyncTask => "SVCSTG.SWR.4001158",
+            Self::UnknownSyncRegion => "SVCSTG.SWR.5001101",
             Self::ClusterUnavailable(_) => "SVCSTG.SWR.5004002",
+            Self::Injected { code, .. } => code,
             Self::Internal(_) => failure,
         }
     }

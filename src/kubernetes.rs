@@ -178,13 +178,20 @@ impl RealCluster {
             Access::InCluster => Config::incluster().map_err(|error| chain(&error))?,
             Access::Kubeconfig { path, context } => {
                 let file = Kubeconfig::read_from(path).map_err(|error| chain(&error))?;
+                let names_proxy = names_proxy(&file, context.as_deref());
                 let options = KubeConfigOptions {
                     context: context.clone(),
                     ..KubeConfigOptions::default()
                 };
-                Config::from_custom_kubeconfig(file, &options)
+                let mut config = Config::from_custom_kubeconfig(file, &options)
                     .await
-                    .map_err(|error| chain(&error))?
+                    .map_err(|error| chain(&error))?;
+                if !names_proxy {
+                    // Else it is one of the environment, which is not meant for clusters like
+                    // these, and whose exceptions (NO_PROXY) would not be heeded.
+                    config.proxy_url = None;
+                }
+                config
             }
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -246,6 +253,25 @@ impl From<KubernetesContainer> for Container {
             image: container.image.unwrap_or_default(),
         }
     }
+}
+
+/// Whether a kubeconfig itself wants a cluster to be reached through a proxy.
+fn names_proxy(file: &Kubeconfig, context: Option<&str>) -> bool {
+    let context = context.or(file.current_context.as_deref());
+    let context = file
+        .contexts
+        .iter()
+        .find(|known| Some(&*known.name) == context);
+    let Some(context) = context.and_then(|known| known.context.as_ref()) else {
+        return false;
+    };
+    let cluster = file
+        .clusters
+        .iter()
+        .find(|known| known.name == context.cluster);
+    cluster
+        .and_then(|known| known.cluster.as_ref())
+        .is_some_and(|cluster| cluster.proxy_url.is_some())
 }
 
 /// An error and what caused it. Causes that their own error tells already are left out.

@@ -3,26 +3,29 @@
 //! # Map
 //!
 //! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
-//! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`retention`], [`login`],
-//! [`version`]. In each, `mod.rs` says what the thing is and which rules hold, and knows neither
-//! HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
+//! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`sync`], [`retention`],
+//! [`login`], [`account`], [`version`]. In each, `mod.rs` says what the thing is and which rules
+//! hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
 //! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
 //! simulated clusters that it updates, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
-//! does not have (`/_emulator/`); [`seed`], the seed file.
+//! does not have (`/_emulator/`); [`openapi`], the document of all operations; [`seed`], the seed
+//! file.
 //!
 //! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
 //! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
-//! (what names refer to), [`error`], [`clock`], [`config`], [`data_folder`].
+//! (what names refer to), [`region`] (an instance can play several), [`error`], [`clock`],
+//! [`config`], [`data_folder`].
 //!
 //! # The life of a request
 //!
 //! `http::server` accepts the connection. `http::edge` finds the operation, reads the bounded
-//! body, finds the caller, sets the deadline. The handler's extractors resolve organization and
-//! repository (`auth::access`), then its body is parsed into domain types. A read asks the
-//! chapter's `store` through the pool of readers; a write is queued to the writer, which commits
-//! it together with what others queued, and answers once it is on disk. The edge writes the
-//! answer, or the error in the operation's form, and one line in the log.
+//! body, finds the caller, sets the deadline, and lets a fault strike that was asked for. The
+//! handler's extractors resolve organization and repository (`auth::access`), then its body is
+//! parsed into domain types. A read asks the chapter's `store` through the pool of readers; a write
+//! is queued to the writer, which commits it together with what others queued, and answers once it
+//! is on disk. The edge writes the answer, or the error in the operation's form, and one line in
+//! the log.
 //!
 //! # The life of a push
 //!
@@ -31,7 +34,8 @@
 //! repository's retention rules delete. The client is answered.
 //! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
 //! each updates its workload, leaves an entry in the trigger's history and ends, in one
-//! transaction.
+//! transaction. The same transaction leaves a job for each task that takes the image to another
+//! region; `sync` works on these, and a synced tag is a push there.
 //!
 //! # What always holds
 //!
@@ -40,6 +44,7 @@
 //! - Nothing but [`clock`] asks for the time; nothing but `db` opens the database.
 //! - All state belongs to an [`Emulator`]; a process can run several.
 
+pub mod account;
 pub mod app;
 pub mod auth;
 pub mod cce;
@@ -57,12 +62,15 @@ pub mod kubernetes;
 pub mod login;
 pub mod lookup;
 pub mod namespace;
+pub mod openapi;
 pub mod permission;
+pub mod region;
 pub mod registry;
 pub mod repository;
 pub mod retention;
 pub mod seed;
 pub mod sharing;
+pub mod sync;
 pub mod tag;
 pub mod trigger;
 pub mod version;

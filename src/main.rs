@@ -2,7 +2,8 @@
 
 mod command;
 
-use std::io::{IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -138,6 +139,10 @@ fn greeting(emulator: &Emulator) -> String {
     let address = emulator.address();
     let data = emulator.data_folder().display();
     let base = emulator.url();
+    let mut regions = String::new();
+    for (region, address) in emulator.addresses().skip(1) {
+        let _ = writeln!(regions, "region       {region} on http://{address}");
+    }
     let account = if emulator.has_builtin_account() {
         format!(
             "account      {BUILTIN_ACCOUNT}, user {BUILTIN_USER}, password {BUILTIN_PASSWORD}, \
@@ -151,7 +156,7 @@ fn greeting(emulator: &Emulator) -> String {
              try          curl '{base}/_emulator/health'\n"
         )
     };
-    format!("listening on http://{address}\ndata folder  {data}\n{account}")
+    format!("listening on http://{address}\ndata folder  {data}\n{regions}{account}")
 }
 
 fn start_logging(config: &Config) {

@@ -4,14 +4,15 @@
 
 pub mod store;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::AppState;
 use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Form, Operation, Routes};
+use crate::http::{Answer, Description, Form, Operation, Path, Routes};
 
 /// A cluster by id and name.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -29,7 +30,13 @@ pub fn routes() -> Routes {
         Method::GET,
         "/api/v3/projects/{project_id}/clusters/{cluster_id}",
     );
-    Routes::new().with(show_cluster.in_form(Form::Gateway), show)
+    Routes::of("CCE").with(
+        show_cluster.in_form(Form::Gateway).described(|| {
+            Description::new("Shows a cluster of the seed file.")
+                .answers::<ClusterView>(StatusCode::OK)
+        }),
+        show,
+    )
 }
 
 /// `ShowCluster` (CCE): Terraform looks up the name of a trigger's cluster with it.
@@ -52,8 +59,9 @@ async fn show(
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "CceCluster")]
 struct ClusterView {
     kind: &'static str,
     api_version: &'static str,
@@ -62,16 +70,19 @@ struct ClusterView {
     status: Status,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CceMetadata")]
 struct Metadata {
     name: String,
     uid: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CceSpec")]
 struct Spec {}
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CceStatus")]
 struct Status {
     phase: &'static str,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -17,10 +18,11 @@ use crate::engine::store::{
 };
 use crate::engine::{Counts, Explained};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Criteria, Operation, Query, Routes};
+use crate::http::{Answer, Criteria, Description, Operation, Param, Query, Routes, Shape};
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
+use crate::sync;
 use crate::tag::TagName;
 use crate::trigger::TriggerName;
 
@@ -30,33 +32,73 @@ const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Emulator")
         .with(
-            Operation::new("EmulatorIdle", Method::GET, "/_emulator/idle").waits(),
+            Operation::new("EmulatorIdle", Method::GET, "/_emulator/idle")
+                .waits()
+                .described(|| {
+                    Description::new("Waits until no firing is open.")
+                        .query([timeout_param()])
+                        .answers::<IdleView>(StatusCode::OK)
+                        .answers::<IdleView>(StatusCode::REQUEST_TIMEOUT)
+                }),
             idle,
         )
         .with(
-            Operation::new("EmulatorWait", Method::GET, "/_emulator/wait").waits(),
+            Operation::new("EmulatorWait", Method::GET, "/_emulator/wait")
+                .waits()
+                .described(|| {
+                    let name = Param::new("trigger", "The trigger's name.", TriggerName::shape());
+                    Description::new(
+                        "Waits until a trigger has settled for the newest push of a tag.",
+                    )
+                    .query(repository_params())
+                    .query([
+                        tag_param().mandatory(),
+                        name.mandatory().refused(Fault::Parameter),
+                        timeout_param(),
+                    ])
+                    .answers::<crate::trigger::HistoryView>(StatusCode::OK)
+                    .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
+                    .refuses([Error::NotFound(Resource::Push)])
+                }),
             wait,
         )
         .with(
-            Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain"),
+            Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain").described(|| {
+                Description::new("Tells what a push of a tag would do, trigger by trigger.")
+                    .query(repository_params())
+                    .query([tag_param().mandatory()])
+                    .answers::<Vec<ExplainedView>>(StatusCode::OK)
+            }),
             explain,
         )
         .with(
-            Operation::new("EmulatorListPushes", Method::GET, "/_emulator/pushes").lists(),
+            Operation::new("EmulatorListPushes", Method::GET, "/_emulator/pushes")
+                .lists()
+                .described(|| {
+                    Description::new("Lists pushes, newest first, with what became of triggers.")
+                        .query(repository_params())
+                        .query([
+                            Param::new("tag", "The tag's name.", Shape::text()),
+                            Param::limit(),
+                        ])
+                        .answers::<Vec<PushView>>(StatusCode::OK)
+                }),
             pushes,
         )
 }
 
-/// Waits until no firing is open.
+/// Waits until no firing and no sync job is open.
 async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
     let deadline = Instant::now() + timeout(&query.parameters())?;
     let mut counts = app.engine.counts();
     loop {
         // In this order: what is not in the table any more is counted, or about to be.
         counts.mark_unchanged();
-        let waiting = count_waiting(app.db.readers()).await?;
+        // Jobs first: the end of one can open firings, in one transaction.
+        let waiting = sync::store::count_open(app.db.readers()).await?
+            + count_waiting(app.db.readers()).await?;
         let Counts {
             recording,
             fired,
@@ -84,7 +126,7 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct IdleView {
     fired: u64,
     failed: u64,
@@ -133,7 +175,7 @@ async fn pushes(State(app): State<AppState>, caller: Caller, query: Query) -> Re
     Ok(Answer(StatusCode::OK, views).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PushView {
     id: i64,
     tag: String,
@@ -143,7 +185,7 @@ struct PushView {
     triggers: Vec<DecisionView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DecisionView {
     trigger: String,
     fires: bool,
@@ -205,7 +247,7 @@ async fn explain(State(app): State<AppState>, caller: Caller, query: Query) -> R
     Ok(Answer(StatusCode::OK, views).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ExplainedView {
     trigger: String,
     fires: bool,
@@ -235,6 +277,37 @@ async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Resu
         return Err(Error::Forbidden);
     }
     Ok(found)
+}
+
+fn repository_params() -> [Param; 2] {
+    let namespace = NamespaceName::shape();
+    let repository = RepositoryName::shape();
+    [
+        Param::new("namespace", "The name of the organization.", namespace)
+            .mandatory()
+            .refused(Fault::NamespaceName)
+            .missing(Resource::Namespace),
+        Param::new("repository", "The name of the repository.", repository)
+            .mandatory()
+            .refused(Fault::RepositoryName)
+            .missing(Resource::Repository),
+    ]
+}
+
+fn tag_param() -> Param {
+    Param::new("tag", "The tag's name.", TagName::shape())
+}
+
+fn timeout_param() -> Param {
+    let shape = Shape::text()
+        .pattern("^(?:[1-9]?[0-9]{1,4}ms|[1-5]?[0-9]{1,2}s|[0-9]m|10m)$")
+        .default("10s");
+    Param::new(
+        "timeout",
+        "How long to wait: `500ms`, `10s`, `2m`; at most `10m`.",
+        shape,
+    )
+    .refused(Fault::Query)
 }
 
 fn tag(criteria: &Criteria<'_>) -> Result<TagName> {

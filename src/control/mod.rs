@@ -1,17 +1,22 @@
 //! `/_emulator/`: what SWR itself does not have. Readiness, the way back to the start, and a push
-//! without an image; in `firing`, what became of pushes.
+//! without an image; in `firing`, what became of pushes; for tests, in `clock` the time, in
+//! `faults` failures on purpose, and in `requests` what was asked.
 
+mod clock;
+mod faults;
 mod firing;
+mod requests;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::AppState;
 use crate::auth::{Caller, reach_namespace};
-use crate::error::{Error, Result};
-use crate::http::{Answer, Fields, Operation, Routes};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
 use crate::registry::{SampleImage, push, repository_for_push};
@@ -19,22 +24,53 @@ use crate::repository::RepositoryName;
 use crate::seed::Reset;
 use crate::tag::TagName;
 
+pub use faults::{Effect, Faults, Strike};
+pub use requests::Requests;
+
 /// The operations of the emulator itself.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Emulator")
         .with(
-            Operation::new("EmulatorHealth", Method::GET, "/_emulator/health").open_to_all(),
+            Operation::new("EmulatorHealth", Method::GET, "/_emulator/health")
+                .open_to_all()
+                .described(|| {
+                    Description::new("Tells that the emulator serves.")
+                        .answers::<HealthView>(StatusCode::OK)
+                }),
             health,
         )
         .with(
-            Operation::new("EmulatorReset", Method::POST, "/_emulator/reset"),
+            Operation::new("EmulatorReset", Method::POST, "/_emulator/reset").described(|| {
+                Description::new("Makes everything as it is right after a fresh start.")
+                    .answers_nothing()
+            }),
             reset,
         )
         .with(
-            Operation::new("EmulatorPush", Method::POST, "/_emulator/push"),
+            Operation::new("EmulatorPush", Method::POST, "/_emulator/push").described(|| {
+                let nonce = Shape::text().says("The image's content follows from it.");
+                Description::new("Stores a small real image under a tag, as a push would.")
+                    .takes(
+                        Shape::object()
+                            .must("namespace", NamespaceName::shape())
+                            .must("repository", RepositoryName::shape())
+                            .must("tag", TagName::shape())
+                            .may("nonce", nonce),
+                    )
+                    .answers::<PushView>(StatusCode::CREATED)
+                    .refuses([
+                        Error::fault(Fault::NamespaceName, "namespace", ""),
+                        Error::fault(Fault::RepositoryName, "repository", ""),
+                        Error::NotFound(Resource::Namespace),
+                        Error::NotFound(Resource::Repository),
+                    ])
+            }),
             push_sample,
         )
         .and(firing::routes())
+        .and(clock::routes())
+        .and(faults::routes())
+        .and(requests::routes())
 }
 
 /// Answers once the emulator serves.
@@ -46,14 +82,18 @@ async fn health() -> Response {
     Answer(StatusCode::OK, view).into_response()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct HealthView {
     status: &'static str,
     version: &'static str,
 }
 
-/// Forgets everything but the seed file, issued tokens and images included, in one transaction.
+/// Forgets everything but the seed file, issued tokens and images included, in one transaction;
+/// before, it takes the clock back to the real time and removes all faults. Which requests there
+/// were is remembered.
 async fn reset(State(app): State<AppState>) -> Result<StatusCode> {
+    app.clock.reset();
+    app.faults.clear();
     let unused = app.db.write(Reset::to(&app)).await?;
     app.tokens.clear();
     app.engine.look_again();
@@ -90,7 +130,8 @@ async fn push_sample(
     Ok(Answer(StatusCode::CREATED, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "PushedView")]
 struct PushView {
     digest: String,
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::error::Result;
 use writer::Writer;
@@ -33,7 +33,7 @@ pub struct Db {
     readers: SqlitePool,
     writer: Writer,
     names: Arc<AtomicU64>,
-    pushed: Arc<Notify>,
+    pushed: watch::Sender<()>,
     is_new: bool,
 }
 
@@ -101,8 +101,8 @@ impl Db {
             .test_before_acquire(false)
             .connect_lazy_with(options.clone().read_only(true));
         let names = Arc::new(AtomicU64::new(0));
-        let pushed = Arc::new(Notify::new());
-        let writer = Writer::start(connection, options, Arc::clone(&names), Arc::clone(&pushed));
+        let pushed = watch::Sender::new(());
+        let writer = Writer::start(connection, options, Arc::clone(&names), pushed.clone());
         Ok(Self {
             readers,
             writer,
@@ -137,10 +137,9 @@ impl Db {
         self.names.load(Ordering::Acquire)
     }
 
-    /// Ends after a commit that may have stored a tag, also after one before this call that
-    /// nobody has heard of yet.
-    pub async fn pushed(&self) {
-        self.pushed.notified().await;
+    /// Changes after each commit that may have stored a tag or asked for one to be synced.
+    pub fn pushes(&self) -> watch::Receiver<()> {
+        self.pushed.subscribe()
     }
 
     /// Finishes what is queued and closes all connections.
@@ -274,13 +273,12 @@ pub(crate) mod testing {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let file = folder.path().join("seed.yaml");
             std::fs::write(&file, seed).expect("the seed file is written");
-            let (directory, seed) = seed::read(&file).expect("the seed file is right");
+            let (directory, seed) = seed::read(&file, "r1").expect("the seed file is right");
             let db = Db::open(&folder.path().join("test.db"))
                 .await
                 .expect("a fresh database");
             let write = ApplySeed {
                 seed: Arc::new(seed),
-                region: "r1".to_owned(),
                 registry: "localhost".to_owned(),
                 now: Clock::default().now(),
             };

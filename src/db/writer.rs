@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
@@ -37,7 +37,7 @@ pub trait Write: Send + Sized + 'static {
     type Output: Send + 'static;
     /// Whether it can change which organization or repository a name refers to.
     const CHANGES_NAMES: bool = false;
-    /// Whether it can store a tag, which the engine wants to know.
+    /// Whether it can store a tag, or ask for one to be synced: the engine and sync want to know.
     const PUSHES: bool = false;
 
     /// Runs all writes of this kind that are in the transaction, and says for each what became
@@ -116,7 +116,7 @@ impl Writer {
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         names: Arc<AtomicU64>,
-        pushed: Arc<Notify>,
+        pushed: watch::Sender<()>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
@@ -258,7 +258,7 @@ struct Worker {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     names: Arc<AtomicU64>,
-    pushed: Arc<Notify>,
+    pushed: watch::Sender<()>,
     committed: Arc<Notify>,
 }
 
@@ -280,7 +280,7 @@ impl Worker {
                 self.names.fetch_add(1, Ordering::AcqRel);
             }
             if groups.iter().any(|group| group.pushes()) {
-                self.pushed.notify_one();
+                self.pushed.send_replace(());
             }
             match outcome {
                 Ok(()) => {
@@ -419,7 +419,7 @@ mod tests {
             connection: Some(options.connect().await.expect("the file is there")),
             options,
             names: Arc::default(),
-            pushed: Arc::default(),
+            pushed: watch::Sender::default(),
             committed: Arc::default(),
         }
     }

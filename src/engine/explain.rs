@@ -6,14 +6,19 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::destination::{Destination, Sighting};
-use super::matching::Judgement;
+use super::matching::{Judgement, weight};
 use super::plan::{Plan, Target, plan};
 use super::{Engine, nearest_miss};
+use crate::account::NO_AGENCY;
 use crate::error::{Error, Result};
 use crate::kubernetes::Failure;
 use crate::repository::RepositoryRef;
 use crate::tag::{self, TagName};
-use crate::trigger::{self, NewTrigger, Trigger};
+use crate::trigger::{self, Expression, NewTrigger, Trigger};
+
+/// How much the expressions may weigh together whose nearest miss is looked for. Each is compiled
+/// twice for that, and nothing of it is remembered.
+const MOST_HINTED: u64 = 250_000;
 
 /// What a push of a tag would mean for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,28 +40,36 @@ impl Engine {
         &self,
         repository: &RepositoryRef,
         tag: &TagName,
-        mut judgement: Judgement,
+        judgement: Judgement,
     ) -> Result<Vec<Explained>> {
         let db = self.db.readers();
+        let triggers = trigger::store::list(db, repository.id).await?;
+        let pushed = tag.clone();
+        let verdicts = move || verdicts(triggers, &pushed, judgement);
+        let verdicts = tokio::task::spawn_blocking(verdicts).await;
+        let verdicts = verdicts.map_err(Error::internal)??;
         let digest = tag::store::find_digest(db, repository.id, tag).await?;
         let digest = digest.unwrap_or_else(|| "{digest}".to_owned());
         let mut seen: HashMap<Destination, std::result::Result<Sighting, Failure>> = HashMap::new();
-        let mut silent: HashMap<(String, String), Failure> = HashMap::new();
+        let mut silent: HashMap<[String; 3], Failure> = HashMap::new();
         let mut explained = Vec::new();
-        for trigger in trigger::store::list(db, repository.id).await? {
-            let (fires, reason) = verdict(&trigger, tag, &mut judgement)?;
+        let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
+        for (trigger, fires, reason) in verdicts {
             let mut entry = Explained {
                 trigger_name: trigger.name.clone(),
                 fires,
                 reason,
                 patch: None,
             };
-            if fires {
+            if fires && lacks_agency {
+                NO_AGENCY.clone_into(&mut entry.reason);
+            } else if fires {
                 let destination = Destination::from(&trigger);
-                let cluster = (
+                let cluster = [
+                    destination.trigger_mode.clone(),
                     destination.cluster_id.clone(),
                     destination.cluster_name.clone(),
-                );
+                ];
                 let sighting = match (seen.get(&destination), silent.get(&cluster)) {
                     (Some(sighting), _) => sighting.clone(),
                     (None, Some(failure)) => Err(failure.clone()),
@@ -70,7 +83,7 @@ impl Engine {
                     }
                 };
                 let target = Target {
-                    registry_names: &self.registry_names,
+                    registry_names: self.regions.registry_names(&repository.namespace.region),
                     namespace: repository.namespace.name.as_str(),
                     repository: repository.name.as_str(),
                     tag: tag.as_str(),
@@ -101,7 +114,7 @@ impl Engine {
             Err(Failure::Final(reason)) => return Err(Error::invalid("application", reason)),
         };
         let target = Target {
-            registry_names: &self.registry_names,
+            registry_names: self.regions.registry_names(&repository.namespace.region),
             namespace: repository.namespace.name.as_str(),
             repository: repository.name.as_str(),
             tag: "",
@@ -118,8 +131,29 @@ impl Engine {
     }
 }
 
-/// Whether a trigger fires for a tag, and why, naming what was compared.
-fn verdict(trigger: &Trigger, tag: &TagName, judgement: &mut Judgement) -> Result<(bool, String)> {
+/// Which triggers fire for a tag, and why, naming what was compared. It may compile expressions,
+/// so it takes a while.
+fn verdicts(
+    triggers: Vec<Trigger>,
+    tag: &TagName,
+    mut judgement: Judgement,
+) -> Result<Vec<(Trigger, bool, String)>> {
+    let mut hints = Hints::default();
+    triggers
+        .into_iter()
+        .map(|trigger| {
+            let (fires, reason) = verdict(&trigger, tag, &mut judgement, &mut hints)?;
+            Ok((trigger, fires, reason))
+        })
+        .collect()
+}
+
+fn verdict(
+    trigger: &Trigger,
+    tag: &TagName,
+    judgement: &mut Judgement,
+    hints: &mut Hints,
+) -> Result<(bool, String)> {
     let tag_name = tag.as_str();
     let condition = &trigger.condition;
     Ok(match trigger.trigger_type.as_str() {
@@ -137,13 +171,36 @@ fn verdict(trigger: &Trigger, tag: &TagName, judgement: &mut Judgement) -> Resul
         _ if judgement.judge(condition, tag)? => (true, format!("{condition} matches {tag_name}")),
         _ => {
             let mut reason = format!("{condition} does not match {tag_name}");
-            if let Some(hint) = nearest_miss::hint(condition, tag_name) {
+            if let Some(hint) = hints.of(condition, tag_name) {
                 reason.push_str(": ");
-                reason.push_str(&hint);
+                reason.push_str(hint);
             }
             (false, reason)
         }
     })
+}
+
+/// The nearest misses of one tag, by expression.
+#[derive(Debug, Default)]
+struct Hints {
+    known: HashMap<String, Option<String>>,
+    weight: u64,
+}
+
+impl Hints {
+    fn of(&mut self, condition: &str, tag: &str) -> Option<&str> {
+        if !self.known.contains_key(condition) {
+            let weight = Expression::parse(condition).map_or(MOST_HINTED, |parsed| weight(&parsed));
+            let hint = if self.weight + weight <= MOST_HINTED {
+                self.weight += weight;
+                nearest_miss::hint(condition, tag)
+            } else {
+                None
+            };
+            self.known.insert(condition.to_owned(), hint);
+        }
+        self.known.get(condition)?.as_deref()
+    }
 }
 
 /// Says in an entry what the trigger would do to what it finds.
@@ -165,5 +222,23 @@ fn describe(
         Plan::Update { .. } => {}
         Plan::Unchanged => super::UNCHANGED.clone_into(&mut entry.reason),
         Plan::Impossible(reason) => entry.reason = reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_expressions_get_a_hint() {
+        let mut hints = Hints::default();
+        let mut hint = |condition: &str| hints.of(condition, "x").map(str::to_owned);
+        let expected = Some("it would if the case of letters did not count".to_owned());
+        let large = |at: usize| format!("^(a{{1000}}){{50}}{at}|^X$");
+        assert_eq!(hint(&large(1)), expected);
+        assert_eq!(hint(&large(2)), expected);
+        assert_eq!(hint(&large(3)), None);
+        assert_eq!(hint(&large(1)), expected);
+        assert_eq!(hint("^X"), expected);
     }
 }

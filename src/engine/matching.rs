@@ -1,7 +1,7 @@
 //! Which regular expressions a tag matches. Compiling is the dear part: it is done before the
 //! write is queued, off the runtime, and remembered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::Regex;
@@ -11,9 +11,11 @@ use crate::error::{Error, Result};
 use crate::tag::TagName;
 use crate::trigger::Expression;
 
-/// How large the remembered expressions may be together, in the units of [`Expression::size`];
-/// compiled they take 80 MB at the most. A thousand ordinary ones are far below.
+/// How much the remembered expressions may weigh together; compiled, with the automata's states
+/// that searches build, they take 170 MB at the most. Ten thousand ordinary ones are below.
 const MOST: u64 = 2_000_000;
+/// What an expression weighs beside its size: even the smallest one takes about 14 KB.
+const OWN_WEIGHT: u64 = 150;
 
 /// The compiled expressions of an instance.
 #[derive(Debug, Clone, Default)]
@@ -21,15 +23,17 @@ pub struct Matcher(Arc<Mutex<Remembered>>);
 
 #[derive(Debug, Default)]
 struct Remembered {
-    compiled: HashMap<String, Regex>,
-    size: u64,
+    /// Shared and never cloned: a clone begins without the automaton's states, and building those
+    /// takes longer than a search.
+    compiled: HashMap<String, Arc<Regex>>,
+    weight: u64,
 }
 
 /// What is known of a tag and the expressions of its repository when a write begins.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
     matcher: Matcher,
-    verdicts: BTreeMap<String, bool>,
+    verdicts: HashMap<String, bool>,
 }
 
 impl Matcher {
@@ -38,7 +42,7 @@ impl Matcher {
         let expressions = super::store::list_expressions(db.readers(), repository_id).await?;
         let mut judgement = Judgement {
             matcher: self.clone(),
-            verdicts: BTreeMap::new(),
+            verdicts: HashMap::new(),
         };
         if expressions.is_empty() {
             return Ok(judgement);
@@ -59,21 +63,22 @@ impl Matcher {
         Ok(self.compiled(expression)?.is_match(text))
     }
 
-    fn compiled(&self, expression: &str) -> Result<Regex> {
+    fn compiled(&self, expression: &str) -> Result<Arc<Regex>> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(compiled) = remembered.compiled.get(expression) {
-            return Ok(compiled.clone());
+            return Ok(Arc::clone(compiled));
         }
         drop(remembered);
         let checked = Expression::parse(expression).map_err(Error::internal)?;
-        let compiled = Regex::new(checked.as_str()).map_err(Error::internal)?;
+        let compiled = Arc::new(Regex::new(checked.as_str()).map_err(Error::internal)?);
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.size + checked.size() > MOST {
+        let weight = weight(&checked);
+        if remembered.weight + weight > MOST {
             *remembered = Remembered::default();
         }
-        remembered.size += checked.size();
+        remembered.weight += weight;
         let key = expression.to_owned();
-        remembered.compiled.insert(key, compiled.clone());
+        remembered.compiled.insert(key, Arc::clone(&compiled));
         Ok(compiled)
     }
 }
@@ -95,9 +100,26 @@ impl Judgement {
     }
 }
 
+/// What an expression costs to compile and to remember, in the units of [`Expression::size`].
+pub(super) fn weight(expression: &Expression) -> u64 {
+    expression.size() + OWN_WEIGHT
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_number_of_small_expressions_is_remembered_without_bound() {
+        let matcher = Matcher::default();
+        let remembered = || matcher.0.lock().expect("unpoisoned").compiled.len();
+        let mut most = 0;
+        for at in 0..15_000 {
+            matcher.compiled(&format!("{at}")).expect("compiled");
+            most = most.max(remembered());
+        }
+        assert!(most > 10_000 && most < 14_000, "{most}");
+    }
 
     #[test]
     fn an_expression_is_searched_for_and_anchors_itself() {

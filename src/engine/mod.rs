@@ -29,10 +29,12 @@ pub use explain::Explained;
 pub use matching::{Judgement, Matcher};
 pub use plan::{Plan, Target, plan};
 
+use crate::account::{self, NO_AGENCY};
 use crate::clock::Clock;
 use crate::db::{Db, Write};
 use crate::error::Result;
 use crate::kubernetes::{Failure, RealClusters};
+use crate::region::Regions;
 use store::{Deployed, End, Firing, Outcome, Record, Simulate, WaitingFiring};
 
 /// The detail of a firing that found its workload as it wants it.
@@ -61,12 +63,14 @@ pub struct Counts {
 pub struct Engine {
     db: Arc<Db>,
     clock: Clock,
-    /// All names of the registry in images.
-    registry_names: Vec<String>,
+    /// They say under which names images of a registry are known.
+    regions: Arc<Regions>,
     /// The clusters that are not simulated.
     real_clusters: RealClusters,
     /// How long a firing is tried.
     deploy_timeout: Duration,
+    /// Whether only accounts with the agency get anything deployed.
+    require_agency: bool,
     /// Firings that wait for an earlier one at the same workload, by workload.
     lanes: Mutex<HashMap<String, VecDeque<WaitingFiring>>>,
     counts: watch::Sender<Counts>,
@@ -93,16 +97,18 @@ impl Engine {
     pub fn new(
         db: Arc<Db>,
         clock: Clock,
-        registry_names: Vec<String>,
+        regions: Arc<Regions>,
         real_clusters: RealClusters,
         deploy_timeout: Duration,
+        require_agency: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             db,
             clock,
-            registry_names,
+            regions,
             real_clusters,
             deploy_timeout,
+            require_agency,
             lanes: Mutex::default(),
             counts: watch::Sender::new(Counts::default()),
             is_stopping: AtomicBool::new(false),
@@ -128,6 +134,12 @@ impl Engine {
         &self.real_clusters
     }
 
+    /// Whether nothing is deployed for an account, for want of the agency.
+    pub async fn lacks_agency(&self, account_id: &str) -> Result<bool> {
+        Ok(self.require_agency
+            && !account::store::has_agency(self.db.readers(), account_id).await?)
+    }
+
     /// Tells those who wait for firings to end that some may have gone away without an outcome.
     pub fn look_again(&self) {
         self.counts.send_modify(|_| {});
@@ -135,14 +147,18 @@ impl Engine {
 
     async fn work(self: Arc<Self>) {
         let mut last = 0;
+        let mut pushes = self.db.pushes();
         loop {
+            pushes.mark_unchanged();
             match store::list_waiting(self.db.readers(), last).await {
                 Ok(waiting) => {
                     for firing in waiting {
                         last = firing.id;
                         self.line_up(firing);
                     }
-                    self.db.pushed().await;
+                    if pushes.changed().await.is_err() {
+                        return;
+                    }
                 }
                 Err(error) => {
                     warn!(
@@ -234,7 +250,8 @@ impl Engine {
         }
         let simulate = Simulate {
             firing_id: firing.id,
-            registry_names: self.registry_names.clone(),
+            regions: Arc::clone(&self.regions),
+            require_agency: self.require_agency,
             now: self.clock.now(),
         };
         self.record(firing, simulate).await
@@ -247,6 +264,10 @@ impl Engine {
         let Some(firing) = store::find_firing(db, firing.id).await? else {
             return Ok(Attempt::Gone);
         };
+        if self.require_agency && !firing.has_agency {
+            let reason = NO_AGENCY.to_owned();
+            return Ok(Attempt::Ended(Outcome::Failed(reason)));
+        }
         let Firing { destination, .. } = &firing;
         let cluster = {
             let mut connection = db.acquire().await?;
@@ -267,7 +288,7 @@ impl Engine {
             }
             Err(failure) => return Ok(failure.into()),
         };
-        let plan = plan(firing.target(&self.registry_names), &found.template);
+        let plan = plan(firing.target(&self.regions), &found.template);
         if let Plan::Impossible(reason) = plan {
             return Ok(Attempt::Ended(Outcome::Failed(reason)));
         }

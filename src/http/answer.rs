@@ -45,6 +45,9 @@ pub struct ContentRange {
 }
 
 impl ContentRange {
+    /// What the header says, for the document of the API.
+    pub const MEANING: &str = "`{offset}-{count on this page}/{total}`";
+
     /// The answer with the header set.
     pub fn on(self, answer: impl IntoResponse) -> Response {
         let mut response = answer.into_response();

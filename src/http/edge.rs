@@ -1,5 +1,6 @@
 //! What every request of the management port passes through: its id, its deadline, its bounded
-//! body, the caller, the form of its errors, and its line in the log.
+//! body, the caller, the fault that somebody asked for, the form of its errors, and its line in
+//! the log.
 //!
 //! The limits here are those of the JSON operations; a group of routes that moves blobs has its
 //! own edge.
@@ -7,7 +8,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -15,20 +16,24 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http::header::ALLOW;
+use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use super::form::Form;
 use super::log::{Failure, RequestLog};
 use super::operation::{DEADLINE, Operation};
+use super::server::Cut;
 use super::shared_body::SharedBody;
 use crate::app::AppState;
 use crate::auth::{self, Caller, Credentials};
+use crate::control::{Effect, Strike};
 use crate::error::{Error, Result};
 use crate::registry::RegistryError;
 
 /// The largest body that an operation reads.
-const MAX_BODY: usize = 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// How long a body may take: less than the request as a whole.
 const BODY_TIME: Duration = Duration::from_secs(20);
 
@@ -77,24 +82,24 @@ enum Route<'a> {
 
 /// Serves a request from its head to its line in the log.
 pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     let request_id = edge.app.request_ids.next();
-    let method = request.method().clone();
     let route = edge.operation(&request);
+    let (parts, body) = request.into_parts();
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let body = SharedBody::new(body);
     let mut caller = None;
 
-    let work = dispatch(&edge.app, &route, request, next, &mut caller);
-    let deadline = match &route {
-        Route::Operation(operation) => operation.deadline,
-        Route::None { .. } => DEADLINE,
-    };
-    let outcome = tokio::time::timeout(deadline, work)
-        .await
-        .unwrap_or_else(|_| Err(Error::internal("the request's deadline passed")));
+    let outcome = dispatch(&edge.app, &route, parts, body.clone(), next, &mut caller).await;
 
-    let (form, failure, name) = match &route {
-        Route::Operation(operation) => (operation.form, operation.failure, operation.name),
-        Route::None { .. } => (Form::Gateway, "APIGW.0601", "-"),
+    let (form, failure, name, is_recorded) = match &route {
+        Route::Operation(operation) => (
+            operation.form,
+            operation.failure,
+            operation.name,
+            operation.is_recorded,
+        ),
+        Route::None { .. } => (Form::Gateway, "APIGW.0601", "-", true),
     };
     let mut failed = None;
     let mut response = match outcome {
@@ -110,6 +115,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
+    let is_cut = response.extensions().get::<Cut>().is_some();
     let failed = match &failed {
         Some(error) => Some(Failure::of(error, failure)),
         None => response
@@ -121,24 +127,67 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     RequestLog {
         request_id: &request_id,
         method: &method,
+        uri: &uri,
         operation: name,
-        status: response.status().as_u16(),
+        status: if is_cut {
+            0
+        } else {
+            response.status().as_u16()
+        },
         started,
         caller: caller.as_ref().map_or("-", Caller::user_name),
+        body_bytes: body.received(),
         failure: failed,
+        is_recorded,
     }
-    .write();
+    .write(&edge.app);
     response
 }
 
 async fn dispatch(
     app: &AppState,
     route: &Route<'_>,
-    request: Request,
+    parts: Parts,
+    body: SharedBody,
     next: Next,
     caller: &mut Option<Caller>,
 ) -> Result<Response> {
-    let (mut parts, body) = request.into_parts();
+    let mut deadline = Instant::now()
+        + match route {
+            Route::Operation(operation) => operation.deadline,
+            Route::None { .. } => DEADLINE,
+        };
+    let (operation, request) = until(deadline, admit(app, route, parts, body, caller)).await?;
+    if let Some(Strike { delay, effect }) = app.faults.strike(operation, request.uri().path()) {
+        tokio::time::sleep(delay).await;
+        deadline += delay;
+        match effect {
+            Effect::Refuse { status, code } => return Err(Error::Injected { status, code }),
+            Effect::Cut => {
+                let mut response = Response::default();
+                response.extensions_mut().insert(Cut);
+                return Ok(response);
+            }
+            Effect::Serve => {}
+        }
+    }
+    until(deadline, async { Ok(next.run(request).await) }).await
+}
+
+async fn until<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout_at(deadline, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::internal("the request's deadline passed")))
+}
+
+/// Reads the whole request and finds its operation and its caller.
+async fn admit<'a>(
+    app: &AppState,
+    route: &Route<'a>,
+    mut parts: Parts,
+    body: SharedBody,
+    caller: &mut Option<Caller>,
+) -> Result<(&'a Operation, Request)> {
     let body = read(body).await;
     let operation = match route {
         Route::Operation(operation) => operation,
@@ -151,13 +200,11 @@ async fn dispatch(
         parts.extensions.insert(known.clone());
         *caller = Some(known);
     }
-    let request = Request::from_parts(parts, Body::from(body?));
-    Ok(next.run(request).await)
+    Ok((operation, Request::from_parts(parts, Body::from(body?))))
 }
 
 /// Reads the whole body, in time. One that is too large is still taken off the wire.
-async fn read(body: Body) -> Result<Bytes> {
-    let body = SharedBody::new(body);
+async fn read(body: SharedBody) -> Result<Bytes> {
     let outcome = tokio::time::timeout(BODY_TIME, collect(body.clone())).await;
     let outcome = outcome.unwrap_or_else(|_| {
         let rule = format!("must arrive within {} seconds", BODY_TIME.as_secs());
@@ -196,7 +243,7 @@ async fn collect(mut body: SharedBody) -> Result<Bytes> {
 }
 
 /// What the live gateway says to a path, or a method on a path, that no API has.
-fn no_such_api(parts: &http::request::Parts, on_path: &[Operation]) -> Error {
+fn no_such_api(parts: &Parts, on_path: &[Operation]) -> Error {
     let reason = if on_path.is_empty() {
         "no API has this path".to_owned()
     } else {

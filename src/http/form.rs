@@ -2,14 +2,20 @@
 //!
 //! Which error it is, and its code, is said by `error`.
 
+use std::collections::BTreeSet;
+
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use schemars::generate::SchemaGenerator;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::registry::RegistryError;
 
 /// A family of operations whose errors look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +26,13 @@ pub enum Form {
     Gateway,
     /// IAM's token service: `{"error":{"code","message","title"}}`.
     Iam,
+    /// The registry: the envelope of the OCI distribution specification.
+    Registry,
 }
 
-#[derive(Serialize)]
+/// An error of SWR, in both generations of its fields.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ManagementError")]
 struct ManagementBody<'a> {
     errors: [OldError<'a>; 1],
     error_code: &'a str,
@@ -32,7 +42,7 @@ struct ManagementBody<'a> {
     encoded_authorization_message: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OldError<'a> {
     error_code: &'a str,
@@ -45,42 +55,95 @@ struct OldError<'a> {
     encoded_authorization_message: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NewError<'a> {
     error_code: &'a str,
     error_msg: &'a str,
 }
 
-#[derive(Serialize)]
+/// An error of the API gateway.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "GatewayError")]
 struct GatewayBody<'a> {
     error_msg: &'a str,
     error_code: &'a str,
     request_id: &'a str,
 }
 
-#[derive(Serialize)]
+/// An error of IAM.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IamError")]
 struct IamBody<'a> {
     error: IamError<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IamErrorDetails")]
 struct IamError<'a> {
     code: u16,
     message: &'a str,
     title: &'a str,
 }
 
+#[derive(Serialize)]
+struct RegistryBody<'a> {
+    errors: [RegistryItem<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct RegistryItem<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
 impl Form {
+    /// The form of one error where others have this one.
+    pub(crate) fn of(self, error: &Error) -> Self {
+        match error {
+            // These two are the gateway's own: the service behind it never saw the request.
+            Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
+            // And so is everything that has a code of the gateway, but IAM has no codes at all.
+            Error::Injected { code, .. }
+                if self == Self::Management && code.starts_with("APIGW.") =>
+            {
+                Self::Gateway
+            }
+            _ => self,
+        }
+    }
+
+    /// The shape of a body under a status that can show these codes.
+    pub(crate) fn schema(
+        self,
+        status: StatusCode,
+        codes: &BTreeSet<String>,
+        schemas: &mut SchemaGenerator,
+    ) -> Value {
+        let (whole, detail) = match self {
+            Self::Management => (
+                schemas.subschema_for::<ManagementBody>(),
+                json!({"error_code": {"enum": codes}}),
+            ),
+            Self::Gateway => (
+                schemas.subschema_for::<GatewayBody>(),
+                json!({"error_code": {"enum": codes}}),
+            ),
+            Self::Registry => return RegistryError::schema(codes, schemas),
+            // IAM shows the status, and no code.
+            Self::Iam => (
+                schemas.subschema_for::<IamBody>(),
+                json!({"error": {"properties": {"code": {"const": status.as_u16()}}}}),
+            ),
+        };
+        json!({"allOf": [whole, {"properties": detail}]})
+    }
+
     /// The response to a request that failed. `failure` is the operation's code for 500.
     pub(super) fn render(self, error: &Error, failure: &'static str, request_id: &str) -> Response {
         let status = error.status();
         let message = error.to_string();
         let code = error.code(failure);
-        // These two are the gateway's own: the service behind it never saw the request.
-        let form = match error {
-            Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
-            _ => self,
-        };
+        let form = self.of(error);
         // Opaque to clients; the live service's can be decoded by its token service only.
         let refusal = matches!(error, Error::Forbidden)
             .then(|| BASE64_STANDARD.encode(format!("{{\"request_id\":\"{request_id}\"}}")));
@@ -112,6 +175,12 @@ impl Form {
                     message: &message,
                     title: status.canonical_reason().unwrap_or_default(),
                 },
+            }),
+            Self::Registry => serde_json::to_vec(&RegistryBody {
+                errors: [RegistryItem {
+                    code,
+                    message: &message,
+                }],
             }),
         }
         .unwrap_or_default();

@@ -1,12 +1,15 @@
-//! The log line of a request, and the id that client, answer and line share.
+//! The log line of a request, which `/_emulator/requests` tells again, and the id that client,
+//! answer and line share.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::Method;
+use http::{Method, Uri};
 use tracing::{error, info};
 
+use crate::app::App;
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::registry::RegistryError;
 
@@ -17,22 +20,28 @@ pub struct RequestLog<'a> {
     pub request_id: &'a str,
     /// The HTTP method.
     pub method: &'a Method,
+    /// Where the request went. Its query can hold credentials.
+    pub uri: &'a Uri,
     /// The operation's name, or `-`.
-    pub operation: &'a str,
-    /// The answer's status.
+    pub operation: &'static str,
+    /// The answer's status; 0 where the connection was cut on purpose, as clients count it.
     pub status: u16,
     /// When the request arrived.
     pub started: Instant,
     /// The user's name, or `-`.
     pub caller: &'a str,
+    /// How many bytes of the body arrived.
+    pub body_bytes: u64,
     /// Why it was not served.
     pub failure: Option<Failure>,
+    /// Whether `/_emulator/requests` tells of it.
+    pub is_recorded: bool,
 }
 
 /// Why a request was not served, as the log tells it.
 #[derive(Debug)]
 pub struct Failure {
-    code: &'static str,
+    code: String,
     /// The message, or for a failure of ours the whole chain.
     reason: String,
     is_ours: bool,
@@ -50,10 +59,20 @@ impl Failure {
         // What echoes a request's own canonical form is left out.
         let reason = reason.split("canonicalRequest").next().unwrap_or_default();
         Self {
-            code: error.code(failure),
+            code: error.code(failure).to_owned(),
             reason: reason.to_owned(),
             is_ours,
         }
+    }
+
+    /// The error code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The message, or for a failure of ours the whole chain.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 }
 
@@ -64,7 +83,7 @@ impl From<&RegistryError> for Failure {
             error => (error.to_string(), false),
         };
         Self {
-            code: error.code(),
+            code: error.code().to_owned(),
             reason,
             is_ours,
         }
@@ -72,8 +91,9 @@ impl From<&RegistryError> for Failure {
 }
 
 impl RequestLog<'_> {
-    /// Writes the line: a failure of ours as an error, all else as information.
-    pub fn write(&self) {
+    /// Writes the line, a failure of ours as an error and all else as information, and lets the
+    /// instance remember the request.
+    pub fn write(&self, app: &App) {
         let Self {
             request_id,
             method,
@@ -82,7 +102,8 @@ impl RequestLog<'_> {
             caller,
             ..
         } = self;
-        let milliseconds = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let elapsed = self.started.elapsed();
+        let milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         match &self.failure {
             Some(Failure {
                 code,
@@ -100,6 +121,12 @@ impl RequestLog<'_> {
                 request_id, %method, operation, status, milliseconds, caller,
                 "{method} {operation} {status}"
             ),
+        }
+        if self.is_recorded {
+            let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
+            let now = app.clock.real_now().as_microsecond();
+            let arrived = Moment::from_microseconds(now.saturating_sub(elapsed));
+            app.requests.record(self, milliseconds, arrived);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod description;
 mod edge;
 mod form;
 mod log;
@@ -10,14 +11,18 @@ mod operation;
 mod path;
 mod query;
 mod server;
+mod shape;
 mod shared_body;
 
 pub use answer::{Answer, ContentRange, empty_object};
 pub use body::{Fields, Items};
+pub use description::{Description, Param, Refusal, Success, Writer};
+pub(crate) use edge::MAX_BODY;
 pub use form::Form;
 pub use log::{Failure, RequestIds, RequestLog};
 pub use operation::{Operation, Routes};
-pub use path::Segment;
+pub use path::{Path, Segment};
 pub use query::{Criteria, Page, Query, SortOrder};
 pub use server::Server;
+pub use shape::Shape;
 pub use shared_body::SharedBody;

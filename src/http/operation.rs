@@ -1,5 +1,6 @@
 //! One operation of the emulator, and the table of all of them from which the router is made.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, any};
 use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::description::Description;
 use super::edge::{self, Edge};
 use super::form::Form;
 use crate::app::AppState;
@@ -37,6 +40,12 @@ pub struct Operation {
     pub failure: &'static str,
     /// How long a request may take, its body included.
     pub deadline: Duration,
+    /// The chapter that it stands in.
+    pub chapter: &'static str,
+    /// Tells the document of the API the rest.
+    pub description: Option<fn() -> Description>,
+    /// Whether `/_emulator/requests` tells of it.
+    pub is_recorded: bool,
 }
 
 impl Operation {
@@ -57,6 +66,9 @@ impl Operation {
             needs_credentials: true,
             failure,
             deadline: DEADLINE,
+            chapter: "",
+            description: None,
+            is_recorded: true,
         }
     }
 
@@ -74,10 +86,20 @@ impl Operation {
         self
     }
 
+    /// The operation is not one of the requests that people look at.
+    #[must_use]
+    pub fn unrecorded(mut self) -> Self {
+        self.is_recorded = false;
+        self
+    }
+
     /// The operation's errors are written in another form.
     #[must_use]
     pub fn in_form(mut self, form: Form) -> Self {
         self.form = form;
+        if form == Form::Registry {
+            self.failure = "UNKNOWN";
+        }
         self
     }
 
@@ -87,11 +109,39 @@ impl Operation {
         self.needs_credentials = false;
         self
     }
+
+    /// What the document of the API tells of the operation (see [`crate::openapi`]).
+    #[must_use]
+    pub fn described(mut self, description: fn() -> Description) -> Self {
+        self.description = Some(description);
+        self
+    }
+
+    /// Whether the path has this variable.
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.path
+            .split('/')
+            .any(|segment| is_variable(segment, name))
+    }
+
+    /// What a request's path has in the place of a variable, decoded.
+    pub fn variable<'a>(&self, path: &'a str, name: &str) -> Option<Cow<'a, str>> {
+        let mut segments = self.path.split('/').zip(path.split('/'));
+        let (_, value) = segments.find(|(segment, _)| is_variable(segment, name))?;
+        percent_decode_str(value).decode_utf8().ok()
+    }
+}
+
+fn is_variable(segment: &str, name: &str) -> bool {
+    let variable = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
+    variable == Some(name)
 }
 
 /// Operations and their handlers, in the API reference's order.
 #[derive(Debug, Default)]
 pub struct Routes {
+    /// The chapter of what is added.
+    chapter: &'static str,
     operations: Vec<Operation>,
     router: Router<AppState>,
 }
@@ -102,9 +152,17 @@ impl Routes {
         Self::default()
     }
 
+    /// No operation yet; those that are added stand in this chapter.
+    pub fn of(chapter: &'static str) -> Self {
+        Self {
+            chapter,
+            ..Self::default()
+        }
+    }
+
     /// Adds an operation.
     #[must_use]
-    pub fn with<H, T>(mut self, operation: Operation, handler: H) -> Self
+    pub fn with<H, T>(mut self, mut operation: Operation, handler: H) -> Self
     where
         H: Handler<T, AppState>,
         T: 'static,
@@ -118,6 +176,7 @@ impl Routes {
         };
         let endpoint = MethodRouter::new().on(filter, handler);
         self.router = self.router.route(operation.path, endpoint);
+        operation.chapter = self.chapter;
         self.operations.push(operation);
         self
     }

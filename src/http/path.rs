@@ -1,9 +1,27 @@
 //! Variables of a path, as text: percent-decoded, one segment each.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{self, FromRequestParts, RawPathParams};
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Fault, Result};
+
+/// All variables of the matched path, in its order. One that is not UTF-8 is refused in the
+/// operation's own form.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let variables = extract::Path::from_request_parts(parts, state).await;
+        match variables {
+            Ok(extract::Path(variables)) => Ok(Self(variables)),
+            Err(_) => Err(Error::invalid("path", "must be UTF-8")),
+        }
+    }
+}
 
 /// Reads variables of the matched path.
 #[derive(Debug)]

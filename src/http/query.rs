@@ -6,8 +6,8 @@ use http::request::Parts;
 use crate::error::{Error, Fault, Result};
 
 /// The most entries that a page may have, and how many it has when nothing is said.
-const MAX_LIMIT: u32 = 1000;
-const DEFAULT_LIMIT: u32 = 100;
+pub(super) const MAX_LIMIT: u32 = 1000;
+pub(super) const DEFAULT_LIMIT: u32 = 100;
 
 /// The query string of a request. Where a name comes twice, the first one counts; an empty value
 /// is the same as none.
@@ -116,14 +116,19 @@ impl<'a> Criteria<'a> {
 
     /// `limit`: 1 to 1000, 100 when absent.
     pub fn limit(&self) -> Result<u32> {
+        self.limit_within(DEFAULT_LIMIT, MAX_LIMIT)
+    }
+
+    /// `limit` of a list whose pages are smaller than those of others.
+    pub fn limit_within(&self, default: u32, most: u32) -> Result<u32> {
         let Some(text) = self.get("limit") else {
-            return Ok(DEFAULT_LIMIT);
+            return Ok(default);
         };
         text.parse()
             .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .filter(|limit| (1..=most).contains(limit))
             .ok_or_else(|| {
-                let rule = format!("must be a whole number from 1 to {MAX_LIMIT}");
+                let rule = format!("must be a whole number from 1 to {most}");
                 Error::fault(Fault::Page, "limit", rule)
             })
     }

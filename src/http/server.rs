@@ -1,11 +1,15 @@
 //! The listener: connections, their bounds in number, size and time, and an orderly end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -14,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
 /// Connections open at once; the next one waits in the system's queue.
@@ -27,6 +32,17 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may take to finish once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Marks a response that is never sent: its connection is closed instead.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the connection was cut on purpose")]
+pub(super) struct Cut;
+
+impl From<Infallible> for Cut {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 /// A running listener.
 #[derive(Debug)]
@@ -87,6 +103,7 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
                 }
             },
         };
+        let service = ServiceExt::<Request<Incoming>>::map_result(router.clone(), unless_cut);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -94,7 +111,7 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
             .max_headers(MAX_HEADERS)
             .serve_connection(
                 TokioIo::new(bounded(stream)),
-                TowerToHyperService::new(router.clone()),
+                TowerToHyperService::new(service),
             );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -110,6 +127,15 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
         .is_err()
     {
         warn!("Some requests did not finish in time");
+    }
+}
+
+/// The response, or the error at which a connection is dropped before it has sent anything of it.
+fn unless_cut(response: Result<Response, Infallible>) -> Result<Response, Cut> {
+    let response = response?;
+    match response.extensions().get::<Cut>() {
+        None => Ok(response),
+        Some(cut) => Err(*cut),
     }
 }
 

@@ -1,39 +1,68 @@
 //! Look-ups of projects, accounts (domains) and users. Each shows the caller's own account only.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::AppState;
 use crate::auth::{Caller, User};
 use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Form, Operation, Query, Routes};
+use crate::http::{Answer, Description, Form, Operation, Param, Path, Query, Routes, Shape};
 
 pub(super) fn routes() -> Routes {
     let operation = |name, path| Operation::new(name, Method::GET, path).in_form(Form::Iam);
-    Routes::new()
-        .with(operation("KeystoneListProjects", "/v3/projects"), projects)
+    Routes::of("IAM")
         .with(
-            operation("KeystoneListAuthDomains", "/v3/auth/domains"),
+            operation("KeystoneListProjects", "/v3/projects").described(|| {
+                Description::new("Lists the projects of the caller's account: one.")
+                    .query([Param::new("name", "Its whole name.", Shape::text())])
+                    .answers::<ProjectsView>(StatusCode::OK)
+            }),
+            projects,
+        )
+        .with(
+            operation("KeystoneListAuthDomains", "/v3/auth/domains").described(|| {
+                Description::new("Lists the accounts (domains) of the caller: one.")
+                    .answers::<DomainsView>(StatusCode::OK)
+            }),
             domains,
         )
-        .with(operation("KeystoneListUsers", "/v3/users"), users)
-        .with(operation("ShowUser", "/v3.0/OS-USER/users/{user_id}"), user)
+        .with(
+            operation("KeystoneListUsers", "/v3/users").described(|| {
+                Description::new("Lists the users of the caller's account.")
+                    .query([Param::new("name", "The whole name.", Shape::text())])
+                    .answers::<UsersView>(StatusCode::OK)
+            }),
+            users,
+        )
+        .with(
+            operation("ShowUser", "/v3.0/OS-USER/users/{user_id}").described(|| {
+                Description::new("Shows a user of the caller's account.")
+                    .answers::<OneUserView>(StatusCode::OK)
+            }),
+            user,
+        )
 }
 
-/// The one project of an account is named as the region. Clients give up when they find two, and
-/// some want to create one when they find none.
+/// An account has one project in each region, named as the region. Clients ask by that name: they
+/// give up when they find two, and some want to create one when they find none.
 async fn projects(State(app): State<AppState>, caller: Caller, query: Query) -> Response {
     let account = &caller.user().account;
-    let asked = query.get("name").is_none_or(|name| name == app.region);
-    let project = ProjectView {
-        id: account.project_id(&app.region),
-        name: app.region.clone(),
-        domain_id: account.id.clone(),
-        enabled: true,
-    };
-    let projects = asked.then_some(project).into_iter().collect();
+    let name = query.get("name");
+    let asked = app
+        .regions
+        .iter()
+        .filter(|region| name.is_none_or(|name| name == region.name));
+    let projects = asked
+        .map(|region| ProjectView {
+            id: account.project_id(&region.name),
+            name: region.name.clone(),
+            domain_id: account.id.clone(),
+            enabled: true,
+        })
+        .collect();
     Answer(StatusCode::OK, ProjectsView { projects }).into_response()
 }
 
@@ -70,12 +99,13 @@ async fn user(
     Ok(Answer(StatusCode::OK, OneUserView { user }).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ProjectsView {
     projects: Vec<ProjectView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Project")]
 struct ProjectView {
     id: String,
     name: String,
@@ -83,29 +113,31 @@ struct ProjectView {
     enabled: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DomainsView {
     domains: Vec<DomainView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Domain")]
 struct DomainView {
     id: String,
     name: String,
     enabled: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct UsersView {
     users: Vec<UserView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OneUserView {
     user: UserView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "User")]
 struct UserView {
     id: String,
     name: String,

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::{App, AppState};
 use crate::auth::{Account, Mode, Secret, TokenHash, User};
 use crate::error::{Error, Result};
-use crate::http::{Answer, Fields, Form, Operation, Routes};
+use crate::http::{Answer, Description, Fields, Form, Operation, Routes, Shape};
 
 pub(super) fn routes() -> Routes {
     let operation = Operation::new(
@@ -19,7 +20,51 @@ pub(super) fn routes() -> Routes {
         Method::POST,
         "/v3/auth/tokens",
     );
-    Routes::new().with(operation.in_form(Form::Iam).open_to_all(), create)
+    Routes::of("IAM").with(
+        operation.in_form(Form::Iam).open_to_all().described(|| {
+            Description::new("Issues a token for a password or for another token.")
+                .takes(body_shape())
+                .answers::<AnswerView>(StatusCode::CREATED)
+                .with_header("X-Subject-Token", "The token.")
+                .refuses([refused("The username or password is wrong.")])
+        }),
+        create,
+    )
+}
+
+/// What the operation takes; of `password` and `token`, the one that `methods` names.
+fn body_shape() -> Shape {
+    let domain = || {
+        Shape::object()
+            .may("id", Shape::text())
+            .may("name", Shape::text())
+            .says("An account, by its id or its name.")
+    };
+    let user = Shape::object()
+        .may("id", Shape::text())
+        .may("name", Shape::text())
+        .may("domain", domain())
+        .must("password", Shape::text())
+        .says("A user, by id, or by name and account.");
+    let identity = Shape::object()
+        .must(
+            "methods",
+            Shape::array(Shape::one_of(["password", "token"])).length(1, 2),
+        )
+        .may("password", Shape::object().must("user", user))
+        .may("token", Shape::object().must("id", Shape::text()));
+    let project = Shape::object()
+        .may("id", Shape::text())
+        .may("name", Shape::text())
+        .may("domain", domain());
+    let scope = Shape::object()
+        .may("project", project)
+        .may("domain", domain())
+        .says("A project or an account; the account's one project when left out.");
+    let auth = Shape::object()
+        .must("identity", identity)
+        .may("scope", scope);
+    Shape::object().must("auth", auth)
 }
 
 async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
@@ -37,7 +82,7 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
     };
     let scope = match auth.optional_object("scope")? {
         Some(scope) => scope_of(&app, &user.account, &scope)?,
-        None => Scope::Project,
+        None => Scope::Project(app.region.clone()),
     };
 
     let now = app.clock.now();
@@ -53,12 +98,15 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
         methods: [method],
         catalog: [],
         roles: [],
-        project: (scope == Scope::Project).then(|| ProjectView {
-            id: user.account.project_id(&app.region),
-            name: app.region.clone(),
-            domain: domain.clone(),
-        }),
         domain: (scope == Scope::Domain).then(|| domain.clone()),
+        project: match scope {
+            Scope::Domain => None,
+            Scope::Project(region) => Some(ProjectView {
+                id: user.account.project_id(&region),
+                name: region,
+                domain: domain.clone(),
+            }),
+        },
         user: UserView {
             id: user.id.clone(),
             name: user.name.clone(),
@@ -137,29 +185,36 @@ fn account<'a>(app: &'a App, domain: &Fields) -> Result<Option<&'a Arc<Account>>
     Ok(app.directory.account_named(domain.string("name")?))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Scope {
-    Project,
+    /// That of the region with this name.
+    Project(String),
     Domain,
 }
 
 /// A scope is granted only inside the user's own account.
 fn scope_of(app: &App, own: &Arc<Account>, scope: &Fields) -> Result<Scope> {
     if let Some(project) = scope.optional_object("project")? {
-        let known = match project.optional_string("id")? {
-            Some(id) => id == own.project_id(&app.region),
-            None => project.string("name")? == app.region,
+        // The own region first: projects of several regions can have one id.
+        let mut names = std::iter::once(app.region.as_str())
+            .chain(app.regions.iter().map(|region| region.name.as_str()));
+        let region = match project.optional_string("id")? {
+            Some(id) => names.find(|name| id == own.project_id(name)),
+            None => {
+                let asked = project.string("name")?;
+                names.find(|name| *name == asked)
+            }
         };
-        if !known {
+        let Some(region) = region else {
             let message = format!("The account has one project here, named {}.", app.region);
             return Err(refused(&message));
-        }
+        };
         if let Some(domain) = project.optional_object("domain")?
             && account(app, &domain)? != Some(own)
         {
             return Err(refused("The project is not of the user's account."));
         }
-        return Ok(Scope::Project);
+        return Ok(Scope::Project(region.to_owned()));
     }
     if let Some(domain) = scope.optional_object("domain")? {
         if account(app, &domain)? != Some(own) {
@@ -170,12 +225,14 @@ fn scope_of(app: &App, own: &Arc<Account>, scope: &Fields) -> Result<Scope> {
     Err(Error::invalid("scope", "must hold project or domain"))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IssuedToken")]
 struct AnswerView {
     token: TokenView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
 struct TokenView {
     expires_at: String,
     issued_at: String,
@@ -189,21 +246,24 @@ struct TokenView {
     user: UserView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TokenProject")]
 struct ProjectView {
     id: String,
     name: String,
     domain: NamedView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TokenUser")]
 struct UserView {
     id: String,
     name: String,
     domain: NamedView,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, JsonSchema)]
+#[schemars(rename = "TokenDomain")]
 struct NamedView {
     id: String,
     name: String,

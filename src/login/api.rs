@@ -1,6 +1,7 @@
 //! The HTTP of logging in (API reference, temporary login; the token dance as registry clients
 //! know it).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,15 +10,15 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
 
 use super::password_hash;
 use super::store::CreateLogin;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Secret, User};
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Operation, Query, Routes};
+use crate::http::{Answer, Description, Form, Operation, Param, Query, Routes, Shape};
 use crate::registry::token::{Claims, Grant, LIFETIME};
 use crate::registry::{Actions, ImagePath, RegistryError, allowed};
 
@@ -27,11 +28,27 @@ const DEFAULT_DURATION: i64 = 24 * 3600;
 const SHORTEST: i64 = 900;
 const LONGEST: i64 = 86_400;
 
+/// The longest name of a project.
+const MAX_PROJECT: usize = 64;
+
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Login")
         .with(
-            Operation::new("CreateSecret", Method::POST, "/v2/manage/utils/secret"),
+            Operation::new("CreateSecret", Method::POST, "/v2/manage/utils/secret").described(
+                || {
+                    let project = Shape::text()
+                        .length(0, MAX_PROJECT)
+                        .pattern("^[A-Za-z0-9._-]*$");
+                    let duration = Shape::integer(SHORTEST, LONGEST).default(DEFAULT_DURATION);
+                    log_in_description("Makes a temporary login for the registry.").query([
+                        Param::new("projectname", "Stands in the user name.", project)
+                            .refused(Fault::Query),
+                        Param::new("duration_seconds", "How long it is valid.", duration)
+                            .refused(Fault::Query),
+                    ])
+                },
+            ),
             create_secret,
         )
         .with(
@@ -39,14 +56,42 @@ pub fn routes() -> Routes {
                 "CreateAuthorizationToken",
                 Method::POST,
                 "/v2/manage/utils/authorizationtoken",
-            ),
+            )
+            .described(|| log_in_description("Makes a temporary login of 24 hours.")),
             create_authorization_token,
         )
         .with(
             Operation::new("RegistryToken", Method::GET, "/swr/auth/v2/registry/auth/")
-                .open_to_all(),
+                .open_to_all()
+                .in_form(Form::Registry)
+                .described(|| {
+                    let scope = Shape::text().example("repository:group/busybox:pull,push");
+                    Description::new("Gives a bearer token for the registry.")
+                        .takes_login()
+                        .query([
+                            Param::new("service", "The registry's name.", Shape::text()),
+                            Param::new(
+                                "scope",
+                                "What the token is wanted for; may come several times.",
+                                scope,
+                            ),
+                        ])
+                        .answers::<TokenView>(StatusCode::OK)
+                        .refuses([
+                            RegistryError::LoginRefused,
+                            RegistryError::Denied("the organization does not exist".to_owned()),
+                            RegistryError::Internal(Error::internal("ours to fix")),
+                        ])
+                }),
             token,
         )
+}
+
+fn log_in_description(summary: &'static str) -> Description {
+    Description::new(summary)
+        .answers::<LoginView>(StatusCode::OK)
+        .with_header("X-Swr-Dockerlogin", "The command that logs in.")
+        .with_header("X-Swr-Expireat", "When the login ends.")
 }
 
 /// `CreateSecret`
@@ -57,8 +102,10 @@ async fn create_secret(
 ) -> Result<Response> {
     let project = query.get("projectname").unwrap_or(&app.region);
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if project.len() > 64 || !project.bytes().all(legal) {
-        let rule = "must have at most 64 letters, digits, hyphens, dots and underscores";
+    if project.len() > MAX_PROJECT || !project.bytes().all(legal) {
+        let rule = format!(
+            "must have at most {MAX_PROJECT} letters, digits, hyphens, dots and underscores"
+        );
         return Err(Error::fault(Fault::Query, "projectname", rule));
     }
     let duration = match query.get("duration_seconds") {
@@ -105,10 +152,10 @@ async fn log_in(app: &App, caller: &Caller, project: &str, duration: i64) -> Res
     let user = format!("{project}@{access_key}");
     let registry = &app.registry_host;
     let auth = BASE64_STANDARD.encode(format!("{user}:{password}"));
-    let mut auths = Map::new();
-    auths.insert(registry.clone(), json!({ "auth": auth }));
-    let body = json!({ "auths": Value::Object(auths) });
-    let mut response = Answer(StatusCode::OK, body).into_response();
+    let view = LoginView {
+        auths: BTreeMap::from([(registry.clone(), AuthView { auth })]),
+    };
+    let mut response = Answer(StatusCode::OK, view).into_response();
     let command = format!("docker login -u {user} -p {password} {registry}");
     let mut command = HeaderValue::try_from(command).map_err(Error::internal)?;
     command.set_sensitive(true);
@@ -201,7 +248,19 @@ fn basic(value: &HeaderValue) -> Option<(String, Secret)> {
     Some((name.to_owned(), Secret::new(password)))
 }
 
-#[derive(Serialize)]
+/// A `config.json` for docker.
+#[derive(Serialize, JsonSchema)]
+struct LoginView {
+    auths: BTreeMap<String, AuthView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AuthView {
+    auth: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RegistryToken")]
 struct TokenView {
     token: String,
     access_token: String,

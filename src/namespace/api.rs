@@ -5,36 +5,68 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{CreateNamespace, DeleteNamespace, NamespaceWithCounts};
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace, store};
 use crate::app::AppState;
 use crate::auth::{Caller, Manageable, Viewable};
-use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Fields, Operation, Query, Routes, empty_object};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{
+    Answer, Description, Fields, Operation, Param, Query, Routes, Shape, empty_object,
+};
 use crate::permission::Level;
 
 const NAMESPACES: &str = "/v2/manage/namespaces";
 const NAMESPACE: &str = "/v2/manage/namespaces/{namespace}";
 
+/// What `filter` may name.
+const FILTER: [&str; 2] = ["namespace", "mode"];
+
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Organizations")
         .with(
-            Operation::new("CreateNamespace", Method::POST, NAMESPACES),
+            Operation::new("CreateNamespace", Method::POST, NAMESPACES).described(|| {
+                Description::new("Makes an organization.")
+                    .takes(Shape::object().must("namespace", NamespaceName::shape()))
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses([
+                        Error::fault(Fault::NamespaceName, "namespace", ""),
+                        Error::AlreadyExists(Resource::Namespace),
+                        Error::NamespaceQuota(1000),
+                    ])
+            }),
             create,
         )
         .with(
-            Operation::new("DeleteNamespaces", Method::DELETE, NAMESPACE),
+            Operation::new("DeleteNamespaces", Method::DELETE, NAMESPACE).described(|| {
+                Description::new("Deletes an organization that holds no repository.")
+                    .answers_nothing()
+                    .refuses([Error::NamespaceNotEmpty])
+            }),
             delete,
         )
         .with(
-            Operation::new("ListNamespaces", Method::GET, NAMESPACES).lists(),
+            Operation::new("ListNamespaces", Method::GET, NAMESPACES)
+                .lists()
+                .described(|| {
+                    let mode = Shape::one_of(["visible"]);
+                    Description::new("Lists the organizations that the caller can see.")
+                        .query([
+                            Param::new("namespace", "Its whole name.", Shape::text()),
+                            Param::new("mode", "Which ones.", mode).refused(Fault::Filter),
+                            Param::filter(&FILTER),
+                        ])
+                        .answers::<NamespacesView>(StatusCode::OK)
+                }),
             list,
         )
         .with(
-            Operation::new("ShowNamespace", Method::GET, NAMESPACE),
+            Operation::new("ShowNamespace", Method::GET, NAMESPACE).described(|| {
+                Description::new("Shows an organization.").answers::<NamespaceView>(StatusCode::OK)
+            }),
             show,
         )
 }
@@ -66,7 +98,7 @@ async fn delete(
 
 /// `ListNamespaces`
 async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
-    let criteria = query.criteria(&["namespace", "mode"])?;
+    let criteria = query.criteria(&FILTER)?;
     if criteria.get("mode").is_some_and(|mode| mode != "visible") {
         return Err(Error::fault(
             Fault::Filter,
@@ -102,12 +134,12 @@ async fn show(caller: Caller, Viewable(namespace): Viewable<Arc<Namespace>>) -> 
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NamespacesView {
     namespaces: Vec<NamespaceView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NamespaceView {
     id: i64,
     name: String,

@@ -11,6 +11,7 @@ use regex::Regex;
 
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
+use crate::http::Shape;
 use crate::permission::Permissions;
 
 pub use api::routes;
@@ -24,11 +25,12 @@ const RESERVED: [&str; 2] = ["library", "manage"];
 pub struct NamespaceName(String);
 
 impl NamespaceName {
+    const PATTERN: &str = "^[a-z][a-z0-9]*(?:(?:\\.|_|__|-+)[a-z0-9]+)*$";
+
     /// Checks a name.
     pub fn parse(text: &str) -> Result<Self> {
-        static RULE: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new("^[a-z][a-z0-9]*(?:(?:\\.|_|__|-+)[a-z0-9]+)*$").expect("a valid expression")
-        });
+        static RULE: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(NamespaceName::PATTERN).expect("a valid expression"));
         let wrong = |rule| Err(Error::fault(Fault::NamespaceName, "namespace", rule));
         if !(1..=64).contains(&text.len()) {
             return wrong("must have 1 to 64 characters");
@@ -43,6 +45,15 @@ impl NamespaceName {
             );
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The rule, for the document of the API.
+    pub fn shape() -> Shape {
+        Shape::text()
+            .length(1, 64)
+            .pattern(Self::PATTERN)
+            .but(&RESERVED)
+            .example("group")
     }
 
     /// The name as text.
@@ -62,6 +73,8 @@ impl std::fmt::Display for NamespaceName {
 pub struct Namespace {
     /// Its number, never used twice.
     pub id: i64,
+    /// The region it is in.
+    pub region: String,
     /// Its name, unique in the region across accounts.
     pub name: NamespaceName,
     /// The account that holds it.

@@ -10,6 +10,7 @@ use crate::permission::{self, Grant, Level, Permissions, Place};
 #[derive(FromRow)]
 struct NamespaceRow {
     id: i64,
+    region: String,
     name: String,
     account_id: String,
     creator_name: String,
@@ -22,6 +23,7 @@ impl TryFrom<NamespaceRow> for Namespace {
     fn try_from(row: NamespaceRow) -> Result<Self> {
         Ok(Self {
             id: row.id,
+            region: row.region,
             name: NamespaceName::parse(&row.name).map_err(Error::internal)?,
             account_id: row.account_id,
             creator_name: row.creator_name,
@@ -33,7 +35,7 @@ impl TryFrom<NamespaceRow> for Namespace {
 /// The columns of [`NamespaceRow`].
 macro_rules! namespace_columns {
     () => {
-        "id, name, account_id, creator_name, \
+        "id, region, name, account_id, creator_name, \
          (SELECT json_group_object(user_id, auth) FROM namespace_permissions \
           WHERE namespace_id = namespaces.id) AS permissions"
     };

@@ -152,6 +152,7 @@ mod tests {
         let check = |user: &str, in_namespace: &str, in_repository: &str, public, expected| {
             let namespace = Arc::new(Namespace {
                 id: 1,
+                region: "r1".to_owned(),
                 name: NamespaceName::parse("g").expect("legal"),
                 account_id: "ours".to_owned(),
                 creator_name: "boss".to_owned(),

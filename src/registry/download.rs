@@ -1,7 +1,7 @@
-//! Counts pulls. Each would cost a write; they are gathered for a moment and written together.
+//! Counts pulls and their bytes. Each would cost a write; they are gathered for a moment and
+//! written together.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
@@ -12,16 +12,36 @@ use crate::app::App;
 /// How long pulls are gathered.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// Pulls by repository that are not in the database yet.
+/// Pulls that are not in the database yet.
 #[derive(Debug, Default)]
-pub struct Downloads(Mutex<HashMap<i64, i64>>);
+pub struct Downloads {
+    gathered: Mutex<CountDownloads>,
+    /// Held while something is written, so that who flushes finds all of it in the database.
+    flushing: tokio::sync::Mutex<()>,
+}
 
 impl Downloads {
-    /// Counts one. The first of a moment sees to it that they are written.
+    /// Counts a pull from a repository.
     pub fn count(&self, app: &Arc<App>, repository_id: i64) {
-        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = gathered.is_empty();
-        *gathered.entry(repository_id).or_default() += 1;
+        self.gather(app, |gathered| {
+            *gathered.pulls.entry(repository_id).or_default() += 1;
+        });
+    }
+
+    /// Counts bytes of a blob that go out, today, from an organization.
+    pub fn count_bytes(&self, app: &Arc<App>, namespace_id: i64, bytes: usize) {
+        let key = (namespace_id, app.clock.now().day());
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.gather(app, |gathered| {
+            *gathered.bytes.entry(key).or_default() += bytes;
+        });
+    }
+
+    /// The first one of a moment sees to it that all are written.
+    fn gather(&self, app: &Arc<App>, add: impl FnOnce(&mut CountDownloads)) {
+        let mut gathered = self.gathered();
+        let is_first = gathered.pulls.is_empty() && gathered.bytes.is_empty();
+        add(&mut gathered);
         if is_first {
             let app = Arc::clone(app);
             tokio::spawn(async move {
@@ -33,15 +53,17 @@ impl Downloads {
 
     /// Writes what was gathered.
     pub async fn flush(&self, app: &App) {
-        let gathered = {
-            let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *gathered)
-        };
-        if gathered.is_empty() {
+        let _flushing = self.flushing.lock().await;
+        let gathered = std::mem::take(&mut *self.gathered());
+        if gathered.pulls.is_empty() && gathered.bytes.is_empty() {
             return;
         }
-        if let Err(error) = app.db.write(CountDownloads(gathered)).await {
+        if let Err(error) = app.db.write(gathered).await {
             warn!(chain = error.chain(), "Could not count pulls");
         }
+    }
+
+    fn gathered(&self) -> MutexGuard<'_, CountDownloads> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

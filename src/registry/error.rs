@@ -1,10 +1,15 @@
 //! Why the registry refuses, with the codes of the OCI distribution specification, and how that
 //! is written down.
 
+use std::collections::BTreeSet;
+
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use schemars::generate::SchemaGenerator;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 
@@ -136,14 +141,24 @@ impl RegistryError {
             Self::Internal(_) => "UNKNOWN",
         }
     }
+
+    /// The shape of a body that can show these codes.
+    pub(crate) fn schema(codes: &BTreeSet<String>, schemas: &mut SchemaGenerator) -> Value {
+        let whole = schemas.subschema_for::<Envelope>();
+        let codes = json!({"items": {"properties": {"code": {"enum": codes}}}});
+        json!({"allOf": [whole, {"properties": {"errors": codes}}]})
+    }
 }
 
-#[derive(Serialize)]
+/// An error of the registry (OCI distribution specification, error codes).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RegistryError")]
 struct Envelope<'a> {
     errors: [Item<'a>; 1],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RegistryErrorItem")]
 struct Item<'a> {
     code: &'a str,
     message: &'a str,

@@ -112,14 +112,16 @@ impl Descriptor {
 
 /// What a manifest says of itself to those who ask for referrers.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Description {
-    pub(super) artifact_type: Option<String>,
-    pub(super) annotations: Option<Map<String, Value>>,
+pub struct Description {
+    /// What kind of artifact it is.
+    pub artifact_type: Option<String>,
+    /// Whatever else.
+    pub annotations: Option<Map<String, Value>>,
 }
 
 impl Description {
     /// Reads a stored manifest. The configuration's media type stands in for an artifact type.
-    pub(super) fn of(content: &[u8]) -> Self {
+    pub fn of(content: &[u8]) -> Self {
         let Ok(document) = serde_json::from_slice::<Document>(content) else {
             return Self::default();
         };

@@ -1,7 +1,7 @@
 //! The image registry: OCI Distribution 1.1 under `/v2/`, on the port of everything else.
 //!
 //! `reference` has the words (digests, references, paths), `manifest` reads manifests, `blob` holds
-//! the files, `store` the SQL, `collect` removes what nothing refers to, `token` is the bearer
+//! the files, `store` the SQL, `copy` that of images for other repositories, `collect` removes what nothing refers to, `token` is the bearer
 //! token of clients, `access` who may pull and push, and `api` the HTTP. Tags belong to the
 //! chapter `tag`, logging in to `login`.
 
@@ -9,6 +9,7 @@ mod access;
 mod api;
 pub mod blob;
 mod collect;
+mod copy;
 pub mod download;
 mod error;
 mod manifest;
@@ -21,8 +22,9 @@ pub mod token;
 pub use access::{Actions, allowed};
 pub use api::serve;
 pub use collect::Collector;
+pub use copy::copy_image;
 pub use error::RegistryError;
-pub use manifest::{Manifest, MediaType};
+pub use manifest::{Description, Manifest, MediaType};
 pub use push::{push, repository_for_push};
 pub use reference::{Digest, ImagePath, Reference, Target};
 pub use sample::SampleImage;

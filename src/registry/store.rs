@@ -6,7 +6,8 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::manifest::Manifest;
 use super::reference::{Digest, Reference};
-use crate::clock::Moment;
+use crate::account::{self, DayBytes};
+use crate::clock::{Day, Moment};
 use crate::db::SingleWrite;
 use crate::engine::Judgement;
 use crate::error::{Error, Resource, Result};
@@ -388,6 +389,7 @@ impl SingleWrite for DeleteManifest {
     type Output = bool;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
+        account::store::settle(transaction, self.repository_id, self.now).await?;
         let done = sqlx::query("DELETE FROM manifests WHERE repository_id = ? AND digest = ?")
             .bind(self.repository_id)
             .bind(self.digest.as_str())
@@ -401,20 +403,29 @@ impl SingleWrite for DeleteManifest {
     }
 }
 
-/// Adds to the number of pulls of repositories.
-#[derive(Debug)]
-pub struct CountDownloads(pub HashMap<i64, i64>);
+/// Adds to the number of pulls of repositories and to the bytes that went out.
+#[derive(Debug, Default)]
+pub struct CountDownloads {
+    /// Pulls by repository.
+    pub pulls: HashMap<i64, i64>,
+    /// Bytes of blobs by organization and day.
+    pub bytes: HashMap<(i64, Day), i64>,
+}
 
 impl SingleWrite for CountDownloads {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
-        for (repository_id, pulls) in self.0 {
+        for (repository_id, pulls) in self.pulls {
             sqlx::query("UPDATE repositories SET num_download = num_download + ? WHERE id = ?")
                 .bind(pulls)
                 .bind(repository_id)
                 .execute(&mut *transaction)
                 .await?;
+        }
+        for ((namespace_id, day), bytes) in self.bytes {
+            let pulled = DayBytes { day, bytes };
+            account::store::add_pulled(&mut *transaction, namespace_id, pulled).await?;
         }
         Ok(())
     }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{self, CreateRepository, DeleteRepository, UpdateRepository};
 use super::{
-    Category, Description, NewRepository, OrderColumn, Repository, RepositoryChange,
-    RepositoryFilter, RepositoryName, RepositoryRef, Scope,
+    Category, NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter,
+    RepositoryName, RepositoryRef, Scope,
 };
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, ContentRange, Criteria, Fields, Operation, Page, Query, Routes, SortOrder, empty_object,
+    Answer, ContentRange, Criteria, Description, Fields, Operation, Page, Param, Query, Routes,
+    Shape, SortOrder, empty_object,
 };
 use crate::namespace::Namespace;
 
@@ -44,27 +46,84 @@ const SHARED_ORDER_COLUMNS: [(&str, OrderColumn); 7] = [
     ("domain_name", OrderColumn::AccountName),
 ];
 
+/// What `filter` may name.
+const FILTER: [&str; 8] = [
+    "namespace",
+    "name",
+    "category",
+    "is_public",
+    "limit",
+    "offset",
+    "order_column",
+    "order_type",
+];
+
+/// What `filter` may name in lists of shared repositories.
+const SHARED_FILTER: [&str; 9] = [
+    "center",
+    "namespace",
+    "name",
+    "domain_name",
+    "status",
+    "limit",
+    "offset",
+    "order_column",
+    "order_type",
+];
+
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Repositories")
         .with(
-            Operation::new("CreateRepo", Method::POST, REPOSITORIES),
+            Operation::new("CreateRepo", Method::POST, REPOSITORIES).described(|| {
+                Description::new("Makes a repository in an organization.")
+                    .takes(attributes_shape().must("repository", RepositoryName::shape()))
+                    .answers_empty_object(StatusCode::OK)
+                    .refuses([
+                        Error::fault(Fault::RepositoryName, "repository", ""),
+                        Error::AlreadyExists(Resource::Repository),
+                        super::Description::too_long(),
+                    ])
+            }),
             create,
         )
         .with(
-            Operation::new("DeleteRepo", Method::DELETE, REPOSITORY),
+            Operation::new("DeleteRepo", Method::DELETE, REPOSITORY).described(|| {
+                Description::new("Deletes a repository with all that it holds.").answers_nothing()
+            }),
             delete,
         )
         .with(
-            Operation::new("UpdateRepo", Method::PATCH, REPOSITORY),
+            Operation::new("UpdateRepo", Method::PATCH, REPOSITORY).described(|| {
+                Description::new("Changes attributes of a repository.")
+                    .takes(attributes_shape())
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses([super::Description::too_long()])
+            }),
             update,
         )
         .with(
-            Operation::new("ShowRepository", Method::GET, REPOSITORY),
+            Operation::new("ShowRepository", Method::GET, REPOSITORY).described(|| {
+                Description::new("Shows a repository.").answers::<RepositoryView>(StatusCode::OK)
+            }),
             show,
         )
         .with(
-            Operation::new("ListReposDetails", Method::GET, "/v2/manage/repos").lists(),
+            Operation::new("ListReposDetails", Method::GET, "/v2/manage/repos")
+                .lists()
+                .described(|| {
+                    Description::new("Lists the repositories of the account, page by page.")
+                        .query(narrowing())
+                        .query([
+                            Param::limit(),
+                            Param::offset(),
+                            Param::order_column(&ORDER_COLUMNS),
+                            Param::order_type(),
+                            Param::filter(&FILTER),
+                        ])
+                        .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
+                        .with_header("Content-Range", ContentRange::MEANING)
+                }),
             list,
         )
         .with(
@@ -73,11 +132,31 @@ pub fn routes() -> Routes {
                 Method::GET,
                 "/v2/manage/shared-repositories",
             )
-            .lists(),
+            .lists()
+            .described(|| {
+                Description::new("Lists the repositories that the account shares, or may pull.")
+                    .query(shared_narrowing("center"))
+                    .query([
+                        Param::limit(),
+                        Param::offset(),
+                        Param::order_column(&SHARED_ORDER_COLUMNS),
+                        Param::order_type(),
+                        Param::filter(&SHARED_FILTER),
+                    ])
+                    .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
+                    .with_header("Content-Range", "The page's place: offset-count/total.")
+            }),
             list_shared,
         )
         .with(
-            Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos").lists(),
+            Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos")
+                .lists()
+                .described(|| {
+                    Description::new("Lists the repositories of the account, from a marker on.")
+                        .query(narrowing())
+                        .query([Param::limit(), Param::marker(Shape::integer(0, i64::MAX))])
+                        .answers::<RepositoriesV3View>(StatusCode::OK)
+                }),
             list_v3,
         )
         .with(
@@ -86,7 +165,15 @@ pub fn routes() -> Routes {
                 Method::GET,
                 "/v3/manage/shared-repositories",
             )
-            .lists(),
+            .lists()
+            .described(|| {
+                Description::new(
+                    "Lists the repositories that the account shares, or may pull, from a marker on.",
+                )
+                .query(shared_narrowing("shared_by"))
+                .query([Param::limit(), Param::marker(Shape::integer(0, i64::MAX))])
+                .answers::<RepositoriesV3View>(StatusCode::OK)
+            }),
             list_shared_v3,
         )
 }
@@ -119,7 +206,11 @@ async fn delete(
     State(app): State<AppState>,
     Manageable(repository): Manageable<RepositoryRef>,
 ) -> Result<StatusCode> {
-    app.db.write(DeleteRepository { id: repository.id }).await?;
+    let write = DeleteRepository {
+        id: repository.id,
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
     app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -149,13 +240,20 @@ fn attributes(body: &Fields) -> Result<RepositoryChange> {
         .transpose()?;
     let description = body
         .optional_string("description")?
-        .map(Description::parse)
+        .map(super::Description::parse)
         .transpose()?;
     Ok(RepositoryChange {
         is_public,
         category,
         description,
     })
+}
+
+fn attributes_shape() -> Shape {
+    Shape::object()
+        .must("is_public", Shape::boolean())
+        .may("category", Shape::one_of(Category::names()))
+        .may("description", super::Description::shape())
 }
 
 /// `ShowRepository`
@@ -170,16 +268,7 @@ async fn show(
 
 /// `ListReposDetails`
 async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
-    let criteria = query.criteria(&[
-        "namespace",
-        "name",
-        "category",
-        "is_public",
-        "limit",
-        "offset",
-        "order_column",
-        "order_type",
-    ])?;
+    let criteria = query.criteria(&FILTER)?;
     let order = criteria.order(&ORDER_COLUMNS)?;
     let filter = filter(&app, &caller, &criteria, Scope::Own)?;
     page_of(&app, &filter, order, criteria.page()?).await
@@ -191,17 +280,7 @@ async fn list_shared(
     caller: Caller,
     query: Query,
 ) -> Result<Response> {
-    let criteria = query.criteria(&[
-        "center",
-        "namespace",
-        "name",
-        "domain_name",
-        "status",
-        "limit",
-        "offset",
-        "order_column",
-        "order_type",
-    ])?;
+    let criteria = query.criteria(&SHARED_FILTER)?;
     // Beside a filter, too: it says which list is asked for, and does not narrow it.
     let center = criteria.get("center").or_else(|| query.get("center"));
     let scope = shared_scope("center", center)?;
@@ -279,6 +358,30 @@ async fn page_after(
     Ok(Answer(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
 }
 
+/// The parameters by which lists are narrowed.
+fn narrowing() -> [Param; 4] {
+    let category = Shape::one_of(Category::names());
+    [
+        Param::new("namespace", "The organization's whole name.", Shape::text()),
+        Param::new("name", "A part of the repository's name.", Shape::text()),
+        Param::new("category", "The repository's category.", category).refused(Fault::Query),
+        Param::boolean("is_public", "Whether anyone may pull from it."),
+    ]
+}
+
+/// The parameters by which lists of shared repositories are narrowed; `whose` is the one that says
+/// which of the two lists is meant.
+fn shared_narrowing(whose: &'static str) -> [Param; 5] {
+    let meaning = "`self`: shared by the account; `thirdparty`: shared with it.";
+    [
+        Param::new(whose, meaning, Shape::one_of(["self", "thirdparty"])).mandatory(),
+        Param::new("namespace", "The organization's whole name.", Shape::text()),
+        Param::new("name", "A part of the repository's name.", Shape::text()),
+        Param::new("domain_name", "A part of the owner's name.", Shape::text()),
+        Param::boolean("status", "Whether the share still counts."),
+    ]
+}
+
 fn filter(
     app: &App,
     caller: &Caller,
@@ -327,7 +430,7 @@ fn path(app: &App, repository: &Repository) -> String {
 }
 
 /// The answer of `ShowRepository`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoryView {
     id: i64,
     ns_id: i64,
@@ -376,7 +479,7 @@ impl RepositoryView {
 }
 
 /// An entry of `ListReposDetails`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoryDetailsView {
     name: String,
     category: String,
@@ -427,14 +530,14 @@ impl RepositoryDetailsView {
 }
 
 /// The answer of `ListRepoDetails`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoriesV3View {
     repos: Vec<RepositoryV3View>,
     #[serde(rename = "nextMarker", skip_serializing_if = "Option::is_none")]
     next_marker: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoryV3View {
     id: i64,
     name: String,

@@ -12,6 +12,7 @@ use regex::Regex;
 use crate::auth::User;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
+use crate::http::Shape;
 use crate::namespace::Namespace;
 use crate::permission::Permissions;
 use crate::sharing::Shares;
@@ -26,11 +27,12 @@ const MAX_DESCRIPTION: usize = 30_000;
 pub struct RepositoryName(String);
 
 impl RepositoryName {
+    const PATTERN: &str = "^[a-z0-9]+(?:(?:[./_]|__|-+)[a-z0-9]+)*$";
+
     /// Checks a name, in which parts are separated by `/`.
     pub fn parse(text: &str) -> Result<Self> {
-        static RULE: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new("^[a-z0-9]+(?:(?:[./_]|__|-+)[a-z0-9]+)*$").expect("a valid expression")
-        });
+        static RULE: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(RepositoryName::PATTERN).expect("a valid expression"));
         let wrong = |rule| Err(Error::fault(Fault::RepositoryName, "repository", rule));
         if !(1..=128).contains(&text.len()) {
             return wrong("must have 1 to 128 characters");
@@ -47,6 +49,19 @@ impl RepositoryName {
     /// Checks a name as it stands in a path, where `$` is written for `/`.
     pub fn from_path(segment: &str) -> Result<Self> {
         Self::parse(&segment.replace('$', "/"))
+    }
+
+    /// The rule, for the document of the API.
+    pub fn shape() -> Shape {
+        Shape::text()
+            .length(1, 128)
+            .pattern(Self::PATTERN)
+            .example("busybox")
+    }
+
+    /// The rule of a name as it stands in a path.
+    pub fn shape_in_path() -> Shape {
+        Self::shape().pattern(&Self::PATTERN.replace('/', "$"))
     }
 
     /// The name as text, with `/`.
@@ -105,6 +120,11 @@ impl Category {
         })
     }
 
+    /// All words of the API for one.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|(name, _)| *name)
+    }
+
     /// The API's word.
     pub fn as_str(self) -> &'static str {
         let named = Self::ALL.iter().find(|(_, category)| *category == self);
@@ -117,10 +137,20 @@ impl Category {
 pub struct Description(String);
 
 impl Description {
+    /// The rule, for the document of the API.
+    pub fn shape() -> Shape {
+        Shape::text().length(0, MAX_DESCRIPTION)
+    }
+
+    /// What a longer one is refused with.
+    pub fn too_long() -> Error {
+        Error::DescriptionTooLong(MAX_DESCRIPTION)
+    }
+
     /// Checks the length: at most 30,000 characters.
     pub fn parse(text: &str) -> Result<Self> {
         if text.chars().count() > MAX_DESCRIPTION {
-            return Err(Error::DescriptionTooLong(MAX_DESCRIPTION));
+            return Err(Self::too_long());
         }
         Ok(Self(text.to_owned()))
     }

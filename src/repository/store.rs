@@ -9,6 +9,7 @@ use super::{
     NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter, RepositoryName,
     RepositoryRef, Scope,
 };
+use crate::account;
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::error::{Error, Resource, Result};
@@ -341,6 +342,8 @@ impl SingleWrite for UpdateRepository {
 pub struct DeleteRepository {
     /// Which one.
     pub id: i64,
+    /// When.
+    pub now: Moment,
 }
 
 impl SingleWrite for DeleteRepository {
@@ -348,6 +351,7 @@ impl SingleWrite for DeleteRepository {
     const CHANGES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        account::store::settle(transaction, self.id, self.now).await?;
         let done = sqlx::query("DELETE FROM repositories WHERE id = ?")
             .bind(self.id)
             .execute(transaction)
@@ -440,10 +444,21 @@ mod tests {
             now: Clock::default().now(),
         };
         test.db.write(update(id)).await.expect("there");
-        test.db.write(DeleteRepository { id }).await.expect("there");
+        test.db
+            .write(DeleteRepository {
+                id,
+                now: Clock::default().now(),
+            })
+            .await
+            .expect("there");
         for result in [
             test.db.write(update(id)).await,
-            test.db.write(DeleteRepository { id }).await,
+            test.db
+                .write(DeleteRepository {
+                    id,
+                    now: Clock::default().now(),
+                })
+                .await,
         ] {
             assert!(matches!(result, Err(Error::NotFound(Resource::Repository))));
         }

@@ -14,12 +14,16 @@ use crate::auth::{Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, ContentRange, Fields, Operation, Query, Routes, Segment, empty_object};
 use crate::repository::RepositoryRef;
+use crate::tag::accessory;
 
 const RETENTIONS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions";
 const RETENTION: &str =
     "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions/{retention_id}";
 /// Takes precedence over [`RETENTION`].
 const HISTORIES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions/histories";
+
+/// What the last segment is when a path means `ListRepoAccessories`.
+const ACCESSORIES: &str = "accessories";
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
@@ -59,6 +63,24 @@ impl<S: Sync> FromRequestParts<S> for RetentionId {
     }
 }
 
+/// What the path of `ShowRetention` can mean: the accessories of a tag named `retentions`, too.
+enum LastSegment {
+    Id(RetentionId),
+    Accessories,
+}
+
+impl<S: Sync> FromRequestParts<S> for LastSegment {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "retention_id", Fault::Parameter).await?;
+        if segment == ACCESSORIES {
+            return Ok(Self::Accessories);
+        }
+        RetentionId::parse(&segment).map(Self::Id)
+    }
+}
+
 /// `CreateRetention`: a repository has one at the most. The real service's code for a second one
 /// is not published.
 async fn create(
@@ -94,9 +116,15 @@ async fn list(
 /// `ShowRetention`
 async fn show(
     State(app): State<AppState>,
-    id: RetentionId,
+    last: LastSegment,
     Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
 ) -> Result<Response> {
+    let LastSegment::Id(id) = last else {
+        let accessories =
+            accessory::instead_of(&app, &repository, "retentions", ACCESSORIES, &query).await?;
+        return accessories.ok_or(Error::NotFound(Resource::Retention));
+    };
     let found = store::find(app.db.readers(), repository.id, id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Retention))?;
     Ok(Answer(StatusCode::OK, RetentionView::from(&found)).into_response())

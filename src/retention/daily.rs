@@ -259,7 +259,10 @@ mod tests {
         assert_eq!(world.deleted(a.id).await, ["v1"]);
         let next = world.create(a.id, date_rule(1)).await.expect("created");
         assert!(next > id);
-        let write = DeleteRepository { id: a.id };
+        let write = DeleteRepository {
+            id: a.id,
+            now: crate::clock::Clock::default().now(),
+        };
         world.app.db.write(write).await.expect("deleted");
         assert!(world.deleted(a.id).await.is_empty());
     }

@@ -9,11 +9,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
+use super::{Seed, SeedCluster, SeedNamespace, SeedRegion, SeedRepository};
 use crate::auth::{
     Account, BUILTIN_ACCOUNT, Directory, DirectoryError, NewAccount, NewUser, Secret, User,
 };
 use crate::cce::Cluster;
+use crate::config::{parse_region, parse_registry_host};
 use crate::error::{Error, Fault};
 use crate::http::Fields;
 use crate::kubernetes::Access;
@@ -55,6 +56,8 @@ struct SeedFile {
     #[serde(default = "yes")]
     builtin_account: bool,
     #[serde(default)]
+    regions: Vec<RegionEntry>,
+    #[serde(default)]
     accounts: Vec<AccountEntry>,
     #[serde(default)]
     organizations: Vec<NamespaceEntry>,
@@ -68,9 +71,19 @@ fn yes() -> bool {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RegionEntry {
+    name: Spanned<String>,
+    listen: Spanned<String>,
+    registry_host: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AccountEntry {
     name: Spanned<String>,
     id: Option<String>,
+    #[serde(default)]
+    agency: bool,
     #[serde(default)]
     users: Vec<UserEntry>,
 }
@@ -92,6 +105,7 @@ struct UserEntry {
 #[serde(deny_unknown_fields)]
 struct NamespaceEntry {
     name: Spanned<String>,
+    region: Option<Spanned<String>>,
     account: Option<Spanned<String>>,
     creator: Option<Spanned<String>>,
     #[serde(default)]
@@ -154,23 +168,25 @@ struct WorkloadEntry {
     init_containers: Vec<Container>,
 }
 
-/// Reads and checks a seed file.
-pub fn read(path: &Path) -> Result<(Directory, Seed), SeedError> {
+/// Reads and checks a seed file for an instance with this home region.
+pub fn read(path: &Path, home: &str) -> Result<(Directory, Seed), SeedError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| SeedError::Unreadable(path.to_owned(), error))?;
     let file: Option<SeedFile> = serde_saphyr::from_str(&text)
         .map_err(|error| SeedError::Syntax(path.to_owned(), Box::new(error)))?;
     let file = file.unwrap_or_else(|| SeedFile {
         builtin_account: true,
+        regions: Vec::new(),
         accounts: Vec::new(),
         organizations: Vec::new(),
         clusters: Vec::new(),
     });
-    Checker { path }.check(file)
+    Checker { path, home }.check(file)
 }
 
 struct Checker<'a> {
     path: &'a Path,
+    home: &'a str,
 }
 
 impl Checker<'_> {
@@ -191,15 +207,67 @@ impl Checker<'_> {
     }
 
     fn check(&self, file: SeedFile) -> Result<(Directory, Seed), SeedError> {
+        let with_agency: Vec<_> = file
+            .accounts
+            .iter()
+            .filter(|entry| entry.agency)
+            .map(|entry| entry.name.value.clone())
+            .collect();
         let accounts = self.accounts(file.accounts)?;
         let directory = Directory::new(file.builtin_account, accounts)
             .map_err(|error| SeedError::Accounts(self.path.to_owned(), error))?;
+        let regions = self.regions(file.regions)?;
         let seed = Seed {
             accounts: directory.accounts().to_vec(),
-            namespaces: self.namespaces(&directory, file.organizations)?,
+            agencies: with_agency
+                .iter()
+                .filter_map(|name| directory.account_named(name).map(Arc::clone))
+                .collect(),
+            namespaces: self.namespaces(&directory, &regions, file.organizations)?,
+            regions,
             clusters: self.clusters(file.clusters)?,
         };
         Ok((directory, seed))
+    }
+
+    fn regions(&self, entries: Vec<RegionEntry>) -> Result<Vec<SeedRegion>, SeedError> {
+        let mut regions: Vec<SeedRegion> = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("regions[{at}]");
+            let line = entry.name.defined.line();
+            let name = match parse_region(&entry.name.value) {
+                Ok(name) => name,
+                Err(rule) => return self.wrong(line, &format!("{under}.name"), rule),
+            };
+            if name == self.home {
+                let rule = "must not be the home region, which --region and --listen give";
+                return self.wrong(line, &format!("{under}.name"), rule);
+            }
+            if regions.iter().any(|known| known.name == name) {
+                return self.wrong(line, &format!("{under}.name"), "must be unique");
+            }
+            let Ok(listen) = entry.listen.value.parse() else {
+                let line = entry.listen.defined.line();
+                let rule = "must be an address with a port, like 127.0.0.1:7971";
+                return self.wrong(line, &format!("{under}.listen"), rule);
+            };
+            let registry_host = match entry.registry_host {
+                None => None,
+                Some(host) => match parse_registry_host(&host.value) {
+                    Ok(name) => Some(name),
+                    Err(rule) => {
+                        let line = host.defined.line();
+                        return self.wrong(line, &format!("{under}.registry_host"), rule);
+                    }
+                },
+            };
+            regions.push(SeedRegion {
+                name,
+                listen,
+                registry_host,
+            });
+        }
+        Ok(regions)
     }
 
     fn accounts(&self, entries: Vec<AccountEntry>) -> Result<Vec<NewAccount>, SeedError> {
@@ -257,6 +325,7 @@ impl Checker<'_> {
     fn namespaces(
         &self,
         directory: &Directory,
+        regions: &[SeedRegion],
         entries: Vec<NamespaceEntry>,
     ) -> Result<Vec<SeedNamespace>, SeedError> {
         let mut names = HashSet::new();
@@ -265,7 +334,8 @@ impl Checker<'_> {
             let under = format!("organizations[{at}]");
             let line = entry.name.defined.line();
             let name = self.api(line, &under, NamespaceName::parse(&entry.name.value))?;
-            if !names.insert(name.clone()) {
+            let region = self.region_of(regions, &under, entry.region.as_ref())?;
+            if !names.insert((region.clone(), name.clone())) {
                 return self.wrong(
                     line,
                     &format!("{under}.name"),
@@ -276,6 +346,7 @@ impl Checker<'_> {
             let creator =
                 self.creator_of(directory, &under, line, account, entry.creator.as_ref())?;
             namespaces.push(SeedNamespace {
+                region,
                 name,
                 creator,
                 permissions: self.permissions(directory, &under, account, entry.permissions)?,
@@ -283,6 +354,26 @@ impl Checker<'_> {
             });
         }
         Ok(namespaces)
+    }
+
+    fn region_of(
+        &self,
+        regions: &[SeedRegion],
+        under: &str,
+        name: Option<&Spanned<String>>,
+    ) -> Result<String, SeedError> {
+        let Some(name) = name else {
+            return Ok(self.home.to_owned());
+        };
+        let is_known = |known: &str| known == name.value;
+        if is_known(self.home) || regions.iter().any(|region| is_known(&region.name)) {
+            return Ok(name.value.clone());
+        }
+        let rule = format!(
+            "must be the home region or one of this file; there is no {}",
+            name.value
+        );
+        self.wrong(name.defined.line(), &format!("{under}.region"), rule)
     }
 
     fn account_of<'d>(
@@ -512,7 +603,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("seed.yaml");
         std::fs::write(&path, text).expect("written");
-        read(&path)
+        read(&path, "r1")
     }
 
     #[test]
@@ -630,6 +721,50 @@ clusters:
             "organizations[0].repositories[0].triggers[0].nmae: is not a field",
         );
         check("organizations:\n  - name: [\n", 2, "expected string");
+        check(
+            "regions:\n  - {name: R2, listen: \"127.0.0.1:0\"}\n",
+            2,
+            "regions[0].name: a region has",
+        );
+        check(
+            "regions:\n  - {name: r1, listen: \"127.0.0.1:0\"}\n",
+            2,
+            "regions[0].name: must not be the home region",
+        );
+        check(
+            "regions:\n  - {name: r2, listen: \"127.0.0.1:0\"}\n  - {name: r2, listen: \"127.0.0.1:0\"}\n",
+            3,
+            "regions[1].name: must be unique",
+        );
+        check(
+            "regions:\n  - name: r2\n    listen: localhost\n",
+            3,
+            "regions[0].listen: must be an address",
+        );
+        check(
+            "regions:\n  - name: r2\n    listen: 127.0.0.1:0\n    registry_host: http://x\n",
+            4,
+            "regions[0].registry_host: a registry is named",
+        );
+        check(
+            "organizations:\n  - name: g\n    region: r2\n",
+            3,
+            "organizations[0].region: must be the home region or one",
+        );
+    }
+
+    #[test]
+    fn an_organization_is_in_the_home_region_unless_it_names_another() {
+        let (_, seed) = read_text(
+            r#"
+regions: [{name: r2, listen: "127.0.0.1:0", registry_host: swr.test}]
+organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
+"#,
+        )
+        .expect("accepted");
+        let regions: Vec<_> = seed.namespaces.iter().map(|n| n.region.as_str()).collect();
+        assert_eq!(regions, ["r1", "r2", "r1"]);
+        assert_eq!(seed.regions[0].registry_host.as_deref(), Some("swr.test"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod file;
 mod store;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::auth::{Account, Directory, User};
@@ -22,8 +23,12 @@ pub use store::{ApplySeed, Reset};
 /// A checked seed file, without the accounts, which go into the [`Directory`].
 #[derive(Debug, Default)]
 pub struct Seed {
+    /// The regions besides the home region.
+    pub regions: Vec<SeedRegion>,
     /// All accounts that the instance knows.
     pub accounts: Vec<Arc<Account>>,
+    /// The accounts that have delegated CCE and CCI to SWR.
+    pub agencies: Vec<Arc<Account>>,
     /// The organizations.
     pub namespaces: Vec<SeedNamespace>,
     /// The clusters.
@@ -49,6 +54,17 @@ impl Seed {
     }
 }
 
+/// A region that the seed file adds.
+#[derive(Debug)]
+pub struct SeedRegion {
+    /// Its name.
+    pub name: String,
+    /// Where it listens; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The first name of its registry, else the address.
+    pub registry_host: Option<String>,
+}
+
 /// A cluster of the seed file.
 #[derive(Debug)]
 pub struct SeedCluster {
@@ -56,13 +72,16 @@ pub struct SeedCluster {
     pub cluster: Cluster,
     /// How it is reached; none where it is simulated.
     pub access: Option<Access>,
-    /// The workloads of a simulated cluster. `{registry}` in an image stands for the registry's first name.
+    /// The workloads of a simulated cluster. `{registry}` in an image stands for the first
+    /// name of the home region's registry.
     pub workloads: Vec<(WorkloadKey, PodTemplate)>,
 }
 
 /// An organization of the seed file.
 #[derive(Debug)]
 pub struct SeedNamespace {
+    /// The region it is in.
+    pub region: String,
     /// Its name.
     pub name: NamespaceName,
     /// Who made it, and with that whose it is.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
+use crate::account;
 use crate::app::App;
 use crate::auth::{Account, User};
 use crate::cce;
@@ -23,9 +24,7 @@ use crate::workload::{self, Misbehaviour, PodTemplate};
 pub struct ApplySeed {
     /// The seed.
     pub seed: Arc<Seed>,
-    /// Where its organizations are.
-    pub region: String,
-    /// The registry's first name.
+    /// What `{registry}` stands for.
     pub registry: String,
     /// When they are made.
     pub now: Moment,
@@ -38,6 +37,9 @@ impl SingleWrite for ApplySeed {
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         for account in &self.seed.accounts {
             put_account(&mut *transaction, account).await?;
+        }
+        for account in &self.seed.agencies {
+            account::store::insert_agency(&mut *transaction, &account.id, self.now).await?;
         }
         for SeedCluster {
             cluster, workloads, ..
@@ -79,7 +81,7 @@ impl ApplySeed {
     ) -> Result<()> {
         let creator = &namespace.creator;
         let new = NewNamespace {
-            region: self.region.clone(),
+            region: namespace.region.clone(),
             name: namespace.name.clone(),
             account_id: creator.account.id.clone(),
             creator_id: creator.id.clone(),
@@ -87,7 +89,7 @@ impl ApplySeed {
             created_at: self.now,
         };
         namespace::store::insert(&mut *transaction, &new).await?;
-        let found = namespace::store::find(&mut *transaction, &self.region, &namespace.name);
+        let found = namespace::store::find(&mut *transaction, &namespace.region, &namespace.name);
         let found = found.await?.ok_or(Error::NotFound(Resource::Namespace))?;
         let found = Arc::new(found);
         grant(
@@ -174,8 +176,7 @@ impl Reset {
     pub fn to(app: &App) -> Self {
         Self(ApplySeed {
             seed: Arc::clone(&app.seed),
-            region: app.region.clone(),
-            registry: app.registry_host.clone(),
+            registry: app.regions.seed_registry().to_owned(),
             now: app.clock.now(),
         })
     }

@@ -4,15 +4,18 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::accessory::{self, SignatureTag};
 use super::store::{self, CopyTag, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, ContentRange, Fields, Operation, Query, Routes, Segment, SortOrder, empty_object,
+    Answer, ContentRange, Description, Fields, Operation, Param, Query, Routes, Segment, Shape,
+    SortOrder, empty_object,
 };
 use crate::registry::MediaType;
 use crate::repository::RepositoryRef;
@@ -27,20 +30,86 @@ const ORDER_COLUMNS: [(&str, OrderColumn); 3] = [
     ("tag", OrderColumn::Name),
 ];
 
+/// What `filter` may name.
+const FILTER: [&str; 5] = ["tag", "limit", "offset", "order_column", "order_type"];
+
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Tags")
         .with(
-            Operation::new("ListRepositoryTags", Method::GET, TAGS).lists(),
+            Operation::new("ListRepositoryTags", Method::GET, TAGS)
+                .lists()
+                .described(|| {
+                    Description::new("Lists the tags of a repository, page by page.")
+                        .query([
+                            part(),
+                            Param::limit(),
+                            Param::offset(),
+                            Param::order_column(&ORDER_COLUMNS),
+                            Param::order_type(),
+                            Param::filter(&FILTER),
+                        ])
+                        .answers::<Vec<ListedTagView>>(StatusCode::OK)
+                        .with_header("Content-Range", ContentRange::MEANING)
+                }),
             list,
         )
-        .with(Operation::new("ShowRepoTag", Method::GET, TAG), show)
-        .with(Operation::new("CreateRepoTag", Method::POST, TAGS), create)
-        .with(Operation::new("DeleteRepoTag", Method::DELETE, TAG), delete)
         .with(
-            Operation::new("ListRepositoryTag", Method::GET, TAGS_V3).lists(),
+            Operation::new("ShowRepoTag", Method::GET, TAG).described(|| {
+                Description::new("Shows a tag.").answers::<NamedTagView>(StatusCode::OK)
+            }),
+            show,
+        )
+        .with(
+            Operation::new("CreateRepoTag", Method::POST, TAGS).described(|| {
+                let overrides = Shape::boolean()
+                    .default(false)
+                    .says("Whether a tag of that name is displaced.");
+                Description::new("Gives an image another tag.")
+                    .takes(
+                        Shape::object()
+                            .must("source_tag", TagName::shape())
+                            .must("destination_tag", TagName::shape())
+                            .may("override", overrides),
+                    )
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses([
+                        Error::NotFound(Resource::Tag),
+                        Error::AlreadyExists(Resource::Tag),
+                    ])
+            }),
+            create,
+        )
+        .with(
+            Operation::new("DeleteRepoTag", Method::DELETE, TAG).described(|| {
+                Description::new("Deletes a tag, and the image with its last one.")
+                    .answers_nothing()
+            }),
+            delete,
+        )
+        .with(
+            Operation::new("ListRepositoryTag", Method::GET, TAGS_V3)
+                .lists()
+                .described(|| {
+                    let marker = Shape::text().pattern("^[^|]+\\|[0-9]{1,18}$");
+                    Description::new("Lists the tags of a repository, from a marker on.")
+                        .query([
+                            part(),
+                            Param::limit(),
+                            Param::marker(marker),
+                            Param::order_column(&ORDER_COLUMNS),
+                            Param::order_type(),
+                            Param::boolean("with_manifest", "Whether manifests are shown."),
+                        ])
+                        .answers::<TagsV3View>(StatusCode::OK)
+                }),
             list_v3,
         )
+        .and(accessory::routes())
+}
+
+fn part() -> Param {
+    Param::new("tag", "A part of the tag's name.", Shape::text())
 }
 
 impl<S: Sync> FromRequestParts<S> for TagName {
@@ -58,7 +127,7 @@ async fn list(
     Viewable(repository): Viewable<RepositoryRef>,
     query: Query,
 ) -> Result<Response> {
-    let criteria = query.criteria(&["tag", "limit", "offset", "order_column", "order_type"])?;
+    let criteria = query.criteria(&FILTER)?;
     let page = criteria.page()?;
     let order = criteria.order(&ORDER_COLUMNS)?;
     let part = criteria.get("tag");
@@ -86,9 +155,14 @@ async fn show(
     State(app): State<AppState>,
     name: TagName,
     Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
 ) -> Result<Response> {
     let found = store::find(app.db.readers(), repository.id, &name).await?;
-    let found = found.ok_or(Error::NotFound(Resource::Tag))?;
+    let Some(found) = found else {
+        let instead =
+            accessory::instead_of(&app, &repository, "tags", name.as_str(), &query).await?;
+        return instead.ok_or(Error::NotFound(Resource::Tag));
+    };
     Ok(Answer(
         StatusCode::OK,
         NamedTagView::new(&app, &repository, found, true),
@@ -213,7 +287,7 @@ fn read_marker(text: &str, order: Order) -> Result<Marker> {
 }
 
 /// What all views of a tag share.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TagView {
     id: i64,
     repo_id: i64,
@@ -238,6 +312,11 @@ impl TagView {
             app.registry_host, repository.namespace.name, repository.name, tag.name
         );
         let is_index = MediaType::parse(&tag.media_type).is_some_and(MediaType::is_index);
+        let tag_type = if SignatureTag::is_one(&tag.name) {
+            2
+        } else {
+            i64::from(is_index)
+        };
         let manifest = if with_manifest {
             String::from_utf8_lossy(&tag.content).into_owned()
         } else {
@@ -257,13 +336,13 @@ impl TagView {
             created: tag.created_at.to_string(),
             updated: tag.updated_at.to_string(),
             domain_id: repository.namespace.account_id.clone(),
-            tag_type: i64::from(is_index),
+            tag_type,
         }
     }
 }
 
 /// An entry of `ListRepositoryTags`, the only place where the name's key has a capital letter.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ListedTagView {
     #[serde(rename = "Tag")]
     name: String,
@@ -274,7 +353,7 @@ struct ListedTagView {
 }
 
 /// The answer of `ShowRepoTag`, and an entry of `ListRepositoryTag`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NamedTagView {
     #[serde(rename = "tag")]
     name: String,
@@ -291,7 +370,7 @@ impl NamedTagView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TagsV3View {
     tags: Vec<NamedTagView>,
     #[serde(rename = "nextMarker", skip_serializing_if = "Option::is_none")]

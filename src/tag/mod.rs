@@ -1,8 +1,9 @@
 //! Tags of images: their names, what they show, and how one comes to be.
 //!
-//! `api` is their HTTP in the management API, `store` their SQL. Pushing and pulling is the
-//! business of `registry`.
+//! `api` is their HTTP in the management API, `store` their SQL, `accessory` what is about the
+//! image of a tag. Pushing and pulling is the business of `registry`.
 
+pub mod accessory;
 mod api;
 pub mod store;
 
@@ -12,6 +13,7 @@ use regex::Regex;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::http::Shape;
 
 pub use api::routes;
 
@@ -24,11 +26,17 @@ impl TagName {
     /// The rule, as refusals state it.
     pub const RULE: &str = "must have 1 to 128 letters, digits, _ . - and not start with . or -";
 
+    const PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$";
+
+    /// The rule, for the document of the API.
+    pub fn shape() -> Shape {
+        Shape::text().pattern(Self::PATTERN).example("v1")
+    }
+
     /// Checks a name; none when it breaks the rule.
     pub fn parse(text: &str) -> Option<Self> {
-        static RULE: LazyLock<Regex> = LazyLock::new(|| {
-            Regex::new("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$").expect("a valid expression")
-        });
+        static RULE: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(TagName::PATTERN).expect("a valid expression"));
         RULE.is_match(text).then(|| Self(text.to_owned()))
     }
 

@@ -3,31 +3,43 @@
 use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 
 use super::{OrderColumn, Tag, TagName};
+use crate::account;
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::engine::{self, Judgement};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
 use crate::retention;
+use crate::sync;
 
 /// Pushes that are remembered.
 const MOST_PUSHES: i64 = 1000;
 
-/// The columns of [`Tag`], and where they come from.
-const SELECT: &str = "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type,
-        m.config, t.created_at, t.updated_at,
-        CASE WHEN ?2 THEN m.content ELSE x'' END AS content,
-        length(m.content) + (
+/// How many bytes the manifest `m` takes with all that it names.
+macro_rules! image_size {
+    () => {
+        "length(m.content) + (
             SELECT coalesce(sum(b.size), 0)
             FROM manifest_blobs u JOIN blobs b ON b.digest = u.digest
-            WHERE u.repository_id = t.repository_id
+            WHERE u.repository_id = m.repository_id
               AND (u.manifest = m.digest OR u.manifest IN (
                   SELECT part.value->>'digest'
-                  FROM json_each(CAST(m.content AS TEXT), '$.manifests') part))
-        ) AS size
+                  FROM json_each(CAST(m.content AS TEXT), '$.manifests') part)))"
+    };
+}
+pub(super) use image_size;
+
+/// The columns of [`Tag`], and where they come from.
+const SELECT: &str = concat!(
+    "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type,
+        m.config, t.created_at, t.updated_at,
+        CASE WHEN ?2 THEN m.content ELSE x'' END AS content, ",
+    image_size!(),
+    " AS size
      FROM tags t
      JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
-     WHERE t.repository_id = ?1";
+     WHERE t.repository_id = ?1"
+);
 
 /// The tag with this name.
 pub async fn find(
@@ -178,9 +190,23 @@ pub struct PutTag {
 }
 
 /// Points a tag at a manifest and, in the same transaction, decides which triggers that fires and
-/// runs the repository's retention rules. A push, `CreateRepoTag` and `/_emulator/push` all end
-/// here.
+/// where it is synced to, and runs the repository's retention rules. A push, `CreateRepoTag` and
+/// `/_emulator/push` all end here.
 pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
+    let PutTag {
+        repository_id,
+        name,
+        digest,
+        now,
+        ..
+    } = &tag;
+    sync::store::insert_jobs_of_push(transaction, *repository_id, name, digest, *now).await?;
+    put_synced(transaction, tag).await
+}
+
+/// As [`put`], for a tag that a sync brings: it goes no further, so that two regions that sync to
+/// each other come to rest.
+pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?4)
@@ -352,6 +378,7 @@ pub async fn delete_images(
     names: &[&str],
     now: Moment,
 ) -> Result<bool> {
+    account::store::settle(&mut *transaction, repository_id, now).await?;
     let names = serde_json::to_string(names).map_err(Error::internal)?;
     let digests: Vec<String> = sqlx::query_scalar(
         "DELETE FROM tags

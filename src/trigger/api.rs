@@ -4,19 +4,24 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{self, CreateTrigger, DeleteTrigger, EnableTrigger};
 use super::{
-    AppType, Cluster, Condition, NewTrigger, Trigger, TriggerMode, TriggerName, TriggerType,
-    parse_cluster_field, parse_label, parse_subdomain,
+    AppType, Cluster, Condition, MAX_CLUSTER, NewTrigger, Trigger, TriggerMode, TriggerName,
+    TriggerType, label_shape, parse_cluster_field, parse_label, parse_subdomain, subdomain_shape,
 };
-use crate::app::AppState;
+use crate::account::NO_AGENCY;
+use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
 use crate::engine::{self, store::HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Fields, Operation, Routes, Segment, empty_object};
+use crate::http::{
+    Answer, Description, Fields, Operation, Query, Routes, Segment, Shape, empty_object,
+};
 use crate::repository::RepositoryRef;
+use crate::tag::accessory;
 
 const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
 const TRIGGER: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers/{trigger}";
@@ -40,22 +45,47 @@ pub const FIELDS: [&str; 12] = [
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Triggers")
         .with(
-            Operation::new("CreateTrigger", Method::POST, TRIGGERS),
+            Operation::new("CreateTrigger", Method::POST, TRIGGERS).described(|| {
+                Description::new("Adds a trigger to a repository.")
+                    .takes(body_shape())
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses([
+                        Error::AlreadyExists(Resource::Trigger),
+                        Error::ClusterUnavailable("(with `--strict-targets`)".to_owned()),
+                    ])
+            }),
             create,
         )
         .with(
-            Operation::new("ListTriggersDetails", Method::GET, TRIGGERS).lists(),
+            Operation::new("ListTriggersDetails", Method::GET, TRIGGERS)
+                .lists()
+                .described(|| {
+                    Description::new("Lists the triggers of a repository, without their history.")
+                        .answers::<Vec<TriggerView>>(StatusCode::OK)
+                }),
             list,
         )
-        .with(Operation::new("ShowTrigger", Method::GET, TRIGGER), show)
         .with(
-            Operation::new("UpdateTrigger", Method::PATCH, TRIGGER),
+            Operation::new("ShowTrigger", Method::GET, TRIGGER).described(|| {
+                Description::new("Shows a trigger with its history.")
+                    .answers::<TriggerView>(StatusCode::OK)
+            }),
+            show,
+        )
+        .with(
+            Operation::new("UpdateTrigger", Method::PATCH, TRIGGER).described(|| {
+                Description::new("Enables or disables a trigger; nothing else can be changed.")
+                    .takes(Shape::object().must("enable", enable_shape()))
+                    .answers_empty_object(StatusCode::CREATED)
+            }),
             update,
         )
         .with(
-            Operation::new("DeleteTrigger", Method::DELETE, TRIGGER),
+            Operation::new("DeleteTrigger", Method::DELETE, TRIGGER).described(|| {
+                Description::new("Deletes a trigger with its history.").answers_nothing()
+            }),
             delete,
         )
 }
@@ -71,6 +101,13 @@ async fn create(
     if app.strict_targets {
         app.engine.check_target(&repository, &trigger).await?;
     }
+    if app
+        .engine
+        .lacks_agency(&repository.namespace.account_id)
+        .await?
+    {
+        return Err(refuse_without_agency(&app, &repository, &trigger).await?);
+    }
     let write = CreateTrigger {
         repository_id: repository.id,
         trigger,
@@ -79,6 +116,22 @@ async fn create(
     };
     app.db.write(write).await?;
     Ok(empty_object(StatusCode::CREATED))
+}
+
+/// The refusal of a trigger that nothing could be deployed for, which is also what the live
+/// service says. That the name is taken comes before it.
+async fn refuse_without_agency(
+    app: &App,
+    repository: &RepositoryRef,
+    trigger: &NewTrigger,
+) -> Result<Error> {
+    let taken = store::find(app.db.readers(), repository.id, &trigger.name).await?;
+    Ok(if taken.is_some() {
+        Error::AlreadyExists(Resource::Trigger)
+    } else {
+        let kind = trigger.app_type.as_str().trim_end_matches('s');
+        Error::ClusterUnavailable(format!("{kind}: {NO_AGENCY}"))
+    })
 }
 
 /// `ListTriggersDetails`
@@ -96,9 +149,14 @@ async fn show(
     State(app): State<AppState>,
     name: TriggerName,
     Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
 ) -> Result<Response> {
     let trigger = store::find(app.db.readers(), repository.id, &name).await?;
-    let trigger = trigger.ok_or(Error::NotFound(Resource::Trigger))?;
+    let Some(trigger) = trigger else {
+        let instead =
+            accessory::instead_of(&app, &repository, "triggers", name.as_str(), &query).await?;
+        return instead.ok_or(Error::NotFound(Resource::Trigger));
+    };
     let history = if trigger.has_history {
         engine::store::list_history(app.db.readers(), repository.id, name.as_str()).await?
     } else {
@@ -209,6 +267,45 @@ pub fn read_body(body: &Fields) -> Result<NewTrigger> {
     })
 }
 
+/// What [`read_body`] takes.
+fn body_shape() -> Shape {
+    let cluster = || Shape::text().length(0, MAX_CLUSTER);
+    Shape::object()
+        .must("action", Shape::one_of(["update"]))
+        .must("app_type", Shape::one_of(["deployments", "statefulsets"]))
+        .must(
+            "application",
+            subdomain_shape().says("The name of the workload."),
+        )
+        .may("cluster_id", cluster().says("Blank for `cci`."))
+        .may("cluster_name", cluster().says("Blank for `cci`."))
+        .must(
+            "cluster_ns",
+            label_shape().says("The workload's Kubernetes namespace."),
+        )
+        .must(
+            "condition",
+            Shape::text().at_least(1).example(".*").says(
+                "`.*` for the type `all`; tags joined by `;` for `tag`; a regular expression for \
+                 `regular`.",
+            ),
+        )
+        .may(
+            "container",
+            Shape::text()
+                .length(0, 63)
+                .says("The container to update; blank for all that use the image."),
+        )
+        .must("enable", enable_shape())
+        .must("name", TriggerName::shape())
+        .may("trigger_mode", Shape::one_of(["cce", "cci"]).default("cce"))
+        .must("trigger_type", Shape::one_of(["all", "tag", "regular"]))
+}
+
+fn enable_shape() -> Shape {
+    Shape::one_of(["true", "false"])
+}
+
 fn enabled(body: &Fields) -> Result<bool> {
     match body.string("enable")? {
         "true" => Ok(true),
@@ -218,7 +315,7 @@ fn enabled(body: &Fields) -> Result<bool> {
 }
 
 /// The reference's trigger object.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TriggerView {
     action: &'static str,
     app_type: String,
@@ -269,7 +366,7 @@ impl TriggerView {
 }
 
 /// An entry of `trigger_history`: the trigger as it was when it fired, and what came of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct HistoryView {
     action: &'static str,
     app_type: String,

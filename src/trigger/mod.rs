@@ -12,6 +12,7 @@ use regex::Regex;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::http::Shape;
 use crate::tag::TagName;
 
 pub(crate) use api::HistoryView;
@@ -26,10 +27,20 @@ const MAX_CLUSTER: usize = 128;
 pub struct TriggerName(String);
 
 impl TriggerName {
+    const PATTERN: &str = "^[A-Za-z][A-Za-z0-9_-]*$";
+
+    /// The rule, for the document of the API.
+    pub fn shape() -> Shape {
+        Shape::text()
+            .length(1, 64)
+            .pattern(Self::PATTERN)
+            .example("deploy")
+    }
+
     /// Checks a name that stands in `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
         static RULE: LazyLock<Regex> =
-            LazyLock::new(|| Regex::new("^[A-Za-z][A-Za-z0-9_-]*$").expect("a valid expression"));
+            LazyLock::new(|| Regex::new(TriggerName::PATTERN).expect("a valid expression"));
         if !(1..=64).contains(&text.len()) {
             return Err(Error::invalid(field, "must have 1 to 64 characters"));
         }
@@ -248,12 +259,34 @@ fn parse_cluster_field(mode: TriggerMode, field: &'static str, text: &str) -> Re
     Ok(text.to_owned())
 }
 
+/// The name of a Kubernetes namespace or container (RFC 1123 label).
+const LABEL: &str = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$";
+/// The name of a workload (RFC 1123 subdomain).
+const SUBDOMAIN: &str = "^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$";
+/// The longest of each.
+const MAX_LABEL: usize = 63;
+const MAX_SUBDOMAIN: usize = 253;
+
+/// The rule of [`parse_label`], for the document of the API.
+pub(crate) fn label_shape() -> Shape {
+    Shape::text()
+        .length(1, MAX_LABEL)
+        .pattern(LABEL)
+        .example("default")
+}
+
+/// The rule of [`parse_subdomain`], for the document of the API.
+pub(crate) fn subdomain_shape() -> Shape {
+    Shape::text()
+        .length(1, MAX_SUBDOMAIN)
+        .pattern(SUBDOMAIN)
+        .example("web")
+}
+
 /// Checks the name of a Kubernetes namespace or container (RFC 1123 label).
 pub(crate) fn parse_label(field: &'static str, text: &str) -> Result<String> {
-    static RULE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new("^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$").expect("a valid expression")
-    });
-    if text.len() > 63 || !RULE.is_match(text) {
+    static RULE: LazyLock<Regex> = LazyLock::new(|| Regex::new(LABEL).expect("a valid expression"));
+    if text.len() > MAX_LABEL || !RULE.is_match(text) {
         let rule = "must be an RFC 1123 label: at most 63 lower-case letters, digits and hyphens, \
                     starting and ending with a letter or digit";
         return Err(Error::invalid(field, rule));
@@ -263,11 +296,9 @@ pub(crate) fn parse_label(field: &'static str, text: &str) -> Result<String> {
 
 /// Checks the name of a workload (RFC 1123 subdomain).
 pub(crate) fn parse_subdomain(field: &'static str, text: &str) -> Result<String> {
-    static RULE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new("^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$")
-            .expect("a valid expression")
-    });
-    if text.len() > 253 || !RULE.is_match(text) {
+    static RULE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(SUBDOMAIN).expect("a valid expression"));
+    if text.len() > MAX_SUBDOMAIN || !RULE.is_match(text) {
         let rule = "must be an RFC 1123 subdomain: at most 253 lower-case letters, digits, \
                     hyphens and dots, each part starting and ending with a letter or digit";
         return Err(Error::invalid(field, rule));

@@ -1,22 +1,35 @@
 //! Versions of the API (API reference, version management). They hold no state.
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::http::{Answer, Operation, Routes};
+use crate::http::{Answer, Description, Operation, Param, Path, Routes, Shape};
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Versions")
         .with(
-            Operation::new("ListApiVersions", Method::GET, "/").open_to_all(),
+            Operation::new("ListApiVersions", Method::GET, "/")
+                .open_to_all()
+                .described(|| {
+                    Description::new("Lists the versions of the API.")
+                        .answers::<VersionsView>(StatusCode::OK)
+                }),
             list,
         )
         .with(
-            Operation::new("ShowApiVersion", Method::GET, "/{api_version}").open_to_all(),
+            Operation::new("ShowApiVersion", Method::GET, "/{api_version}")
+                .open_to_all()
+                .described(|| {
+                    let version = Shape::one_of([V2.id]);
+                    Description::new("Shows a version of the API.")
+                        .variables([Param::new("api_version", "The version.", version)])
+                        .answers::<VersionView>(StatusCode::OK)
+                        .refuses([Error::NoSuchApi("the only version is v2".to_owned())])
+                }),
             show,
         )
 }
@@ -49,17 +62,18 @@ const V2: Version = Version {
     version: "2.26",
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct VersionsView {
     versions: [Version; 1],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct VersionView {
     version: Version,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ApiVersion")]
 struct Version {
     id: &'static str,
     links: Links,
@@ -69,7 +83,8 @@ struct Version {
     version: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ApiVersionLinks")]
 struct Links {
     href: &'static str,
     rel: &'static str,

@@ -1,8 +1,11 @@
 //! The HTTP of simulated clusters, for people who write tests.
 
-use axum::extract::{Path, State};
+use std::ops::RangeInclusive;
+
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -10,32 +13,56 @@ use super::store::{self, DeleteWorkload, PutWorkload};
 use super::{Container, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
 use crate::app::AppState;
 use crate::cce;
-use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Fields, Operation, Routes};
-use crate::trigger::{AppType, parse_label, parse_subdomain};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Description, Fields, Operation, Param, Path, Routes, Shape};
+use crate::trigger::{AppType, label_shape, parse_label, parse_subdomain, subdomain_shape};
 
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";
 
 /// The longest delay of an update, in milliseconds.
-const MAX_DELAY: u64 = 600_000;
+const MAX_DELAY: u32 = 600_000;
+/// The longest name or id of a cluster that is made, in characters.
+const MAX_CLUSTER: usize = 128;
+/// The statuses with which updates can be made to fail, and how often at the most.
+const STATUSES: RangeInclusive<u32> = 400..=599;
+const TIMES: RangeInclusive<u32> = 1..=1_000_000;
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Emulator")
         .with(
-            Operation::new("EmulatorListClusters", Method::GET, "/_emulator/clusters").lists(),
+            Operation::new("EmulatorListClusters", Method::GET, "/_emulator/clusters")
+                .lists()
+                .described(|| {
+                    Description::new("Lists all clusters with their simulated workloads.")
+                        .answers::<ClustersView>(StatusCode::OK)
+                }),
             list,
         )
         .with(
-            Operation::new("EmulatorPutWorkload", Method::PUT, WORKLOAD),
+            Operation::new("EmulatorPutWorkload", Method::PUT, WORKLOAD).described(|| {
+                Description::new("Makes a simulated workload, or makes it anew.")
+                    .remarks("A cluster that is missing is made too.")
+                    .variables(place())
+                    .takes(body_shape())
+                    .answers::<WorkloadView>(StatusCode::OK)
+            }),
             put,
         )
         .with(
-            Operation::new("EmulatorShowWorkload", Method::GET, WORKLOAD),
+            Operation::new("EmulatorShowWorkload", Method::GET, WORKLOAD).described(|| {
+                Description::new("Shows a simulated workload with what firings did to it.")
+                    .variables(place())
+                    .answers::<WorkloadView>(StatusCode::OK)
+            }),
             show,
         )
         .with(
-            Operation::new("EmulatorDeleteWorkload", Method::DELETE, WORKLOAD),
+            Operation::new("EmulatorDeleteWorkload", Method::DELETE, WORKLOAD).described(|| {
+                Description::new("Deletes a simulated workload.")
+                    .variables(place())
+                    .answers_nothing()
+            }),
             delete,
         )
 }
@@ -66,8 +93,11 @@ async fn list(State(app): State<AppState>) -> Result<Response> {
 /// Makes a workload, or makes it anew, with what is missing on the way to it.
 async fn put(State(app): State<AppState>, place: Place, body: Fields) -> Result<Response> {
     let (cluster, key) = read_place(place)?;
-    if cluster.trim().is_empty() || cluster.chars().count() > 128 {
-        return Err(Error::invalid("cluster", "must have 1 to 128 characters"));
+    if cluster.trim().is_empty() || cluster.chars().count() > MAX_CLUSTER {
+        return Err(Error::invalid(
+            "cluster",
+            format!("must have 1 to {MAX_CLUSTER} characters"),
+        ));
     }
     refuse_real(&app, &cluster).await?;
     let write = PutWorkload {
@@ -140,6 +170,42 @@ async fn view(app: &AppState, cluster: &str, mut key: WorkloadKey) -> Result<Res
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
+/// The variables of a workload's path.
+fn place() -> [Param; 4] {
+    let cluster = Shape::text().length(1, MAX_CLUSTER).example("build");
+    let kind = Shape::one_of(["deployments", "statefulsets"]);
+    [
+        Param::new("cluster", "The id or the name of a cluster.", cluster)
+            .refused(Fault::Parameter)
+            .missing(Resource::Cluster),
+        Param::new("namespace", "A Kubernetes namespace.", label_shape()).refused(Fault::Parameter),
+        Param::new("kind", "The kind of workload.", kind).missing(Resource::Workload),
+        Param::new("name", "The workload's name.", subdomain_shape())
+            .refused(Fault::Parameter)
+            .missing(Resource::Workload),
+    ]
+}
+
+/// What [`put`] takes.
+fn body_shape() -> Shape {
+    let container = || {
+        Shape::object()
+            .must("name", Shape::text().at_least(1))
+            .must("image", Shape::text().at_least(1))
+            .closed()
+    };
+    let fail = Shape::object()
+        .must("status", Shape::integer(*STATUSES.start(), *STATUSES.end()))
+        .must("times", Shape::integer(*TIMES.start(), *TIMES.end()))
+        .says("Its next updates fail with this status, so many times.");
+    let delay = Shape::integer(0, MAX_DELAY).says("How long each update takes.");
+    Shape::object()
+        .must("containers", Shape::array(container()).at_least(1))
+        .may("init_containers", Shape::array(container()))
+        .may("fail", fail)
+        .may("delay_ms", delay)
+}
+
 fn containers(body: &Fields, field: &'static str) -> Result<Vec<Container>> {
     match body.value(field) {
         None | Some(Value::Null) => Ok(Vec::new()),
@@ -155,23 +221,25 @@ fn containers(body: &Fields, field: &'static str) -> Result<Vec<Container>> {
 fn misbehaviour(body: &Fields) -> Result<Misbehaviour> {
     let mut misbehaviour = Misbehaviour::default();
     if let Some(fail) = body.optional_object("fail")? {
-        let number = |name: &'static str, least: u64, most: u64| {
+        let number = |name: &'static str, bounds: RangeInclusive<u32>| {
             let number = fail.value(name).and_then(Value::as_u64);
             number
-                .filter(|number| (least..=most).contains(number))
+                .and_then(|number| u32::try_from(number).ok())
+                .filter(|number| bounds.contains(number))
                 .ok_or_else(|| {
-                    Error::invalid(
-                        name,
-                        format!("must be a whole number from {least} to {most}"),
-                    )
+                    let (least, most) = (bounds.start(), bounds.end());
+                    let rule = format!("must be a whole number from {least} to {most}");
+                    Error::invalid(name, rule)
                 })
         };
-        misbehaviour.fail_status = narrow(number("status", 400, 599)?)?;
-        misbehaviour.fail_times = narrow(number("times", 1, 1_000_000)?)?;
+        misbehaviour.fail_status =
+            u16::try_from(number("status", STATUSES)?).map_err(Error::internal)?;
+        misbehaviour.fail_times = number("times", TIMES)?;
     }
     if let Some(delay) = body.value("delay_ms") {
-        let delay = delay
+        misbehaviour.delay_ms = delay
             .as_u64()
+            .and_then(|delay| u32::try_from(delay).ok())
             .filter(|delay| *delay <= MAX_DELAY)
             .ok_or_else(|| {
                 Error::invalid(
@@ -179,30 +247,23 @@ fn misbehaviour(body: &Fields) -> Result<Misbehaviour> {
                     format!("must be a whole number up to {MAX_DELAY}"),
                 )
             })?;
-        misbehaviour.delay_ms = narrow(delay)?;
     }
     Ok(misbehaviour)
 }
 
-fn narrow<T: TryFrom<u64, Error: std::error::Error + Send + Sync + 'static>>(
-    number: u64,
-) -> Result<T> {
-    T::try_from(number).map_err(Error::internal)
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ClustersView {
     clusters: Vec<ClusterView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ClusterView {
     id: String,
     name: String,
     workloads: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WorkloadView {
     containers: Vec<Container>,
     init_containers: Vec<Container>,
@@ -210,7 +271,7 @@ struct WorkloadView {
     rollouts: Vec<RolloutView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RolloutView {
     at: String,
     trigger: String,

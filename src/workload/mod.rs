@@ -7,6 +7,7 @@ pub mod store;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
@@ -16,7 +17,7 @@ use crate::trigger::AppType;
 pub use api::routes;
 
 /// A container of a pod template.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Container {
     /// Its name, unique in the template.

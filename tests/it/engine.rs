@@ -176,6 +176,27 @@ async fn each_condition_fires_on_its_tags_and_says_why_it_did_not() {
 }
 
 #[tokio::test]
+async fn a_push_remembers_the_first_hundred_triggers_by_name_that_did_not_fire() {
+    let mut triggers: Vec<_> = (0..120).map(|at| trigger(&format!("t{at:03}"))).collect();
+    for trigger in &mut triggers {
+        trigger["enable"] = json!("false");
+    }
+    triggers.reverse();
+    let repository = json!({"name": "busybox", "triggers": triggers});
+    let seed = json!({"organizations": [{"name": "group", "repositories": [repository]}]});
+    let app = TestApp::seeded(&seed.to_string()).await;
+
+    push(&app, "v1", "one").await;
+
+    let pushes = "/_emulator/pushes?namespace=group&repository=busybox";
+    let pushes = app.get(pushes).await.json();
+    let named = pushes[0]["triggers"].as_array().expect("a list").iter();
+    let named: Vec<_> = named.map(|entry| entry["trigger"].clone()).collect();
+    let expected: Vec<_> = (0..100).map(|at| json!(format!("t{at:03}"))).collect();
+    assert_eq!(named, expected);
+}
+
+#[tokio::test]
 async fn the_same_content_again_rolls_nothing_and_new_content_does() {
     let app = with_trigger(&[]).await;
     for nonce in ["one", "one", "two"] {

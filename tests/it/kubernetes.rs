@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::fake_kubernetes::{FakeKubernetes, Mishap, Proof};
-use crate::support::{TRIGGERS, TestApp, trigger};
+use crate::support::{Process, TRIGGERS, TestApp, program, trigger};
 
 const CLUSTER: &str = "5b28c12f-dc10-11e9-97b3-0255ac1001b5";
 
@@ -254,6 +254,77 @@ async fn a_cluster_that_is_nowhere_delays_no_other() {
         reason.starts_with("the cluster cannot be reached: "),
         "{reason}"
     );
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_not_used() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put(
+        "deployments",
+        "adsfa",
+        &[("web", "registry.test/group/busybox:v1")],
+    );
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories":
+            [{"name": "busybox", "triggers": [trigger("t")]}]}],
+        "clusters": [{"id": CLUSTER, "name": "test",
+                      "kubeconfig": kubernetes.kubeconfig(Proof::Token)}],
+    });
+    let file = kubernetes.folder().join("seed.yaml");
+    std::fs::write(&file, seed.to_string()).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let arguments = [
+        "--ephemeral",
+        "--listen",
+        "127.0.0.1:0",
+        "--registry-host",
+        "registry.test",
+        "--seed",
+        file,
+    ];
+    let process = Process::of(
+        program(&arguments)
+            .env("HTTPS_PROXY", "http://127.0.0.1:1")
+            .env("https_proxy", "http://127.0.0.1:1"),
+    );
+    let client = process.client();
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": "v2"});
+    client.send("POST", "/_emulator/push", Some(body)).await;
+    let path = "/_emulator/wait?namespace=group&repository=busybox&trigger=t&tag=v2&timeout=60s";
+    let entry = client.send("GET", path, None).await;
+    assert_eq!(entry.status, 200, "{}", entry.text());
+    assert_eq!(entry.json()["result"], "success", "{}", entry.text());
+}
+
+#[tokio::test]
+async fn a_silent_cluster_of_cci_says_nothing_about_the_one_of_cce() {
+    let kubernetes = FakeKubernetes::start().await;
+    let image = "registry.test/group/busybox:v1";
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [{"name": "busybox"}]}],
+        "clusters": [
+            {"name": "cci", "kubeconfig": kubernetes.kubeconfig(Proof::Token), "context": "broken"},
+            {"name": "test", "namespaces": [{"name": "default", "deployments":
+                [{"name": "adsfa", "containers": [{"name": "web", "image": image}]}]}]},
+        ],
+    });
+    let app = TestApp::seeded_with(&seed.to_string(), &["--registry-host", "registry.test"]).await;
+    let unnamed = json!({"cluster_id": "", "cluster_name": ""});
+    let mut cci = unnamed.clone();
+    cci["trigger_mode"] = json!("cci");
+    cci["name"] = json!("c");
+    add_trigger(&app, cci).await;
+    add_trigger(&app, unnamed).await;
+    let explained = app
+        .get("/_emulator/explain?namespace=group&repository=busybox&tag=v2")
+        .await
+        .json();
+    let reason = explained[0]["reason"].as_str().expect("text");
+    assert!(
+        reason.starts_with("the cluster cannot be reached: "),
+        "{reason}"
+    );
+    assert_eq!(explained[1]["reason"], "every tag matches .*");
 }
 
 #[tokio::test]

@@ -1,23 +1,30 @@
 //! The emulator from outside: over TCP, as its users meet it. One file for each chapter, and one
 //! for each promise that no chapter owns.
 
+mod accessory;
+mod account;
 mod auth;
 mod clients;
+mod control;
 mod durability;
 mod edge;
 mod engine;
 mod fake_kubernetes;
 mod kubernetes;
 mod namespace;
+mod openapi;
 mod permission;
 mod program;
 mod readme;
+mod region;
 mod registry;
 mod repository;
 mod retention;
 mod seed;
 mod sharing;
 mod support;
+mod sync;
 mod tag;
 mod terraform;
 mod trigger;
+mod version;

@@ -74,6 +74,10 @@ fn grants() -> Value {
     ])
 }
 
+/// A tag that could be a signature's.
+const SIGNATURE: &str =
+    "sha256-e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855.sig";
+
 /// Whether somebody with `level` may do what needs `right`; `of_repository` says that the level
 /// was granted in the repository, not in its organization.
 fn may(level: &str, right: &str, of_repository: bool) -> bool {
@@ -180,7 +184,7 @@ async fn call(
     for (variable, value) in [
         ("{repository}", "r"),
         ("{trigger}", "t"),
-        ("{tag}", "t"),
+        ("{tag}", SIGNATURE),
         ("{access_domain}", "theirs"),
         ("{retention_id}", "1"),
     ] {

@@ -1,28 +1,60 @@
-//! The README tells the truth: its table of operations is the router's own list.
+//! The README tells the truth: its table of operations is the router's own list, with the rights
+//! that are enforced and the tests that there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use swr_emulator::routes;
 
+use crate::permission::RIGHTS;
+
 #[test]
 fn the_table_of_operations_is_what_the_router_serves() {
-    let readme = include_str!("../../README.md");
-    let documented: BTreeSet<_> = readme
-        .lines()
-        .filter_map(|line| {
-            // | CreateTrigger | POST | `/v2/…` | …
-            let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
-            let name = cells.next()?;
-            let method = cells.next()?;
-            let path = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
-            let works = path.starts_with('/') && !cells.next()?.starts_with("not yet");
-            works.then(|| format!("{name} {method} {path}"))
-        })
-        .collect();
+    let documented = documented_operations();
     let served: BTreeSet<_> = routes()
         .operations()
         .iter()
         .map(|operation| format!("{} {} {}", operation.name, operation.method, operation.path))
         .collect();
     assert_eq!(documented, served);
+}
+
+#[test]
+fn the_table_has_all_59_operations_with_their_rights_and_a_test_for_each() {
+    let rows: Vec<_> = rows().filter(|row| row.len() == 5).collect();
+    assert_eq!(rows.len(), 59);
+    let rights: BTreeMap<_, _> = RIGHTS.iter().copied().collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    for row in rows {
+        let &[name, _, path, right, test] = &row[..] else {
+            panic!("{row:?}")
+        };
+        if path.contains("{namespace}") {
+            assert_eq!(rights.get(name), Some(&right), "{name}");
+        }
+        let test = test.trim_matches('`');
+        let (file, function) = test.split_once("::").expect("file::function");
+        let text = std::fs::read_to_string(folder.join(format!("{file}.rs")));
+        let text = text.unwrap_or_else(|error| panic!("{name}: {test}: {error}"));
+        assert!(text.contains(&format!("fn {function}()")), "{name}: {test}");
+    }
+}
+
+/// The operations of the README, each as `name method path`.
+pub(crate) fn documented_operations() -> BTreeSet<String> {
+    rows()
+        .map(|row| format!("{} {} {}", row[0], row[1], row[2].trim_matches('`')))
+        .collect()
+}
+
+/// The rows of all tables of operations: name, method, path and what follows.
+fn rows() -> impl Iterator<Item = Vec<&'static str>> {
+    let lines = include_str!("../../README.md").lines();
+    lines.filter_map(|line| {
+        // | CreateTrigger | POST | `/v2/…` | …
+        let row = line.strip_prefix('|')?.strip_suffix('|')?;
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let is_operation = cells.get(2).is_some_and(|path| path.starts_with("`/"));
+        is_operation.then_some(cells)
+    })
 }

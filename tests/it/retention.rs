@@ -462,3 +462,27 @@ async fn a_reset_forgets_rules_and_history() {
         .await
         .is(200, r#"{"retention_log":[],"total":0}"#);
 }
+
+#[tokio::test]
+async fn a_move_of_the_clock_runs_what_is_due_before_it_is_answered() {
+    let app = TestApp::with_repository().await;
+    push(&app, "old", "old").await;
+    push(&app, "kept", "kept").await;
+    let rule = json!({"algorithm": "or", "rules": [{
+        "template": "date_rule", "params": {"days": "30"},
+        "tag_selectors": [{"kind": "label", "pattern": "kept"}],
+    }]});
+    let path = "/v2/manage/namespaces/group/repos/busybox/retentions";
+    assert_eq!(app.post(path, rule).await.status, 201);
+    let advance = async |by: &str| {
+        let moved = app.post("/_emulator/clock", json!({"advance": by})).await;
+        assert_eq!(moved.status, 200, "{}", moved.text());
+    };
+    advance("20d").await;
+    push(&app, "new", "new").await;
+    assert_eq!(tags(&app).await.len(), 3);
+    advance("20d").await;
+    let mut left = tags(&app).await;
+    left.sort();
+    assert_eq!(left, ["kept", "new"]);
+}

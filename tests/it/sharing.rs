@@ -213,3 +213,33 @@ async fn the_other_account_pulls_until_the_day_is_over() {
         .refused(404, "4040058");
     drop(app);
 }
+
+#[tokio::test]
+async fn the_clock_ends_a_share_with_the_day_of_its_deadline() {
+    let (app, boss, eve) = app().await;
+    let set = async |time: &str| {
+        let moved = app.post("/_emulator/clock", json!({"set": time})).await;
+        assert_eq!(moved.status, 200, "{}", moved.text());
+    };
+    set("2027-03-01T12:00:00Z").await;
+    boss.send("POST", SHARES, Some(terms("2027-03-02T09:00:00Z")))
+        .await
+        .is(201, "{}");
+    let push = json!({"namespace": "g", "repository": "r", "tag": "v1"});
+    boss.send("POST", "/_emulator/push", Some(push)).await;
+    let check = async |valid: bool| {
+        let registry = Registry::login(&eve, "THEIRS", "theirs", &["g/r"]).await;
+        let pulled = registry.get("/v2/g/r/manifests/v1").await;
+        assert_eq!(pulled.status == 200, valid, "{}", pulled.text());
+        let shown = boss.send("GET", &format!("{SHARES}/theirs"), None).await;
+        assert_eq!(shown.json()["status"], valid);
+        let path = "/v2/manage/shared-repositories?center=thirdparty";
+        let listed = eve.send("GET", path, None).await.json();
+        assert_eq!(listed[0]["status"], valid);
+    };
+    check(true).await;
+    set("2027-03-02T23:59:59Z").await;
+    check(true).await;
+    set("2027-03-03T00:00:00Z").await;
+    check(false).await;
+}

@@ -26,10 +26,6 @@ struct Arguments {
 }
 
 /// An emulator in this process, on a port of its own, with its data in a temporary folder.
-#[expect(
-    dead_code,
-    reason = "some fields are there to be dropped with the test"
-)]
 pub(crate) struct TestApp {
     /// Lives as long as the test.
     emulator: Emulator,
@@ -96,6 +92,17 @@ impl TestApp {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.client.send("DELETE", path, None).await
+    }
+
+    /// The same user at the address of another region.
+    pub(crate) fn in_region(&self, name: &str) -> Client {
+        let mut regions = self.emulator.addresses();
+        let found = regions.find(|(region, _)| *region == name);
+        let (_, address) = found.expect("the region is played");
+        Client {
+            address: address.to_string(),
+            token: self.client.token.clone(),
+        }
     }
 
     /// The same emulator, asked by somebody else.
@@ -215,15 +222,20 @@ impl Answer {
         let body = self.json();
         let code = format!("SVCSTG.SWR.{code}");
         let message = body["error_msg"].as_str().expect("a message").to_owned();
-        assert_eq!(
-            body,
-            json!({
-                "errors": [{"errorCode": code, "errorMessage": message, "detail": ""}],
-                "error_code": code,
-                "error_msg": message,
-                "details": [{"error_code": code, "error_msg": message}],
-            })
-        );
+        let mut expected = json!({
+            "errors": [{"errorCode": code, "errorMessage": message, "detail": ""}],
+            "error_code": code,
+            "error_msg": message,
+            "details": [{"error_code": code, "error_msg": message}],
+        });
+        if status == 403 {
+            const ENCODED: &str = "encoded_authorization_message";
+            let encoded = body[ENCODED].clone();
+            assert!(encoded.is_string(), "{body}");
+            expected["errors"][0][ENCODED] = encoded.clone();
+            expected[ENCODED] = encoded;
+        }
+        assert_eq!(body, expected);
         message
     }
 
@@ -271,7 +283,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the program and waits until it serves.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = program(arguments)
+        Self::of(&mut program(arguments))
+    }
+
+    /// The same with a command that may have more settings.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -292,6 +309,23 @@ impl Process {
         Client {
             address: self.url["http://".len()..].to_owned(),
             token: Some(TOKEN.to_owned()),
+        }
+    }
+
+    /// A client of another region, whose line of the start comes next.
+    pub(crate) fn next_region(&mut self, name: &str) -> Client {
+        let mut line = String::new();
+        while !line.starts_with("region ") {
+            line.clear();
+            let length = self.stdout.read_line(&mut line).expect("a line");
+            assert_ne!(length, 0, "no line tells of the region {name}");
+        }
+        let address = line
+            .strip_prefix(&format!("region       {name} on http://"))
+            .unwrap_or_else(|| panic!("the region {name} does not come next: {line:?}"));
+        Client {
+            address: address.trim().to_owned(),
+            ..self.client()
         }
     }
 

@@ -1,5 +1,5 @@
-//! The requests that the Terraform provider sends for an organization, a repository, an image
-//! trigger and an image retention policy, in its order, with the answers that it needs: statuses and bodies exact.
+//! The requests that the Terraform provider sends for its resources of SWR, in its order, with the
+//! answers that it needs: statuses and bodies exact.
 
 use http::Request;
 use serde_json::{Value, json};
@@ -242,4 +242,152 @@ async fn a_provider_with_a_password_asks_for_a_project_and_a_domain_token() {
             .await;
         list.is(200, "[]");
     }
+}
+
+#[tokio::test]
+async fn apply_update_and_destroy_of_permissions() {
+    let seed = "
+accounts:
+  - name: swr-emulator
+    users:
+      - {name: ann, id: ann-id}
+      - {name: bob, id: bob-id}
+organizations: [{name: group, repositories: [{name: library/nginx}]}]
+";
+    let user = |name: &str, auth: u8| json!({"user_id": format!("{name}-id"), "user_name": name, "auth": auth});
+    for (path, created) in [
+        ("/v2/manage/namespaces/group/access", 200),
+        (
+            "/v2/manage/namespaces/group/repos/library$nginx/access",
+            201,
+        ),
+    ] {
+        let app = TestApp::seeded(seed).await;
+        // A user that is given without a name is looked up.
+        let looked_up = send(&app, "GET", "/v3.0/OS-USER/users/bob-id", None).await;
+        assert_eq!(looked_up.json()["user"]["name"], "bob");
+        let first = json!([user("bob", 3), user("ann", 1)]);
+        send(&app, "POST", path, Some(first.clone()))
+            .await
+            .is(created, "{}");
+        let read = send(&app, "GET", path, None).await.json();
+        // In the order in which they were added; it is compared as a list.
+        assert_eq!(read["others_auths"], first);
+        assert_eq!(read["self_auth"]["user_name"], "admin");
+        assert_eq!(read["self_auth"]["auth"], 7);
+        // update: the old users go, the new ones come
+        send(&app, "DELETE", path, Some(json!(["bob-id", "ann-id"])))
+            .await
+            .is(204, "");
+        let second = json!([user("ann", 7)]);
+        send(&app, "POST", path, Some(second.clone()))
+            .await
+            .is(created, "{}");
+        let read = send(&app, "GET", path, None).await.json();
+        assert_eq!(read["others_auths"], second);
+        // destroy
+        send(&app, "DELETE", path, Some(json!(["ann-id"])))
+            .await
+            .is(204, "");
+        let read = send(&app, "GET", path, None).await.json();
+        assert_eq!(read["others_auths"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn apply_update_import_and_destroy_of_a_repository_sharing() {
+    let seed = "
+accounts: [{name: partner, users: [{name: dev, token: dev}]}]
+organizations: [{name: group, repositories: [{name: library/nginx}]}]
+";
+    let app = TestApp::seeded(seed).await;
+    let shares = "/v2/manage/namespaces/group/repositories/library$nginx/access-domains";
+    let partner = format!("{shares}/partner");
+    let body = json!({"access_domain": "partner", "permit": "read", "deadline": "forever",
+                      "description": "d"});
+    send(&app, "POST", shares, Some(body)).await.is(201, "{}");
+    let read = send(&app, "GET", &partner, None).await.json();
+    for (field, value) in [
+        ("exist", json!(true)),
+        ("namespace", json!("group")),
+        ("repository", json!("library/nginx")),
+        ("access_domain", json!("partner")),
+        ("permit", json!("read")),
+        ("deadline", json!("forever")),
+        ("description", json!("d")),
+        ("status", json!(true)),
+    ] {
+        assert_eq!(read[field], value, "{field}");
+    }
+    let body = json!({"permit": "read", "deadline": "2099-01-01T00:00:00Z", "description": ""});
+    send(&app, "PATCH", &partner, Some(body))
+        .await
+        .is(201, "{}");
+    let read = send(&app, "GET", &partner, None).await.json();
+    // It takes the first ten characters.
+    assert_eq!(
+        &read["deadline"].as_str().expect("text")[..10],
+        "2099-01-01"
+    );
+    // data sources
+    let accounts = send(&app, "GET", shares, None).await.json();
+    assert_eq!(accounts[0]["access_domain"], "partner");
+    let path = "/v2/manage/shared-repositories?center=self&limit=10&offset=0";
+    let shared = send(&app, "GET", path, None).await.json();
+    assert_eq!(
+        (&shared[0]["total_range"], &shared[0]["status"]),
+        (&json!(1), &json!(true))
+    );
+    // destroy
+    send(&app, "DELETE", &partner, None).await.is(204, "");
+    let read = send(&app, "GET", &partner, None).await;
+    assert_eq!(
+        (read.status.as_u16(), &read.json()["exist"]),
+        (200, &json!(false))
+    );
+}
+
+#[tokio::test]
+async fn apply_and_destroy_of_a_repository_tag() {
+    let app =
+        TestApp::seeded("organizations: [{name: group, repositories: [{name: library/nginx}]}]")
+            .await;
+    let push = json!({"namespace": "group", "repository": "library/nginx", "tag": "v1"});
+    assert_eq!(app.post("/_emulator/push", push).await.status, 201);
+    let tags = "/v2/manage/namespaces/group/repos/library$nginx/tags";
+    let stable = format!("{tags}/stable");
+    let body = json!({"source_tag": "v1", "destination_tag": "stable", "override": true});
+    send(&app, "POST", tags, Some(body)).await.is(201, "{}");
+    let read = send(&app, "GET", &stable, None).await.json();
+    for field in [
+        "id",
+        "repo_id",
+        "image_id",
+        "manifest",
+        "digest",
+        "schema",
+        "path",
+        "internal_path",
+        "size",
+        "is_trusted",
+        "created",
+        "updated",
+        "tag_type",
+    ] {
+        assert!(!read[field].is_null(), "{field}");
+    }
+    // data source: read until a page is empty
+    let page = |offset: u32| format!("{tags}?limit=10&offset={offset}");
+    let listed = send(&app, "GET", &page(0), None).await.json();
+    let names: Vec<_> = listed
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|tag| tag["Tag"].clone())
+        .collect();
+    assert_eq!(names.len(), 2);
+    assert!(names.contains(&json!("stable")));
+    assert_eq!(send(&app, "GET", &page(2), None).await.json(), json!([]));
+    send(&app, "DELETE", &stable, None).await.is(204, "");
+    assert_eq!(send(&app, "GET", &stable, None).await.status, 404);
 }

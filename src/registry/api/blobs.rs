@@ -2,9 +2,11 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use futures_util::TryStreamExt;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
 use http::{HeaderName, StatusCode};
 use std::io::SeekFrom;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
@@ -68,7 +70,14 @@ impl Call<'_> {
         if first > 0 {
             file.seek(SeekFrom::Start(first)).await?;
         }
-        let stream = ReaderStream::with_capacity(file.take(length), PIECE);
+        let app = Arc::clone(self.app);
+        let namespace_id = repository.namespace.id;
+        // A pull that breaks off counts as far as it came.
+        let stream =
+            ReaderStream::with_capacity(file.take(length), PIECE).inspect_ok(move |piece| {
+                let downloads = &app.registry.downloads;
+                downloads.count_bytes(&app, namespace_id, piece.len());
+            });
         let mut response = Response::new(Body::from_stream(stream));
         add_headers(&mut response, &headers(length));
         if part.is_some() {

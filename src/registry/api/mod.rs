@@ -38,7 +38,6 @@ struct Trace {
 pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let started = Instant::now();
     let request_id = app.request_ids.next();
-    let method = request.method().clone();
     let trace = Trace::default();
     let (parts, body) = request.into_parts();
     let body = SharedBody::new(body);
@@ -55,7 +54,7 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
         Ok(response) => response,
         Err(error) => {
             // What is refused is still taken off the wire, so that the client sees the answer.
-            body.discard().await;
+            body.clone().discard().await;
             error.into_response()
         }
     };
@@ -70,14 +69,17 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let failed = response.extensions_mut().remove::<RegistryError>();
     RequestLog {
         request_id: &request_id,
-        method: &method,
+        method: &parts.method,
+        uri: &parts.uri,
         operation: trace.operation.get().unwrap_or(&"-"),
         status: response.status().as_u16(),
         started,
         caller: trace.caller.get().map_or("-", String::as_str),
+        body_bytes: body.received(),
         failure: failed.as_ref().map(Into::into),
+        is_recorded: true,
     }
-    .write();
+    .write(&app);
     response
 }
 

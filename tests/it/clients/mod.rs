@@ -3,6 +3,7 @@
 //! All of it needs programs that a machine may not have, so a plain `cargo test` leaves these tests
 //! out; `./tests/run` installs what they need and runs them.
 
+mod engine;
 mod image;
 mod registry;
 mod sdk;

@@ -384,8 +384,8 @@ fn oras_is_served() {
 }
 
 /// An emulator with the organization `group`, and a folder for its clients.
-struct Registry {
-    process: Process,
+pub(super) struct Registry {
+    pub(super) process: Process,
     folder: tempfile::TempDir,
     user: String,
     password: String,
@@ -393,6 +393,11 @@ struct Registry {
 
 impl Registry {
     fn start() -> Self {
+        Self::seeded("organizations: [{name: group}]")
+    }
+
+    /// With a seed file.
+    pub(super) fn seeded(content: &str) -> Self {
         // On the disk that cargo builds on, since images are large, and temporary files may be
         // kept in memory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
@@ -402,7 +407,7 @@ impl Registry {
         // Some clients want the file of logins that they are told about to exist.
         std::fs::write(folder.path().join("auth.json"), "{}").expect("written");
         let seed = folder.path().join("seed.yaml");
-        std::fs::write(&seed, "organizations: [{name: group}]").expect("written");
+        std::fs::write(&seed, content).expect("written");
         let seed = seed.to_str().expect("UTF-8");
         let own = ["--ephemeral", "--listen", "127.0.0.1:0", "--seed", seed];
         Self {
@@ -414,7 +419,7 @@ impl Registry {
     }
 
     /// Address and port, with which the names of its images start.
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         &self.process.url["http://".len()..]
     }
 
@@ -432,7 +437,7 @@ impl Registry {
     }
 
     /// A path in the clients' folder.
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -476,7 +481,7 @@ impl Registry {
 
     /// Copies what is in a layout.
     #[track_caller]
-    fn push(&self, layout: &Layout, image: &str, options: &[&str]) -> Outcome {
+    pub(super) fn push(&self, layout: &Layout, image: &str, options: &[&str]) -> Outcome {
         let credentials = self.credentials();
         let (from, to) = (layout.reference(), self.reference(image));
         let command = ["copy", "--dest-tls-verify=false"];

@@ -1,0 +1,533 @@
+//! What a push sets off, and how soon: from the answered push to the entry in the trigger's
+//! history, pushes a second with one trigger and with a thousand, what ten thousand triggers that
+//! do not match cost a push, and the memory that firings leave behind.
+//!
+//! The emulator runs as a process of its own, with its defaults and a simulated cluster; every push
+//! is a manifest that goes through `/v2/` with a bearer token. Where two things are compared, they
+//! take turns (A B C C B A) in one process, and only their ratio counts. It reads `/proc`, so it
+//! needs Linux.
+//!
+//! `cargo bench --bench firing` prints a Markdown table; `-- --quick` is a short look.
+
+#[path = "ratio/figures.rs"]
+mod figures;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::Parser;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Secret, long_term_password};
+
+use figures::{Figures, Row, percentile, ratio};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &[u8] = b"{}";
+
+/// Clients that push at once where pushes are counted.
+const CONNECTIONS: usize = 4;
+/// Triggers of a repository with many, and different expressions among ten times as many.
+const MANY: usize = 1000;
+/// Triggers that fire at each push while memory is looked at, each at a workload of its own.
+const TOGETHER: usize = 10;
+
+/// Measures what a push sets off
+#[derive(Debug, Parser)]
+struct Options {
+    /// Rounds of everything
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Pushes of each measurement in a round
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pushes: u32,
+    /// Firings before memory is looked at
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..))]
+    firings: u32,
+    /// Few and short rounds, whose figures are rough
+    #[arg(long)]
+    quick: bool,
+    /// What cargo passes
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let mut options = Options::parse();
+    if options.quick {
+        options.rounds = options.rounds.min(2);
+        options.pushes = options.pushes.min(100);
+        options.firings = options.firings.min(1000);
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("firing-")
+        .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut rounds = Vec::new();
+    let emulator = Emulator::start(folder.path(), &repositories_to_compare())?;
+    // The first round only warms up.
+    for round in 0..=options.rounds {
+        let measured = Round::measure(&emulator, usize::try_from(options.pushes)?)?;
+        if round > 0 {
+            rounds.push(measured);
+        }
+    }
+    drop(emulator);
+    let mut memory = Vec::new();
+    for _ in 0..options.rounds {
+        let emulator = Emulator::start(folder.path(), &[("together", together())])?;
+        memory.push(Memory::measure(
+            &emulator,
+            usize::try_from(options.firings)?,
+        )?);
+    }
+    report(&options, &rounds, &memory)?;
+    folder.close()?;
+    Ok(())
+}
+
+fn report(options: &Options, rounds: &[Round], memory: &[Memory]) -> Result<()> {
+    let row = |what: &str, unit, value: fn(&Round) -> f64| Row {
+        what: what.to_owned(),
+        figures: rounds.iter().map(value).collect::<Figures>(),
+        unit,
+    };
+    let kept = |what: &str, value: fn(&Memory) -> f64| Row {
+        what: what.to_owned(),
+        figures: memory.iter().map(value).collect::<Figures>(),
+        unit: " MiB",
+    };
+    let firings = options.firings;
+    let rows = [
+        row("push to recorded history, median", " ms", |r| r.settled.0),
+        row("push to recorded history, p99", " ms", |r| r.settled.1),
+        row("pushes/s with 1 trigger, fired and recorded", "", |r| r.one),
+        row("the same with 1,000 of type tag, of 1", "", |r| {
+            r.tags / r.one
+        }),
+        row("the same with 1,000 of type regular, of 1", "", |r| {
+            r.regular / r.one
+        }),
+        row(
+            "what 10,000 triggers of which none matches add to a push",
+            " ms",
+            |r| r.crowded - r.empty,
+        ),
+        row("that push without triggers", " ms", |r| r.empty),
+        kept("memory when idle (RSS)", |m| m.before),
+        kept(&format!("after {firings} firings"), |m| m.after),
+    ];
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "| what | median | quartiles |\n|---|---|---|")?;
+    for row in &rows {
+        writeln!(out, "{row}")?;
+    }
+    writeln!(
+        out,
+        "\n{cores} cores, shared with the client; {rounds} rounds of {pushes} pushes each; one \
+         connection, {CONNECTIONS} where pushes are counted; the 10,000 triggers have 1,000 \
+         different expressions.",
+        cores = std::thread::available_parallelism()?,
+        rounds = options.rounds,
+        pushes = options.pushes,
+    )?;
+    Ok(())
+}
+
+/// What a round says.
+#[derive(Debug)]
+struct Round {
+    /// Median and p99 from a push's answer to the entry of its trigger, in milliseconds.
+    settled: (f64, f64),
+    /// Pushes a second with one trigger, with a thousand of type tag, with a thousand of regular.
+    one: f64,
+    tags: f64,
+    regular: f64,
+    /// The median time of a push without triggers and with ten thousand, in milliseconds.
+    empty: f64,
+    crowded: f64,
+}
+
+impl Round {
+    fn measure(emulator: &Emulator, pushes: usize) -> Result<Self> {
+        let mut times: [Duration; 3] = Default::default();
+        let repositories = ["one", "tags", "regular"];
+        for at in [0, 1, 2, 2, 1, 0] {
+            times[at] += emulator.push_and_wait_until_idle(repositories[at], pushes.div_ceil(2))?;
+        }
+        let [one, tags, regular] =
+            times.map(|time| ratio(pushes.div_ceil(2) * 2, 1) / time.as_secs_f64());
+        let (empty, crowded) = emulator.compare_pushes("empty", "crowded", pushes)?;
+        Ok(Self {
+            settled: emulator.push_and_wait_each("one", pushes)?,
+            one,
+            tags,
+            regular,
+            empty,
+            crowded,
+        })
+    }
+}
+
+/// What a process occupies, in MiB.
+#[derive(Debug)]
+struct Memory {
+    before: f64,
+    after: f64,
+}
+
+impl Memory {
+    fn measure(emulator: &Emulator, firings: usize) -> Result<Self> {
+        // What a first push and its firing need once is not what firings leave behind.
+        emulator.push_and_wait_until_idle("together", 1)?;
+        let before = emulator.resident_mebibytes()?;
+        let pushes = firings.div_ceil(TOGETHER);
+        emulator.push_and_wait_until_idle("together", pushes)?;
+        Ok(Self {
+            before,
+            after: emulator.resident_mebibytes()?,
+        })
+    }
+}
+
+/// The emulator in a process of its own, which ends with this value.
+struct Emulator {
+    process: Child,
+    address: String,
+    /// The next push's number: each has a tag and content of its own.
+    next: AtomicUsize,
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // In order, so that its temporary folder goes too; it may have ended by itself.
+        let id = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        let _ = self.process.wait();
+    }
+}
+
+impl Emulator {
+    fn start(folder: &Path, repositories: &[Repository]) -> Result<Self> {
+        let seed = folder.join("seed.json");
+        std::fs::write(&seed, seed_file(repositories).to_string())?;
+        let mut process = Command::new(env!("CARGO_BIN_EXE_swr-emulator"))
+            .env_clear()
+            .env("TMPDIR", folder)
+            .args(["--ephemeral", "--listen", "127.0.0.1:0", "--seed"])
+            .arg(seed)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let stdout = process.stdout.take().ok_or("no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.trim().strip_prefix("listening on http://");
+        let emulator = Self {
+            process,
+            address: address.ok_or("the emulator did not start")?.to_owned(),
+            next: AtomicUsize::new(0),
+        };
+        for (repository, _) in repositories {
+            emulator.pusher(repository)?.push_config()?;
+        }
+        Ok(emulator)
+    }
+
+    /// A connection that pushes to one repository, with a bearer token for it.
+    fn pusher(&self, repository: &'static str) -> Result<Pusher> {
+        let password = long_term_password(BUILTIN_ACCESS_KEY, &Secret::new(BUILTIN_SECRET_KEY));
+        let login = BASE64_STANDARD.encode(format!("x@{BUILTIN_ACCESS_KEY}:{password}"));
+        let path = format!(
+            "/swr/auth/v2/registry/auth/?service=dockyard&scope=repository:group/{repository}:pull,push"
+        );
+        let mut connection = Connection::open(&self.address, &format!("Basic {login}"))?;
+        let answer = connection.request("GET", &path, "", b"")?.is(200)?;
+        let answer: Value = serde_json::from_slice(&answer.body)?;
+        let token = answer["token"].as_str().ok_or("no token")?;
+        Ok(Pusher {
+            connection: Connection::open(&self.address, &format!("Bearer {token}"))?,
+            repository,
+        })
+    }
+
+    fn number(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Pushes one after the other and waits each time for the entry in the history of `hit`.
+    fn push_and_wait_each(&self, repository: &'static str, pushes: usize) -> Result<(f64, f64)> {
+        let mut pusher = self.pusher(repository)?;
+        let mut waiter = Connection::open(&self.address, "")?;
+        let mut times = Vec::new();
+        for _ in 0..pushes {
+            let number = self.number();
+            pusher.push(number)?;
+            let answered = Instant::now();
+            let path = format!(
+                "/_emulator/wait?namespace=group&repository={repository}&tag=v{number}&trigger=hit"
+            );
+            let entry = waiter.request("GET", &path, "", b"")?.is(200)?;
+            times.push(u32::try_from(answered.elapsed().as_micros())?);
+            let entry: Value = serde_json::from_slice(&entry.body)?;
+            if entry["result"] != "success" || entry["detail"] != "" {
+                return Err(format!("not fired as expected: {entry}").into());
+            }
+        }
+        let milliseconds = |microseconds: f64| microseconds / 1000.0;
+        Ok((
+            milliseconds(percentile(&mut times, 50)),
+            milliseconds(percentile(&mut times, 99)),
+        ))
+    }
+
+    /// Pushes over some connections at once; how long until all is fired and recorded.
+    fn push_and_wait_until_idle(
+        &self,
+        repository: &'static str,
+        pushes: usize,
+    ) -> Result<Duration> {
+        let mut pushers = Vec::new();
+        for _ in 0..CONNECTIONS {
+            pushers.push(self.pusher(repository)?);
+        }
+        let mut waiter = Connection::open(&self.address, "")?;
+        let pushed = AtomicUsize::new(0);
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            let mut running = Vec::new();
+            for pusher in &mut pushers {
+                let pushed = &pushed;
+                running.push(scope.spawn(move || -> Result<()> {
+                    while pushed.fetch_add(1, Ordering::Relaxed) < pushes {
+                        pusher.push(self.number())?;
+                    }
+                    Ok(())
+                }));
+            }
+            for pusher in running {
+                pusher.join().map_err(|_| "a client panicked")??;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        })?;
+        let idle = waiter
+            .request("GET", "/_emulator/idle?timeout=10m", "", b"")?
+            .is(200)?;
+        let time = started.elapsed();
+        let idle: Value = serde_json::from_slice(&idle.body)?;
+        if idle["failed"] != 0 || idle["fired"] == 0 {
+            return Err(format!("not fired as expected: {idle}").into());
+        }
+        Ok(time)
+    }
+
+    /// The median times of pushes to two repositories that take turns, in milliseconds.
+    fn compare_pushes(
+        &self,
+        left: &'static str,
+        right: &'static str,
+        pushes: usize,
+    ) -> Result<(f64, f64)> {
+        let mut sides = [
+            (self.pusher(left)?, Vec::new()),
+            (self.pusher(right)?, Vec::new()),
+        ];
+        for turn in 0..pushes {
+            for at in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
+                let (pusher, times) = &mut sides[at];
+                let started = Instant::now();
+                pusher.push(self.number())?;
+                times.push(u32::try_from(started.elapsed().as_micros())?);
+            }
+        }
+        let [left, right] = sides.map(|(_, mut times)| percentile(&mut times, 50) / 1000.0);
+        Ok((left, right))
+    }
+
+    fn resident_mebibytes(&self) -> Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let kibibytes = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|value| value.trim().strip_suffix(" kB"))
+            .ok_or("/proc/PID/status has no VmRSS")?;
+        Ok(kibibytes.parse::<f64>()? / 1024.0)
+    }
+}
+
+/// A repository's name and its triggers.
+type Repository = (&'static str, Vec<Value>);
+
+/// Repositories whose pushes are timed.
+fn repositories_to_compare() -> [Repository; 5] {
+    let never = |at: usize| trigger(&format!("t{at}"), "web", "tag", &format!("x{at};y{at}"));
+    let no_match = |at: usize| {
+        let expression = format!("^release-{}-[0-9]+$", at % MANY);
+        trigger(&format!("t{at}"), "web", "regular", &expression)
+    };
+    let every = || trigger("hit", "web", "all", ".*");
+    let found = trigger("hit", "web", "regular", "^v[0-9]+$");
+    [
+        ("one", vec![every()]),
+        ("tags", (1..MANY).map(never).chain([every()]).collect()),
+        ("regular", (1..MANY).map(no_match).chain([found]).collect()),
+        ("empty", Vec::new()),
+        ("crowded", (0..10 * MANY).map(no_match).collect()),
+    ]
+}
+
+/// Triggers that all fire at each push, at workloads of their own.
+fn together() -> Vec<Value> {
+    (0..TOGETHER)
+        .map(|at| trigger(&format!("t{at}"), &format!("web{at}"), "all", ".*"))
+        .collect()
+}
+
+/// An organization with these repositories, and a cluster whose workloads run all of them.
+fn seed_file(repositories: &[Repository]) -> Value {
+    let containers: Vec<_> = repositories
+        .iter()
+        .map(|(name, _)| json!({"name": name, "image": format!("{{registry}}/group/{name}:v")}))
+        .collect();
+    let workloads: Vec<_> = (0..TOGETHER)
+        .map(|at| format!("web{at}"))
+        .chain(["web".to_owned()])
+        .map(|name| json!({"name": name, "containers": containers}))
+        .collect();
+    let repositories: Vec<_> = repositories
+        .iter()
+        .map(|(name, triggers)| json!({"name": name, "triggers": triggers}))
+        .collect();
+    json!({
+        "organizations": [{"name": "group", "repositories": repositories}],
+        "clusters": [
+            {"name": "test", "namespaces": [{"name": "default", "deployments": workloads}]},
+        ],
+    })
+}
+
+fn trigger(name: &str, workload: &str, kind: &str, condition: &str) -> Value {
+    json!({
+        "name": name, "action": "update", "app_type": "deployments", "application": workload,
+        "cluster_id": "test", "cluster_ns": "default", "condition": condition, "enable": "true",
+        "trigger_type": kind,
+    })
+}
+
+/// Pushes to one repository.
+struct Pusher {
+    connection: Connection,
+    repository: &'static str,
+}
+
+impl Pusher {
+    /// Pushes the configuration that all images have in common.
+    fn push_config(&mut self) -> Result<()> {
+        let path = format!(
+            "/v2/group/{}/blobs/uploads/?digest={}",
+            self.repository,
+            config_digest()
+        );
+        let headers = "Content-Type: application/octet-stream\r\n";
+        self.connection
+            .request("POST", &path, headers, CONFIG)?
+            .is(201)?;
+        Ok(())
+    }
+
+    /// Pushes an image of its own under a tag of its own.
+    fn push(&mut self, number: usize) -> Result<()> {
+        let content = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
+                       "digest": config_digest(), "size": CONFIG.len()},
+            "layers": [],
+            "annotations": {"bench": number.to_string()},
+        });
+        let path = format!("/v2/group/{}/manifests/v{number}", self.repository);
+        let headers = format!("Content-Type: {MANIFEST}\r\n");
+        self.connection
+            .request("PUT", &path, &headers, content.to_string().as_bytes())?
+            .is(201)?;
+        Ok(())
+    }
+}
+
+fn config_digest() -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(CONFIG)))
+}
+
+/// A keep-alive connection.
+struct Connection {
+    stream: BufReader<TcpStream>,
+    login: String,
+}
+
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn is(self, status: u16) -> Result<Self> {
+        if self.status != status {
+            let body = String::from_utf8_lossy(&self.body).into_owned();
+            return Err(format!("{} instead of {status}: {body}", self.status).into());
+        }
+        Ok(self)
+    }
+}
+
+impl Connection {
+    /// With this `Authorization`; without one, with the built-in token.
+    fn open(address: &str, authorization: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let login = if authorization.is_empty() {
+            "X-Auth-Token: swr-emulator".to_owned()
+        } else {
+            format!("Authorization: {authorization}")
+        };
+        Ok(Self {
+            stream: BufReader::new(stream),
+            login,
+        })
+    }
+
+    fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Answer> {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n{headers}Content-Length: {}\r\n\r\n",
+            self.login,
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(body);
+        self.stream.get_mut().write_all(&request)?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).ok_or("no status")?.parse()?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.stream.read_line(&mut line)?;
+            let Some((name, value)) = line.trim().split_once(':') else {
+                break;
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer { status, body })
+    }
+}

@@ -1,0 +1,252 @@
+//! The HTTP of the account (API reference, quota management and other APIs).
+//!
+//! The `{project_id}` in paths is not looked at, here and at CCE: it is the caller who says which
+//! account is meant, and the address which region.
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::store::{self, CreateAgency};
+use super::{DayBytes, REPORT_DAYS, ResourceType, filled, stored_by_day};
+use crate::app::AppState;
+use crate::auth::Caller;
+use crate::error::{Error, Fault, Result};
+use crate::http::{Answer, Operation, Routes, Segment};
+
+const QUOTAS: &str = "/v2/manage/projects/{project_id}/quotas";
+const OVERVIEW: &str = "/v2/manage/overview";
+const REPORTS: &str = "/v2/manage/reports/{resource_type}/{frequency}";
+const FEATURE_GATES: &str = "/v2/manage/projects/{project_id}/feature-gates";
+const AGENCY: &str = "/v2/manage/agency";
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("ListQuotas", Method::GET, QUOTAS).lists(),
+            list_quotas,
+        )
+        .with(
+            Operation::new("ShowDomainOverview", Method::GET, OVERVIEW),
+            show_overview,
+        )
+        .with(
+            Operation::new("ShowDomainResourceReports", Method::GET, REPORTS).lists(),
+            show_report,
+        )
+        .with(
+            Operation::new("ShowShareFeatureGates", Method::GET, FEATURE_GATES),
+            show_feature_gates,
+        )
+        .with(
+            Operation::new("CheckAgency", Method::GET, AGENCY),
+            check_agency,
+        )
+        .with(
+            Operation::new("CreateAgency", Method::POST, AGENCY),
+            create_agency,
+        )
+}
+
+/// `ListQuotas`
+async fn list_quotas(State(app): State<AppState>, caller: Caller) -> Result<Response> {
+    let holdings = store::count(app.db.readers(), caller.account_id(), &app.region).await?;
+    let view = QuotasView {
+        quotas: [QuotaView {
+            quota_key: "namespace",
+            quota_limit: app.quota_namespaces,
+            used: holdings.namespaces,
+            unit: "",
+        }],
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+#[derive(Serialize)]
+struct QuotasView {
+    quotas: [QuotaView; 1],
+}
+
+#[derive(Serialize)]
+struct QuotaView {
+    quota_key: &'static str,
+    quota_limit: u32,
+    used: i64,
+    unit: &'static str,
+}
+
+/// `ShowDomainOverview`
+async fn show_overview(State(app): State<AppState>, caller: Caller) -> Result<Response> {
+    app.registry.downloads.flush(&app).await;
+    let db = app.db.readers();
+    let account = &caller.user().account;
+    let today = app.clock.now();
+    let holdings = store::count(db, &account.id, &app.region).await?;
+    let growth = store::list_growth(db, &account.id, &app.region, today).await?;
+    let pulled = store::sum_pulled(db, &account.id, &app.region).await?;
+    let view = OverviewView {
+        domain_id: &account.id,
+        domain_name: &account.name,
+        namspace_num: holdings.namespaces,
+        repo_num: holdings.repositories,
+        image_num: holdings.images,
+        store_space: double(growth.iter().map(|entry| entry.bytes).sum()),
+        downflow_size: double(pulled),
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+#[derive(Serialize)]
+struct OverviewView<'a> {
+    domain_id: &'a str,
+    domain_name: &'a str,
+    /// So it is spelled.
+    namspace_num: i64,
+    repo_num: i64,
+    image_num: i64,
+    /// The reference names no unit; these are bytes.
+    store_space: f64,
+    downflow_size: f64,
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the reference has a double, which is exact up to 8 PiB"
+)]
+fn double(bytes: i64) -> f64 {
+    bytes as f64
+}
+
+/// `ShowDomainResourceReports`
+async fn show_report(
+    State(app): State<AppState>,
+    caller: Caller,
+    resource_type: ResourceType,
+) -> Result<Response> {
+    let db = app.db.readers();
+    let (account_id, region) = (caller.account_id(), app.region.as_str());
+    let now = app.clock.now();
+    let first = now.day().back(REPORT_DAYS - 1);
+    let days = first.through(now.day());
+    let amounts = match resource_type {
+        ResourceType::Store => {
+            // In this order: what a removal between the two takes away was in the first already,
+            // and its past is in the second.
+            let growth = store::list_growth(db, account_id, region, now).await?;
+            let settled = store::list_settled(db, account_id, region, now.day()).await?;
+            stored_by_day(days, &settled, &growth)
+        }
+        ResourceType::Downflow => {
+            app.registry.downloads.flush(&app).await;
+            let pulled = store::list_pulled(db, account_id, region, first).await?;
+            filled(days, &pulled)
+        }
+    };
+    let views: Vec<_> = amounts.into_iter().map(ReportView::from).collect();
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+impl<S: Sync> FromRequestParts<S> for ResourceType {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let resource_type = Segment::read(parts, "resource_type", Fault::Parameter).await?;
+        let frequency = Segment::read(parts, "frequency", Fault::Parameter).await?;
+        Self::of_report(&resource_type, &frequency)
+    }
+}
+
+#[derive(Serialize)]
+struct ReportView {
+    date: String,
+    value: f64,
+}
+
+impl From<DayBytes> for ReportView {
+    fn from(amount: DayBytes) -> Self {
+        Self {
+            date: amount.day.to_string(),
+            value: double(amount.bytes),
+        }
+    }
+}
+
+/// `ShowShareFeatureGates`: on is what is emulated.
+async fn show_feature_gates(_: Caller) -> Response {
+    Answer(StatusCode::OK, FEATURE_GATES_VIEW).into_response()
+}
+
+#[derive(Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the reference's object is a list of switches"
+)]
+struct FeatureGatesView {
+    enable_experience: bool,
+    enable_hss_service: bool,
+    enable_image_scan: bool,
+    enable_sm3: bool,
+    enable_image_sync: bool,
+    enable_cci_service: bool,
+    enable_image_label: bool,
+    enable_pipeline: bool,
+    enable_authorization_token: bool,
+    enable_resource: bool,
+    enable_list_v3: bool,
+    enable_image_quota: bool,
+    // What follows was seen of the live service and is not in the reference.
+    enable_cosign_signature: bool,
+    enable_enterprise_edition_link: bool,
+    enable_customize_validity_period: bool,
+    swr_util_download_url: &'static str,
+}
+
+const FEATURE_GATES_VIEW: FeatureGatesView = FeatureGatesView {
+    enable_experience: false,
+    enable_hss_service: false,
+    enable_image_scan: false,
+    enable_sm3: false,
+    enable_image_sync: true,
+    enable_cci_service: true,
+    enable_image_label: false,
+    enable_pipeline: false,
+    enable_authorization_token: true,
+    enable_resource: false,
+    enable_list_v3: true,
+    enable_image_quota: false,
+    enable_cosign_signature: true,
+    enable_enterprise_edition_link: false,
+    enable_customize_validity_period: true,
+    swr_util_download_url: "",
+};
+
+/// `CheckAgency`
+async fn check_agency(State(app): State<AppState>, caller: Caller) -> Result<Response> {
+    let view = AgencyView {
+        domain_id: caller.account_id(),
+        is_agency: store::has_agency(app.db.readers(), caller.account_id()).await?,
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+#[derive(Serialize)]
+struct AgencyView<'a> {
+    domain_id: &'a str,
+    is_agency: bool,
+}
+
+/// `CreateAgency`, which has no body.
+async fn create_agency(State(app): State<AppState>, caller: Caller) -> Result<StatusCode> {
+    if !caller.is_admin() {
+        return Err(Error::Forbidden);
+    }
+    let write = CreateAgency {
+        account_id: caller.account_id().to_owned(),
+        created_at: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

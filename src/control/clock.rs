@@ -1,0 +1,218 @@
+//! `/_emulator/clock`: the instance's time, shown and moved. What it moves and what it leaves
+//! alone is said by [`crate::clock`].
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::app::{App, AppState};
+use crate::clock::Moment;
+use crate::error::{Error, Result};
+use crate::http::{Answer, Fields, Operation, Routes};
+use crate::retention;
+
+/// Why the clock stays where it is.
+const OUT_OF_REACH: &str =
+    "must lead to a time from 1970-01-01 on and at most 100 years from the real one";
+
+/// The operations of this file.
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("EmulatorShowClock", Method::GET, "/_emulator/clock"),
+            show,
+        )
+        .with(
+            Operation::new("EmulatorMoveClock", Method::POST, "/_emulator/clock"),
+            change,
+        )
+}
+
+async fn show(State(app): State<AppState>) -> Response {
+    view(&app)
+}
+
+/// Moves the clock in one of three ways. It is not kept over a restart.
+async fn change(State(app): State<AppState>, body: Fields) -> Result<Response> {
+    match Move::parse(&body)? {
+        Move::Advance { seconds } => {
+            if !app.clock.advance(seconds) {
+                return Err(Error::invalid("advance", OUT_OF_REACH));
+            }
+        }
+        Move::Set(moment) => {
+            if !app.clock.reaches(moment) {
+                return Err(Error::invalid("set", OUT_OF_REACH));
+            }
+            app.clock.set(moment);
+        }
+        Move::Reset => app.clock.reset(),
+    }
+    time_has_moved(&app).await?;
+    Ok(view(&app))
+}
+
+/// Does what has become due by a move of the clock, before the move is answered.
+async fn time_has_moved(app: &App) -> Result<()> {
+    retention::run_due(app).await?;
+    app.engine.look_again();
+    Ok(())
+}
+
+/// A way to move the clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Move {
+    /// From where it is, ahead or back.
+    Advance { seconds: i64 },
+    /// To a moment, from which it goes on.
+    Set(Moment),
+    /// To the real time.
+    Reset,
+}
+
+impl Move {
+    /// Reads a body with exactly one key.
+    fn parse(body: &Fields) -> Result<Self> {
+        let names: Vec<_> = body.names().collect();
+        match names[..] {
+            ["advance"] => match seconds(body.string("advance")?) {
+                Some(seconds) => Ok(Self::Advance { seconds }),
+                None => {
+                    let rule = "must be a whole number of s, m, h, d or w, like 90s, 40d or -2w";
+                    Err(Error::invalid("advance", rule))
+                }
+            },
+            ["set"] => match body.string("set")?.parse::<Timestamp>() {
+                Ok(time) => Ok(Self::Set(Moment::from_microseconds(time.as_microsecond()))),
+                Err(_) => {
+                    let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+                    Err(Error::invalid("set", rule))
+                }
+            },
+            ["reset"] => {
+                if body.boolean("reset")? {
+                    Ok(Self::Reset)
+                } else {
+                    Err(Error::invalid("reset", "must be true"))
+                }
+            }
+            _ => {
+                let rule = "must have exactly one of the keys advance, set and reset";
+                Err(Error::invalid("body", rule))
+            }
+        }
+    }
+}
+
+/// The seconds of `90s`, `15m`, `12h`, `40d` or `2w`, or of one of these with a minus. More than
+/// an `i64` holds is cut there, which is out of reach too.
+fn seconds(text: &str) -> Option<i64> {
+    let (sign, length) = match text.strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, text),
+    };
+    let unit = length.chars().last()?;
+    let digits = length.strip_suffix(unit)?;
+    let in_seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        'w' => 7 * 24 * 3600,
+        _ => return None,
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse::<i64>().unwrap_or(i64::MAX);
+    Some(number.saturating_mul(in_seconds) * sign)
+}
+
+fn view(app: &App) -> Response {
+    let (real, ahead) = (app.clock.real_now(), app.clock.ahead_microseconds());
+    let real = Moment::from_microseconds(real.as_microsecond());
+    let view = ClockView {
+        now: real.plus_microseconds(ahead).to_string(),
+        real: real.to_string(),
+        ahead_seconds: ahead.saturating_add(500_000).div_euclid(1_000_000),
+    };
+    Answer(StatusCode::OK, view).into_response()
+}
+
+#[derive(Serialize)]
+struct ClockView {
+    now: String,
+    real: String,
+    /// Rounded.
+    ahead_seconds: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_whole_number_and_one_unit() {
+        let check = |text: &str, expected: Option<i64>| {
+            assert_eq!(seconds(text), expected, "{text}");
+        };
+        check("90s", Some(90));
+        check("15m", Some(900));
+        check("12h", Some(43_200));
+        check("40d", Some(3_456_000));
+        check("2w", Some(1_209_600));
+        check("0s", Some(0));
+        check("-40d", Some(-3_456_000));
+        check("99999999999999999999s", Some(i64::MAX));
+        check("9999999999999999999w", Some(i64::MAX));
+        check("-9999999999999999999w", Some(-i64::MAX));
+        check("", None);
+        check("-", None);
+        check("d", None);
+        check("-d", None);
+        check("40", None);
+        check("40D", None);
+        check("40 d", None);
+        check("+40d", None);
+        check("--40d", None);
+        check("4.5d", None);
+        check("1h30m", None);
+        check("40y", None);
+        check("40日", None);
+    }
+
+    #[test]
+    fn a_move_is_exactly_one_of_three() {
+        let check = |body: &str, expected: Result<Move, &str>| {
+            let body = Fields::parse(body.as_bytes()).expect("an object");
+            let found = Move::parse(&body).map_err(|error| error.to_string());
+            assert_eq!(found, expected.map_err(str::to_owned), "{body:?}");
+        };
+        let one = Err("body: must have exactly one of the keys advance, set and reset");
+        check(r#"{"advance":"1m"}"#, Ok(Move::Advance { seconds: 60 }));
+        check(
+            r#"{"set":"1970-01-01T01:00:01+01:00"}"#,
+            Ok(Move::Set(Moment::from_microseconds(1_000_000))),
+        );
+        check(r#"{"reset":true}"#, Ok(Move::Reset));
+        check("{}", one);
+        check(r#"{"advance":"1m","reset":true}"#, one);
+        check(r#"{"forward":"1m"}"#, one);
+        check(r#"{"reset":false}"#, Err("reset: must be true"));
+        check(r#"{"reset":1}"#, Err("reset: must be true or false"));
+        check(r#"{"advance":60}"#, Err("advance: must be a string"));
+        check(r#"{"advance":null}"#, Err("advance: must not be null"));
+        check(
+            r#"{"advance":"soon"}"#,
+            Err("advance: must be a whole number of s, m, h, d or w, like 90s, 40d or -2w"),
+        );
+        for text in ["2027-01-01", "2027-01-01T00:00:00", "tomorrow"] {
+            check(
+                &format!(r#"{{"set":"{text}"}}"#),
+                Err("set: must be a time of RFC 3339, like 2027-01-01T00:00:00Z"),
+            );
+        }
+    }
+}

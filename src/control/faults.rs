@@ -1,0 +1,583 @@
+//! `/_emulator/faults`: failures on purpose, for people who test what their program does then.
+//!
+//! A fault belongs to an operation of SWR or of another service that the emulator plays. It
+//! strikes where a request's caller is known and its handler has not begun (`http::edge`), so that
+//! nothing is written. The operations of `/_emulator/` cannot fail on purpose; nor can requests
+//! to the registry (`/v2/` outside `/v2/manage/`), which are no operations: docker's login can,
+//! through `RegistryToken`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::app::AppState;
+use crate::error::{Error, Result};
+use crate::http::{Answer, Fields, Form, Operation, Routes};
+use crate::namespace::NamespaceName;
+use crate::repository::RepositoryName;
+
+/// How many faults there may be.
+const MAX_FAULTS: usize = 1000;
+/// The longest delay, in milliseconds: ten minutes.
+const MAX_DELAY: u64 = 600_000;
+/// The most that `times` can say.
+const MAX_TIMES: u64 = 1_000_000;
+/// The longest error code.
+const MAX_CODE: usize = 64;
+
+/// What a fault's body may hold.
+const KEYS: [&str; 10] = [
+    "operation",
+    "status",
+    "code",
+    "times",
+    "delay_ms",
+    "probability",
+    "seed",
+    "namespace",
+    "repository",
+    "cut",
+];
+
+/// The operations of this file.
+pub(super) fn routes() -> Routes {
+    let path = "/_emulator/faults";
+    Routes::new()
+        .with(
+            Operation::new("EmulatorCreateFault", Method::POST, path),
+            create,
+        )
+        .with(
+            Operation::new("EmulatorListFaults", Method::GET, path).lists(),
+            list,
+        )
+        .with(
+            Operation::new("EmulatorDeleteFaults", Method::DELETE, path),
+            delete,
+        )
+}
+
+async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
+    // The table of the router itself, made anew: this is asked for rarely.
+    let fault = PlannedFault::parse(&body, crate::routes().operations())?;
+    let view = app.faults.add(fault)?;
+    Ok(Answer(StatusCode::CREATED, view).into_response())
+}
+
+/// All faults, the oldest first, with how many times each struck.
+async fn list(State(app): State<AppState>) -> Response {
+    Answer(StatusCode::OK, app.faults.list()).into_response()
+}
+
+async fn delete(State(app): State<AppState>) -> StatusCode {
+    app.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+/// The faults of an instance.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Vec<PlannedFault>>);
+
+impl Faults {
+    /// The oldest fault that strikes a request, counted as having struck. A request is struck by
+    /// one at the most.
+    pub fn strike(&self, operation: &Operation, path: &str) -> Option<Strike> {
+        let mut faults = self.lock();
+        faults
+            .iter_mut()
+            .find_map(|fault| fault.strike(operation, path))
+    }
+
+    /// Removes all of them.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn add(&self, fault: PlannedFault) -> Result<FaultView> {
+        let mut faults = self.lock();
+        if faults.len() >= MAX_FAULTS {
+            let rule = format!(
+                "must not be one more than the {MAX_FAULTS} faults there are; DELETE removes all"
+            );
+            return Err(Error::invalid("body", rule));
+        }
+        let view = FaultView::from(&fault);
+        faults.push(fault);
+        Ok(view)
+    }
+
+    fn list(&self) -> Vec<FaultView> {
+        self.lock().iter().map(FaultView::from).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PlannedFault>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a fault does to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strike {
+    /// How long the request waits first; its deadline waits too.
+    pub delay: Duration,
+    /// What then becomes of it.
+    pub effect: Effect,
+}
+
+/// What becomes of a request that a fault struck.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// It is answered with an error.
+    Refuse {
+        /// The HTTP status, 400 or more.
+        status: StatusCode,
+        /// The error code.
+        code: Arc<str>,
+    },
+    /// Its connection is closed without an answer.
+    Cut,
+    /// It is served as ever.
+    Serve,
+}
+
+/// A fault: which requests it strikes, how often, and what it does.
+#[derive(Debug)]
+struct PlannedFault {
+    operation: &'static str,
+    namespace: Option<NamespaceName>,
+    repository: Option<RepositoryName>,
+    strike: Strike,
+    /// How many times it strikes; for ever where nothing is said.
+    times: Option<u64>,
+    chance: Option<Chance>,
+    struck: u64,
+}
+
+impl PlannedFault {
+    fn parse(body: &Fields, operations: &[Operation]) -> Result<Self> {
+        // A key that is misspelt would make a fault that does something else than it says.
+        if let Some(name) = body.names().find(|name| !KEYS.contains(name)) {
+            let rule = format!("is unknown; known are {}", KEYS.join(", "));
+            return Err(Error::invalid(name.to_owned(), rule));
+        }
+        let name = body.string("operation")?;
+        let operation = operations.iter().find(|operation| operation.name == name);
+        let operation = operation.ok_or_else(|| {
+            Error::invalid("operation", "must name an operation, like CreateTrigger")
+        })?;
+        if operation.path.starts_with("/_emulator/") {
+            let rule = "must not be one of /_emulator/, which do not fail on purpose";
+            return Err(Error::invalid("operation", rule));
+        }
+        let effect = effect(body, operation)?;
+        let delay = whole(body, "delay_ms", 0, MAX_DELAY)?.unwrap_or(0);
+        if effect == Effect::Serve && delay == 0 {
+            let rule = "is mandatory where neither cut nor delay_ms is given";
+            return Err(Error::invalid("status", rule));
+        }
+        let narrowed = |name: &'static str| {
+            let text = body.optional_string(name)?;
+            if text.is_some() && !operation.has_variable(name) {
+                let rule = format!(
+                    "must be absent, for the path of {} has none",
+                    operation.name
+                );
+                return Err(Error::invalid(name, rule));
+            }
+            Ok(text)
+        };
+        Ok(Self {
+            operation: operation.name,
+            namespace: narrowed("namespace")?
+                .map(NamespaceName::parse)
+                .transpose()?,
+            repository: narrowed("repository")?
+                .map(RepositoryName::parse)
+                .transpose()?,
+            strike: Strike {
+                delay: Duration::from_millis(delay),
+                effect,
+            },
+            times: whole(body, "times", 1, MAX_TIMES)?,
+            chance: chance(body)?,
+            struck: 0,
+        })
+    }
+
+    fn strike(&mut self, operation: &Operation, path: &str) -> Option<Strike> {
+        let is_used_up = self.times.is_some_and(|times| self.struck >= times);
+        if is_used_up || self.operation != operation.name || !self.is_about(operation, path) {
+            return None;
+        }
+        if let Some(chance) = &mut self.chance
+            && !chance.draw()
+        {
+            return None;
+        }
+        self.struck += 1;
+        Some(self.strike.clone())
+    }
+
+    fn is_about(&self, operation: &Operation, path: &str) -> bool {
+        let namespace = self.namespace.as_ref().is_none_or(|name| {
+            operation
+                .variable(path, "namespace")
+                .is_some_and(|found| found == name.as_str())
+        });
+        namespace
+            && self.repository.as_ref().is_none_or(|name| {
+                operation
+                    .variable(path, "repository")
+                    .is_some_and(|found| found.replace('$', "/") == name.as_str())
+            })
+    }
+}
+
+fn effect(body: &Fields, operation: &Operation) -> Result<Effect> {
+    let cut = body.optional_boolean("cut")?.unwrap_or(false);
+    let status = whole(body, "status", 400, 599)?;
+    let code = body.optional_string("code")?;
+    let status = match status {
+        Some(_) if cut => {
+            let rule = "must be absent where cut is true, for nothing is answered";
+            return Err(Error::invalid("status", rule));
+        }
+        Some(status) => u16::try_from(status).map_err(Error::internal)?,
+        None if code.is_some() => {
+            return Err(Error::invalid("code", "must be absent where status is"));
+        }
+        None => return Ok(if cut { Effect::Cut } else { Effect::Serve }),
+    };
+    let code = match code {
+        Some(code) => checked_code(code)?,
+        None => default_code(operation, status),
+    };
+    Ok(Effect::Refuse {
+        status: StatusCode::from_u16(status).map_err(Error::internal)?,
+        code: code.into(),
+    })
+}
+
+fn checked_code(code: &str) -> Result<&str> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=MAX_CODE).contains(&code.len()) && code.bytes().all(legal) {
+        return Ok(code);
+    }
+    let rule = format!("must have 1 to {MAX_CODE} letters, digits, dots, hyphens and underscores");
+    Err(Error::invalid("code", rule))
+}
+
+/// The code that comes with a status where no other is asked for (API reference, error codes).
+fn default_code(operation: &Operation, status: u16) -> &'static str {
+    match status {
+        500.. => operation.failure,
+        _ if operation.form == Form::Registry => operation.failure,
+        401 => "APIGW.0301",
+        403 => "SVCSTG.SWR.4030170",
+        413 => "SVCSTG.SWR.4131001",
+        429 => "APIGW.0308",
+        _ => "SVCSTG.SWR.4000014",
+    }
+}
+
+/// How likely a fault is to strike.
+#[derive(Debug)]
+struct Chance {
+    probability: f64,
+    seed: u64,
+    state: u64,
+}
+
+impl Chance {
+    fn new(probability: f64, seed: u64) -> Self {
+        Self {
+            probability,
+            seed,
+            state: seed,
+        }
+    }
+
+    /// The next outcome; with the same seed they are the same (`SplitMix64`).
+    fn draw(&mut self) -> bool {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let drawn = ((mixed ^ (mixed >> 31)) >> 32) as u32;
+        f64::from(drawn) / (f64::from(u32::MAX) + 1.0) < self.probability
+    }
+}
+
+fn chance(body: &Fields) -> Result<Option<Chance>> {
+    let seed = whole(body, "seed", 0, u32::MAX.into())?;
+    let Some(probability) = body.value("probability").filter(|value| !value.is_null()) else {
+        return match seed {
+            Some(_) => Err(Error::invalid(
+                "seed",
+                "must be absent where probability is",
+            )),
+            None => Ok(None),
+        };
+    };
+    let probability = probability.as_f64();
+    let probability = probability.filter(|probability| (0.0..=1.0).contains(probability));
+    let probability =
+        probability.ok_or_else(|| Error::invalid("probability", "must be a number from 0 to 1"))?;
+    let seed = match seed {
+        Some(seed) => seed,
+        // Shown in the list, so that this run can be repeated too.
+        None => getrandom::u32().map_err(Error::internal)?.into(),
+    };
+    Ok(Some(Chance::new(probability, seed)))
+}
+
+/// An optional whole number; null is the same as absent.
+fn whole(body: &Fields, name: &'static str, least: u64, most: u64) -> Result<Option<u64>> {
+    match body.value(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let number = value.as_u64();
+            let number = number.filter(|number| (least..=most).contains(number));
+            let rule = || format!("must be a whole number from {least} to {most}");
+            number.map(Some).ok_or_else(|| Error::invalid(name, rule()))
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FaultView {
+    operation: &'static str,
+    namespace: Option<String>,
+    repository: Option<String>,
+    status: Option<u16>,
+    code: Option<String>,
+    cut: bool,
+    delay_ms: u128,
+    times: Option<u64>,
+    probability: Option<f64>,
+    seed: Option<u64>,
+    struck: u64,
+}
+
+impl From<&PlannedFault> for FaultView {
+    fn from(fault: &PlannedFault) -> Self {
+        let (status, code) = match &fault.strike.effect {
+            Effect::Refuse { status, code } => (Some(status.as_u16()), Some(code.to_string())),
+            Effect::Cut | Effect::Serve => (None, None),
+        };
+        let chance = fault.chance.as_ref();
+        Self {
+            operation: fault.operation,
+            namespace: fault.namespace.as_ref().map(ToString::to_string),
+            repository: fault.repository.as_ref().map(ToString::to_string),
+            status,
+            code,
+            cut: fault.strike.effect == Effect::Cut,
+            delay_ms: fault.strike.delay.as_millis(),
+            times: fault.times,
+            probability: chance.map(|chance| chance.probability),
+            seed: chance.map(|chance| chance.seed),
+            struck: fault.struck,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use axum::body::Body;
+    use http::Request;
+    use serde_json::json;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::app::App;
+    use crate::auth::BUILTIN_TOKEN;
+    use crate::db::testing::TestDb;
+
+    fn parse(body: &Value) -> Result<PlannedFault, String> {
+        let body = Fields::parse(body.to_string().as_bytes()).expect("an object");
+        PlannedFault::parse(&body, crate::routes().operations()).map_err(|error| error.to_string())
+    }
+
+    fn operation(name: &str) -> Operation {
+        let routes = crate::routes();
+        let found = routes.operations().iter().find(|known| known.name == name);
+        found.expect("an operation").clone()
+    }
+
+    #[test]
+    fn no_two_operations_have_the_same_name() {
+        let routes = crate::routes();
+        let mut names = HashSet::new();
+        for operation in routes.operations() {
+            assert!(names.insert(operation.name), "{}", operation.name);
+        }
+    }
+
+    #[test]
+    fn a_fault_that_breaks_a_rule_is_refused_by_field_and_rule() {
+        let check = |change: Value, expected: &str| {
+            let mut body = json!({"operation": "CreateTrigger", "status": 500});
+            for (key, value) in change.as_object().expect("an object") {
+                body[key] = value.clone();
+            }
+            assert_eq!(parse(&body).expect_err("refused"), expected);
+        };
+        let name = "operation: must name an operation, like CreateTrigger";
+        check(json!({"operation": "createTrigger"}), name);
+        check(json!({"operation": "PutManifest"}), name);
+        check(json!({"operation": null}), "operation: must not be null");
+        let own = "operation: must not be one of /_emulator/, which do not fail on purpose";
+        check(json!({"operation": "EmulatorReset"}), own);
+        check(json!({"operation": "EmulatorDeleteFaults"}), own);
+        let status = "status: must be a whole number from 400 to 599";
+        for value in [json!(200), json!(399), json!(600), json!("500"), json!(-1)] {
+            check(json!({ "status": value }), status);
+        }
+        let none = "status: is mandatory where neither cut nor delay_ms is given";
+        check(json!({"status": null}), none);
+        check(json!({"status": null, "cut": false, "delay_ms": 0}), none);
+        check(
+            json!({"cut": true}),
+            "status: must be absent where cut is true, for nothing is answered",
+        );
+        check(json!({"cut": 1}), "cut: must be true or false");
+        let code = "code: must be absent where status is";
+        check(json!({"status": null, "code": "X", "delay_ms": 1}), code);
+        let code = "code: must have 1 to 64 letters, digits, dots, hyphens and underscores";
+        for value in ["", "a b", "\u{e4}", &"x".repeat(65)] {
+            check(json!({ "code": value }), code);
+        }
+        let times = "times: must be a whole number from 1 to 1000000";
+        check(json!({"times": 0}), times);
+        check(json!({"times": 1.5}), times);
+        let delay = "delay_ms: must be a whole number from 0 to 600000";
+        check(json!({"delay_ms": 600_001}), delay);
+        let probability = "probability: must be a number from 0 to 1";
+        for value in [json!(-0.1), json!(1.1), json!("1")] {
+            check(json!({ "probability": value }), probability);
+        }
+        let seed = "seed: must be absent where probability is";
+        check(json!({"seed": 1}), seed);
+        let seed = "seed: must be a whole number from 0 to 4294967295";
+        check(json!({"probability": 1, "seed": -1}), seed);
+        let absent = "must be absent, for the path of CreateNamespace has none";
+        let create = json!({"operation": "CreateNamespace", "namespace": "group"});
+        check(create, &format!("namespace: {absent}"));
+        let create = json!({"operation": "CreateNamespace", "repository": "busybox"});
+        check(create, &format!("repository: {absent}"));
+        check(
+            json!({"namespace": "library"}),
+            "namespace: must not be library or manage, which are reserved",
+        );
+        let error = parse(&json!({"operation": "CreateTrigger", "delay": 1})).expect_err("refused");
+        assert!(error.starts_with("delay: is unknown; known are operation, "));
+    }
+
+    #[test]
+    fn the_code_of_a_status_is_the_operations_where_it_fails_and_the_references_else() {
+        let check = |operation: &str, status: u16, expected: &str| {
+            let fault = parse(&json!({"operation": operation, "status": status})).expect("legal");
+            let Effect::Refuse { code, .. } = fault.strike.effect else {
+                panic!("{operation} is not refused");
+            };
+            assert_eq!(&*code, expected, "{operation} {status}");
+        };
+        check("CreateTrigger", 500, "SVCSTG.SWR.5000046");
+        check("ListTriggersDetails", 503, "SVCSTG.SWR.5000008");
+        check("CreateTrigger", 400, "SVCSTG.SWR.4000014");
+        check("CreateTrigger", 401, "APIGW.0301");
+        check("CreateTrigger", 403, "SVCSTG.SWR.4030170");
+        check("CreateTrigger", 429, "APIGW.0308");
+        check("RegistryToken", 500, "UNKNOWN");
+        check("RegistryToken", 429, "UNKNOWN");
+    }
+
+    #[test]
+    fn a_narrowed_fault_strikes_what_its_path_names_and_nothing_else() {
+        let check = |narrowed: Value, namespace: &str, repository: &str, expected: bool| {
+            let mut body = json!({"operation": "ShowRepository", "status": 500});
+            for (key, value) in narrowed.as_object().expect("an object") {
+                body[key] = value.clone();
+            }
+            let mut fault = parse(&body).expect("legal");
+            let path = format!("/v2/manage/namespaces/{namespace}/repos/{repository}");
+            let strike = fault.strike(&operation("ShowRepository"), &path);
+            assert_eq!(strike.is_some(), expected, "{narrowed} {path}");
+            assert!(fault.strike(&operation("DeleteRepo"), &path).is_none());
+        };
+        check(json!({}), "group", "busybox", true);
+        check(json!({"namespace": "group"}), "group", "busybox", true);
+        check(json!({"namespace": "group"}), "g%72oup", "busybox", true);
+        check(json!({"namespace": "group"}), "other", "busybox", false);
+        check(json!({"repository": "a/b"}), "group", "a$b", true);
+        check(json!({"repository": "a/b"}), "group", "a%24b", true);
+        check(json!({"repository": "a/b"}), "group", "a", false);
+        let both = json!({"namespace": "group", "repository": "a"});
+        check(both.clone(), "group", "a", true);
+        check(both.clone(), "group", "b", false);
+        check(both, "other", "a", false);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_strikes_and_the_probability_their_share() {
+        let draws = |probability: f64, seed: u64| -> Vec<bool> {
+            let mut chance = Chance::new(probability, seed);
+            (0..1000).map(|_| chance.draw()).collect()
+        };
+        let share = |drawn: &[bool]| drawn.iter().filter(|strikes| **strikes).count();
+        assert_eq!(draws(0.25, 7), draws(0.25, 7));
+        assert_ne!(draws(0.25, 7), draws(0.25, 8));
+        let quarter = share(&draws(0.25, 7));
+        assert!((200..300).contains(&quarter), "{quarter}");
+        assert_eq!(share(&draws(0.0, 7)), 0);
+        assert_eq!(share(&draws(1.0, 7)), 1000);
+    }
+
+    #[tokio::test]
+    async fn a_delay_does_not_count_towards_the_deadline_of_its_request() {
+        let TestDb {
+            db,
+            directory,
+            folder,
+        } = TestDb::seeded("").await;
+        let app = Arc::new(App::for_tests(db, directory, folder.path()).await);
+        let delayed = json!({"operation": "CreateTrigger", "delay_ms": MAX_DELAY});
+        let delayed = parse(&delayed).expect("legal");
+        app.faults.add(delayed).map(drop).expect("there is room");
+        let operation = Operation::new("CreateTrigger", Method::POST, "/x");
+        assert!(operation.deadline < Duration::from_millis(MAX_DELAY));
+        // One that is ready at once would never be asked for its deadline.
+        let handler = async || {
+            tokio::task::yield_now().await;
+            StatusCode::CREATED
+        };
+        let router = Routes::new().with(operation, handler).into_router(app);
+        let request = Request::post("/x").header("X-Auth-Token", BUILTIN_TOKEN);
+        let request = request.body(Body::empty()).expect("a legal request");
+        tokio::time::pause();
+
+        let response = router.oneshot(request).await.expect("an answer");
+
+        assert_eq!(response.status(), StatusCode::CREATED);
+    }
+
+    #[test]
+    fn a_thousand_faults_and_no_more() {
+        let faults = Faults::default();
+        let fault = || parse(&json!({"operation": "CreateTrigger", "status": 500})).expect("legal");
+        for _ in 0..MAX_FAULTS {
+            faults.add(fault()).map(drop).expect("there is room");
+        }
+        assert!(faults.add(fault()).is_err());
+        faults.clear();
+        assert!(faults.add(fault()).is_ok());
+    }
+}

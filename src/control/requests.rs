@@ -1,0 +1,439 @@
+//! `/_emulator/requests`: what was asked of the instance last, for assertions on what a program
+//! sent and how it was answered.
+//!
+//! It holds what the log tells (`http::log`), with the path and the size of the body: never a
+//! body, never a credential. Times are the machine's own, as those of the log.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, Uri};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use crate::app::AppState;
+use crate::clock::Moment;
+use crate::error::{Error, Fault, Result};
+use crate::http::{Answer, Criteria, Operation, Query, RequestLog, Routes};
+use crate::namespace::NamespaceName;
+
+/// How many requests are kept.
+const KEPT: usize = 1000;
+/// How many characters of a text are kept, and of a method or a user's name.
+const MAX_TEXT: usize = 512;
+const MAX_NAME: usize = 64;
+
+/// The operations of this file. Looking at the requests is no request to look at.
+pub(super) fn routes() -> Routes {
+    let path = "/_emulator/requests";
+    Routes::new()
+        .with(
+            Operation::new("EmulatorListRequests", Method::GET, path)
+                .lists()
+                .unrecorded(),
+            list,
+        )
+        .with(
+            Operation::new("EmulatorDeleteRequests", Method::DELETE, path).unrecorded(),
+            delete,
+        )
+}
+
+/// The newest requests first, in the order in which they were answered.
+async fn list(State(app): State<AppState>, query: Query) -> Result<Response> {
+    let filter = Filter::parse(&query.parameters())?;
+    let recorded = app.requests.newest_first();
+    let views: Vec<_> = recorded
+        .iter()
+        .filter(|request| filter.admits(request))
+        .map(|request| RequestView::from(&**request))
+        .collect();
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+async fn delete(State(app): State<AppState>) -> StatusCode {
+    app.requests.clear();
+    StatusCode::NO_CONTENT
+}
+
+/// The newest requests of an instance.
+#[derive(Debug, Default)]
+pub struct Requests(Mutex<VecDeque<Arc<RecordedRequest>>>);
+
+impl Requests {
+    /// Keeps what is to be known of a request, and forgets the oldest one where there are enough.
+    pub fn record(&self, log: &RequestLog<'_>, milliseconds: f64, time: Moment) {
+        let request = Arc::new(RecordedRequest::new(log, milliseconds, time));
+        let oldest = {
+            let mut requests = self.lock();
+            let is_full = requests.len() >= KEPT;
+            let oldest = if is_full { requests.pop_front() } else { None };
+            requests.push_back(request);
+            oldest
+        };
+        // Freed only now, so that nobody waits for it.
+        drop(oldest);
+    }
+
+    fn newest_first(&self) -> Vec<Arc<RecordedRequest>> {
+        self.lock().iter().rev().cloned().collect()
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<RecordedRequest>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that was answered. Each text is bounded.
+#[derive(Debug)]
+struct RecordedRequest {
+    operation: &'static str,
+    method: String,
+    /// With the query, secrets masked.
+    path: String,
+    caller: String,
+    status: u16,
+    code: Option<String>,
+    message: Option<String>,
+    body_bytes: u64,
+    milliseconds: f64,
+    /// When it arrived.
+    time: Moment,
+    id: String,
+}
+
+impl RecordedRequest {
+    fn new(log: &RequestLog<'_>, milliseconds: f64, time: Moment) -> Self {
+        let failure = log.failure.as_ref();
+        Self {
+            operation: log.operation,
+            method: beginning(log.method.as_str(), MAX_NAME).to_owned(),
+            path: beginning(&masked(log.uri), MAX_TEXT).to_owned(),
+            caller: beginning(log.caller, MAX_NAME).to_owned(),
+            status: log.status,
+            code: failure.map(|failure| beginning(failure.code(), MAX_NAME).to_owned()),
+            message: failure.map(|failure| beginning(failure.reason(), MAX_TEXT).to_owned()),
+            body_bytes: log.body_bytes,
+            milliseconds,
+            time,
+            id: log.request_id.to_owned(),
+        }
+    }
+
+    /// The organization that the path names, or else the query.
+    fn namespace(&self) -> Option<Cow<'_, str>> {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        let management = path
+            .strip_prefix("/v2/manage/")
+            .or_else(|| path.strip_prefix("/v3/manage/"));
+        let named = match management {
+            Some(rest) => rest.strip_prefix("namespaces/"),
+            None => path
+                .strip_prefix("/v2/")
+                .filter(|image| image.contains('/')),
+        };
+        if let Some(named) = named {
+            let segment = named.split('/').next().unwrap_or_default();
+            return Some(percent_decode_str(segment).decode_utf8_lossy());
+        }
+        form_urlencoded::parse(query.as_bytes())
+            .find_map(|(name, value)| (name == "namespace").then_some(value))
+    }
+}
+
+fn beginning(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    match text.char_indices().nth(most) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+/// Path and query without secrets: what asks for a token loses its whole query, every other query
+/// the values whose names tell that they are secret.
+fn masked(uri: &Uri) -> Cow<'_, str> {
+    let path = uri.path();
+    let Some(query) = uri.query() else {
+        return Cow::Borrowed(path);
+    };
+    if path.starts_with("/swr/auth/") || path.starts_with("/v3/auth/") {
+        return Cow::Owned(format!("{path}?***"));
+    }
+    let mut text = format!("{path}?");
+    for (at, pair) in query.split('&').enumerate() {
+        if at > 0 {
+            text.push('&');
+        }
+        match pair.split_once('=') {
+            Some((name, _)) if is_secret(name) => {
+                text.push_str(name);
+                text.push_str("=***");
+            }
+            _ => text.push_str(pair),
+        }
+    }
+    Cow::Owned(text)
+}
+
+fn is_secret(name: &str) -> bool {
+    const TELLING: [&str; 6] = [
+        "token",
+        "password",
+        "secret",
+        "signature",
+        "credential",
+        "authorization",
+    ];
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let name = name.to_ascii_lowercase();
+    TELLING.iter().any(|word| name.contains(word))
+}
+
+/// Which requests are asked for.
+#[derive(Debug)]
+struct Filter<'a> {
+    operation: Option<&'a str>,
+    status: Option<Status>,
+    namespace: Option<NamespaceName>,
+    since: Option<Moment>,
+}
+
+impl<'a> Filter<'a> {
+    fn parse(criteria: &Criteria<'a>) -> Result<Self> {
+        let since = criteria.get("since").map(|text| {
+            let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+            text.parse::<Timestamp>()
+                .map(|time| Moment::from_microseconds(time.as_microsecond()))
+                .map_err(|_| Error::fault(Fault::Query, "since", rule))
+        });
+        Ok(Self {
+            operation: criteria.get("operation"),
+            status: criteria.get("status").map(Status::parse).transpose()?,
+            namespace: criteria
+                .get("namespace")
+                .map(NamespaceName::parse)
+                .transpose()?,
+            since: since.transpose()?,
+        })
+    }
+
+    fn admits(&self, request: &RecordedRequest) -> bool {
+        let Self {
+            operation,
+            status,
+            namespace,
+            since,
+        } = self;
+        operation.is_none_or(|operation| operation == request.operation)
+            && status.is_none_or(|status| status.admits(request.status))
+            && since.is_none_or(|since| request.time >= since)
+            && namespace.as_ref().is_none_or(|name| {
+                let found = request.namespace();
+                found.is_some_and(|found| found == name.as_str())
+            })
+    }
+}
+
+/// Which statuses are asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Status {
+    Exactly(u16),
+    /// By the first digit.
+    Class(u16),
+}
+
+impl Status {
+    /// Reads `404` or `4xx`; 0 stands for a connection that was cut.
+    fn parse(text: &str) -> Result<Self> {
+        let status = match (text.strip_suffix("xx"), text) {
+            (Some(class), _) => digits(class)
+                .filter(|class| (1..=5).contains(class))
+                .map(Self::Class),
+            (None, "0") => Some(Self::Exactly(0)),
+            (None, exact) => digits(exact)
+                .filter(|status| (100..=599).contains(status))
+                .map(Self::Exactly),
+        };
+        let rule = "must be a status, like 404, or a class of them, like 4xx";
+        status.ok_or_else(|| Error::fault(Fault::Query, "status", rule))
+    }
+
+    fn admits(self, status: u16) -> bool {
+        match self {
+            Self::Exactly(wanted) => status == wanted,
+            Self::Class(class) => status / 100 == class,
+        }
+    }
+}
+
+/// A number without a sign.
+fn digits(text: &str) -> Option<u16> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
+}
+
+#[derive(Serialize)]
+struct RequestView<'a> {
+    operation: &'a str,
+    method: &'a str,
+    path: &'a str,
+    caller: &'a str,
+    /// 0 where the connection was cut instead, as clients count it.
+    status: u16,
+    code: Option<&'a str>,
+    message: Option<&'a str>,
+    body_bytes: u64,
+    milliseconds: f64,
+    time: String,
+    request_id: &'a str,
+}
+
+impl<'a> From<&'a RecordedRequest> for RequestView<'a> {
+    fn from(request: &'a RecordedRequest) -> Self {
+        Self {
+            operation: request.operation,
+            method: &request.method,
+            path: &request.path,
+            caller: &request.caller,
+            status: request.status,
+            code: request.code.as_deref(),
+            message: request.message.as_deref(),
+            body_bytes: request.body_bytes,
+            milliseconds: request.milliseconds,
+            time: request.time.to_string(),
+            request_id: &request.id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn recorded(uri: &str) -> RecordedRequest {
+        let log = RequestLog {
+            request_id: "id",
+            method: &Method::GET,
+            uri: &uri.parse().expect("a URI"),
+            operation: "X",
+            status: 200,
+            started: Instant::now(),
+            caller: "admin",
+            body_bytes: 0,
+            failure: None,
+            is_recorded: true,
+        };
+        RecordedRequest::new(&log, 1.0, Moment::from_microseconds(0))
+    }
+
+    #[test]
+    fn a_path_keeps_its_query_but_for_secrets() {
+        let check = |uri: &str, expected: &str| assert_eq!(recorded(uri).path, expected);
+        check("/v2/manage/repos", "/v2/manage/repos");
+        check(
+            "/v2/manage/repos?namespace=group&limit=1",
+            "/v2/manage/repos?namespace=group&limit=1",
+        );
+        check(
+            "/v2/manage/repos?X-Auth-Token=hidden&limit=1&sk_secret=hidden",
+            "/v2/manage/repos?X-Auth-Token=***&limit=1&sk_secret=***",
+        );
+        check(
+            "/x?X-Sdk-Signature=hidden=&pass%77ord=hidden&token",
+            "/x?X-Sdk-Signature=***&pass%77ord=***&token",
+        );
+        check(
+            "/swr/auth/v2/registry/auth/?account=a&scope=hidden",
+            "/swr/auth/v2/registry/auth/?***",
+        );
+        check("/v3/auth/tokens?nocatalog=1", "/v3/auth/tokens?***");
+    }
+
+    #[test]
+    fn a_text_is_cut_at_a_character() {
+        let check = |text: &str, expected: &str| assert_eq!(beginning(text, 3), expected);
+        check("", "");
+        check("abc", "abc");
+        check("abcd", "abc");
+        check("äöü", "äöü");
+        check("äöüß", "äöü");
+        let long = recorded(&format!("/{}?{}", "x".repeat(600), "y".repeat(600)));
+        assert_eq!(long.path.len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn the_organization_of_a_request_is_in_its_path_or_its_query() {
+        let check = |uri: &str, expected: Option<&str>| {
+            assert_eq!(recorded(uri).namespace().as_deref(), expected, "{uri}");
+        };
+        check("/v2/manage/namespaces/group", Some("group"));
+        check("/v2/manage/namespaces/group/repos?limit=1", Some("group"));
+        check("/v3/manage/namespaces/g%72oup/repos/a/tags", Some("group"));
+        check("/v2/manage/namespaces", None);
+        check("/v2/manage/repos?limit=1&namespace=group", Some("group"));
+        check("/v2/manage/repos", None);
+        check("/v2/group/a/b/tags/list", Some("group"));
+        check("/v2/", None);
+        check("/v2", None);
+        check("/_emulator/explain?namespace=group&tag=1", Some("group"));
+        let workload = "/_emulator/clusters/c/namespaces/default/deployments/a";
+        check(workload, None);
+    }
+
+    #[test]
+    fn a_status_is_a_number_or_a_class() {
+        let check = |text: &str, expected: Option<Status>| {
+            assert_eq!(Status::parse(text).ok(), expected, "{text}");
+        };
+        check("404", Some(Status::Exactly(404)));
+        check("0", Some(Status::Exactly(0)));
+        check("4xx", Some(Status::Class(4)));
+        check("5xx", Some(Status::Class(5)));
+        for text in [
+            "6xx", "0xx", "xx", "+4xx", "4x", "99", "600", "+404", "-1", "x", "44xx",
+        ] {
+            check(text, None);
+        }
+        assert!(Status::Class(4).admits(499) && !Status::Class(4).admits(500));
+        assert!(Status::Exactly(404).admits(404) && !Status::Exactly(404).admits(400));
+    }
+
+    #[test]
+    fn the_newest_thousand_are_kept() {
+        let requests = Requests::default();
+        let ids: Vec<_> = (0..KEPT + 5).map(|at| at.to_string()).collect();
+        for id in &ids {
+            let log = RequestLog {
+                request_id: id,
+                method: &Method::GET,
+                uri: &Uri::from_static("/"),
+                operation: "X",
+                status: 200,
+                started: Instant::now(),
+                caller: "-",
+                body_bytes: 0,
+                failure: None,
+                is_recorded: true,
+            };
+            requests.record(&log, 1.0, Moment::from_microseconds(0));
+        }
+        let kept: Vec<_> = requests.newest_first();
+        let kept: Vec<_> = kept.iter().map(|request| request.id.as_str()).collect();
+        let newest: Vec<_> = ids[5..].iter().rev().map(String::as_str).collect();
+        assert_eq!(kept, newest);
+        requests.clear();
+        assert!(requests.newest_first().is_empty());
+    }
+}

@@ -1,0 +1,275 @@
+//! What the document of the API tells of an operation beyond its method and path. It is made when
+//! somebody asks for the document, and no request pays for it.
+//!
+//! How a chapter describes an operation is told in [`crate::openapi`].
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use schemars::generate::SchemaGenerator;
+use schemars::{JsonSchema, Schema, json_schema};
+
+use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
+use super::shape::Shape;
+use crate::error::{Error, Fault, Resource};
+use crate::registry::RegistryError;
+
+/// What an operation does, takes, answers and refuses.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// One line that says what it does.
+    pub summary: &'static str,
+    /// What there is to know besides.
+    pub remarks: Cow<'static, str>,
+    /// Variables of its path that mean something else here than elsewhere.
+    pub variables: Vec<Param>,
+    /// Query parameters.
+    pub query: Vec<Param>,
+    /// The body, if it takes one.
+    pub body: Option<Shape>,
+    /// The answers of its success.
+    pub answers: Vec<Success>,
+    /// What it refuses besides what every operation with such a path does.
+    pub refusals: Vec<Refusal>,
+    /// Whether it takes a user and a password by Basic authentication, or nobody.
+    pub takes_login: bool,
+}
+
+impl Description {
+    /// An operation that does what the one line says.
+    pub fn new(summary: &'static str) -> Self {
+        Self {
+            summary,
+            remarks: Cow::default(),
+            variables: Vec::new(),
+            query: Vec::new(),
+            body: None,
+            answers: Vec::new(),
+            refusals: Vec::new(),
+            takes_login: false,
+        }
+    }
+
+    /// What there is to know besides the summary.
+    #[must_use]
+    pub fn remarks(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.remarks = text.into();
+        self
+    }
+
+    /// Variables of the path that mean something else here than elsewhere.
+    #[must_use]
+    pub fn variables(mut self, variables: impl IntoIterator<Item = Param>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    /// Query parameters.
+    #[must_use]
+    pub fn query(mut self, parameters: impl IntoIterator<Item = Param>) -> Self {
+        self.query.extend(parameters);
+        self
+    }
+
+    /// The body that the operation has to be given.
+    #[must_use]
+    pub fn takes(mut self, body: Shape) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// The operation takes a user and a password by Basic authentication, or nobody.
+    #[must_use]
+    pub fn takes_login(mut self) -> Self {
+        self.takes_login = true;
+        self
+    }
+
+    /// An answer with such a body.
+    #[must_use]
+    pub fn answers<V: JsonSchema>(self, status: StatusCode) -> Self {
+        self.answers_as(
+            status,
+            Some(("application/json", SchemaGenerator::subschema_for::<V>)),
+        )
+    }
+
+    /// The answer `{}`.
+    #[must_use]
+    pub fn answers_empty_object(self, status: StatusCode) -> Self {
+        let empty: Writer = |_| json_schema!({"type": "object", "maxProperties": 0});
+        self.answers_as(status, Some(("application/json", empty)))
+    }
+
+    /// An answer without a body.
+    #[must_use]
+    pub fn answers_nothing(self) -> Self {
+        self.answers_as(StatusCode::NO_CONTENT, None)
+    }
+
+    /// An answer that is not JSON.
+    #[must_use]
+    pub fn answers_text(self, media_type: &'static str) -> Self {
+        let text: Writer = |_| json_schema!({"type": "string"});
+        self.answers_as(StatusCode::OK, Some((media_type, text)))
+    }
+
+    fn answers_as(mut self, status: StatusCode, body: Option<(&'static str, Writer)>) -> Self {
+        self.answers.push(Success {
+            status,
+            body,
+            headers: Vec::new(),
+        });
+        self
+    }
+
+    /// A header of the answer that was told last.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, meaning: &'static str) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers.push((name, meaning));
+        }
+        self
+    }
+
+    /// What the operation refuses besides what every operation with such a path, such parameters
+    /// and such a body does.
+    #[must_use]
+    pub fn refuses<R: Into<Refusal>>(mut self, refusals: impl IntoIterator<Item = R>) -> Self {
+        self.refusals.extend(refusals.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// Tells the shape of a type, and keeps what it refers to.
+pub type Writer = fn(&mut SchemaGenerator) -> Schema;
+
+/// An answer of an operation that did what it was asked.
+#[derive(Debug, Clone)]
+pub struct Success {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its media type and the shape of its body, if it has one.
+    pub body: Option<(&'static str, Writer)>,
+    /// Its headers, each with its meaning.
+    pub headers: Vec<(&'static str, &'static str)>,
+}
+
+/// Why an operation may not do what it was asked; gives status, code and form of the answer.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// In the operation's own form.
+    Error(Error),
+    /// As the registry refuses.
+    Registry(RegistryError),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<RegistryError> for Refusal {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+/// A query parameter, or a variable of a path.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: Cow<'static, str>,
+    /// What it looks like.
+    pub shape: Shape,
+    /// Whether it has to be there; a variable of a path always has.
+    pub is_mandatory: bool,
+    /// What an operation that has it can refuse.
+    pub refusals: Vec<Error>,
+}
+
+impl Param {
+    /// A parameter that can be left out and with which nothing can be wrong.
+    pub fn new(name: &'static str, meaning: impl Into<Cow<'static, str>>, shape: Shape) -> Self {
+        Self {
+            name,
+            meaning: meaning.into(),
+            shape,
+            is_mandatory: false,
+            refusals: Vec::new(),
+        }
+    }
+
+    /// It has to be there.
+    #[must_use]
+    pub fn mandatory(mut self) -> Self {
+        self.is_mandatory = true;
+        self.refused(Fault::Query)
+    }
+
+    /// What it counts as when it breaks its rule.
+    #[must_use]
+    pub fn refused(mut self, fault: Fault) -> Self {
+        let error = Error::fault(fault, self.name, "");
+        self.refusals.push(error);
+        self
+    }
+
+    /// What it names may not be there.
+    #[must_use]
+    pub fn missing(mut self, resource: Resource) -> Self {
+        self.refusals.push(Error::NotFound(resource));
+        self
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(name: &'static str, meaning: &'static str) -> Self {
+        Self::new(name, meaning, Shape::boolean()).refused(Fault::Query)
+    }
+
+    /// `limit`
+    pub fn limit() -> Self {
+        let shape = Shape::integer(1, MAX_LIMIT).default(DEFAULT_LIMIT);
+        Self::new("limit", "How many entries a page has at most.", shape).refused(Fault::Page)
+    }
+
+    /// `offset`
+    pub fn offset() -> Self {
+        let shape = Shape::integer(0, i64::MAX).default(0);
+        Self::new("offset", "How many entries come before the page.", shape).refused(Fault::Page)
+    }
+
+    /// `marker`
+    pub fn marker(shape: Shape) -> Self {
+        let meaning = "`nextMarker` of the page before; left out for the first one.";
+        Self::new("marker", meaning, shape).refused(Fault::Page)
+    }
+
+    /// `order_column`
+    pub fn order_column<C>(columns: &[(&str, C)]) -> Self {
+        let shape = Shape::one_of(columns.iter().map(|(name, _)| *name));
+        Self::new("order_column", "What the list is ordered by.", shape).refused(Fault::Order)
+    }
+
+    /// `order_type`
+    pub fn order_type() -> Self {
+        let shape = Shape::one_of(["asc", "desc"]).default("asc");
+        Self::new("order_type", "Smallest or largest first.", shape).refused(Fault::Order)
+    }
+
+    /// `filter` of a list that knows these keys.
+    pub fn filter(keys: &[&str]) -> Self {
+        let meaning = format!(
+            "`key::value` pairs joined by `|`, each key once; displaces the separate parameters. \
+             Keys: {}.",
+            keys.join(", ")
+        );
+        let keys = keys.join("|");
+        let pair = format!("(?:{keys})::[^|]*");
+        let shape = Shape::text().pattern(&format!("^{pair}(?:\\|{pair})*$"));
+        Self::new("filter", meaning, shape).refused(Fault::Filter)
+    }
+}

@@ -1,0 +1,274 @@
+//! Puts the document together from the table of operations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::StatusCode;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use super::variables::variable;
+use crate::error::Error;
+use crate::http::{Description, Form, MAX_BODY, Operation, Param, Refusal, Success};
+
+/// What the document says of the whole.
+const ABOUT: &str = "\
+Huawei Cloud SWR (Basic Edition) as `swr-emulator` serves it, with what clients ask of IAM and \
+CCE, and with `/_emulator`, which SWR does not have. The registry itself (`/v2/…`) follows the \
+OCI distribution specification and is not described here.
+
+Every answer has the header `X-Request-Id`. Errors of SWR have both generations of its fields; \
+401 and unknown paths are answered by the API gateway, in a form of its own. A head of more than \
+64 KiB or 100 lines is answered with 431, and what is no HTTP with 400, before any operation is \
+found. An unknown path, or method on a path, is 404 `APIGW.0101`. A query parameter with an \
+empty value counts as left out, and null in a body as absent where a field is optional.";
+
+/// The document of these operations.
+pub(super) fn document(operations: &[Operation]) -> Value {
+    let settings = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+    let mut schemas = SchemaGenerator::from(settings);
+    let mut paths: Map<String, Value> = Map::new();
+    let mut tags: Vec<Value> = Vec::new();
+    for operation in operations {
+        let path = paths
+            .entry(operation.path)
+            .or_insert_with(|| Value::Object(Map::new()));
+        path[operation.method.as_str().to_ascii_lowercase()] = describe(operation, &mut schemas);
+        let tag = json!({ "name": operation.chapter });
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "swr-emulator",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "This emulator"}],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "schemas": schemas.take_definitions(true),
+            "headers": {"X-Request-Id": {
+                "description": "The id under which the log knows the request.",
+                "schema": {"type": "string"},
+            }},
+            "securitySchemes": {
+                "token": {
+                    "type": "apiKey", "in": "header", "name": "X-Auth-Token",
+                    "description": "A token of IAM.",
+                },
+                "signature": {
+                    "type": "apiKey", "in": "header", "name": "Authorization",
+                    "description": "A signature with AK and SK: `SDK-HMAC-SHA256 …`.",
+                },
+                "login": {
+                    "type": "http", "scheme": "basic",
+                    "description": "`{project}@{AK}` and the password of a login.",
+                },
+            },
+        },
+    })
+}
+
+fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
+    let description = operation
+        .description
+        .map_or_else(|| Description::new(""), |describe| describe());
+    let variables = variables(operation, &description);
+    let refusals = refusals(operation, &description, &variables);
+
+    let mut responses: Map<String, Value> = Map::new();
+    for answer in &description.answers {
+        responses.insert(answer.status.as_u16().to_string(), success(answer, schemas));
+    }
+    responses.extend(refused(operation, refusals, schemas));
+    let mut parameters: Vec<_> = variables
+        .into_iter()
+        .map(|variable| parameter("path", variable))
+        .collect();
+    let query = description.query.into_iter();
+    parameters.extend(query.map(|param| parameter("query", param)));
+    let mut described = json!({
+        "operationId": operation.name,
+        "tags": [operation.chapter],
+        "summary": description.summary,
+        "description": description.remarks,
+        "security": security(operation, description.takes_login),
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if let Some(body) = description.body {
+        described["requestBody"] = json!({
+            "required": true,
+            "content": {"application/json": {"schema": Value::from(body)}},
+        });
+    }
+    described
+}
+
+/// The variables of a path, in its order. One that nobody described has no meaning, which a test
+/// finds.
+fn variables(operation: &Operation, description: &Description) -> Vec<Param> {
+    let names = operation.path.split('/').filter_map(|segment| {
+        let name = segment.strip_prefix('{')?.strip_suffix('}')?;
+        Some(name)
+    });
+    names
+        .filter_map(|name| {
+            let own = description.variables.iter();
+            own.clone()
+                .find(|variable| variable.name == name)
+                .cloned()
+                .or_else(|| variable(name))
+        })
+        .collect()
+}
+
+fn parameter(place: &str, param: Param) -> Value {
+    json!({
+        "name": param.name,
+        "in": place,
+        "required": place == "path" || param.is_mandatory,
+        "description": param.meaning,
+        "schema": Value::from(param.shape),
+    })
+}
+
+fn security(operation: &Operation, takes_login: bool) -> Value {
+    match (operation.needs_credentials, takes_login) {
+        (true, _) => json!([{"token": []}, {"signature": []}]),
+        (false, true) => json!([{}, {"login": []}]),
+        (false, false) => json!([]),
+    }
+}
+
+fn success(answer: &Success, schemas: &mut SchemaGenerator) -> Value {
+    let mut headers = headers();
+    for (name, meaning) in &answer.headers {
+        headers[*name] = json!({"description": meaning, "schema": {"type": "string"}});
+    }
+    let mut response = json!({
+        "description": answer.status.canonical_reason().unwrap_or_default(),
+        "headers": headers,
+    });
+    if let Some((media_type, write)) = answer.body {
+        response["content"] = json!({ media_type: {"schema": write(schemas)} });
+    }
+    response
+}
+
+fn headers() -> Value {
+    json!({"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}})
+}
+
+/// All that an operation can refuse.
+fn refusals(operation: &Operation, description: &Description, variables: &[Param]) -> Vec<Refusal> {
+    let mut errors = vec![
+        Error::invalid("body", ""),
+        Error::BodyTooLarge(MAX_BODY),
+        Error::internal("ours to fix"),
+    ];
+    if operation.needs_credentials {
+        let reason = "no, expired or wrong credentials";
+        errors.push(Error::Unauthenticated(reason.to_owned()));
+    }
+    let params = variables.iter().chain(&description.query);
+    errors.extend(params.flat_map(|param| param.refusals.iter().cloned()));
+    if let Some(body) = &description.body {
+        errors.push(Error::invalid("Content-Type", ""));
+        errors.extend(
+            body.fields()
+                .map(|name| Error::invalid(name.to_owned(), "")),
+        );
+    }
+    let own = description.refusals.iter().cloned();
+    errors.into_iter().map(Refusal::from).chain(own).collect()
+}
+
+/// What is answered under one status.
+#[derive(Default)]
+struct Refused {
+    /// The reasons under each code.
+    reasons: BTreeMap<String, BTreeSet<String>>,
+    /// The codes that each form can show.
+    codes: Vec<(Form, BTreeSet<String>)>,
+}
+
+fn refused(
+    operation: &Operation,
+    refusals: Vec<Refusal>,
+    schemas: &mut SchemaGenerator,
+) -> Map<String, Value> {
+    let mut by_status: BTreeMap<StatusCode, Refused> = BTreeMap::new();
+    for refusal in refusals {
+        let (status, code, form, reason) = match refusal {
+            Refusal::Error(error) => (
+                error.status(),
+                error.code(operation.failure).to_owned(),
+                operation.form.of(&error),
+                reason(&error),
+            ),
+            Refusal::Registry(error) => (
+                error.status(),
+                error.code().to_owned(),
+                Form::Registry,
+                error.to_string(),
+            ),
+        };
+        let refused = by_status.entry(status).or_default();
+        refused
+            .reasons
+            .entry(code.clone())
+            .or_default()
+            .insert(reason);
+        match refused.codes.iter_mut().find(|(known, _)| *known == form) {
+            Some((_, codes)) => {
+                codes.insert(code);
+            }
+            None => refused.codes.push((form, BTreeSet::from([code]))),
+        }
+    }
+    let responses = by_status.into_iter().map(|(status, refused)| {
+        let mut bodies: Vec<_> = refused
+            .codes
+            .into_iter()
+            .map(|(form, codes)| form.schema(status, &codes, schemas))
+            .collect();
+        let body = if bodies.len() == 1 {
+            bodies.remove(0)
+        } else {
+            json!({ "anyOf": bodies })
+        };
+        let response = json!({
+            "description": reasons(&refused.reasons),
+            "headers": headers(),
+            "content": {"application/json": {"schema": body}},
+        });
+        (status.as_u16().to_string(), response)
+    });
+    responses.collect()
+}
+
+/// What goes wrong, in the words of the message; of a broken rule, what breaks it.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Invalid { field, .. } => format!("`{field}`"),
+        error => error.to_string(),
+    }
+}
+
+fn reasons(by_code: &BTreeMap<String, BTreeSet<String>>) -> String {
+    let lines = by_code.iter().map(|(code, reasons)| {
+        let reasons: Vec<_> = reasons.iter().map(String::as_str).collect();
+        format!("- `{code}`: {}", reasons.join(", "))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,50 @@
+//! What the variables of paths mean, each under its name.
+
+use crate::error::{Error, Fault, Resource};
+use crate::http::{Param, Shape};
+use crate::namespace::NamespaceName;
+use crate::repository::RepositoryName;
+use crate::tag::TagName;
+use crate::trigger::TriggerName;
+
+/// The variable of this name, as most paths mean it.
+pub(super) fn variable(name: &str) -> Option<Param> {
+    let variable = match name {
+        "namespace" => {
+            let meaning = "The name of the organization.";
+            let mut variable = Param::new("namespace", meaning, NamespaceName::shape())
+                .refused(Fault::NamespaceName)
+                .missing(Resource::Namespace);
+            variable.refusals.push(Error::Forbidden);
+            variable
+        }
+        "repository" => {
+            let meaning = "The name of the repository, with `$` for each `/` in it.";
+            Param::new("repository", meaning, RepositoryName::shape_in_path())
+                .refused(Fault::RepositoryName)
+                .missing(Resource::Repository)
+        }
+        "tag" => Param::new("tag", "The name of the tag.", TagName::shape())
+            .refused(Fault::Parameter)
+            .missing(Resource::Tag),
+        "trigger" => Param::new("trigger", "The name of the trigger.", TriggerName::shape())
+            .refused(Fault::Parameter)
+            .missing(Resource::Trigger),
+        "user_id" => Param::new("user_id", "The id of a user.", Shape::text().length(1, 64))
+            .missing(Resource::User),
+        "project_id" => Param::new(
+            "project_id",
+            "The id of the project; there is one for each account and region.",
+            Shape::text()
+                .length(1, 64)
+                .example("00000000000000000000000000000001"),
+        ),
+        "cluster_id" => {
+            let shape = Shape::text().length(1, 128);
+            Param::new("cluster_id", "The id of a cluster of the seed file.", shape)
+                .missing(Resource::Cluster)
+        }
+        _ => return None,
+    };
+    Some(variable)
+}

@@ -1,0 +1,289 @@
+//! The HTTP of image sync (API reference, image synchronization management).
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::store::{self, CreateJobs, DeleteTask, PutTask};
+use super::{SyncJob, SyncTarget, SyncTask};
+use crate::app::{App, AppState};
+use crate::auth::{Caller, Editable, Viewable};
+use crate::error::{Error, Fault, Result};
+use crate::http::{
+    Answer, ContentRange, Fields, Operation, Query, Routes, SortOrder, empty_object,
+};
+use crate::repository::RepositoryRef;
+use crate::tag::TagName;
+
+const SYNC_REPO: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_repo";
+const SYNC_IMAGES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_images";
+const SYNC_JOB: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_job";
+
+/// Tags that one request can have synced.
+const MOST_TAGS: usize = 1000;
+
+/// The operations of this chapter.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("CreateImageSyncRepo", Method::POST, SYNC_REPO),
+            create,
+        )
+        .with(
+            Operation::new("ListImageAutoSyncReposDetails", Method::GET, SYNC_REPO).lists(),
+            list,
+        )
+        .with(
+            Operation::new("DeleteImageSyncRepo", Method::DELETE, SYNC_REPO),
+            delete,
+        )
+        .with(
+            Operation::new("CreateManualImageSyncRepo", Method::POST, SYNC_IMAGES),
+            sync_images,
+        )
+        .with(
+            Operation::new("ShowSyncJob", Method::GET, SYNC_JOB).lists(),
+            jobs,
+        )
+        .with(
+            Operation::new("ListSyncRegions", Method::GET, "/v2/manage/regions").lists(),
+            regions,
+        )
+}
+
+/// A repository whose images the caller may take elsewhere: syncing is for administrators only
+/// (user guide, permissions).
+struct Syncable(RepositoryRef);
+
+impl FromRequestParts<AppState> for Syncable {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self> {
+        let Editable(repository) =
+            Editable::<RepositoryRef>::from_request_parts(parts, app).await?;
+        let caller = Caller::from_request_parts(parts, app).await?;
+        if caller.is_admin() {
+            Ok(Self(repository))
+        } else {
+            Err(Error::Forbidden)
+        }
+    }
+}
+
+/// `CreateImageSyncRepo`: what there is already for the same target is changed.
+async fn create(
+    State(app): State<AppState>,
+    caller: Caller,
+    Syncable(repository): Syncable,
+    body: Fields,
+) -> Result<Response> {
+    let write = PutTask {
+        repository_id: repository.id,
+        target: target(&app, &body)?,
+        sync_auto: body.optional_boolean("syncAuto")?.unwrap_or(false),
+        overrides: body.optional_boolean("override")?.unwrap_or(false),
+        operator_id: caller.user().id.clone(),
+        operator_name: caller.user_name().to_owned(),
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::OK))
+}
+
+/// `ListImageAutoSyncReposDetails`
+async fn list(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+) -> Result<Response> {
+    let tasks = store::list_auto_tasks(app.db.readers(), repository.id).await?;
+    let views: Vec<_> = tasks.into_iter().map(TaskView::from).collect();
+    Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+/// `DeleteImageSyncRepo`: jobs that wait already are still done.
+async fn delete(
+    State(app): State<AppState>,
+    Syncable(repository): Syncable,
+    body: Fields,
+) -> Result<Response> {
+    let region = body.string("remoteRegionId")?;
+    let namespace = body.string("remoteNamespace")?;
+    let write = DeleteTask {
+        repository_id: repository.id,
+        // Not parsed: whatever region it names, there is such a task or there is none.
+        target: SyncTarget {
+            region: region.to_owned(),
+            namespace: namespace.to_owned(),
+        },
+    };
+    app.db.write(write).await?;
+    Ok(empty_object(StatusCode::OK))
+}
+
+/// `CreateManualImageSyncRepo`: a tag that is not there is the business of its job.
+async fn sync_images(
+    State(app): State<AppState>,
+    caller: Caller,
+    Syncable(repository): Syncable,
+    body: Fields,
+) -> Result<Response> {
+    let mut tags: Vec<TagName> = Vec::new();
+    for text in body.strings("imageTag")? {
+        let tag = TagName::parse_field("imageTag", text)?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+        if tags.len() > MOST_TAGS {
+            break;
+        }
+    }
+    if !(1..=MOST_TAGS).contains(&tags.len()) {
+        let rule = format!("must name 1 to {MOST_TAGS} tags");
+        return Err(Error::invalid("imageTag", rule));
+    }
+    let write = CreateJobs {
+        repository_id: repository.id,
+        target: target(&app, &body)?,
+        overrides: body.optional_boolean("override")?.unwrap_or(false),
+        tags,
+        operator_id: caller.user().id.clone(),
+        operator_name: caller.user_name().to_owned(),
+        now: app.clock.now(),
+    };
+    app.db.write(write).await?;
+    // The tags that could not be asked for.
+    Ok(Answer(StatusCode::OK, [(); 0]).into_response())
+}
+
+fn target(app: &App, body: &Fields) -> Result<SyncTarget> {
+    let region = body.string("remoteRegionId")?;
+    let namespace = body.string("remoteNamespace")?;
+    SyncTarget::parse(&app.regions, &app.region, region, namespace)
+}
+
+/// `ShowSyncJob`: all jobs of a repository; newest first unless it asks for the oldest.
+async fn jobs(
+    State(app): State<AppState>,
+    Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
+) -> Result<Response> {
+    if query.get("filter").is_none() {
+        return Err(Error::fault(Fault::Filter, "filter", "is mandatory"));
+    }
+    let criteria = query.criteria(&["limit", "offset", "order"])?;
+    let page = criteria.page()?;
+    let order = match criteria.get("order") {
+        None | Some("desc") => SortOrder::Descending,
+        Some("asc") => SortOrder::Ascending,
+        Some(_) => {
+            let rule = "must be asc or desc";
+            return Err(Error::fault(Fault::Order, "order", rule));
+        }
+    };
+    let (found, total) = store::list_jobs(app.db.readers(), repository.id, order, page).await?;
+    let range = ContentRange {
+        offset: page.offset.unsigned_abs(),
+        count: found.len(),
+        total,
+    };
+    let views: Vec<_> = found.into_iter().map(JobView::from).collect();
+    Ok(range.on(Answer(StatusCode::OK, views)))
+}
+
+/// `ListSyncRegions`: those that images of this region can be taken to.
+async fn regions(State(app): State<AppState>) -> Response {
+    let others = app
+        .regions
+        .iter()
+        .filter(|region| region.name != app.region);
+    let views: Vec<_> = others
+        .map(|region| RegionView {
+            region_id: region.name.clone(),
+        })
+        .collect();
+    Answer(StatusCode::OK, views).into_response()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TaskView {
+    created_at: String,
+    #[serde(rename = "domainID")]
+    domain_id: String,
+    domain_name: String,
+    id: i64,
+    namespace: String,
+    r#override: bool,
+    remote_namespace: String,
+    remote_region_id: String,
+    repo_name: String,
+    sync_auto: bool,
+    updated_at: String,
+}
+
+impl From<SyncTask> for TaskView {
+    fn from(task: SyncTask) -> Self {
+        Self {
+            created_at: task.created_at.to_string(),
+            domain_id: task.account_id,
+            domain_name: task.account_name,
+            id: task.id,
+            namespace: task.namespace,
+            r#override: task.overrides,
+            remote_namespace: task.remote_namespace,
+            remote_region_id: task.remote_region,
+            repo_name: task.repository,
+            sync_auto: task.sync_auto,
+            updated_at: task.updated_at.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JobView {
+    created_at: String,
+    #[serde(rename = "domainID")]
+    domain_id: String,
+    domain_name: String,
+    id: i64,
+    namespace: String,
+    r#override: bool,
+    remote_namespace: String,
+    remote_region_id: String,
+    repo_name: String,
+    status: String,
+    sync_operator_id: String,
+    sync_operator_name: String,
+    tag: String,
+    updated_at: String,
+}
+
+impl From<SyncJob> for JobView {
+    fn from(job: SyncJob) -> Self {
+        Self {
+            created_at: job.created_at.to_string(),
+            domain_id: job.account_id,
+            domain_name: job.account_name,
+            id: job.id,
+            namespace: job.namespace,
+            r#override: job.overrides,
+            remote_namespace: job.remote_namespace,
+            remote_region_id: job.remote_region,
+            repo_name: job.repository,
+            status: job.status,
+            sync_operator_id: job.operator_id,
+            sync_operator_name: job.operator_name,
+            tag: job.tag,
+            updated_at: job.updated_at.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RegionView {
+    #[serde(rename = "regionID")]
+    region_id: String,
+}

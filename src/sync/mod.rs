@@ -1,0 +1,167 @@
+//! Image sync: taking images of a repository to an organization of another region, by themselves
+//! as tags are pushed, or some tags on request.
+//!
+//! `api` is its HTTP, `store` its SQL, `worker` does the jobs in the background.
+
+mod api;
+pub mod store;
+mod worker;
+
+use crate::clock::Moment;
+use crate::error::{Error, Result};
+use crate::region::Regions;
+
+pub use api::routes;
+pub use worker::Synchronization;
+
+/// The longest name of a target organization.
+const MAX_NAMESPACE: usize = 64;
+
+/// Where images are taken: an organization of another region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncTarget {
+    /// The region.
+    pub region: String,
+    /// The organization, which need not be there yet: the live service does not look either.
+    pub namespace: String,
+}
+
+impl SyncTarget {
+    /// Checks `remoteRegionId` and `remoteNamespace` of a request that came to the region `own`.
+    pub fn parse(regions: &Regions, own: &str, region: &str, namespace: &str) -> Result<Self> {
+        if region == own {
+            let rule = "must not be the region of the repository itself";
+            return Err(Error::invalid("remoteRegionId", rule));
+        }
+        if regions.get(region).is_none() {
+            return Err(Error::UnknownSyncRegion);
+        }
+        if !(1..=MAX_NAMESPACE).contains(&namespace.chars().count())
+            || namespace.contains(char::is_control)
+        {
+            let rule = format!("must have 1 to {MAX_NAMESPACE} characters, no control characters");
+            return Err(Error::invalid("remoteNamespace", rule));
+        }
+        Ok(Self {
+            region: region.to_owned(),
+            namespace: namespace.to_owned(),
+        })
+    }
+}
+
+/// An automatic task as it is shown.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct SyncTask {
+    /// Its number, never used twice.
+    pub id: i64,
+    /// The account that holds the repository.
+    pub account_id: String,
+    /// That account's name.
+    pub account_name: String,
+    /// The organization of the repository.
+    pub namespace: String,
+    /// The repository.
+    pub repository: String,
+    /// See [`SyncTarget`].
+    pub remote_region: String,
+    /// See [`SyncTarget`].
+    pub remote_namespace: String,
+    /// Whether what is pushed is synced by itself.
+    pub sync_auto: bool,
+    /// Whether a tag that the target has with another image is replaced.
+    pub overrides: bool,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it was last changed.
+    pub updated_at: Moment,
+}
+
+/// A job as it is shown.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct SyncJob {
+    /// Its number, never used twice; jobs are done in this order.
+    pub id: i64,
+    /// The account that holds the repository.
+    pub account_id: String,
+    /// That account's name.
+    pub account_name: String,
+    /// The organization of the repository.
+    pub namespace: String,
+    /// The repository.
+    pub repository: String,
+    /// See [`SyncTarget`].
+    pub remote_region: String,
+    /// See [`SyncTarget`].
+    pub remote_namespace: String,
+    /// Whether a tag that the target has with another image is replaced.
+    pub overrides: bool,
+    /// The tag.
+    pub tag: String,
+    /// `waiting`, `running`, or the status of its [`Outcome`].
+    pub status: String,
+    /// The id of the user who asked for it, or made the task that did.
+    pub operator_id: String,
+    /// That user's name.
+    pub operator_name: String,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When its status last changed.
+    pub updated_at: Moment,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The image is in the target under its tag.
+    Success,
+    /// The target has the tag, and was left as it is.
+    Existed(&'static str),
+    /// The image could not be taken there.
+    Failed(String),
+}
+
+impl Outcome {
+    /// The API's word.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Existed(_) => "existed",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Why, for the log: the API has no place for it.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Success => "",
+            Self::Existed(reason) => reason,
+            Self::Failed(reason) => reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::Region;
+
+    #[test]
+    fn a_target_is_in_another_region_that_is_played() {
+        let address = "127.0.0.1:1".parse().expect("an address");
+        let regions = ["r1", "r2"].map(|name| Region::new(name, &[], address));
+        let regions = Regions::new(regions.to_vec());
+        let parse =
+            |region: &str, namespace: &str| SyncTarget::parse(&regions, "r1", region, namespace);
+        assert!(parse("r2", "g").is_ok());
+        assert!(parse("r2", &"g".repeat(64)).is_ok());
+        assert!(matches!(parse("r3", "g"), Err(Error::UnknownSyncRegion)));
+        let check = |region: &str, namespace: &str, wrong: &str| {
+            let error = parse(region, namespace).expect_err("refused");
+            assert!(error.to_string().starts_with(wrong), "{error}");
+        };
+        check("r1", "g", "remoteRegionId: ");
+        check("r2", "", "remoteNamespace: ");
+        check("r2", &"g".repeat(65), "remoteNamespace: ");
+        check("r2", "g\0", "remoteNamespace: ");
+    }
+}

@@ -1,0 +1,134 @@
+//! Does the jobs of sync in the background, one after the other in the order in which they were
+//! made. What a job does is one transaction of `store`, so none is half done over a crash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use super::Outcome;
+use super::store::{self, DoJob, FailJob, OpenJob, StartJob};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::engine::{Engine, Judgement, Matcher};
+use crate::error::Result;
+use crate::tag::TagName;
+
+/// How long a pause is after the database failed, and how often a job is tried.
+const PAUSE: Duration = Duration::from_millis(500);
+const TRIES: u32 = 3;
+
+/// The running worker; it ends with this value.
+#[derive(Debug)]
+pub struct Synchronization(JoinHandle<()>);
+
+impl Drop for Synchronization {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Synchronization {
+    /// Starts to work on what waits, also from an earlier run. It serves all regions.
+    pub fn start(app: &App) -> Self {
+        let worker = Worker {
+            db: Arc::clone(&app.db),
+            clock: app.clock.clone(),
+            matcher: app.matcher.clone(),
+            engine: Arc::clone(&app.engine),
+        };
+        Self(tokio::spawn(worker.work()))
+    }
+}
+
+struct Worker {
+    db: Arc<Db>,
+    clock: Clock,
+    matcher: Matcher,
+    /// Told when a job has ended, since some wait for that together with its firings.
+    engine: Arc<Engine>,
+}
+
+impl Worker {
+    async fn work(self) {
+        let mut pushes = self.db.pushes();
+        loop {
+            pushes.mark_unchanged();
+            match store::find_open(self.db.readers()).await {
+                Ok(Some(job)) => self.end(&job).await,
+                Ok(None) => {
+                    if pushes.changed().await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    warn!(
+                        chain = error.chain(),
+                        "Could not read what waits to be synced"
+                    );
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Tries until the job has ended or the database fails too often; then it is found again.
+    async fn end(&self, job: &OpenJob) {
+        let OpenJob {
+            tag,
+            source,
+            target,
+            ..
+        } = job;
+        for _ in 0..TRIES {
+            match self.sync(job).await {
+                Ok(None) => return self.engine.look_again(),
+                Ok(Some(outcome)) => {
+                    let (status, reason) = (outcome.status(), outcome.reason());
+                    info!(
+                        job = job.id, tag, %source, %target, status, reason,
+                        "Synced `{source}:{tag}` to `{target}`: {status} {reason}"
+                    );
+                    return self.engine.look_again();
+                }
+                Err(error) => {
+                    warn!(chain = error.chain(), job = job.id, "A sync job failed");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        let write = FailJob {
+            id: job.id,
+            now: self.clock.now(),
+        };
+        if let Err(error) = self.db.write(write).await {
+            warn!(
+                chain = error.chain(),
+                job = job.id,
+                "A sync job was not recorded"
+            );
+        }
+        self.engine.look_again();
+    }
+
+    async fn sync(&self, job: &OpenJob) -> Result<Option<Outcome>> {
+        let start = StartJob {
+            id: job.id,
+            now: self.clock.now(),
+        };
+        self.db.write(start).await?;
+        // A repository that the job makes has no triggers.
+        let judgement = match (job.target_id, TagName::parse(&job.tag)) {
+            (Some(id), Some(tag)) => self.matcher.judge(&self.db, id, &tag).await?,
+            _ => Judgement::default(),
+        };
+        let write = DoJob {
+            id: job.id,
+            judgement,
+            now: self.clock.now(),
+        };
+        self.db.write(write).await
+    }
+}

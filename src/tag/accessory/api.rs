@@ -1,0 +1,179 @@
+//! The HTTP of accessories (API reference, image tag management).
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use super::super::TagName;
+use super::super::store::find_digest;
+use super::{Accessory, SignatureTag, store};
+use crate::app::{App, AppState};
+use crate::auth::Viewable;
+use crate::error::{Error, Resource, Result};
+use crate::http::{Answer, Operation, Page, Query, Routes};
+use crate::registry::Digest;
+use crate::repository::RepositoryRef;
+
+const ACCESSORIES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/{tag}/accessories";
+const REFERENCES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/{tag}/references";
+
+/// How many accessories a page has when nothing is said, and the most that it may have.
+const ACCESSORIES_LIMIT: (u32, u32) = (10, 100);
+/// The same of references.
+const REFERENCES_LIMIT: (u32, u32) = (10, 10);
+
+/// The operations on accessories.
+pub fn routes() -> Routes {
+    Routes::new()
+        .with(
+            Operation::new("ListRepoAccessories", Method::GET, ACCESSORIES).lists(),
+            list,
+        )
+        .with(
+            Operation::new("ListReferences", Method::GET, REFERENCES).lists(),
+            list_references,
+        )
+}
+
+/// `ListRepoAccessories`
+async fn list(
+    State(app): State<AppState>,
+    name: TagName,
+    Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
+) -> Result<Response> {
+    let found = list_of(&app, &repository, &name, &query).await?;
+    found.ok_or(Error::NotFound(Resource::Tag))
+}
+
+/// What a path means whose last two segments are those of another operation as well, which did
+/// not find what it wanted: `…/tags/accessories` is the tag `accessories`, else the accessories of
+/// the tag `tags`. `…/references` needs no such care: no signature is named like an operation.
+pub async fn instead_of(
+    app: &App,
+    repository: &RepositoryRef,
+    segment: &'static str,
+    last: &str,
+    query: &Query,
+) -> Result<Option<Response>> {
+    match TagName::parse(segment) {
+        Some(name) if last == "accessories" => list_of(app, repository, &name, query).await,
+        _ => Ok(None),
+    }
+}
+
+/// The accessories of a tag's image, if the tag is there.
+async fn list_of(
+    app: &App,
+    repository: &RepositoryRef,
+    name: &TagName,
+    query: &Query,
+) -> Result<Option<Response>> {
+    let db = app.db.readers();
+    let Some(target) = find_digest(db, repository.id, name).await? else {
+        return Ok(None);
+    };
+    let criteria = query.parameters();
+    let (default, most) = ACCESSORIES_LIMIT;
+    let page = Page {
+        limit: criteria.limit_within(default, most)?,
+        offset: criteria.number("offset")?.unwrap_or(0),
+    };
+    let target = Digest::parse(&target).map_err(Error::internal)?;
+    let (found, total) = store::list(db, repository.id, &target, page).await?;
+    let views: Vec<_> = found
+        .into_iter()
+        .map(|accessory| AccessoryView::new(repository, &target, accessory))
+        .collect();
+    let view = AccessoriesView {
+        total,
+        accessories: (!views.is_empty()).then_some(views),
+    };
+    Ok(Some(Answer(StatusCode::OK, view).into_response()))
+}
+
+#[derive(Serialize)]
+struct AccessoriesView {
+    total: i64,
+    /// Null where there are none, as the live service has it.
+    accessories: Option<Vec<AccessoryView>>,
+}
+
+#[derive(Serialize)]
+struct AccessoryView {
+    id: i64,
+    domain_id: String,
+    namespace_name: String,
+    repo_name: String,
+    sig_tag: String,
+    sig_digest: String,
+    target_digest: String,
+    size: i64,
+    #[serde(rename = "type")]
+    kind: String,
+    created_at: String,
+    updated_at: String,
+}
+
+impl AccessoryView {
+    fn new(repository: &RepositoryRef, target: &Digest, accessory: Accessory) -> Self {
+        Self {
+            id: accessory.id,
+            domain_id: repository.namespace.account_id.clone(),
+            namespace_name: repository.namespace.name.to_string(),
+            repo_name: repository.name.to_string(),
+            kind: accessory.kind(),
+            sig_tag: accessory.tag,
+            sig_digest: accessory.digest,
+            target_digest: target.to_string(),
+            size: accessory.size,
+            created_at: accessory.created_at.to_string(),
+            updated_at: accessory.updated_at.to_string(),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SignatureTag {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        Self::parse(TagName::from_request_parts(parts, state).await?)
+    }
+}
+
+/// `ListReferences`
+async fn list_references(
+    State(app): State<AppState>,
+    signature: SignatureTag,
+    Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
+) -> Result<Response> {
+    let db = app.db.readers();
+    let is_there = find_digest(db, repository.id, &signature.name).await?;
+    is_there.ok_or(Error::NotFound(Resource::Tag))?;
+    let criteria = query.parameters();
+    let (default, most) = REFERENCES_LIMIT;
+    let limit = criteria.limit_within(default, most)?;
+    let after = criteria.get("marker").unwrap_or_default();
+    // One more than asked for tells whether there is a next page.
+    let target = &signature.target;
+    let mut tags = store::list_tags_of(db, repository.id, target, after, limit + 1).await?;
+    let has_more = tags.len() > limit as usize;
+    tags.truncate(limit as usize);
+    let view = ReferencesView {
+        next_marker: tags.last().filter(|_| has_more).cloned(),
+        has_more,
+        tags,
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+#[derive(Serialize)]
+struct ReferencesView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_marker: Option<String>,
+    has_more: bool,
+    tags: Vec<String>,
+}

@@ -1,0 +1,697 @@
+//! What people who write tests can do to an emulator: move its clock, let operations fail, and
+//! look at what was asked.
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::Request;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::registry::Registry;
+use crate::support::{Answer, Client, Process, TOKEN, TRIGGERS, TestApp, trigger};
+
+const CLOCK: &str = "/_emulator/clock";
+const FAULTS: &str = "/_emulator/faults";
+const REQUESTS: &str = "/_emulator/requests";
+const RESET: &str = "/_emulator/reset";
+const TOKENS: &str = "/v3/auth/tokens";
+
+const DAY: i64 = 24 * 3600;
+
+fn time(value: &Value) -> Timestamp {
+    let text = value.as_str().expect("a string");
+    text.parse().expect("a time")
+}
+
+/// Moves the clock; how far it is ahead then, in seconds.
+async fn move_clock(app: &TestApp, body: Value) -> i64 {
+    let answer = app.post(CLOCK, body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let shown = answer.json();
+    let ahead = shown["ahead_seconds"].as_i64().expect("a number");
+    let distance = time(&shown["now"]).duration_since(time(&shown["real"]));
+    let error = (distance - SignedDuration::from_secs(ahead)).abs();
+    assert!(error <= SignedDuration::from_millis(500), "{shown}");
+    ahead
+}
+
+async fn reset(app: &TestApp) {
+    app.client.send("POST", RESET, None).await.is(204, "");
+}
+
+async fn iam_token(app: &TestApp) -> String {
+    let answer = app.as_nobody().send("POST", TOKENS, Some(login())).await;
+    let token = answer.header("x-subject-token").expect("a token");
+    token.to_owned()
+}
+
+fn login() -> Value {
+    json!({"auth": {"identity": {"methods": ["password"], "password": {"user": {
+        "domain": {"name": "swr-emulator"}, "name": "admin", "password": "swr-emulator"}}}}})
+}
+
+#[tokio::test]
+async fn the_clock_goes_ahead_and_back_and_to_a_moment_and_home() {
+    let app = TestApp::start().await;
+    let shown = app.get(CLOCK).await.json();
+    assert_eq!(shown["ahead_seconds"], 0);
+    assert_eq!(shown["now"], shown["real"]);
+
+    assert_eq!(move_clock(&app, json!({"advance": "40d"})).await, 40 * DAY);
+    assert_eq!(move_clock(&app, json!({"advance": "2w"})).await, 54 * DAY);
+    assert_eq!(
+        move_clock(&app, json!({"advance": "-90s"})).await,
+        54 * DAY - 90
+    );
+    assert_eq!(app.get(CLOCK).await.json()["ahead_seconds"], 54 * DAY - 90);
+
+    let then = Timestamp::now() + SignedDuration::from_hours(24 * 400);
+    let body = json!({"set": then.to_string()});
+    assert!((move_clock(&app, body.clone()).await - 400 * DAY).abs() <= 60);
+    let shown = app.post(CLOCK, body).await.json();
+    assert!(time(&shown["now"]) >= then, "{shown}");
+
+    assert_eq!(move_clock(&app, json!({"reset": true})).await, 0);
+    move_clock(&app, json!({"advance": "12h"})).await;
+    reset(&app).await;
+    assert_eq!(app.get(CLOCK).await.json()["ahead_seconds"], 0);
+}
+
+#[tokio::test]
+async fn a_move_that_breaks_a_rule_is_refused_and_moves_nothing() {
+    let app = TestApp::start().await;
+    move_clock(&app, json!({"advance": "1h"})).await;
+    let check = async |body: Value, expected: &str| {
+        let message = app.post(CLOCK, body.clone()).await.refused(400, "4000014");
+        assert_eq!(message, expected, "{body}");
+    };
+    let one = "body: must have exactly one of the keys advance, set and reset";
+    check(json!({}), one).await;
+    check(json!({"advance": "1d", "set": "2027-01-01T00:00:00Z"}), one).await;
+    let duration = "advance: must be a whole number of s, m, h, d or w, like 90s, 40d or -2w";
+    check(json!({"advance": "40 days"}), duration).await;
+    let moment = "set: must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+    check(json!({"set": "2027-01-01"}), moment).await;
+    check(json!({"reset": false}), "reset: must be true").await;
+    let reach = "must lead to a time from 1970-01-01 on and at most 100 years from the real one";
+    for far in ["36525d", "-36525d", "99999999999999999999w"] {
+        check(json!({ "advance": far }), &format!("advance: {reach}")).await;
+    }
+    for far in ["1969-12-31T23:59:59Z", "9998-12-31T23:59:59Z"] {
+        check(json!({ "set": far }), &format!("set: {reach}")).await;
+    }
+    assert_eq!(app.get(CLOCK).await.json()["ahead_seconds"], 3600);
+}
+
+#[tokio::test]
+async fn the_clock_moves_what_is_made_and_every_expiry() {
+    let app = TestApp::with_repository().await;
+    let issued = app.as_user(&iam_token(&app).await);
+    let secret = app
+        .client
+        .send("POST", "/v2/manage/utils/secret", None)
+        .await;
+    let secret = secret.json();
+    let auths = secret["auths"].as_object().expect("an object");
+    let auth = auths.values().next().expect("a login")["auth"].clone();
+    let log_in = async || {
+        let path = "/swr/auth/v2/registry/auth/?scope=repository:group/busybox:pull";
+        let auth = auth.as_str().expect("a string");
+        let request = Request::get(path).header("Authorization", format!("Basic {auth}"));
+        let request = request.body(Bytes::new()).expect("a legal request");
+        app.as_nobody().request(request).await.status.as_u16()
+    };
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let list_tags = async || {
+        let answer = registry.send("GET", "/v2/group/busybox/tags/list", &[], "");
+        answer.await.status.as_u16()
+    };
+    assert_eq!((log_in().await, list_tags().await), (200, 200));
+
+    move_clock(&app, json!({"advance": "14m"})).await;
+    assert_eq!((log_in().await, list_tags().await), (200, 200));
+    move_clock(&app, json!({"advance": "2m"})).await;
+    assert_eq!((log_in().await, list_tags().await), (200, 401));
+
+    move_clock(&app, json!({"advance": "23h"})).await;
+    assert_eq!(log_in().await, 200);
+    issued.send("GET", "/v2/manage/repos", None).await.json();
+    move_clock(&app, json!({"advance": "1h"})).await;
+    assert_eq!(log_in().await, 401);
+    let answer = issued.send("GET", "/v2/manage/repos", None).await;
+    let message = answer.refused_by_gateway(401, "APIGW.0301");
+    assert!(message.contains("token expires"), "{message}");
+
+    move_clock(&app, json!({"advance": "40d"})).await;
+    app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
+    let shown = app.get(&format!("{TRIGGERS}/t")).await.json();
+    let ahead = time(&shown["created_at"]).duration_since(Timestamp::now());
+    assert!(ahead > SignedDuration::from_hours(24 * 40), "{shown}");
+}
+
+#[tokio::test]
+async fn a_signature_is_dated_by_the_real_time_wherever_the_clock_is() {
+    let app = TestApp::start().await;
+    let ask = async |date: Timestamp| {
+        let date = date.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let hash = |text: &[u8]| hex::encode(Sha256::digest(text));
+        let canonical = format!(
+            "GET\n/v2/manage/repos/\n\nx-sdk-date:{date}\n\nx-sdk-date\n{}",
+            hash(b"")
+        );
+        let text = format!("SDK-HMAC-SHA256\n{date}\n{}", hash(canonical.as_bytes()));
+        let key = Hmac::<Sha256>::new_from_slice(BUILTIN_SECRET_KEY.as_bytes());
+        let mut mac = key.expect("a key of any length");
+        mac.update(text.as_bytes());
+        let signature = hex::encode(mac.finalize().into_bytes());
+        let authorization = format!(
+            "SDK-HMAC-SHA256 Access={BUILTIN_ACCESS_KEY}, SignedHeaders=x-sdk-date, \
+             Signature={signature}"
+        );
+        let request = Request::get("/v2/manage/repos")
+            .header("X-Sdk-Date", date)
+            .header("Authorization", authorization)
+            .body(Bytes::new())
+            .expect("a legal request");
+        app.as_nobody().request(request).await.status.as_u16()
+    };
+    let now = Timestamp::now();
+    let emulated = now + SignedDuration::from_hours(24 * 40);
+    assert_eq!((ask(now).await, ask(emulated).await), (200, 401));
+
+    move_clock(&app, json!({"advance": "40d"})).await;
+
+    assert_eq!((ask(now).await, ask(emulated).await), (200, 401));
+}
+
+#[tokio::test]
+async fn a_restart_takes_the_clock_and_the_faults_away() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("UTF-8");
+    let arguments = ["--data-dir", data, "--listen", "127.0.0.1:0"];
+    let first = Process::start(&arguments);
+    let client = first.client();
+    let body = json!({"advance": "40d"});
+    let moved = client.send("POST", CLOCK, Some(body)).await;
+    assert_eq!(moved.json()["ahead_seconds"], 40 * DAY);
+    let fault = json!({"operation": "ListReposDetails", "status": 500});
+    let planned = client.send("POST", FAULTS, Some(fault)).await;
+    assert_eq!(planned.status, 201);
+    first.kill();
+
+    let second = Process::start(&arguments);
+    let client = second.client();
+    let shown = client.send("GET", CLOCK, None).await.json();
+    assert_eq!(shown["ahead_seconds"], 0);
+    client.send("GET", FAULTS, None).await.is(200, "[]");
+}
+
+/// Plans a fault.
+async fn fault(app: &TestApp, body: Value) -> Value {
+    let answer = app.post(FAULTS, body).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    answer.json()
+}
+
+/// How many times each fault struck.
+async fn struck(app: &TestApp) -> Vec<u64> {
+    let list = app.get(FAULTS).await.json();
+    let list = list.as_array().expect("a list").iter();
+    list.map(|fault| fault["struck"].as_u64().expect("a number"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_fault_fails_its_operation_as_often_as_it_says_and_nothing_is_written() {
+    let app = TestApp::with_repository().await;
+    let body = json!({"operation": "CreateTrigger", "status": 503, "times": 2,
+                      "code": "SVCSTG.SWR.5000099"});
+    let expected = json!({
+        "operation": "CreateTrigger", "namespace": null, "repository": null, "status": 503,
+        "code": "SVCSTG.SWR.5000099", "cut": false, "delay_ms": 0, "times": 2,
+        "probability": null, "seed": null, "struck": 0});
+    assert_eq!(fault(&app, body).await, expected);
+
+    for _ in 0..2 {
+        let answer = app.post(TRIGGERS, trigger("t")).await;
+        let id = answer.header("x-request-id").expect("an id");
+        assert_eq!(id.len(), 32);
+        assert_eq!(answer.refused(503, "5000099"), "Injected fault");
+        app.get(TRIGGERS).await.is(200, "[]");
+    }
+    assert_eq!(struck(&app).await, [2]);
+
+    app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
+    assert_eq!(struck(&app).await, [2]);
+}
+
+#[tokio::test]
+async fn a_fault_is_written_in_its_operations_form() {
+    let app = TestApp::with_repository().await;
+    let plan = async |operation: &str, status: u16| {
+        fault(
+            &app,
+            json!({"operation": operation, "status": status, "times": 1}),
+        )
+        .await;
+    };
+    plan("CreateTrigger", 500).await;
+    let answer = app.post(TRIGGERS, trigger("t")).await;
+    assert_eq!(answer.refused(500, "5000046"), "Injected fault");
+    plan("CreateTrigger", 400).await;
+    let answer = app.post(TRIGGERS, trigger("t")).await;
+    answer.refused(400, "4000014");
+    plan("CreateTrigger", 429).await;
+    let answer = app.post(TRIGGERS, trigger("t")).await;
+    answer.refused_by_gateway(429, "APIGW.0308");
+
+    plan("ShowCluster", 500).await;
+    let path = "/api/v3/projects/p/clusters/c";
+    app.get(path)
+        .await
+        .refused_by_gateway(500, "SVCSTG.SWR.5000007");
+
+    plan("KeystoneCreateUserTokenByPassword", 401).await;
+    let answer = app.as_nobody().send("POST", TOKENS, Some(login())).await;
+    let title = "Unauthorized";
+    let expected = json!({"error": {"code": 401, "message": "Injected fault", "title": title}});
+    assert_eq!((answer.status.as_u16(), answer.json()), (401, expected));
+
+    plan("RegistryToken", 503).await;
+    let answer = app.get("/swr/auth/v2/registry/auth/").await;
+    let expected = json!({"errors": [{"code": "UNKNOWN", "message": "Injected fault"}]});
+    assert_eq!((answer.status.as_u16(), answer.json()), (503, expected));
+}
+
+#[tokio::test]
+async fn a_fault_hides_no_refusal_of_credentials_and_does_not_count_it() {
+    let app = TestApp::with_repository().await;
+    fault(
+        &app,
+        json!({"operation": "CreateTrigger", "status": 500, "times": 1}),
+    )
+    .await;
+
+    for client in [app.as_nobody(), app.as_user("wrong")] {
+        let answer = client.send("POST", TRIGGERS, Some(trigger("t"))).await;
+        answer.refused_by_gateway(401, "APIGW.0301");
+    }
+    assert_eq!(struck(&app).await, [0]);
+
+    // What the handler would refuse, the fault comes before.
+    let missing = TRIGGERS.replace("group", "missing");
+    app.post(&missing, json!({})).await.refused(500, "5000046");
+    assert_eq!(struck(&app).await, [1]);
+}
+
+#[tokio::test]
+async fn a_fault_can_be_narrowed_to_an_organization_and_a_repository() {
+    let app = TestApp::seeded(
+        "organizations: [{name: a, repositories: [{name: x}, {name: team/y}]},
+                         {name: b, repositories: [{name: x}]}]",
+    )
+    .await;
+    let check = async |narrowed: Value, expected: [u16; 3]| {
+        let mut body = json!({"operation": "ListTriggersDetails", "status": 500});
+        for (key, value) in narrowed.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        fault(&app, body).await;
+        for (repository, status) in ["a/repos/x", "a/repos/team$y", "b/repos/x"]
+            .into_iter()
+            .zip(expected)
+        {
+            let path = format!("/v2/manage/namespaces/{repository}/triggers");
+            assert_eq!(app.get(&path).await.status, status, "{narrowed} {path}");
+        }
+        app.delete(FAULTS).await.is(204, "");
+    };
+    check(json!({}), [500, 500, 500]).await;
+    check(json!({"namespace": "a"}), [500, 500, 200]).await;
+    check(json!({"repository": "x"}), [500, 200, 500]).await;
+    check(json!({"repository": "team/y"}), [200, 500, 200]).await;
+    check(
+        json!({"namespace": "b", "repository": "x"}),
+        [200, 200, 500],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn of_several_faults_the_oldest_that_applies_strikes_alone() {
+    let app = TestApp::with_repository().await;
+    for (status, times) in [(501, 1), (502, 2)] {
+        let body = json!({"operation": "ListTriggersDetails", "status": status, "times": times});
+        fault(&app, body).await;
+    }
+
+    for expected in [501, 502, 502, 200] {
+        assert_eq!(app.get(TRIGGERS).await.status, expected);
+    }
+    assert_eq!(struck(&app).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_fault_with_a_seed_strikes_the_same_requests_in_every_run() {
+    let run = async || {
+        let app = TestApp::with_repository().await;
+        let body = json!({"operation": "ListTriggersDetails", "status": 500,
+                          "probability": 0.5, "seed": 7});
+        fault(&app, body).await;
+        let mut statuses = Vec::new();
+        for _ in 0..32 {
+            statuses.push(app.get(TRIGGERS).await.status.as_u16());
+        }
+        statuses
+    };
+
+    let first = run().await;
+
+    assert!(first.contains(&200) && first.contains(&500), "{first:?}");
+    assert_eq!(run().await, first);
+}
+
+#[tokio::test]
+async fn a_fault_that_chose_its_own_seed_shows_it() {
+    let app = TestApp::start().await;
+    let body = json!({"operation": "ListTriggersDetails", "status": 500, "probability": 0.5});
+    let seed = fault(&app, body).await["seed"].clone();
+    assert!(seed.is_u64());
+    assert_eq!(app.get(FAULTS).await.json()[0]["seed"], seed);
+}
+
+#[tokio::test]
+async fn a_delay_alone_lets_the_operation_run_and_one_with_a_status_does_not() {
+    let app = TestApp::with_repository().await;
+    let operation = "CreateTrigger";
+    fault(
+        &app,
+        json!({"operation": operation, "delay_ms": 1, "times": 1}),
+    )
+    .await;
+    let refused = json!({"operation": operation, "delay_ms": 1, "status": 500, "times": 1});
+    fault(&app, refused).await;
+
+    app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
+    let answer = app.post(TRIGGERS, trigger("u")).await;
+    answer.refused(500, "5000046");
+
+    assert_eq!(struck(&app).await, [1, 1]);
+}
+
+#[tokio::test]
+async fn a_cut_connection_ends_without_a_byte_and_nothing_is_written() {
+    let app = TestApp::with_repository().await;
+    fault(
+        &app,
+        json!({"operation": "CreateTrigger", "cut": true, "times": 1}),
+    )
+    .await;
+    let body = trigger("t").to_string();
+    let request = format!(
+        "POST {TRIGGERS} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {TOKEN}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(&app.client.address)
+        .await
+        .expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer).await.expect("a clean end");
+
+    assert_eq!((read, struck(&app).await), (0, vec![1]));
+    app.get(TRIGGERS).await.is(200, "[]");
+    app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
+    let list = app.get(&format!("{REQUESTS}?status=0")).await.json();
+    assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
+    assert_eq!(list[0]["operation"], "CreateTrigger");
+}
+
+#[tokio::test]
+async fn a_fault_that_breaks_a_rule_is_refused() {
+    let app = TestApp::start().await;
+    let check = async |body: Value, expected: &str| {
+        let answer = app.post(FAULTS, body).await;
+        assert_eq!(answer.refused(400, "4000014"), expected);
+    };
+    check(json!({"status": 500}), "operation: is mandatory").await;
+    let own = "operation: must not be one of /_emulator/, which do not fail on purpose";
+    for name in [
+        "EmulatorCreateFault",
+        "EmulatorDeleteFaults",
+        "EmulatorIdle",
+    ] {
+        check(json!({"operation": name, "status": 500}), own).await;
+    }
+    let unknown = "operation: must name an operation, like CreateTrigger";
+    check(json!({"operation": "PutManifest", "status": 500}), unknown).await;
+    let status = "status: must be a whole number from 400 to 599";
+    check(json!({"operation": "CreateTrigger", "status": 399}), status).await;
+    app.get(FAULTS).await.is(200, "[]");
+}
+
+#[tokio::test]
+async fn delete_and_reset_remove_all_faults() {
+    let app = TestApp::with_repository().await;
+    let body = json!({"operation": "ListTriggersDetails", "status": 500});
+    fault(&app, body.clone()).await;
+    app.delete(FAULTS).await.is(204, "");
+    app.get(TRIGGERS).await.is(200, "[]");
+
+    fault(&app, body).await;
+    reset(&app).await;
+    app.get(TRIGGERS).await.is(200, "[]");
+    app.get(FAULTS).await.is(200, "[]");
+}
+
+/// The requests that a query asks for.
+async fn requests(app: &TestApp, query: &str) -> Vec<Value> {
+    let answer = app.get(&format!("{REQUESTS}?{query}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json().as_array().expect("a list").clone()
+}
+
+fn operations(requests: &[Value]) -> Vec<&str> {
+    let operations = requests.iter().map(|request| &request["operation"]);
+    operations
+        .map(|name| name.as_str().expect("a string"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_request_is_told_with_all_but_its_body() {
+    let app = TestApp::with_repository().await;
+    let mut body = trigger("t");
+    body["condition"] = json!("v1");
+    let refused = app.post(TRIGGERS, body.clone()).await;
+    let id = refused.header("x-request-id").expect("an id").to_owned();
+    let message = refused.refused(400, "4000014");
+
+    let list = requests(&app, "").await;
+
+    let [told] = &list[..] else {
+        panic!("one request: {list:?}");
+    };
+    let mut told = told.clone();
+    assert!(time(&told["time"]) <= Timestamp::now());
+    assert!(told["milliseconds"].as_f64().expect("a number") > 0.0);
+    told["time"].take();
+    told["milliseconds"].take();
+    let expected = json!({
+        "operation": "CreateTrigger", "method": "POST", "path": TRIGGERS, "caller": "admin",
+        "status": 400, "code": "SVCSTG.SWR.4000014", "message": message,
+        "body_bytes": body.to_string().len(), "milliseconds": null, "time": null,
+        "request_id": id});
+    assert_eq!(told, expected);
+
+    app.get(&format!("{TRIGGERS}?limit=7")).await.is(200, "[]");
+    let told = &requests(&app, "").await[0];
+    assert_eq!(told["path"], format!("{TRIGGERS}?limit=7"));
+    assert_eq!(
+        (&told["code"], &told["message"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (&told["status"], &told["body_bytes"]),
+        (&json!(200), &json!(0))
+    );
+    app.as_nobody().send("GET", "/nonsense/x", None).await;
+    let told = &requests(&app, "").await[0];
+    assert_eq!(
+        (&told["operation"], &told["caller"]),
+        (&json!("-"), &json!("-"))
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_for_its_size_is_counted_too() {
+    let app = TestApp::with_repository().await;
+    let body = json!("x".repeat(2 * 1024 * 1024));
+    let size = body.to_string().len();
+    app.post(TRIGGERS, body).await.refused(413, "4131001");
+    assert_eq!(requests(&app, "").await[0]["body_bytes"], size);
+}
+
+#[tokio::test]
+async fn requests_are_filtered_and_the_newest_comes_first() {
+    let app = TestApp::with_repository().await;
+    app.post("/v2/manage/namespaces", json!({"namespace": "other"}))
+        .await
+        .is(201, "{}");
+    app.get("/v2/manage/namespaces/other").await;
+    app.get("/v2/manage/namespaces/missing").await;
+    app.get("/v2/manage/repos?namespace=group").await;
+    let check = async |query: &str, expected: &[&str]| {
+        assert_eq!(
+            operations(&requests(&app, query).await),
+            expected,
+            "{query}"
+        );
+    };
+    let (list, show, create) = ("ListReposDetails", "ShowNamespace", "CreateNamespace");
+
+    check("", &[list, show, show, create]).await;
+    check("nonsense=1&operation=&limit=1", &[list, show, show, create]).await;
+    check("operation=ShowNamespace", &[show, show]).await;
+    check("operation=ShowRepository", &[]).await;
+    check("status=404", &[show]).await;
+    check("status=4xx", &[show]).await;
+    check("status=2xx", &[list, show, create]).await;
+    check("status=201", &[create]).await;
+    check("namespace=other", &[show]).await;
+    check("namespace=group", &[list]).await;
+    check(
+        "operation=ShowNamespace&status=2xx&namespace=other",
+        &[show],
+    )
+    .await;
+    let all = requests(&app, "").await;
+    let newest = all[0]["time"].as_str().expect("a string");
+    check(&format!("since={newest}"), &[list]).await;
+    let oldest = all[3]["time"].as_str().expect("a string");
+    check(&format!("since={oldest}"), &[list, show, show, create]).await;
+    check("since=2100-01-01T00:00:00Z", &[]).await;
+
+    for (query, code, field) in [
+        ("status=abc", "4001025", "status"),
+        ("status=6xx", "4001025", "status"),
+        ("since=yesterday", "4001025", "since"),
+        ("namespace=No", "4001028", "namespace"),
+    ] {
+        let answer = app.get(&format!("{REQUESTS}?{query}")).await;
+        let message = answer.refused(400, code);
+        assert!(message.starts_with(&format!("{field}: ")), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn requests_outlive_a_reset_and_end_with_their_deletion() {
+    let app = TestApp::with_repository().await;
+    app.get(TRIGGERS).await.is(200, "[]");
+    move_clock(&app, json!({"advance": "40d"})).await;
+    reset(&app).await;
+
+    let list = requests(&app, "").await;
+    let expected = ["EmulatorReset", "EmulatorMoveClock", "ListTriggersDetails"];
+    assert_eq!(operations(&list), expected);
+    // Their times are real, wherever the clock was.
+    assert!(
+        list.iter()
+            .all(|told| time(&told["time"]) <= Timestamp::now())
+    );
+
+    app.delete(REQUESTS).await.is(204, "");
+    app.get(REQUESTS).await.is(200, "[]");
+}
+
+#[tokio::test]
+async fn requests_to_the_registry_are_told_too() {
+    let app = TestApp::with_repository().await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let content = "content".repeat(1000);
+    let digest = crate::registry::digest(content.as_bytes());
+    let path = format!("/v2/group/busybox/blobs/uploads/?digest={digest}");
+    let answer = registry.send("POST", &path, &[], content.clone()).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let missing = registry.send("GET", "/v2/group/busybox/manifests/v1", &[], "");
+    assert_eq!(missing.await.status, 404);
+
+    let list = requests(&app, "namespace=group").await;
+    assert_eq!(operations(&list), ["GetManifest", "StartUpload"]);
+    assert_eq!(list[0]["code"], "MANIFEST_UNKNOWN");
+    assert_eq!(list[1]["body_bytes"], content.len());
+    assert_eq!(list[1]["caller"], "admin");
+}
+
+#[tokio::test]
+async fn no_secret_and_no_body_is_told() {
+    let app = TestApp::with_repository().await;
+    let send = async |client: &Client, request: http::request::Builder, body: &str| -> Answer {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = request.body(body).expect("a legal request");
+        client.request(request).await
+    };
+    let token = iam_token(&app).await;
+    let issued = app.as_user(&token);
+    send(
+        &issued,
+        Request::get("/v2/manage/repos?X-Auth-Token=hidden-1"),
+        "",
+    )
+    .await;
+    send(
+        &app.as_user("hidden-2"),
+        Request::get("/v2/manage/repos"),
+        "",
+    )
+    .await;
+    let path = "/swr/auth/v2/registry/auth/?account=a&scope=hidden-3";
+    let request = Request::get(path).header("Authorization", "Basic aGlkZGVuOmhpZGRlbg==");
+    send(&app.as_nobody(), request, "").await;
+    let request = Request::get("/v2/manage/repos?Signature=hidden-4")
+        .header(
+            "X-Sdk-Date",
+            Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string(),
+        )
+        .header("X-Security-Token", "hidden-5")
+        .header(
+            "Authorization",
+            format!(
+                "SDK-HMAC-SHA256 Access={BUILTIN_ACCESS_KEY}, \
+                 SignedHeaders=x-sdk-date;x-security-token, Signature=hidden-6"
+            ),
+        );
+    let refused = send(&app.as_nobody(), request, "").await;
+    refused.refused_by_gateway(401, "APIGW.0301");
+    send(
+        &app.client,
+        Request::post(TRIGGERS),
+        "{\"name\": \"hidden-7\"}",
+    )
+    .await;
+
+    let told = app.get(REQUESTS).await;
+
+    assert_eq!(
+        told.json().as_array().map(Vec::len),
+        Some(6),
+        "{}",
+        told.text()
+    );
+    for secret in [
+        "hidden",
+        "aGlkZGVu",
+        token.as_str(),
+        TOKEN,
+        BUILTIN_SECRET_KEY,
+    ] {
+        assert!(!told.text().contains(secret), "{secret}: {}", told.text());
+    }
+    let masked = "/v2/manage/repos?X-Auth-Token=***";
+    assert!(told.text().contains(masked), "{}", told.text());
+}

@@ -1,0 +1,310 @@
+//! The document of the API: that it tells of every operation, and tells the truth.
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+use swr_emulator::routes;
+
+use crate::readme::documented_operations;
+use crate::support::{Answer, TRIGGERS, TestApp, trigger};
+
+const DOCUMENT: &str = "/_emulator/openapi.json";
+
+#[tokio::test]
+async fn the_document_the_router_and_the_readme_have_the_same_operations() {
+    let document = document(&TestApp::start().await).await;
+    let described: BTreeSet<_> = operations(&document)
+        .map(|(path, method, operation)| {
+            let name = operation["operationId"].as_str().expect("an id");
+            format!("{name} {} {path}", method.to_uppercase())
+        })
+        .collect();
+    let routed: BTreeSet<_> = routes()
+        .operations()
+        .iter()
+        .map(|operation| format!("{} {} {}", operation.name, operation.method, operation.path))
+        .collect();
+
+    assert_eq!(described, routed);
+    assert_eq!(described, documented_operations());
+}
+
+#[tokio::test]
+async fn document_and_page_need_no_credentials_and_no_other_host() {
+    let app = TestApp::start().await;
+    let nobody = app.as_nobody();
+
+    let document = nobody.send("GET", DOCUMENT, None).await;
+    assert_eq!(document.status, 200);
+    assert_eq!(document.header("content-type"), Some("application/json"));
+    assert_eq!(document.json()["openapi"], "3.1.1");
+    assert_eq!(document.json()["servers"][0]["url"], "/");
+
+    let page = nobody.send("GET", "/_emulator/docs", None).await;
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; connect-src 'self'; script-src 'sha256-"));
+    for outside in ["http:", "https:", "src=", "url(", "@import", "//cdn"] {
+        assert!(!page.text().contains(outside), "{outside}");
+    }
+}
+
+#[tokio::test]
+async fn every_operation_is_described_in_full() {
+    let document = document(&TestApp::start().await).await;
+    let mut names = BTreeSet::new();
+    for (path, method, operation) in operations(&document) {
+        let at = format!("{method} {path}");
+        let name = operation["operationId"].as_str().expect("an id");
+        assert!(names.insert(name.to_owned()), "{name} comes twice");
+        for member in ["summary", "tags"] {
+            let text = match &operation[member] {
+                Value::Array(texts) => &texts[0],
+                text => text,
+            };
+            assert_ne!(text, "", "{at} has no {member}");
+        }
+        let variables: Vec<_> = path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+            .collect();
+        let parameters = operation["parameters"].as_array().expect("parameters");
+        let described: Vec<_> = parameters
+            .iter()
+            .filter(|parameter| parameter["in"] == "path")
+            .map(|parameter| parameter["name"].as_str().expect("a name"))
+            .collect();
+        assert_eq!(described, variables, "{at}");
+        for parameter in parameters {
+            assert_ne!(parameter["description"], "", "{at} {}", parameter["name"]);
+            assert!(parameter["schema"]["type"].is_string(), "{at}");
+        }
+        let takes_body = ["post", "put", "patch"].contains(&method);
+        let bodiless = ["CreateSecret", "CreateAuthorizationToken", "EmulatorReset"];
+        assert_eq!(
+            operation.get("requestBody").is_some(),
+            takes_body && !bodiless.contains(&name),
+            "{at}"
+        );
+        let statuses: Vec<_> = responses(operation).keys().cloned().collect();
+        assert!(
+            statuses.iter().any(|status| status.starts_with('2')),
+            "{at}"
+        );
+        for status in ["400", "413", "500"] {
+            assert!(
+                statuses.iter().any(|known| known == status),
+                "{at} {status}"
+            );
+        }
+        let is_open = operation["security"]
+            .as_array()
+            .is_some_and(|ways| ways.is_empty() || ways.contains(&json!({})));
+        assert!(is_open || statuses.contains(&"401".to_owned()), "{at}");
+        for (status, response) in responses(operation) {
+            let text = response["description"].as_str().expect("a description");
+            assert!(!text.is_empty(), "{at} {status}");
+            assert_eq!(response.get("content").is_none(), status == "204", "{at}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_reference_leads_somewhere_and_every_schema_is_one() {
+    let document = document(&TestApp::start().await).await;
+    check_references(&document, &document);
+    let schemas = document["components"]["schemas"].as_object();
+    for (name, schema) in schemas.expect("schemas") {
+        assert!(
+            !name.ends_with(|letter: char| letter.is_ascii_digit()),
+            "{name}: two types have this name; one needs #[schemars(rename = \"…\")]"
+        );
+        jsonschema::draft202012::meta::validate(schema)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for (path, method, operation) in operations(&document) {
+        let parameters = operation["parameters"].as_array().expect("parameters");
+        let mut schemas: Vec<_> = parameters.iter().map(|param| &param["schema"]).collect();
+        if let Some(body) = operation.get("requestBody") {
+            schemas.push(&body["content"]["application/json"]["schema"]);
+        }
+        for response in responses(operation).values() {
+            let contents = response["content"].as_object();
+            schemas.extend(
+                contents
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, body)| &body["schema"]),
+            );
+        }
+        for schema in schemas {
+            jsonschema::draft202012::meta::validate(schema)
+                .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_look_as_the_document_says() {
+    let app = TestApp::with_repository().await;
+    let document = document(&app).await;
+    let check = async |method: &str, path: &str, operation: &str, body: Option<Value>| {
+        let answer = app.client.send(method, path, body).await;
+        fits(&document, operation, &answer);
+        answer.status.as_u16()
+    };
+    const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
+    let push = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
+    let tags = format!("{REPO}/tags");
+    let tag = format!("{tags}/v1");
+    let one = format!("{TRIGGERS}/t");
+    let off = json!({"enable": "false"});
+    let none = "/v2/manage/namespaces/none";
+    let calls = [
+        ("POST", TRIGGERS, "CreateTrigger", Some(trigger("t")), 201),
+        ("POST", TRIGGERS, "CreateTrigger", Some(trigger("t")), 400),
+        ("POST", "/_emulator/push", "EmulatorPush", Some(push), 201),
+        ("GET", "/_emulator/idle", "EmulatorIdle", None, 200),
+        ("GET", TRIGGERS, "ListTriggersDetails", None, 200),
+        ("GET", &one, "ShowTrigger", None, 200),
+        ("PATCH", &one, "UpdateTrigger", Some(off), 201),
+        ("GET", &tags, "ListRepositoryTags", None, 200),
+        ("GET", &tag, "ShowRepoTag", None, 200),
+        (
+            "GET",
+            "/v3/manage/namespaces/group/repos/busybox/tags",
+            "ListRepositoryTag",
+            None,
+            200,
+        ),
+        ("GET", REPO, "ShowRepository", None, 200),
+        ("GET", "/v2/manage/repos", "ListReposDetails", None, 200),
+        ("GET", "/v3/manage/repos", "ListRepoDetails", None, 200),
+        ("GET", "/v2/manage/namespaces", "ListNamespaces", None, 200),
+        (
+            "GET",
+            "/v2/manage/namespaces/group",
+            "ShowNamespace",
+            None,
+            200,
+        ),
+        ("GET", none, "ShowNamespace", None, 404),
+        (
+            "DELETE",
+            "/v2/manage/namespaces/group",
+            "DeleteNamespaces",
+            None,
+            406,
+        ),
+        ("POST", "/v2/manage/utils/secret", "CreateSecret", None, 200),
+        ("GET", "/v3/projects", "KeystoneListProjects", None, 200),
+        ("GET", "/v3.0/OS-USER/users/none", "ShowUser", None, 404),
+        (
+            "POST",
+            "/v3/auth/tokens",
+            "KeystoneCreateUserTokenByPassword",
+            Some(json!({})),
+            400,
+        ),
+        (
+            "GET",
+            "/swr/auth/v2/registry/auth/",
+            "RegistryToken",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            "/swr/auth/v2/registry/auth/?scope=repository:none/a:pull",
+            "RegistryToken",
+            None,
+            403,
+        ),
+        ("GET", "/", "ListApiVersions", None, 200),
+        ("GET", "/v9", "ShowApiVersion", None, 404),
+        ("GET", DOCUMENT, "EmulatorOpenApi", None, 200),
+    ];
+    for (method, path, operation, body, status) in calls {
+        assert_eq!(
+            check(method, path, operation, body).await,
+            status,
+            "{operation}"
+        );
+    }
+    let refused = app.as_nobody().send("GET", none, None).await;
+    fits(&document, "ShowNamespace", &refused);
+}
+
+async fn document(app: &TestApp) -> Value {
+    app.get(DOCUMENT).await.json()
+}
+
+/// Every operation with its path and its method.
+fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let paths = document["paths"].as_object().expect("paths");
+    paths.iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().expect("methods");
+        methods
+            .iter()
+            .map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
+}
+
+fn responses(operation: &Value) -> &Map<String, Value> {
+    operation["responses"].as_object().expect("responses")
+}
+
+fn check_references(value: &Value, document: &Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(reference)) = members.get("$ref") {
+                let pointer = reference
+                    .strip_prefix('#')
+                    .expect("a place in the document");
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            for member in members.values() {
+                check_references(member, document);
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                check_references(value, document);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Asserts that the operation may give this answer.
+#[track_caller]
+fn fits(document: &Value, operation_id: &str, answer: &Answer) {
+    let (.., operation) = operations(document)
+        .find(|(.., operation)| operation["operationId"] == operation_id)
+        .expect("the operation is described");
+    let status = answer.status.as_str();
+    let response = responses(operation).get(status);
+    let response = response.unwrap_or_else(|| panic!("{operation_id}: {status}"));
+    let schema = &response["content"]["application/json"]["schema"];
+    let errors: Vec<_> = validator(document, schema)
+        .iter_errors(&answer.json())
+        .map(|error| error.to_string())
+        .collect();
+    assert!(
+        errors.is_empty(),
+        "{operation_id} {status}: {errors:?} in {}",
+        answer.text()
+    );
+}
+
+/// Checks bodies against a schema that stands in the document.
+fn validator(document: &Value, schema: &Value) -> Validator {
+    let mut schema = schema.clone();
+    schema["components"] = document["components"].clone();
+    jsonschema::draft202012::new(&schema).expect("a schema")
+}

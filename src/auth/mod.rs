@@ -8,7 +8,7 @@ mod access;
 mod directory;
 mod registry_login;
 mod secret;
-mod signature;
+pub mod signature;
 mod token;
 
 use bytes::Bytes;

@@ -18,13 +18,17 @@ impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs = form_urlencoded::parse(query.as_bytes());
-        Ok(Self(pairs.into_owned().collect()))
+        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
     }
 }
 
 impl Query {
+    /// Reads a query string, without `?`. There is none that cannot be read.
+    pub fn parse(text: &str) -> Self {
+        let pairs = form_urlencoded::parse(text.as_bytes());
+        Self(pairs.into_owned().collect())
+    }
+
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.raw(name).filter(|value| !value.is_empty())
@@ -199,18 +203,10 @@ pub enum SortOrder {
 mod tests {
     use super::*;
 
-    fn query(text: &str) -> Query {
-        Query(
-            form_urlencoded::parse(text.as_bytes())
-                .into_owned()
-                .collect(),
-        )
-    }
-
     #[test]
     fn a_page_defaults_to_the_first_hundred() {
         let check = |text: &str, expected: Option<(u32, i64)>| {
-            let query = query(text);
+            let query = Query::parse(text);
             let page = query.criteria(&["limit", "offset"]).and_then(|c| c.page());
             let expected = expected.map(|(limit, offset)| Page { limit, offset });
             assert_eq!(page.ok(), expected, "{text}");
@@ -233,7 +229,7 @@ mod tests {
     #[test]
     fn a_filter_holds_known_pairs_once_each() {
         let check = |text: &str, expected: Option<&str>| {
-            let query = query(text);
+            let query = Query::parse(text);
             let criteria = query.criteria(&["namespace", "name"]);
             let found = criteria
                 .as_ref()

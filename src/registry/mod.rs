@@ -26,5 +26,5 @@ pub use copy::copy_image;
 pub use error::RegistryError;
 pub use manifest::{Description, Manifest, MediaType};
 pub use push::{push, repository_for_push};
-pub use reference::{Digest, ImagePath, Reference};
+pub use reference::{Digest, ImagePath, Reference, Target};
 pub use sample::SampleImage;

@@ -128,7 +128,7 @@ impl std::fmt::Display for ImagePath {
 
 /// What a path below `/v2/` names. Names hold slashes, so it is read from its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
+pub enum Target {
     /// `/v2/`
     Base,
     /// `{name}/blobs/uploads/`
@@ -147,7 +147,7 @@ pub(super) enum Target {
 
 impl Target {
     /// Reads what comes after `/v2/`; none when no operation of the registry has such a path.
-    pub(super) fn parse(path: &str) -> Result<Option<Self>, RegistryError> {
+    pub fn parse(path: &str) -> Result<Option<Self>, RegistryError> {
         if path.is_empty() {
             return Ok(Some(Self::Base));
         }
@@ -178,7 +178,7 @@ impl Target {
     }
 
     /// The repository that the path is about.
-    pub(super) fn path(&self) -> Option<&ImagePath> {
+    pub fn path(&self) -> Option<&ImagePath> {
         match self {
             Self::Base => None,
             Self::Uploads(path)

@@ -81,12 +81,19 @@ async fn delete(State(app): State<AppState>) -> StatusCode {
 
 /// The faults of an instance.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<PlannedFault>>);
+pub struct Faults {
+    planned: Mutex<Vec<PlannedFault>>,
+    /// Spares requests the lock as long as there is none.
+    is_any: AtomicBool,
+}
 
 impl Faults {
     /// The oldest fault that strikes a request, counted as having struck. A request is struck by
     /// one at the most.
     pub fn strike(&self, operation: &Operation, path: &str) -> Option<Strike> {
+        if !self.is_any.load(Ordering::Acquire) {
+            return None;
+        }
         let mut faults = self.lock();
         faults
             .iter_mut()
@@ -95,7 +102,9 @@ impl Faults {
 
     /// Removes all of them.
     pub fn clear(&self) {
-        self.lock().clear();
+        let mut faults = self.lock();
+        faults.clear();
+        self.is_any.store(false, Ordering::Release);
     }
 
     fn add(&self, fault: PlannedFault) -> Result<FaultView> {
@@ -108,6 +117,7 @@ impl Faults {
         }
         let view = FaultView::from(&fault);
         faults.push(fault);
+        self.is_any.store(true, Ordering::Release);
         Ok(view)
     }
 
@@ -116,7 +126,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PlannedFault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -96,7 +96,7 @@ impl Requests {
 #[derive(Debug)]
 struct RecordedRequest {
     operation: &'static str,
-    method: String,
+    method: Method,
     /// With the query, secrets masked.
     path: String,
     caller: String,
@@ -115,7 +115,7 @@ impl RecordedRequest {
         let failure = log.failure.as_ref();
         Self {
             operation: log.operation,
-            method: beginning(log.method.as_str(), MAX_NAME).to_owned(),
+            method: log.method.clone(),
             path: beginning(&masked(log.uri), MAX_TEXT).to_owned(),
             caller: beginning(log.caller, MAX_NAME).to_owned(),
             status: log.status,
@@ -302,7 +302,7 @@ impl<'a> From<&'a RecordedRequest> for RequestView<'a> {
     fn from(request: &'a RecordedRequest) -> Self {
         Self {
             operation: request.operation,
-            method: &request.method,
+            method: beginning(request.method.as_str(), MAX_NAME),
             path: &request.path,
             caller: &request.caller,
             status: request.status,

@@ -110,6 +110,13 @@ impl Shape {
         self.with("not", json!({ "enum": words }))
     }
 
+    /// The value also looks like one of these.
+    #[must_use]
+    pub fn either(self, shapes: impl IntoIterator<Item = Self>) -> Self {
+        let shapes: Vec<_> = shapes.into_iter().map(Value::from).collect();
+        self.with("anyOf", shapes)
+    }
+
     /// What the value is when it is left out.
     #[must_use]
     pub fn default(self, value: impl Into<Value>) -> Self {

@@ -30,17 +30,17 @@ pub(super) fn variable(name: &str) -> Option<Param> {
         "trigger" => Param::new("trigger", "The name of the trigger.", TriggerName::shape())
             .refused(Fault::Parameter)
             .missing(Resource::Trigger),
-        "user_id" => Param::new("user_id", "The id of a user.", Shape::text().length(1, 64))
+        "user_id" => Param::new("user_id", "The id of a user.", Shape::text().at_least(1))
             .missing(Resource::User),
         "project_id" => Param::new(
             "project_id",
             "The id of the project; there is one for each account and region.",
             Shape::text()
-                .length(1, 64)
+                .at_least(1)
                 .example("00000000000000000000000000000001"),
         ),
         "cluster_id" => {
-            let shape = Shape::text().length(1, 128);
+            let shape = Shape::text().at_least(1);
             Param::new("cluster_id", "The id of a cluster of the seed file.", shape)
                 .missing(Resource::Cluster)
         }

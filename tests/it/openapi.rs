@@ -10,6 +10,7 @@ use crate::readme::documented_operations;
 use crate::support::{Answer, TRIGGERS, TestApp, trigger};
 
 const DOCUMENT: &str = "/_emulator/openapi.json";
+const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
 
 #[tokio::test]
 async fn the_document_the_router_and_the_readme_have_the_same_operations() {
@@ -158,7 +159,6 @@ async fn answers_look_as_the_document_says() {
         fits(&document, operation, &answer);
         answer.status.as_u16()
     };
-    const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
     let push = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
     let tags = format!("{REPO}/tags");
     let tag = format!("{tags}/v1");

@@ -6,6 +6,7 @@
 //! to the registry (`/v2/` outside `/v2/manage/`), which are no operations: docker's login can,
 //! through `RegistryToken`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

@@ -51,7 +51,9 @@ async fn every_operation_but_the_open_ones_answers_401_without_credentials() {
         open,
         [
             "GET /",
+            "GET /_emulator/docs",
             "GET /_emulator/health",
+            "GET /_emulator/openapi.json",
             "GET /swr/auth/v2/registry/auth/",
             "GET /{api_version}",
             "POST /v3/auth/tokens"

@@ -240,6 +240,26 @@ async fn answers_look_as_the_document_says() {
     fits(&document, "ShowNamespace", &refused);
 }
 
+#[tokio::test]
+async fn a_variable_of_a_path_that_is_not_utf_8_is_refused_in_the_form_of_the_operation() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    for (path, operation) in [
+        ("/%FF", "ShowApiVersion"),
+        ("/v3.0/OS-USER/users/%FF", "ShowUser"),
+        ("/api/v3/projects/%FF/clusters/x", "ShowCluster"),
+        ("/v2/manage/namespaces/%FF", "ShowNamespace"),
+        (
+            "/_emulator/clusters/%FF/namespaces/default/deployments/web",
+            "EmulatorShowWorkload",
+        ),
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 400, "{path}");
+        fits(&document, operation, &answer);
+    }
+}
+
 async fn document(app: &TestApp) -> Value {
     app.get(DOCUMENT).await.json()
 }

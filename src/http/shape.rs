@@ -28,6 +28,18 @@ impl Shape {
         Self::text().with("enum", words)
     }
 
+    /// One of these whole numbers.
+    pub fn one_of_numbers(numbers: impl IntoIterator<Item = u8>) -> Self {
+        let numbers: Vec<_> = numbers.into_iter().collect();
+        Self::of("integer").with("enum", numbers)
+    }
+
+    /// A value that looks like one of these.
+    pub fn any_of(shapes: impl IntoIterator<Item = Self>) -> Self {
+        let shapes: Vec<_> = shapes.into_iter().map(Value::from).collect();
+        Self(Map::new()).with("anyOf", shapes)
+    }
+
     /// `true` or `false`.
     pub fn boolean() -> Self {
         Self::of("boolean")

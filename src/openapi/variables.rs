@@ -4,6 +4,7 @@ use crate::error::{Error, Fault, Resource};
 use crate::http::{Param, Shape};
 use crate::namespace::NamespaceName;
 use crate::repository::RepositoryName;
+use crate::retention::RetentionId;
 use crate::tag::TagName;
 use crate::trigger::TriggerName;
 
@@ -30,6 +31,16 @@ pub(super) fn variable(name: &str) -> Option<Param> {
         "trigger" => Param::new("trigger", "The name of the trigger.", TriggerName::shape())
             .refused(Fault::Parameter)
             .missing(Resource::Trigger),
+        "access_domain" => {
+            let meaning = "The name of the account that the image is shared with.";
+            Param::new("access_domain", meaning, Shape::text().length(1, 64)).refused(Fault::Domain)
+        }
+        "retention_id" => {
+            let meaning = "The number of the retention rule.";
+            Param::new("retention_id", meaning, RetentionId::shape())
+                .refused(Fault::Parameter)
+                .missing(Resource::Retention)
+        }
         "user_id" => Param::new("user_id", "The id of a user.", Shape::text().at_least(1))
             .missing(Resource::User),
         "project_id" => Param::new(

@@ -69,8 +69,8 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("ShowTrigger", Method::GET, TRIGGER).described(|| {
-                Description::new("Shows a trigger with its history.")
-                    .answers::<TriggerView>(StatusCode::OK)
+                let description = Description::new("Shows a trigger with its history.");
+                accessory::or_accessories::<TriggerView>(description, "triggers")
             }),
             show,
         )

@@ -85,7 +85,12 @@ async fn every_operation_is_described_in_full() {
             assert_ne!(parameter["description"], "", "{at} {}", parameter["name"]);
             assert!(parameter["schema"]["type"].is_string(), "{at}");
         }
-        let takes_body = ["post", "put", "patch"].contains(&method);
+        let with_body = [
+            "DeleteNamespaceAuth",
+            "DeleteUserRepositoryAuth",
+            "DeleteImageSyncRepo",
+        ];
+        let takes_body = ["post", "put", "patch"].contains(&method) || with_body.contains(&name);
         let bodiless = ["CreateSecret", "CreateAuthorizationToken", "EmulatorReset"];
         assert_eq!(
             operation.get("requestBody").is_some(),
@@ -257,6 +262,195 @@ async fn a_variable_of_a_path_that_is_not_utf_8_is_refused_in_the_form_of_the_op
         let answer = app.get(path).await;
         assert_eq!(answer.status, 400, "{path}");
         fits(&document, operation, &answer);
+    }
+}
+
+/// The repository that these answers are about.
+const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
+
+#[tokio::test]
+async fn answers_on_rights_shares_retentions_and_accessories_look_as_the_document_says() {
+    let app = TestApp::seeded(
+        "
+accounts: [{name: partner, users: [{name: dev, token: partner-dev}]}]
+organizations: [{name: group, repositories: [{name: busybox}, {name: open, is_public: true}]}]
+",
+    )
+    .await;
+    let document = document(&app).await;
+    let push = async |tag: &str| {
+        let push = json!({"namespace": "group", "repository": "busybox", "tag": tag});
+        let answer = app.client.send("POST", "/_emulator/push", Some(push)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["digest"]
+            .as_str()
+            .expect("a digest")
+            .replace(':', "-")
+    };
+    let signature = format!("{}.sig", push("tags").await);
+    for tag in ["triggers", "retentions", "v1", &signature] {
+        push(tag).await;
+    }
+    let grant = |auth: u8| Some(json!([{"user_id": "1", "user_name": "ann", "auth": auth}]));
+    let nobody = || Some(json!(["1"]));
+    let terms = |account: &str| {
+        Some(json!({"access_domain": account, "permit": "read", "deadline": "forever"}))
+    };
+    let policy = |template: &str, param: &str| {
+        let rule = json!({
+            "template": template, "params": {param: "1"},
+            "tag_selectors": [{"kind": "regexp", "pattern": "^v.*"}],
+        });
+        Some(json!({"algorithm": "or", "rules": [rule]}))
+    };
+    let newest = || policy("tag_rule", "num");
+    let shares = "/v2/manage/namespaces/group/repositories/busybox/access-domains";
+    let open_shares = "/v2/manage/namespaces/group/repositories/open/access-domains";
+    let share = &format!("{shares}/partner");
+    let in_group = "/v2/manage/namespaces/group/access";
+    let for_image = &format!("{REPO}/access");
+    let retentions = &format!("{REPO}/retentions");
+    let retention = &format!("{retentions}/1");
+    let no_retention = &format!("{retentions}/2");
+    let histories = &format!("{retentions}/histories");
+    let calls = [
+        ("PATCH", in_group, "UpdateNamespaceAuth", grant(3), 404),
+        ("POST", in_group, "CreateNamespaceAuth", grant(2), 400),
+        ("POST", in_group, "CreateNamespaceAuth", grant(7), 200),
+        ("POST", in_group, "CreateNamespaceAuth", grant(7), 409),
+        ("PATCH", in_group, "UpdateNamespaceAuth", grant(3), 201),
+        ("GET", in_group, "ShowNamespaceAuth", None, 200),
+        ("DELETE", in_group, "DeleteNamespaceAuth", nobody(), 204),
+        ("DELETE", in_group, "DeleteNamespaceAuth", nobody(), 404),
+        (
+            "PATCH",
+            for_image,
+            "UpdateUserRepositoryAuth",
+            grant(3),
+            404,
+        ),
+        ("POST", for_image, "CreateUserRepositoryAuth", grant(2), 400),
+        ("POST", for_image, "CreateUserRepositoryAuth", grant(7), 201),
+        ("POST", for_image, "CreateUserRepositoryAuth", grant(7), 409),
+        (
+            "PATCH",
+            for_image,
+            "UpdateUserRepositoryAuth",
+            grant(3),
+            201,
+        ),
+        ("GET", for_image, "ShowUserRepositoryAuth", None, 200),
+        (
+            "DELETE",
+            for_image,
+            "DeleteUserRepositoryAuth",
+            nobody(),
+            204,
+        ),
+        (
+            "DELETE",
+            for_image,
+            "DeleteUserRepositoryAuth",
+            nobody(),
+            404,
+        ),
+        ("GET", share, "ShowAccessDomain", None, 200),
+        ("PATCH", share, "UpdateRepoDomains", terms("partner"), 400),
+        ("POST", shares, "CreateRepoDomains", terms("none"), 400),
+        (
+            "POST",
+            open_shares,
+            "CreateRepoDomains",
+            terms("partner"),
+            400,
+        ),
+        ("POST", shares, "CreateRepoDomains", terms("partner"), 201),
+        ("POST", shares, "CreateRepoDomains", terms("partner"), 409),
+        ("PATCH", share, "UpdateRepoDomains", terms("partner"), 201),
+        ("GET", share, "ShowAccessDomain", None, 200),
+        ("GET", shares, "ListRepoDomains", None, 200),
+        ("DELETE", share, "DeleteRepoDomains", None, 204),
+        ("DELETE", share, "DeleteRepoDomains", None, 400),
+        (
+            "GET",
+            &format!("{REPO}/v1/accessories"),
+            "ListRepoAccessories",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/none/accessories"),
+            "ListRepoAccessories",
+            None,
+            404,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/tags/accessories"),
+            "ShowRepoTag",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/tags/accessories?limit=x"),
+            "ShowRepoTag",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/triggers/accessories"),
+            "ShowTrigger",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/retentions/accessories"),
+            "ShowRetention",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/{signature}/references"),
+            "ListReferences",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/v1/references"),
+            "ListReferences",
+            None,
+            400,
+        ),
+        ("POST", retentions, "CreateRetention", newest(), 201),
+        ("POST", retentions, "CreateRetention", newest(), 400),
+        ("GET", retentions, "ListRetentions", None, 200),
+        ("GET", retention, "ShowRetention", None, 200),
+        ("GET", no_retention, "ShowRetention", None, 404),
+        ("PATCH", retention, "UpdateRetention", newest(), 201),
+        (
+            "PATCH",
+            retention,
+            "UpdateRetention",
+            policy("date_rule", "days"),
+            400,
+        ),
+        ("PATCH", no_retention, "UpdateRetention", newest(), 404),
+        ("GET", histories, "ListRetentionHistories", None, 200),
+        ("DELETE", no_retention, "DeleteRetention", None, 400),
+        ("DELETE", retention, "DeleteRetention", None, 200),
+    ];
+    for (method, path, operation, body, status) in calls {
+        let answer = app.client.send(method, path, body).await;
+        assert_eq!(answer.status, status, "{operation}: {}", answer.text());
+        if status != 204 {
+            fits(&document, operation, &answer);
+        }
     }
 }
 

@@ -265,9 +265,6 @@ async fn a_variable_of_a_path_that_is_not_utf_8_is_refused_in_the_form_of_the_op
     }
 }
 
-/// The repository that these answers are about.
-const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
-
 #[tokio::test]
 async fn answers_on_rights_shares_retentions_and_accessories_look_as_the_document_says() {
     let app = TestApp::seeded(

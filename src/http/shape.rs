@@ -45,6 +45,28 @@ impl Shape {
         Self::of("boolean")
     }
 
+    /// `true` and nothing else.
+    pub fn only_true() -> Self {
+        Self::boolean().with("const", true)
+    }
+
+    /// Any value.
+    pub fn any() -> Self {
+        Self(Map::new())
+    }
+
+    /// No value: a field that the object must do without.
+    pub fn never() -> Self {
+        Self::any().with("not", json!({}))
+    }
+
+    /// A number within bounds.
+    pub fn number(least: f64, most: f64) -> Self {
+        Self::of("number")
+            .with("minimum", least)
+            .with("maximum", most)
+    }
+
     /// A whole number within bounds.
     pub fn integer(least: impl Into<i64>, most: impl Into<i64>) -> Self {
         Self::of("integer")
@@ -145,6 +167,16 @@ impl Shape {
     #[must_use]
     pub fn example(self, value: impl Into<Value>) -> Self {
         self.with("examples", vec![value.into()])
+    }
+
+    /// The value also looks like this.
+    #[must_use]
+    pub fn also(mut self, shape: Self) -> Self {
+        let shapes = self.0.entry("allOf").or_insert_with(|| json!([]));
+        if let Some(shapes) = shapes.as_array_mut() {
+            shapes.push(shape.into());
+        }
+        self
     }
 
     /// The names of the object's fields.

@@ -50,6 +50,17 @@ pub(super) fn variable(name: &str) -> Option<Param> {
                 .at_least(1)
                 .example("00000000000000000000000000000001"),
         ),
+        "resource_type" => Param::new(
+            "resource_type",
+            "What the report is about: `store`, what is stored at the end of each day; \
+             `downflow`, what was pulled on it.",
+            Shape::one_of(["store", "downflow"]),
+        )
+        .refused(Fault::Parameter),
+        "frequency" => {
+            let meaning = "How often the report has an amount.";
+            Param::new("frequency", meaning, Shape::one_of(["daily"])).refused(Fault::Parameter)
+        }
         "cluster_id" => {
             let shape = Shape::text().at_least(1);
             Param::new("cluster_id", "The id of a cluster of the seed file.", shape)

@@ -53,7 +53,9 @@ pub fn routes() -> Routes {
                     .answers_empty_object(StatusCode::CREATED)
                     .refuses([
                         Error::AlreadyExists(Resource::Trigger),
-                        Error::ClusterUnavailable("(with `--strict-targets`)".to_owned()),
+                        Error::ClusterUnavailable(
+                            "(with `--strict-targets` or `--require-agency`)".to_owned(),
+                        ),
                     ])
             }),
             create,

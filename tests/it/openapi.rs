@@ -91,7 +91,12 @@ async fn every_operation_is_described_in_full() {
             "DeleteImageSyncRepo",
         ];
         let takes_body = ["post", "put", "patch"].contains(&method) || with_body.contains(&name);
-        let bodiless = ["CreateSecret", "CreateAuthorizationToken", "EmulatorReset"];
+        let bodiless = [
+            "CreateAgency",
+            "CreateSecret",
+            "CreateAuthorizationToken",
+            "EmulatorReset",
+        ];
         assert_eq!(
             operation.get("requestBody").is_some(),
             takes_body && !bodiless.contains(&name),
@@ -151,6 +156,130 @@ async fn every_reference_leads_somewhere_and_every_schema_is_one() {
         for schema in schemas {
             jsonschema::draft202012::meta::validate(schema)
                 .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_on_sync_the_account_and_the_emulator_look_as_the_document_says() {
+    const SYNC: &str = "/v2/manage/namespaces/group/repos/busybox/sync_repo";
+    const IMAGES: &str = "/v2/manage/namespaces/group/repos/busybox/sync_images";
+    const JOBS: &str = "/v2/manage/namespaces/group/repos/busybox/sync_job";
+    const PROJECT: &str = "/v2/manage/projects/1";
+    const CLOCK: &str = "/_emulator/clock";
+    const FAULTS: &str = "/_emulator/faults";
+    const REQUESTS: &str = "/_emulator/requests";
+    let app = TestApp::with_repository().await;
+    let document = document(&app).await;
+    let target = json!({"remoteRegionId": "nowhere", "remoteNamespace": "group"});
+    let images = json!({"remoteRegionId": "nowhere", "remoteNamespace": "group",
+        "imageTag": ["v1"]});
+    let fault = json!({"operation": "ShowTrigger", "status": 503, "probability": 0.5});
+    let calls = [
+        (
+            "POST",
+            SYNC,
+            "CreateImageSyncRepo",
+            Some(target.clone()),
+            500,
+        ),
+        ("GET", SYNC, "ListImageAutoSyncReposDetails", None, 200),
+        ("DELETE", SYNC, "DeleteImageSyncRepo", Some(target), 400),
+        (
+            "POST",
+            IMAGES,
+            "CreateManualImageSyncRepo",
+            Some(images),
+            500,
+        ),
+        ("GET", JOBS, "ShowSyncJob", None, 400),
+        (
+            "GET",
+            &format!("{JOBS}?filter=limit::0"),
+            "ShowSyncJob",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{JOBS}?filter=order::x"),
+            "ShowSyncJob",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{JOBS}?filter=limit::9|order::asc"),
+            "ShowSyncJob",
+            None,
+            200,
+        ),
+        ("GET", "/v2/manage/regions", "ListSyncRegions", None, 200),
+        ("GET", &format!("{PROJECT}/quotas"), "ListQuotas", None, 200),
+        (
+            "GET",
+            &format!("{PROJECT}/feature-gates"),
+            "ShowShareFeatureGates",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            "/v2/manage/overview",
+            "ShowDomainOverview",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            "/v2/manage/reports/store/daily",
+            "ShowDomainResourceReports",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            "/v2/manage/reports/x/daily",
+            "ShowDomainResourceReports",
+            None,
+            400,
+        ),
+        ("GET", "/v2/manage/agency", "CheckAgency", None, 200),
+        ("POST", "/v2/manage/agency", "CreateAgency", None, 204),
+        ("POST", "/v2/manage/agency", "CreateAgency", None, 409),
+        ("GET", CLOCK, "EmulatorShowClock", None, 200),
+        (
+            "POST",
+            CLOCK,
+            "EmulatorMoveClock",
+            Some(json!({"advance": "1d"})),
+            200,
+        ),
+        ("POST", CLOCK, "EmulatorMoveClock", Some(json!({})), 400),
+        ("POST", FAULTS, "EmulatorCreateFault", Some(fault), 201),
+        ("POST", FAULTS, "EmulatorCreateFault", Some(json!({})), 400),
+        ("GET", FAULTS, "EmulatorListFaults", None, 200),
+        ("GET", REQUESTS, "EmulatorListRequests", None, 200),
+        (
+            "GET",
+            &format!("{REQUESTS}?status=9"),
+            "EmulatorListRequests",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{REQUESTS}?namespace=-"),
+            "EmulatorListRequests",
+            None,
+            400,
+        ),
+    ];
+    for (method, path, operation, body, status) in calls {
+        let answer = app.client.send(method, path, body).await;
+        assert_eq!(answer.status, status, "{operation}: {}", answer.text());
+        if status != 204 {
+            fits(&document, operation, &answer);
         }
     }
 }

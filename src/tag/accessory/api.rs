@@ -46,6 +46,7 @@ pub fn routes() -> Routes {
                         .variables([of_tag(TagName::shape().but(&OTHERS))])
                         .query([Param::limit_within(default, most), Param::offset()])
                         .answers::<AccessoriesView>(StatusCode::OK)
+                        .refuses([Resource::Trigger, Resource::Retention].map(Error::NotFound))
                 }),
             list,
         )

@@ -8,8 +8,8 @@
 // makes an organization of its own, so neither their order nor other contents of the emulator
 // matter.
 //
-// The tests are in the folder node, chapter by chapter; this is who runs them, and the proof that no
-// operation is left out.
+// The tests are in the folder node, chapter by chapter; this is who runs them, and the proof that
+// no operation is left out.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

@@ -14,7 +14,11 @@ export function login(harness) {
 
   it('makes a secret that logs in', async () => {
     const check = async (parameters, project) => {
-      const { auths, httpStatusCode, 'X-Swr-Dockerlogin': command } = await createSecret(parameters);
+      const {
+        auths,
+        httpStatusCode,
+        'X-Swr-Dockerlogin': command,
+      } = await createSecret(parameters);
       assert.equal(httpStatusCode, 200);
       const [, user, password, host] = command.match(/^docker login -u (\S+) -p (\S+) (\S+)$/);
       assertStartsWith(user, `${project}@`);

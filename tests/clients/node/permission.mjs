@@ -29,27 +29,19 @@ export function permissions(harness) {
   }
 
   function createInOrganization(...to) {
-    return client.createNamespaceAuth(
-      inOrganization(new swr.CreateNamespaceAuthRequest(), ...to),
-    );
+    return client.createNamespaceAuth(inOrganization(new swr.CreateNamespaceAuthRequest(), ...to));
   }
 
   function updateInOrganization(...to) {
-    return client.updateNamespaceAuth(
-      inOrganization(new swr.UpdateNamespaceAuthRequest(), ...to),
-    );
+    return client.updateNamespaceAuth(inOrganization(new swr.UpdateNamespaceAuthRequest(), ...to));
   }
 
   function deleteInOrganization(...to) {
-    return client.deleteNamespaceAuth(
-      inOrganization(new swr.DeleteNamespaceAuthRequest(), ...to),
-    );
+    return client.deleteNamespaceAuth(inOrganization(new swr.DeleteNamespaceAuthRequest(), ...to));
   }
 
   function showInOrganization(organization, by = client) {
-    return by.showNamespaceAuth(
-      new swr.ShowNamespaceAuthRequest().withNamespace(organization),
-    );
+    return by.showNamespaceAuth(new swr.ShowNamespaceAuthRequest().withNamespace(organization));
   }
 
   function createInRepository(organization, body) {
@@ -126,7 +118,8 @@ export function permissions(harness) {
   it('lets a user do in a repository what was granted', async (test) => {
     const organization = await newOrganizationWithRepository(test);
     const user = asDev();
-    const show = () => user.showRepository(inRepository(new swr.ShowRepositoryRequest(), organization));
+    const show = () =>
+      user.showRepository(inRepository(new swr.ShowRepositoryRequest(), organization));
     const update = () => {
       const body = new swr.UpdateRepoRequestBody().withIsPublic(false).withDescription('by dev');
       const request = inRepository(new swr.UpdateRepoRequest(), organization);

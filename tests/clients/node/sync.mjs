@@ -38,9 +38,7 @@ export function sync(harness) {
   function createTask(path, region = EAST_REGION) {
     const body = new swr.CreateImageSyncRepoRequestBody(region, MIRROR);
     const request = inRepository(new swr.CreateImageSyncRepoRequest(), ...path);
-    return client.createImageSyncRepo(
-      request.withBody(body.withSyncAuto(true).withOverride(true)),
-    );
+    return client.createImageSyncRepo(request.withBody(body.withSyncAuto(true).withOverride(true)));
   }
 
   function listTasks(path) {

@@ -252,23 +252,23 @@ impl Error {
                 Resource::Tag => "SVCSTG.SWR.4040048",
                 Resource::Trigger => "SVCSTG.SWR.4040126",
                 Resource::NamespacePermission => "SVCSTG.SWR.4040078",
-                Resource::RepositoryPermission => "SVCSTG.SWR.4040091",
+                Resource::RepositoryPermission | Resource::Agency => "SVCSTG.SWR.4040091",
                 // Terraform knows this one.
                 Resource::Share => "SVCSTG.SWR.4001090",
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
                 Resource::Push | Resource::Retention => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
-                Resource::Agency => "SVCSTG.SWR.4040091",
             },
             Self::AlreadyExists(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4090060",
                 Resource::Repository | Resource::Tag => "SVCSTG.SWR.4090006",
                 Resource::NamespacePermission => "SVCSTG.SWR.4090076",
-                Resource::RepositoryPermission | Resource::Share => "SVCSTG.SWR.4090089",
+                Resource::RepositoryPermission | Resource::Share | Resource::Agency => {
+                    "SVCSTG.SWR.4090089"
+                }
                 Resource::Trigger | Resource::Retention => "SVCSTG.SWR.4000014",
                 Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
                 Resource::User => "IAM.0011",
-                Resource::Agency => "SVCSTG.SWR.4090089",
             },
             Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",
             Self::NamespaceQuota(_) => "SVCSTG.SWR.4000097",

@@ -7,14 +7,15 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{self, CreateAgency};
 use super::{DayBytes, REPORT_DAYS, ResourceType, filled, stored_by_day};
 use crate::app::AppState;
 use crate::auth::Caller;
-use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Operation, Routes, Segment};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Description, Operation, Routes, Segment};
 
 const QUOTAS: &str = "/v2/manage/projects/{project_id}/quotas";
 const OVERVIEW: &str = "/v2/manage/overview";
@@ -24,29 +25,53 @@ const AGENCY: &str = "/v2/manage/agency";
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Account")
         .with(
-            Operation::new("ListQuotas", Method::GET, QUOTAS).lists(),
+            Operation::new("ListQuotas", Method::GET, QUOTAS)
+                .lists()
+                .described(|| {
+                    Description::new("Tells how many organizations there may be, and are.")
+                        .answers::<QuotasView>(StatusCode::OK)
+                }),
             list_quotas,
         )
         .with(
-            Operation::new("ShowDomainOverview", Method::GET, OVERVIEW),
+            Operation::new("ShowDomainOverview", Method::GET, OVERVIEW).described(|| {
+                Description::new("Counts what the account has in the region.")
+                    .answers::<OverviewView>(StatusCode::OK)
+            }),
             show_overview,
         )
         .with(
-            Operation::new("ShowDomainResourceReports", Method::GET, REPORTS).lists(),
+            Operation::new("ShowDomainResourceReports", Method::GET, REPORTS)
+                .lists()
+                .described(|| {
+                    Description::new("Tells what was stored or pulled on each of the last 30 days.")
+                        .answers::<Vec<ReportView>>(StatusCode::OK)
+                }),
             show_report,
         )
         .with(
-            Operation::new("ShowShareFeatureGates", Method::GET, FEATURE_GATES),
+            Operation::new("ShowShareFeatureGates", Method::GET, FEATURE_GATES).described(|| {
+                Description::new("Tells what SWR can do; on is what is emulated.")
+                    .answers::<FeatureGatesView>(StatusCode::OK)
+            }),
             show_feature_gates,
         )
         .with(
-            Operation::new("CheckAgency", Method::GET, AGENCY),
+            Operation::new("CheckAgency", Method::GET, AGENCY).described(|| {
+                Description::new("Tells whether the account has delegated CCE and CCI to SWR.")
+                    .answers::<AgencyView>(StatusCode::OK)
+            }),
             check_agency,
         )
         .with(
-            Operation::new("CreateAgency", Method::POST, AGENCY),
+            Operation::new("CreateAgency", Method::POST, AGENCY).described(|| {
+                Description::new("Delegates the account's CCE and CCI to SWR.")
+                    .remarks("For administrators only.")
+                    .answers_nothing()
+                    .refuses([Error::Forbidden, Error::AlreadyExists(Resource::Agency)])
+            }),
             create_agency,
         )
 }
@@ -65,12 +90,12 @@ async fn list_quotas(State(app): State<AppState>, caller: Caller) -> Result<Resp
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct QuotasView {
     quotas: [QuotaView; 1],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct QuotaView {
     quota_key: &'static str,
     quota_limit: u32,
@@ -99,16 +124,18 @@ async fn show_overview(State(app): State<AppState>, caller: Caller) -> Result<Re
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OverviewView<'a> {
     domain_id: &'a str,
     domain_name: &'a str,
-    /// So it is spelled.
+    // So it is spelled.
     namspace_num: i64,
     repo_num: i64,
     image_num: i64,
-    /// The reference names no unit; these are bytes.
+    // The reference names no unit for these two.
+    /// In bytes.
     store_space: f64,
+    /// In bytes.
     downflow_size: f64,
 }
 
@@ -159,9 +186,10 @@ impl<S: Sync> FromRequestParts<S> for ResourceType {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ReportView {
     date: String,
+    /// In bytes.
     value: f64,
 }
 
@@ -179,7 +207,7 @@ async fn show_feature_gates(_: Caller) -> Response {
     Answer(StatusCode::OK, FEATURE_GATES_VIEW).into_response()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the reference's object is a list of switches"
@@ -232,7 +260,7 @@ async fn check_agency(State(app): State<AppState>, caller: Caller) -> Result<Res
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct AgencyView<'a> {
     domain_id: &'a str,
     is_agency: bool,

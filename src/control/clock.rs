@@ -5,12 +5,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::app::{App, AppState};
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::{Answer, Fields, Operation, Routes};
+use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
 use crate::retention;
 
 /// Why the clock stays where it is.
@@ -19,15 +21,35 @@ const OUT_OF_REACH: &str =
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Emulator")
         .with(
-            Operation::new("EmulatorShowClock", Method::GET, "/_emulator/clock"),
+            Operation::new("EmulatorShowClock", Method::GET, "/_emulator/clock").described(|| {
+                Description::new("Shows the instance's time and the real one.")
+                    .answers::<ClockView>(StatusCode::OK)
+            }),
             show,
         )
         .with(
-            Operation::new("EmulatorMoveClock", Method::POST, "/_emulator/clock"),
+            Operation::new("EmulatorMoveClock", Method::POST, "/_emulator/clock").described(|| {
+                Description::new("Moves the instance's time.")
+                    .remarks(
+                        "From 1970 on, and at most 100 years from the real time; a longer way is \
+                         refused.",
+                    )
+                    .takes(Move::shape())
+                    .answers::<ClockView>(StatusCode::OK)
+            }),
             change,
         )
+}
+
+/// Some of the times of RFC 3339, all of which are understood and within the clock's reach.
+pub(super) fn time_shape() -> Shape {
+    let day = "20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])";
+    let time = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]";
+    Shape::text()
+        .pattern(&format!("^{day}T{time}Z$"))
+        .example("2027-01-01T00:00:00Z")
 }
 
 async fn show(State(app): State<AppState>) -> Response {
@@ -104,6 +126,28 @@ impl Move {
             }
         }
     }
+
+    /// What [`Self::parse`] takes.
+    fn shape() -> Shape {
+        let advance = Shape::text()
+            .pattern("^-?[0-9]{1,3}[smhdw]$")
+            .example("40d")
+            .says("How far, ahead or back.");
+        let set = time_shape().says("To which moment.");
+        let reset = Shape::only_true().says("To the real time.");
+        Shape::object()
+            .may("advance", advance)
+            .may("set", set)
+            .may("reset", reset)
+            .closed()
+            .example(json!({"advance": "40d"}))
+            .either(["advance", "set", "reset"].map(|only| {
+                let others = ["advance", "set", "reset"];
+                let others = others.into_iter().filter(|other| *other != only);
+                let sole = Shape::object().must(only, Shape::any());
+                others.fold(sole, |shape, other| shape.may(other, Shape::never()))
+            }))
+    }
 }
 
 /// The seconds of `90s`, `15m`, `12h`, `40d` or `2w`, or of one of these with a minus. More than
@@ -141,7 +185,7 @@ fn view(app: &App) -> Response {
     Answer(StatusCode::OK, view).into_response()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ClockView {
     now: String,
     real: String,
@@ -185,9 +229,12 @@ mod tests {
 
     #[test]
     fn a_move_is_exactly_one_of_three() {
-        let check = |body: &str, expected: Result<Move, &str>| {
-            let body = Fields::parse(body.as_bytes()).expect("an object");
+        let shape = jsonschema::draft202012::new(&Move::shape().into()).expect("a schema");
+        let check = |text: &str, expected: Result<Move, &str>| {
+            let body = Fields::parse(text.as_bytes()).expect("an object");
             let found = Move::parse(&body).map_err(|error| error.to_string());
+            let value = serde_json::from_str(text).expect("JSON");
+            assert!(!shape.is_valid(&value) || found.is_ok(), "{text}");
             assert_eq!(found, expected.map_err(str::to_owned), "{body:?}");
         };
         let one = Err("body: must have exactly one of the keys advance, set and reset");

@@ -6,27 +6,34 @@
 //! to the registry (`/v2/` outside `/v2/manage/`), which are no operations: docker's login can,
 //! through `RegistryToken`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::AppState;
-use crate::error::{Error, Result};
-use crate::http::{Answer, Fields, Form, Operation, Routes};
+use crate::error::{Error, Fault, Result};
+use crate::http::{Answer, Description, Fields, Form, Operation, Routes, Shape};
 use crate::namespace::NamespaceName;
 use crate::repository::RepositoryName;
 
 /// How many faults there may be.
 const MAX_FAULTS: usize = 1000;
 /// The longest delay, in milliseconds: ten minutes.
-const MAX_DELAY: u64 = 600_000;
+const MAX_DELAY: u32 = 600_000;
 /// The most that `times` can say.
-const MAX_TIMES: u64 = 1_000_000;
+const MAX_TIMES: u32 = 1_000_000;
+/// The statuses that a fault can answer with.
+const LEAST_STATUS: u32 = 400;
+const MOST_STATUS: u32 = 599;
+/// Where the operations are that do not fail on purpose.
+const OWN_PATHS: &str = "/_emulator/";
 /// The longest error code.
 const MAX_CODE: usize = 64;
 
@@ -47,17 +54,35 @@ const KEYS: [&str; 10] = [
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
     let path = "/_emulator/faults";
-    Routes::new()
+    Routes::of("Emulator")
         .with(
-            Operation::new("EmulatorCreateFault", Method::POST, path),
+            Operation::new("EmulatorCreateFault", Method::POST, path).described(|| {
+                Description::new("Has an operation fail on purpose.")
+                    .remarks(
+                        "It fails after the check of credentials and before anything is written. \
+                         There can be 1,000 faults, of which the oldest that applies strikes.",
+                    )
+                    .takes(PlannedFault::shape(crate::routes().operations()))
+                    .answers::<FaultView>(StatusCode::CREATED)
+                    .refuses([
+                        Error::fault(Fault::NamespaceName, "namespace", ""),
+                        Error::fault(Fault::RepositoryName, "repository", ""),
+                    ])
+            }),
             create,
         )
         .with(
-            Operation::new("EmulatorListFaults", Method::GET, path).lists(),
+            Operation::new("EmulatorListFaults", Method::GET, path)
+                .lists()
+                .described(|| {
+                    Description::new("Lists all faults, the oldest first.")
+                        .answers::<Vec<FaultView>>(StatusCode::OK)
+                }),
             list,
         )
         .with(
-            Operation::new("EmulatorDeleteFaults", Method::DELETE, path),
+            Operation::new("EmulatorDeleteFaults", Method::DELETE, path)
+                .described(|| Description::new("Removes all faults.").answers_nothing()),
             delete,
         )
 }
@@ -81,12 +106,19 @@ async fn delete(State(app): State<AppState>) -> StatusCode {
 
 /// The faults of an instance.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<PlannedFault>>);
+pub struct Faults {
+    planned: Mutex<Vec<PlannedFault>>,
+    /// Spares requests the lock as long as there is none.
+    is_any: AtomicBool,
+}
 
 impl Faults {
     /// The oldest fault that strikes a request, counted as having struck. A request is struck by
     /// one at the most.
     pub fn strike(&self, operation: &Operation, path: &str) -> Option<Strike> {
+        if !self.is_any.load(Ordering::Acquire) {
+            return None;
+        }
         let mut faults = self.lock();
         faults
             .iter_mut()
@@ -95,7 +127,9 @@ impl Faults {
 
     /// Removes all of them.
     pub fn clear(&self) {
-        self.lock().clear();
+        let mut faults = self.lock();
+        faults.clear();
+        self.is_any.store(false, Ordering::Release);
     }
 
     fn add(&self, fault: PlannedFault) -> Result<FaultView> {
@@ -108,6 +142,7 @@ impl Faults {
         }
         let view = FaultView::from(&fault);
         faults.push(fault);
+        self.is_any.store(true, Ordering::Release);
         Ok(view)
     }
 
@@ -116,7 +151,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PlannedFault>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,7 +205,7 @@ impl PlannedFault {
         let operation = operation.ok_or_else(|| {
             Error::invalid("operation", "must name an operation, like CreateTrigger")
         })?;
-        if operation.path.starts_with("/_emulator/") {
+        if operation.path.starts_with(OWN_PATHS) {
             let rule = "must not be one of /_emulator/, which do not fail on purpose";
             return Err(Error::invalid("operation", rule));
         }
@@ -209,6 +244,77 @@ impl PlannedFault {
         })
     }
 
+    /// What [`Self::parse`] takes.
+    fn shape(operations: &[Operation]) -> Shape {
+        let named = |variables: &[&str]| {
+            let operations = operations.iter().filter(|operation| {
+                !operation.path.starts_with(OWN_PATHS)
+                    && variables.iter().all(|name| operation.has_variable(name))
+            });
+            Shape::one_of(operations.map(|operation| operation.name))
+        };
+        let with = |fields: &[&str], without: &[&str]| {
+            let with = fields.iter().fold(Shape::object(), |shape, name| {
+                shape.must(name, Shape::any())
+            });
+            without
+                .iter()
+                .fold(with, |shape, name| shape.may(name, Shape::never()))
+        };
+        let cut = "Whether the connection is closed without an answer.";
+        Shape::object()
+            .must("operation", named(&[]).example("CreateTrigger"))
+            .may("status", Shape::integer(LEAST_STATUS, MOST_STATUS))
+            .may(
+                "code",
+                Shape::text()
+                    .length(1, MAX_CODE)
+                    .pattern("^[A-Za-z0-9._-]+$")
+                    .says("The error code; one that fits the status where it is left out."),
+            )
+            .may(
+                "times",
+                Shape::integer(1, MAX_TIMES).says("How many times it strikes; for ever otherwise."),
+            )
+            .may(
+                "delay_ms",
+                Shape::integer(0, MAX_DELAY)
+                    .default(0)
+                    .says("How long the request waits first."),
+            )
+            .may(
+                "probability",
+                Shape::number(0.0, 1.0).says("How likely it is to strike; always otherwise."),
+            )
+            .may(
+                "seed",
+                Shape::integer(0, u32::MAX).says("With the same one, chance is the same."),
+            )
+            .may(
+                "namespace",
+                NamespaceName::shape().says("Only requests whose path names this organization."),
+            )
+            .may(
+                "repository",
+                RepositoryName::shape().says("Only requests whose path names this repository."),
+            )
+            .may("cut", Shape::boolean().default(false).says(cut))
+            .closed()
+            .example(json!({"operation": "CreateTrigger", "status": 503, "times": 1}))
+            // In this order: an answer, none, and a late one.
+            .also(Shape::any().either([
+                with(&["status"], &["cut"]),
+                with(&[], &["status", "code"]).must("cut", Shape::only_true()),
+                with(&[], &["status", "code"]).must("delay_ms", Shape::integer(1, MAX_DELAY)),
+            ]))
+            .also(Shape::any().either([with(&["probability"], &[]), with(&[], &["seed"])]))
+            .either([
+                with(&[], &["namespace", "repository"]),
+                with(&[], &["repository"]).must("operation", named(&["namespace"])),
+                with(&[], &[]).must("operation", named(&["namespace", "repository"])),
+            ])
+    }
+
     fn strike(&mut self, operation: &Operation, path: &str) -> Option<Strike> {
         let is_used_up = self.times.is_some_and(|times| self.struck >= times);
         if is_used_up || self.operation != operation.name || !self.is_about(operation, path) {
@@ -240,7 +346,7 @@ impl PlannedFault {
 
 fn effect(body: &Fields, operation: &Operation) -> Result<Effect> {
     let cut = body.optional_boolean("cut")?.unwrap_or(false);
-    let status = whole(body, "status", 400, 599)?;
+    let status = whole(body, "status", LEAST_STATUS, MOST_STATUS)?;
     let code = body.optional_string("code")?;
     let status = match status {
         Some(_) if cut => {
@@ -314,7 +420,7 @@ impl Chance {
 }
 
 fn chance(body: &Fields) -> Result<Option<Chance>> {
-    let seed = whole(body, "seed", 0, u32::MAX.into())?;
+    let seed = whole(body, "seed", 0, u32::MAX)?;
     let Some(probability) = body.value("probability").filter(|value| !value.is_null()) else {
         return match seed {
             Some(_) => Err(Error::invalid(
@@ -337,19 +443,20 @@ fn chance(body: &Fields) -> Result<Option<Chance>> {
 }
 
 /// An optional whole number; null is the same as absent.
-fn whole(body: &Fields, name: &'static str, least: u64, most: u64) -> Result<Option<u64>> {
+fn whole(body: &Fields, name: &'static str, least: u32, most: u32) -> Result<Option<u64>> {
+    let allowed = u64::from(least)..=u64::from(most);
     match body.value(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
             let number = value.as_u64();
-            let number = number.filter(|number| (least..=most).contains(number));
+            let number = number.filter(|number| allowed.contains(number));
             let rule = || format!("must be a whole number from {least} to {most}");
             number.map(Some).ok_or_else(|| Error::invalid(name, rule()))
         }
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct FaultView {
     operation: &'static str,
     namespace: Option<String>,
@@ -393,7 +500,6 @@ mod tests {
 
     use axum::body::Body;
     use http::Request;
-    use serde_json::json;
     use tower::ServiceExt;
 
     use super::*;
@@ -410,6 +516,58 @@ mod tests {
         let routes = crate::routes();
         let found = routes.operations().iter().find(|known| known.name == name);
         found.expect("an operation").clone()
+    }
+
+    #[test]
+    fn what_the_document_says_of_a_fault_is_what_is_taken() {
+        let shape = Value::from(PlannedFault::shape(crate::routes().operations()));
+        let shape = jsonschema::draft202012::new(&shape).expect("a schema");
+        let narrow = json!({"namespace": "group"});
+        let narrower = json!({"namespace": "group", "repository": "busybox"});
+        let only_repository = json!({"repository": "busybox"});
+        let mut seen = [0, 0];
+        for operation in [
+            "CreateTrigger",
+            "ShowNamespace",
+            "ListQuotas",
+            "EmulatorIdle",
+        ] {
+            for place in [&json!({}), &narrow, &narrower, &only_repository] {
+                for effect in [
+                    json!({}),
+                    json!({"status": 500}),
+                    json!({"status": 399}),
+                    json!({"status": 500, "code": "A.1"}),
+                    json!({"status": 500, "code": "ä"}),
+                    json!({"code": "A.1"}),
+                    json!({"cut": true}),
+                    json!({"cut": true, "status": 500}),
+                    json!({"delay_ms": 0}),
+                    json!({"delay_ms": 1}),
+                    json!({"delay_ms": 1, "cut": true}),
+                    json!({"delay_ms": 600_001}),
+                ] {
+                    for chance in [
+                        json!({}),
+                        json!({"probability": 0.5, "times": 1}),
+                        json!({"probability": 1, "seed": 7}),
+                        json!({"probability": 1.5}),
+                        json!({"seed": 7}),
+                        json!({"unknown": 1}),
+                    ] {
+                        let mut body = json!({ "operation": operation });
+                        let fields = body.as_object_mut().expect("an object");
+                        for part in [place, &effect, &chance] {
+                            fields.extend(part.as_object().expect("an object").clone());
+                        }
+                        let taken = parse(&body);
+                        assert_eq!(shape.is_valid(&body), taken.is_ok(), "{body} {taken:?}");
+                        seen[usize::from(taken.is_ok())] += 1;
+                    }
+                }
+            }
+        }
+        assert!(seen[0] > 100 && seen[1] > 100, "{seen:?}");
     }
 
     #[test]
@@ -553,7 +711,7 @@ mod tests {
         let delayed = parse(&delayed).expect("legal");
         app.faults.add(delayed).map(drop).expect("there is room");
         let operation = Operation::new("CreateTrigger", Method::POST, "/x");
-        assert!(operation.deadline < Duration::from_millis(MAX_DELAY));
+        assert!(operation.deadline < Duration::from_millis(MAX_DELAY.into()));
         // One that is ready at once would never be asked for its deadline.
         let handler = async || {
             tokio::task::yield_now().await;

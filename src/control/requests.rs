@@ -13,12 +13,16 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::clock::time_shape;
 use crate::app::AppState;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Criteria, Operation, Query, RequestLog, Routes};
+use crate::http::{
+    Answer, Criteria, Description, Operation, Param, Query, RequestLog, Routes, Shape,
+};
 use crate::namespace::NamespaceName;
 
 /// How many requests are kept.
@@ -30,15 +34,25 @@ const MAX_NAME: usize = 64;
 /// The operations of this file. Looking at the requests is no request to look at.
 pub(super) fn routes() -> Routes {
     let path = "/_emulator/requests";
-    Routes::new()
+    Routes::of("Emulator")
         .with(
             Operation::new("EmulatorListRequests", Method::GET, path)
                 .lists()
-                .unrecorded(),
+                .unrecorded()
+                .described(|| {
+                    Description::new("Lists the newest 1,000 requests, newest first.")
+                        .remarks("Those to the registry too; without bodies and secrets.")
+                        .query(Filter::params())
+                        .answers::<Vec<RequestView>>(StatusCode::OK)
+                }),
             list,
         )
         .with(
-            Operation::new("EmulatorDeleteRequests", Method::DELETE, path).unrecorded(),
+            Operation::new("EmulatorDeleteRequests", Method::DELETE, path)
+                .unrecorded()
+                .described(|| {
+                    Description::new("Forgets all requests until now.").answers_nothing()
+                }),
             delete,
         )
 }
@@ -96,7 +110,7 @@ impl Requests {
 #[derive(Debug)]
 struct RecordedRequest {
     operation: &'static str,
-    method: String,
+    method: Method,
     /// With the query, secrets masked.
     path: String,
     caller: String,
@@ -115,7 +129,7 @@ impl RecordedRequest {
         let failure = log.failure.as_ref();
         Self {
             operation: log.operation,
-            method: beginning(log.method.as_str(), MAX_NAME).to_owned(),
+            method: log.method.clone(),
             path: beginning(&masked(log.uri), MAX_TEXT).to_owned(),
             caller: beginning(log.caller, MAX_NAME).to_owned(),
             status: log.status,
@@ -227,6 +241,28 @@ impl<'a> Filter<'a> {
         })
     }
 
+    /// What [`Self::parse`] takes.
+    fn params() -> [Param; 4] {
+        let operation = Shape::text().example("CreateTrigger");
+        let status = Shape::text()
+            .pattern("^(?:0|[1-5]xx|[1-5][0-9]{2})$")
+            .example("4xx");
+        let namespace = "Those whose path, or else query, names this organization.";
+        [
+            Param::new("operation", "Those of this operation.", operation),
+            Param::new(
+                "status",
+                "Those with this status, or class of them; 0 where the connection was cut.",
+                status,
+            )
+            .refused(Fault::Query),
+            Param::new("namespace", namespace, NamespaceName::shape())
+                .refused(Fault::NamespaceName),
+            Param::new("since", "Those that arrived then or later.", time_shape())
+                .refused(Fault::Query),
+        ]
+    }
+
     fn admits(&self, request: &RecordedRequest) -> bool {
         let Self {
             operation,
@@ -282,7 +318,7 @@ fn digits(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| is_number)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RequestView<'a> {
     operation: &'a str,
     method: &'a str,
@@ -302,7 +338,7 @@ impl<'a> From<&'a RecordedRequest> for RequestView<'a> {
     fn from(request: &'a RecordedRequest) -> Self {
         Self {
             operation: request.operation,
-            method: &request.method,
+            method: beginning(request.method.as_str(), MAX_NAME),
             path: &request.path,
             caller: &request.caller,
             status: request.status,

@@ -94,6 +94,16 @@ impl Description {
         )
     }
 
+    /// An answer with the one body or the other.
+    #[must_use]
+    pub fn answers_either<V: JsonSchema, W: JsonSchema>(self, status: StatusCode) -> Self {
+        let either: Writer = |schemas| {
+            let bodies = [schemas.subschema_for::<V>(), schemas.subschema_for::<W>()];
+            json_schema!({ "anyOf": bodies })
+        };
+        self.answers_as(status, Some(("application/json", either)))
+    }
+
     /// The answer `{}`.
     #[must_use]
     pub fn answers_empty_object(self, status: StatusCode) -> Self {
@@ -232,7 +242,12 @@ impl Param {
 
     /// `limit`
     pub fn limit() -> Self {
-        let shape = Shape::integer(1, MAX_LIMIT).default(DEFAULT_LIMIT);
+        Self::limit_within(DEFAULT_LIMIT, MAX_LIMIT)
+    }
+
+    /// `limit` of a list whose pages are smaller than those of others.
+    pub fn limit_within(default: u32, most: u32) -> Self {
+        let shape = Shape::integer(1, most).default(default);
         Self::new("limit", "How many entries a page has at most.", shape).refused(Fault::Page)
     }
 

@@ -28,9 +28,43 @@ impl Shape {
         Self::text().with("enum", words)
     }
 
+    /// One of these whole numbers.
+    pub fn one_of_numbers(numbers: impl IntoIterator<Item = u8>) -> Self {
+        let numbers: Vec<_> = numbers.into_iter().collect();
+        Self::of("integer").with("enum", numbers)
+    }
+
+    /// A value that looks like one of these.
+    pub fn any_of(shapes: impl IntoIterator<Item = Self>) -> Self {
+        let shapes: Vec<_> = shapes.into_iter().map(Value::from).collect();
+        Self(Map::new()).with("anyOf", shapes)
+    }
+
     /// `true` or `false`.
     pub fn boolean() -> Self {
         Self::of("boolean")
+    }
+
+    /// `true` and nothing else.
+    pub fn only_true() -> Self {
+        Self::boolean().with("const", true)
+    }
+
+    /// Any value.
+    pub fn any() -> Self {
+        Self(Map::new())
+    }
+
+    /// No value: a field that the object must do without.
+    pub fn never() -> Self {
+        Self::any().with("not", json!({}))
+    }
+
+    /// A number within bounds.
+    pub fn number(least: f64, most: f64) -> Self {
+        Self::of("number")
+            .with("minimum", least)
+            .with("maximum", most)
     }
 
     /// A whole number within bounds.
@@ -110,6 +144,13 @@ impl Shape {
         self.with("not", json!({ "enum": words }))
     }
 
+    /// The value also looks like one of these.
+    #[must_use]
+    pub fn either(self, shapes: impl IntoIterator<Item = Self>) -> Self {
+        let shapes: Vec<_> = shapes.into_iter().map(Value::from).collect();
+        self.with("anyOf", shapes)
+    }
+
     /// What the value is when it is left out.
     #[must_use]
     pub fn default(self, value: impl Into<Value>) -> Self {
@@ -126,6 +167,16 @@ impl Shape {
     #[must_use]
     pub fn example(self, value: impl Into<Value>) -> Self {
         self.with("examples", vec![value.into()])
+    }
+
+    /// The value also looks like this.
+    #[must_use]
+    pub fn also(mut self, shape: Self) -> Self {
+        let shapes = self.0.entry("allOf").or_insert_with(|| json!([]));
+        if let Some(shapes) = shapes.as_array_mut() {
+            shapes.push(shape.into());
+        }
+        self
     }
 
     /// The names of the object's fields.

@@ -8,9 +8,12 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::app::{App, AppState};
-use crate::auth::{Account, Mode, Secret, TokenHash, User};
+use crate::auth::{
+    Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, User,
+};
 use crate::error::{Error, Result};
 use crate::http::{Answer, Description, Fields, Form, Operation, Routes, Shape};
 
@@ -34,17 +37,18 @@ pub(super) fn routes() -> Routes {
 
 /// What the operation takes; of `password` and `token`, the one that `methods` names.
 fn body_shape() -> Shape {
+    let text = || Shape::text().at_least(1);
     let domain = || {
         Shape::object()
-            .may("id", Shape::text())
-            .may("name", Shape::text())
+            .may("id", text())
+            .may("name", text())
             .says("An account, by its id or its name.")
     };
     let user = Shape::object()
-        .may("id", Shape::text())
-        .may("name", Shape::text())
+        .may("id", text())
+        .may("name", text())
         .may("domain", domain())
-        .must("password", Shape::text())
+        .must("password", text())
         .says("A user, by id, or by name and account.");
     let identity = Shape::object()
         .must(
@@ -52,10 +56,10 @@ fn body_shape() -> Shape {
             Shape::array(Shape::one_of(["password", "token"])).length(1, 2),
         )
         .may("password", Shape::object().must("user", user))
-        .may("token", Shape::object().must("id", Shape::text()));
+        .may("token", Shape::object().must("id", text()));
     let project = Shape::object()
-        .may("id", Shape::text())
-        .may("name", Shape::text())
+        .may("id", text())
+        .may("name", text())
         .may("domain", domain());
     let scope = Shape::object()
         .may("project", project)
@@ -64,7 +68,17 @@ fn body_shape() -> Shape {
     let auth = Shape::object()
         .must("identity", identity)
         .may("scope", scope);
-    Shape::object().must("auth", auth)
+    Shape::object().must("auth", auth).example(json!({"auth": {
+        "identity": {
+            "methods": ["password"],
+            "password": {"user": {
+                "name": BUILTIN_USER,
+                "password": BUILTIN_PASSWORD,
+                "domain": {"name": BUILTIN_ACCOUNT},
+            }},
+        },
+        "scope": {"domain": {"name": BUILTIN_ACCOUNT}},
+    }}))
 }
 
 async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {

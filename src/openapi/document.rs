@@ -58,7 +58,8 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             "schemas": schemas.take_definitions(true),
             "headers": {"X-Request-Id": {
                 "description": "The id under which the log knows the request.",
-                "schema": {"type": "string"},
+                "required": true,
+                "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
             }},
             "securitySchemes": {
                 "token": {
@@ -153,7 +154,8 @@ fn security(operation: &Operation, takes_login: bool) -> Value {
 fn success(answer: &Success, schemas: &mut SchemaGenerator) -> Value {
     let mut headers = headers();
     for (name, meaning) in &answer.headers {
-        headers[*name] = json!({"description": meaning, "schema": {"type": "string"}});
+        headers[*name] = json!({"description": meaning, "required": true,
+            "schema": {"type": "string"}});
     }
     let mut response = json!({
         "description": answer.status.canonical_reason().unwrap_or_default(),

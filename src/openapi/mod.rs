@@ -39,7 +39,8 @@
 //!   the handler returns, which is where status, code and form come from.
 //!
 //! `tests/it/openapi.rs` fails for an operation without a description, and schemathesis
-//! (`./tests/run`) for an answer that the document does not promise.
+//! (`./tests/run`) for an answer that the document does not promise; `tests/it/clients/openapi.rs`
+//! has the things that it finds in place, which a new variable of a path should be able to name.
 
 mod api;
 mod document;

@@ -4,6 +4,7 @@ use crate::error::{Error, Fault, Resource};
 use crate::http::{Param, Shape};
 use crate::namespace::NamespaceName;
 use crate::repository::RepositoryName;
+use crate::retention::RetentionId;
 use crate::tag::TagName;
 use crate::trigger::TriggerName;
 
@@ -30,17 +31,38 @@ pub(super) fn variable(name: &str) -> Option<Param> {
         "trigger" => Param::new("trigger", "The name of the trigger.", TriggerName::shape())
             .refused(Fault::Parameter)
             .missing(Resource::Trigger),
-        "user_id" => Param::new("user_id", "The id of a user.", Shape::text().length(1, 64))
+        "access_domain" => {
+            let meaning = "The name of the account that the image is shared with.";
+            Param::new("access_domain", meaning, Shape::text().length(1, 64)).refused(Fault::Domain)
+        }
+        "retention_id" => {
+            let meaning = "The number of the retention rule.";
+            Param::new("retention_id", meaning, RetentionId::shape())
+                .refused(Fault::Parameter)
+                .missing(Resource::Retention)
+        }
+        "user_id" => Param::new("user_id", "The id of a user.", Shape::text().at_least(1))
             .missing(Resource::User),
         "project_id" => Param::new(
             "project_id",
             "The id of the project; there is one for each account and region.",
             Shape::text()
-                .length(1, 64)
+                .at_least(1)
                 .example("00000000000000000000000000000001"),
         ),
+        "resource_type" => Param::new(
+            "resource_type",
+            "What the report is about: `store`, what is stored at the end of each day; \
+             `downflow`, what was pulled on it.",
+            Shape::one_of(["store", "downflow"]),
+        )
+        .refused(Fault::Parameter),
+        "frequency" => {
+            let meaning = "How often the report has an amount.";
+            Param::new("frequency", meaning, Shape::one_of(["daily"])).refused(Fault::Parameter)
+        }
         "cluster_id" => {
-            let shape = Shape::text().length(1, 128);
+            let shape = Shape::text().at_least(1);
             Param::new("cluster_id", "The id of a cluster of the seed file.", shape)
                 .missing(Resource::Cluster)
         }

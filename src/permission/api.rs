@@ -6,14 +6,15 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{self, ChangeGrants, CreateGrants, DeleteGrants};
 use super::{Grant, Level, Place};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Grantable, Manageable, Viewable};
-use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Fields, Items, Operation, Routes, empty_object};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Description, Fields, Items, Operation, Routes, Shape, empty_object};
 use crate::namespace::Namespace;
 use crate::repository::RepositoryRef;
 
@@ -26,25 +27,76 @@ const MOST_USERS: usize = 500;
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    namespace_routes().and(repository_routes())
+}
+
+/// Those on rights in organizations.
+fn namespace_routes() -> Routes {
+    Routes::of("Organization permissions")
         .with(
-            Operation::new("CreateNamespaceAuth", Method::POST, NAMESPACE_ACCESS),
+            Operation::new("CreateNamespaceAuth", Method::POST, NAMESPACE_ACCESS).described(|| {
+                Description::new("Grants users rights in an organization; all of them or none.")
+                    .takes(grants_shape())
+                    .answers_empty_object(StatusCode::OK)
+                    .refuses(wrong_grants(Fault::NamespaceAuth))
+                    .refuses([Error::AlreadyExists(Resource::NamespacePermission)])
+            }),
             create_in_namespace,
         )
         .with(
-            Operation::new("DeleteNamespaceAuth", Method::DELETE, NAMESPACE_ACCESS),
+            Operation::new("DeleteNamespaceAuth", Method::DELETE, NAMESPACE_ACCESS).described(
+                || {
+                    Description::new(
+                        "Takes the rights of users in an organization away; all of them or none.",
+                    )
+                    .takes(user_ids_shape())
+                    .answers_nothing()
+                    .refuses([
+                        Error::invalid("user_id", ""),
+                        Error::NotFound(Resource::NamespacePermission),
+                    ])
+                },
+            ),
             delete_in_namespace,
         )
         .with(
-            Operation::new("UpdateNamespaceAuth", Method::PATCH, NAMESPACE_ACCESS),
+            Operation::new("UpdateNamespaceAuth", Method::PATCH, NAMESPACE_ACCESS).described(
+                || {
+                    Description::new(
+                        "Changes the rights of users in an organization; all of them or none.",
+                    )
+                    .takes(grants_shape())
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses(wrong_grants(Fault::NamespaceAuth))
+                    .refuses([Error::NotFound(Resource::NamespacePermission)])
+                },
+            ),
             update_in_namespace,
         )
         .with(
-            Operation::new("ShowNamespaceAuth", Method::GET, NAMESPACE_ACCESS),
+            Operation::new("ShowNamespaceAuth", Method::GET, NAMESPACE_ACCESS).described(|| {
+                Description::new(
+                    "Shows the caller's right in an organization, and those of others.",
+                )
+                .answers::<NamespaceAuthView>(StatusCode::OK)
+            }),
             show_of_namespace,
         )
+}
+
+/// Those on rights for single images.
+fn repository_routes() -> Routes {
+    Routes::of("Image permissions")
         .with(
-            Operation::new("CreateUserRepositoryAuth", Method::POST, REPOSITORY_ACCESS),
+            Operation::new("CreateUserRepositoryAuth", Method::POST, REPOSITORY_ACCESS).described(
+                || {
+                    Description::new("Grants users rights for an image; all of them or none.")
+                        .takes(grants_shape())
+                        .answers_empty_object(StatusCode::CREATED)
+                        .refuses(wrong_grants(Fault::Auth))
+                        .refuses([Error::AlreadyExists(Resource::RepositoryPermission)])
+                },
+            ),
             create_in_repository,
         )
         .with(
@@ -52,17 +104,79 @@ pub fn routes() -> Routes {
                 "DeleteUserRepositoryAuth",
                 Method::DELETE,
                 REPOSITORY_ACCESS,
-            ),
+            )
+            .described(|| {
+                Description::new(
+                    "Takes the rights of users for an image away; all of them or none.",
+                )
+                .takes(user_ids_shape())
+                .answers_nothing()
+                .refuses([
+                    Error::invalid("user_id", ""),
+                    Error::NotFound(Resource::RepositoryPermission),
+                ])
+            }),
             delete_in_repository,
         )
         .with(
-            Operation::new("UpdateUserRepositoryAuth", Method::PATCH, REPOSITORY_ACCESS),
+            Operation::new("UpdateUserRepositoryAuth", Method::PATCH, REPOSITORY_ACCESS).described(
+                || {
+                    Description::new(
+                        "Changes the rights of users for an image; all of them or none.",
+                    )
+                    .takes(grants_shape())
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses(wrong_grants(Fault::Auth))
+                    .refuses([Error::NotFound(Resource::RepositoryPermission)])
+                },
+            ),
             update_in_repository,
         )
         .with(
-            Operation::new("ShowUserRepositoryAuth", Method::GET, REPOSITORY_ACCESS),
+            Operation::new("ShowUserRepositoryAuth", Method::GET, REPOSITORY_ACCESS).described(
+                || {
+                    Description::new("Shows the caller's right for an image, and those of others.")
+                        .answers::<RepositoryAuthView>(StatusCode::OK)
+                },
+            ),
             show_of_repository,
         )
+}
+
+/// What [`grants`] reads.
+fn grants_shape() -> Shape {
+    let auth = Shape::one_of_numbers([Level::Manage, Level::Edit, Level::Read].map(Level::auth));
+    let grant = Shape::object()
+        .must("user_id", short_shape())
+        .must(
+            "user_name",
+            short_shape().says("That of the user with this id."),
+        )
+        .must("auth", auth.says("7 (manage), 3 (edit) or 1 (read)."));
+    Shape::array(grant)
+        .length(1, MOST_USERS)
+        .says("Each user once.")
+}
+
+/// What [`user_ids`] reads.
+fn user_ids_shape() -> Shape {
+    Shape::array(short_shape())
+        .length(1, MOST_USERS)
+        .says("The ids of the users, each once.")
+}
+
+/// What [`short`] reads: not blank, and not too long.
+fn short_shape() -> Shape {
+    Shape::text().length(1, MAX_LENGTH).pattern("\\S")
+}
+
+/// What [`grants`] refuses; `fault` is what a wrong `auth` counts as.
+fn wrong_grants(fault: Fault) -> [Error; 3] {
+    [
+        Error::invalid("user_id", ""),
+        Error::fault(Fault::UserName, "user_name", ""),
+        Error::fault(fault, "auth", ""),
+    ]
 }
 
 /// `CreateNamespaceAuth`
@@ -250,7 +364,7 @@ fn short(field: &'static str, text: &str, fault: Fault) -> Result<String> {
 }
 
 /// The answer of `ShowNamespaceAuth`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct NamespaceAuthView {
     id: i64,
     name: String,
@@ -260,7 +374,7 @@ struct NamespaceAuthView {
 }
 
 /// The answer of `ShowUserRepositoryAuth`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RepositoryAuthView {
     id: i64,
     name: String,
@@ -269,13 +383,13 @@ struct RepositoryAuthView {
 }
 
 /// The caller's right, whatever it comes from, and those granted to others, in order of granting.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RightsView {
     self_auth: RightView,
     others_auths: Vec<RightView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RightView {
     user_id: String,
     user_name: String,

@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::notation::{self, PolicyView, RuleView};
@@ -12,7 +13,10 @@ use super::{HistoryEntry, Retention, RetentionId};
 use crate::app::AppState;
 use crate::auth::{Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, ContentRange, Fields, Operation, Query, Routes, Segment, empty_object};
+use crate::http::{
+    Answer, ContentRange, Description, Fields, Operation, Param, Query, Routes, Segment,
+    empty_object,
+};
 use crate::repository::RepositoryRef;
 use crate::tag::accessory;
 
@@ -25,31 +29,73 @@ const HISTORIES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/re
 /// What the last segment is when a path means `ListRepoAccessories`.
 const ACCESSORIES: &str = "accessories";
 
+/// What `filter` of `ListRetentionHistories` may name.
+const HISTORIES_FILTER: [&str; 2] = ["limit", "offset"];
+
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Retention (aging)")
         .with(
-            Operation::new("CreateRetention", Method::POST, RETENTIONS),
+            Operation::new("CreateRetention", Method::POST, RETENTIONS).described(|| {
+                Description::new("Adds a retention rule to a repository, and runs it.")
+                    .remarks("A repository has one at the most. Rules run each day as well.")
+                    .takes(notation::shape())
+                    .answers::<CreatedView>(StatusCode::CREATED)
+                    .refuses(notation::refusals())
+                    .refuses([Error::AlreadyExists(Resource::Retention)])
+            }),
             create,
         )
         .with(
-            Operation::new("ListRetentions", Method::GET, RETENTIONS).lists(),
+            Operation::new("ListRetentions", Method::GET, RETENTIONS)
+                .lists()
+                .described(|| {
+                    Description::new("Lists the retention rule of a repository, if it has one.")
+                        .answers::<Vec<RetentionView>>(StatusCode::OK)
+                }),
             list,
         )
         .with(
-            Operation::new("ShowRetention", Method::GET, RETENTION),
+            Operation::new("ShowRetention", Method::GET, RETENTION).described(|| {
+                let description = Description::new("Shows a retention rule.");
+                accessory::or_accessories::<RetentionView>(description, "retentions")
+            }),
             show,
         )
         .with(
-            Operation::new("UpdateRetention", Method::PATCH, RETENTION),
+            Operation::new("UpdateRetention", Method::PATCH, RETENTION).described(|| {
+                Description::new("Gives a retention rule other parameters, and runs it.")
+                    .remarks("The templates have to be those that it has.")
+                    .takes(notation::shape())
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses(notation::refusals())
+            }),
             update,
         )
         .with(
-            Operation::new("DeleteRetention", Method::DELETE, RETENTION),
+            Operation::new("DeleteRetention", Method::DELETE, RETENTION).described(|| {
+                let meaning = "The number of the retention rule.";
+                Description::new("Deletes a retention rule; its history stays.")
+                    .variables([Param::new("retention_id", meaning, RetentionId::shape())
+                        .refused(Fault::Parameter)
+                        .refused(Fault::RetentionId)])
+                    .answers_empty_object(StatusCode::OK)
+            }),
             delete,
         )
         .with(
-            Operation::new("ListRetentionHistories", Method::GET, HISTORIES).lists(),
+            Operation::new("ListRetentionHistories", Method::GET, HISTORIES)
+                .lists()
+                .described(|| {
+                    Description::new("Lists the tags that retention rules deleted, newest first.")
+                        .query([
+                            Param::limit(),
+                            Param::offset(),
+                            Param::filter(&HISTORIES_FILTER),
+                        ])
+                        .answers::<HistoriesView>(StatusCode::OK)
+                        .with_header("Content-Range", ContentRange::MEANING)
+                }),
             list_histories,
         )
 }
@@ -98,7 +144,8 @@ async fn create(
     Ok(Answer(StatusCode::CREATED, CreatedView { id }).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedRetentionView")]
 struct CreatedView {
     id: i64,
 }
@@ -176,7 +223,7 @@ async fn list_histories(
     Viewable(repository): Viewable<RepositoryRef>,
     query: Query,
 ) -> Result<Response> {
-    let page = query.criteria(&["limit", "offset"])?.page()?;
+    let page = query.criteria(&HISTORIES_FILTER)?.page()?;
     let (found, total) = store::list_histories(app.db.readers(), repository.id, page).await?;
     let range = ContentRange {
         offset: page.offset.unsigned_abs(),
@@ -194,7 +241,7 @@ async fn list_histories(
 }
 
 /// The reference's retention object.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RetentionView<'a> {
     algorithm: &'static str,
     id: i64,
@@ -215,14 +262,16 @@ impl<'a> From<&'a Retention> for RetentionView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RetentionHistoriesView")]
 struct HistoriesView {
     retention_log: Vec<HistoryView>,
     total: i64,
 }
 
 /// An entry of `retention_log`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RetentionHistoryView")]
 struct HistoryView {
     created_at: String,
     id: i64,

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::http::Shape;
 use crate::tag::TagName;
 use crate::trigger::Expression;
 
@@ -31,6 +32,11 @@ const LARGEST_EXPRESSIONS: u64 = 250_000;
 pub struct RetentionId(i64);
 
 impl RetentionId {
+    /// The rule, for the document of the API.
+    pub fn shape() -> Shape {
+        Shape::text().pattern("^[0-9]{1,18}$").example("1")
+    }
+
     /// Reads `retention_id`.
     pub fn parse(text: &str) -> Result<Self> {
         Some(text)

@@ -1,11 +1,77 @@
 //! How rules are written in JSON: the same in requests, answers, rows and histories.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Policy, Rule, Selector, Template};
+use super::{MOST_SELECTORS, Policy, Rule, Selector, Template};
 use crate::error::{Error, Result};
-use crate::http::Fields;
+use crate::http::{Fields, Shape};
+use crate::tag::TagName;
+
+/// The most days of a `date_rule`, and numbers from 1 to it as text.
+const DAYS: (u16, &str) = (365, "^(?:[1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-5])$");
+/// The most tags of a `tag_rule`, and numbers from 1 to it as text.
+const NUM: (u16, &str) = (1000, "^(?:[1-9][0-9]{0,2}|1000)$");
+
+/// Expressions that are legal beyond doubt. That a text is any legal one cannot be said in JSON
+/// Schema.
+const PLAIN_EXPRESSION: &str = r"^\^?(?:(?:[A-Za-z0-9_-]|\\?\.)[*+?]?){1,64}\$?$";
+
+/// What [`read`] reads.
+pub(super) fn shape() -> Shape {
+    let rule = Shape::any_of([
+        rule_shape("date_rule", "days", DAYS),
+        rule_shape("tag_rule", "num", NUM),
+    ]);
+    let rules = Shape::array(rule)
+        .length(1, 1)
+        .says("One rule. (Two, a `date_rule` and a `tag_rule`, are taken as well.)");
+    Shape::object()
+        .must("algorithm", Shape::one_of(["or"]))
+        .must("rules", rules)
+}
+
+fn rule_shape(template: &str, param: &str, (most, as_text): (u16, &str)) -> Shape {
+    let number = Shape::any_of([Shape::text().pattern(as_text), Shape::integer(1, most)]);
+    let selector = Shape::any_of([
+        selector_shape("label", TagName::shape()),
+        selector_shape(
+            "regexp",
+            Shape::text()
+                .pattern(PLAIN_EXPRESSION)
+                .example("^v2.*")
+                .says("A regular expression; every legal one is taken, not these only."),
+        ),
+    ]);
+    let selectors = Shape::array(selector)
+        .length(0, MOST_SELECTORS)
+        .says("The tags that the rule neither counts nor deletes.");
+    Shape::object()
+        .must("template", Shape::one_of([template]))
+        .must("params", Shape::object().must(param, number))
+        .must("tag_selectors", selectors)
+}
+
+fn selector_shape(kind: &str, pattern: Shape) -> Shape {
+    Shape::object()
+        .must("kind", Shape::one_of([kind]))
+        .must("pattern", pattern)
+}
+
+/// What [`read`] refuses inside `rules`.
+pub(super) fn refusals() -> impl Iterator<Item = Error> {
+    let fields = [
+        "template",
+        "params",
+        "days",
+        "num",
+        "tag_selectors",
+        "kind",
+        "pattern",
+    ];
+    fields.into_iter().map(|field| Error::invalid(field, ""))
+}
 
 /// Reads `algorithm` and `rules`.
 pub(super) fn read(body: &Fields) -> Result<Policy> {
@@ -20,10 +86,10 @@ fn read_rule(rule: &Fields) -> Result<Rule> {
     // A parameter of the other template is passed over, as unknown fields are.
     let template = match rule.string("template")? {
         "date_rule" => Template::Date {
-            days: read_number(&rule.object("params")?, "days", 365)?,
+            days: read_number(&rule.object("params")?, "days", DAYS.0)?,
         },
         "tag_rule" => Template::Tag {
-            num: read_number(&rule.object("params")?, "num", 1000)?,
+            num: read_number(&rule.object("params")?, "num", NUM.0)?,
         },
         _ => {
             let rule = "must be date_rule or tag_rule";
@@ -73,7 +139,8 @@ impl<'a> From<&'a Policy> for PolicyView<'a> {
 }
 
 /// An entry of `rules`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RetentionRuleView")]
 pub(super) struct RuleView<'a> {
     template: &'static str,
     params: ParamsView,
@@ -81,14 +148,15 @@ pub(super) struct RuleView<'a> {
 }
 
 /// Always text: Terraform crashes at a number.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RetentionParamsView")]
 #[serde(untagged)]
 enum ParamsView {
     Date { days: String },
     Tag { num: String },
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SelectorView<'a> {
     kind: &'static str,
     pattern: &'a str,
@@ -124,6 +192,7 @@ pub(super) fn write(view: &impl Serialize) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use regex::Regex;
     use serde_json::json;
 
     use super::*;
@@ -145,6 +214,33 @@ mod tests {
         let again = Fields::parse(written.as_bytes()).expect("an object");
         assert_eq!(read(&again).expect("legal"), policy);
         assert_eq!(serde_json::from_str::<Value>(&written).ok(), Some(body));
+    }
+
+    #[test]
+    fn what_the_document_promises_of_texts_is_read() {
+        for (most, as_text) in [DAYS, NUM] {
+            let promised = Regex::new(as_text).expect("a valid expression");
+            for number in 0..=2 * most {
+                let is_legal = (1..=most).contains(&number);
+                assert_eq!(promised.is_match(&number.to_string()), is_legal, "{number}");
+            }
+        }
+        let promised = Regex::new(PLAIN_EXPRESSION).expect("a valid expression");
+        let check = |text: &str, is_promised: bool| {
+            assert_eq!(promised.is_match(text), is_promised, "{text}");
+            assert!(
+                !is_promised || Selector::parse("regexp", text).is_ok(),
+                "{text}"
+            );
+        };
+        check("^v2.*", true);
+        check("^123$", true);
+        check(r"v1\.+-?_*", true);
+        check(&format!("^{}$", ".*".repeat(64)), true);
+        check("", false);
+        check("*", false);
+        check("(", false);
+        check("a**", false);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{self, CreateShare, DeleteShare, NewShare, Share, UpdateShare};
@@ -12,8 +13,8 @@ use super::{Deadline, MAX_DESCRIPTION};
 use crate::app::AppState;
 use crate::auth::{Caller, Manageable, Viewable};
 use crate::clock::Moment;
-use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Fields, Operation, Routes, Segment, empty_object};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Description, Fields, Operation, Routes, Segment, Shape, empty_object};
 use crate::repository::RepositoryRef;
 
 const SHARES: &str = "/v2/manage/namespaces/{namespace}/repositories/{repository}/access-domains";
@@ -22,22 +23,55 @@ const SHARE: &str =
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Sharing")
         .with(
-            Operation::new("CreateRepoDomains", Method::POST, SHARES),
+            Operation::new("CreateRepoDomains", Method::POST, SHARES).described(|| {
+                let account = Shape::text()
+                    .at_least(1)
+                    .says("The name of another account, which may pull from then on.");
+                Description::new("Shares a private image with another account.")
+                    .takes(terms_shape().must("access_domain", account))
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses([
+                        Error::fault(Fault::Domain, "access_domain", ""),
+                        Error::invalid("repository", ""),
+                        Error::AlreadyExists(Resource::Share),
+                    ])
+            }),
             create,
         )
         .with(
-            Operation::new("DeleteRepoDomains", Method::DELETE, SHARE),
+            Operation::new("DeleteRepoDomains", Method::DELETE, SHARE).described(|| {
+                Description::new("Ends the sharing of an image with an account.")
+                    .answers_nothing()
+                    .refuses([Error::NotFound(Resource::Share)])
+            }),
             delete,
         )
         .with(
-            Operation::new("UpdateRepoDomains", Method::PATCH, SHARE),
+            Operation::new("UpdateRepoDomains", Method::PATCH, SHARE).described(|| {
+                Description::new("Changes until when an image is shared, and its description.")
+                    .takes(terms_shape())
+                    .answers_empty_object(StatusCode::CREATED)
+                    .refuses([Error::NotFound(Resource::Share)])
+            }),
             update,
         )
-        .with(Operation::new("ShowAccessDomain", Method::GET, SHARE), show)
         .with(
-            Operation::new("ListRepoDomains", Method::GET, SHARES).lists(),
+            Operation::new("ShowAccessDomain", Method::GET, SHARE).described(|| {
+                Description::new("Shows whether an image is shared with an account, and how.")
+                    .remarks("Where it is not, `exist` is false and the texts are empty.")
+                    .answers::<ShownShareView>(StatusCode::OK)
+            }),
+            show,
+        )
+        .with(
+            Operation::new("ListRepoDomains", Method::GET, SHARES)
+                .lists()
+                .described(|| {
+                    Description::new("Lists the accounts that an image is shared with.")
+                        .answers::<Vec<ShareView>>(StatusCode::OK)
+                }),
             list,
         )
 }
@@ -154,6 +188,14 @@ async fn list(
     Ok(Answer(StatusCode::OK, views).into_response())
 }
 
+/// What [`terms`] reads.
+fn terms_shape() -> Shape {
+    Shape::object()
+        .must("permit", Shape::one_of(["read"]))
+        .must("deadline", Deadline::shape())
+        .may("description", Shape::text().length(0, MAX_DESCRIPTION))
+}
+
 /// The fields that `CreateRepoDomains` and `UpdateRepoDomains` have in common.
 fn terms(body: &Fields) -> Result<(Deadline, String)> {
     if body.string("permit")? != "read" {
@@ -169,7 +211,7 @@ fn terms(body: &Fields) -> Result<(Deadline, String)> {
 }
 
 /// An entry of `ListRepoDomains`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ShareView {
     namespace: String,
     repository: String,
@@ -185,7 +227,7 @@ struct ShareView {
 }
 
 /// The answer of `ShowAccessDomain`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ShownShareView {
     exist: bool,
     #[serde(flatten)]

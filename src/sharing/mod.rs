@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::http::Shape;
 
 pub use api::routes;
 
@@ -32,6 +33,21 @@ pub enum Deadline {
 }
 
 impl Deadline {
+    /// `forever`, or a time; leap days and times of other zones are read as well.
+    const PATTERN: &str = "^(?:forever|[12][0-9]{3}-\
+        (?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])\
+        |(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)\
+        T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?Z)$";
+
+    /// The rule, for the document of the API.
+    pub fn shape() -> Shape {
+        let meaning = "`forever`, or a time in UTC; the sharing ends with its day.";
+        Shape::text()
+            .pattern(Self::PATTERN)
+            .example("forever")
+            .says(meaning)
+    }
+
     /// Reads `forever` or a time in UTC.
     pub fn parse(text: &str) -> Result<Self> {
         if text == "forever" {
@@ -78,6 +94,8 @@ impl Shares {
 
 #[cfg(test)]
 mod tests {
+    use regex::Regex;
+
     use super::*;
 
     #[test]
@@ -101,6 +119,29 @@ mod tests {
         ] {
             assert!(Deadline::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_the_document_calls_a_deadline_is_one() {
+        let promised = Regex::new(Deadline::PATTERN).expect("a valid expression");
+        let check = |text: &str, is_promised: bool| {
+            assert_eq!(promised.is_match(text), is_promised, "{text}");
+            assert!(!is_promised || Deadline::parse(text).is_ok(), "{text}");
+        };
+        check("forever", true);
+        check("1000-01-01T00:00:00Z", true);
+        check("2999-12-31T23:59:59.999999Z", true);
+        for month in 1..=12 {
+            for day in 1..=31 {
+                let text = format!("2026-{month:02}-{day:02}T16:00:00.000Z");
+                check(&text, Deadline::parse(&text).is_ok());
+            }
+        }
+        check("2026-10-01", false);
+        check("2026-10-01T24:00:00Z", false);
+        check("2026-10-01T16:60:00Z", false);
+        check("2026-13-01T16:00:00Z", false);
+        check("forever ", false);
     }
 
     #[test]

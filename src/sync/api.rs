@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store::{self, CreateJobs, DeleteTask, PutTask};
@@ -12,7 +13,8 @@ use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, ContentRange, Fields, Operation, Query, Routes, SortOrder, empty_object,
+    Answer, ContentRange, Description, Fields, Operation, Param, Query, Routes, Shape, SortOrder,
+    empty_object,
 };
 use crate::repository::RepositoryRef;
 use crate::tag::TagName;
@@ -24,31 +26,94 @@ const SYNC_JOB: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/syn
 /// Tags that one request can have synced.
 const MOST_TAGS: usize = 1000;
 
+/// What `filter` of `ShowSyncJob` may name.
+const JOBS_FILTER: [&str; 3] = ["limit", "offset", "order"];
+
 /// The operations of this chapter.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Image sync")
         .with(
-            Operation::new("CreateImageSyncRepo", Method::POST, SYNC_REPO),
+            Operation::new("CreateImageSyncRepo", Method::POST, SYNC_REPO).described(|| {
+                Description::new("Has a repository synced to an organization of another region.")
+                    .remarks(
+                        "For administrators only. What there is already for the same target is \
+                         changed.",
+                    )
+                    .takes(
+                        target_shape()
+                            .may(
+                                "syncAuto",
+                                flag_shape("Whether pushes are synced by themselves."),
+                            )
+                            .may("override", override_shape()),
+                    )
+                    .answers_empty_object(StatusCode::OK)
+                    .refuses([Error::UnknownSyncRegion])
+            }),
             create,
         )
         .with(
-            Operation::new("ListImageAutoSyncReposDetails", Method::GET, SYNC_REPO).lists(),
+            Operation::new("ListImageAutoSyncReposDetails", Method::GET, SYNC_REPO)
+                .lists()
+                .described(|| {
+                    Description::new("Lists where a repository is synced to by itself.")
+                        .answers::<Vec<TaskView>>(StatusCode::OK)
+                }),
             list,
         )
         .with(
-            Operation::new("DeleteImageSyncRepo", Method::DELETE, SYNC_REPO),
+            Operation::new("DeleteImageSyncRepo", Method::DELETE, SYNC_REPO).described(|| {
+                Description::new("Ends the sync of a repository to a target.")
+                    .remarks("For administrators only. Jobs that wait already are still done.")
+                    .takes(target_shape())
+                    .answers_empty_object(StatusCode::OK)
+                    .refuses([Error::NoSyncTask])
+            }),
             delete,
         )
         .with(
-            Operation::new("CreateManualImageSyncRepo", Method::POST, SYNC_IMAGES),
+            Operation::new("CreateManualImageSyncRepo", Method::POST, SYNC_IMAGES).described(
+                || {
+                    let tags = Shape::array(TagName::shape()).length(1, MOST_TAGS);
+                    Description::new("Has some tags of a repository synced once.")
+                        .remarks(
+                            "For administrators only. The list that is answered is empty: a tag \
+                             that is not there is the business of its job.",
+                        )
+                        .takes(
+                            target_shape()
+                                .must("imageTag", tags)
+                                .may("override", override_shape()),
+                        )
+                        .answers::<[(); 0]>(StatusCode::OK)
+                        .refuses([Error::UnknownSyncRegion])
+                },
+            ),
             sync_images,
         )
         .with(
-            Operation::new("ShowSyncJob", Method::GET, SYNC_JOB).lists(),
+            Operation::new("ShowSyncJob", Method::GET, SYNC_JOB)
+                .lists()
+                .described(|| {
+                    Description::new("Lists the sync jobs of a repository, page by page.")
+                        .query([jobs_filter()])
+                        .answers::<Vec<JobView>>(StatusCode::OK)
+                        .with_header("Content-Range", ContentRange::MEANING)
+                        .refuses([
+                            Error::fault(Fault::Page, "limit", ""),
+                            Error::fault(Fault::Page, "offset", ""),
+                            Error::fault(Fault::Order, "order", ""),
+                        ])
+                }),
             jobs,
         )
         .with(
-            Operation::new("ListSyncRegions", Method::GET, "/v2/manage/regions").lists(),
+            Operation::new("ListSyncRegions", Method::GET, "/v2/manage/regions")
+                .lists()
+                .described(|| {
+                    Description::new("Lists the regions that images can be taken to.")
+                        .answers::<Vec<RegionView>>(StatusCode::OK)
+                }),
             regions,
         )
 }
@@ -163,6 +228,27 @@ fn target(app: &App, body: &Fields) -> Result<SyncTarget> {
     SyncTarget::parse(&app.regions, &app.region, region, namespace)
 }
 
+/// What [`target`] takes, but for the regions, which every instance has others of.
+fn target_shape() -> Shape {
+    Shape::object()
+        .must(
+            "remoteRegionId",
+            Shape::text()
+                .at_least(1)
+                .example("cn-east-3")
+                .says("Another region of the instance."),
+        )
+        .must("remoteNamespace", SyncTarget::namespace_shape())
+}
+
+fn override_shape() -> Shape {
+    flag_shape("Whether a tag that the target has with another image is replaced.")
+}
+
+fn flag_shape(meaning: &str) -> Shape {
+    Shape::boolean().default(false).says(meaning)
+}
+
 /// `ShowSyncJob`: all jobs of a repository; newest first unless it asks for the oldest.
 async fn jobs(
     State(app): State<AppState>,
@@ -172,7 +258,7 @@ async fn jobs(
     if query.get("filter").is_none() {
         return Err(Error::fault(Fault::Filter, "filter", "is mandatory"));
     }
-    let criteria = query.criteria(&["limit", "offset", "order"])?;
+    let criteria = query.criteria(&JOBS_FILTER)?;
     let page = criteria.page()?;
     let order = match criteria.get("order") {
         None | Some("desc") => SortOrder::Descending,
@@ -192,6 +278,16 @@ async fn jobs(
     Ok(range.on(Answer(StatusCode::OK, views)))
 }
 
+fn jobs_filter() -> Param {
+    let mut filter = Param::filter(&JOBS_FILTER);
+    filter.is_mandatory = true;
+    filter.meaning = "`key::value` pairs joined by `|`, each key once: `limit` (1 to 1000), \
+                      `offset`, and `order`, which is `desc` (newest first, as when it is left \
+                      out) or `asc`."
+        .into();
+    filter
+}
+
 /// `ListSyncRegions`: those that images of this region can be taken to.
 async fn regions(State(app): State<AppState>) -> Response {
     let others = app
@@ -206,7 +302,7 @@ async fn regions(State(app): State<AppState>) -> Response {
     Answer(StatusCode::OK, views).into_response()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct TaskView {
     created_at: String,
@@ -241,7 +337,7 @@ impl From<SyncTask> for TaskView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct JobView {
     created_at: String,
@@ -282,7 +378,7 @@ impl From<SyncJob> for JobView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RegionView {
     #[serde(rename = "regionID")]
     region_id: String,

@@ -9,6 +9,7 @@ mod worker;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::http::Shape;
 use crate::region::Regions;
 
 pub use api::routes;
@@ -46,6 +47,15 @@ impl SyncTarget {
             region: region.to_owned(),
             namespace: namespace.to_owned(),
         })
+    }
+
+    /// The rule of `remoteNamespace`, for the document of the API.
+    fn namespace_shape() -> Shape {
+        Shape::text()
+            .length(1, MAX_NAMESPACE)
+            .pattern(r"^[^\x00-\x1f\x7f-\x9f]+$")
+            .example("group")
+            .says("The organization there, which need not be there yet.")
     }
 }
 

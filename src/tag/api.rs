@@ -56,7 +56,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("ShowRepoTag", Method::GET, TAG).described(|| {
-                Description::new("Shows a tag.").answers::<NamedTagView>(StatusCode::OK)
+                accessory::or_accessories::<NamedTagView>(Description::new("Shows a tag."), "tags")
             }),
             show,
         )

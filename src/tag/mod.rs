@@ -33,6 +33,12 @@ impl TagName {
         Shape::text().pattern(Self::PATTERN).example("v1")
     }
 
+    /// The rule of names that are joined by `;`.
+    pub fn shape_of_list() -> Shape {
+        let name = Self::PATTERN.trim_matches(['^', '$']);
+        Shape::text().pattern(&format!("^{name}(?:;{name})*$"))
+    }
+
     /// Checks a name; none when it breaks the rule.
     pub fn parse(text: &str) -> Option<Self> {
         static RULE: LazyLock<Regex> =

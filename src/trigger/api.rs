@@ -53,7 +53,9 @@ pub fn routes() -> Routes {
                     .answers_empty_object(StatusCode::CREATED)
                     .refuses([
                         Error::AlreadyExists(Resource::Trigger),
-                        Error::ClusterUnavailable("(with `--strict-targets`)".to_owned()),
+                        Error::ClusterUnavailable(
+                            "(with `--strict-targets` or `--require-agency`)".to_owned(),
+                        ),
                     ])
             }),
             create,
@@ -69,8 +71,8 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("ShowTrigger", Method::GET, TRIGGER).described(|| {
-                Description::new("Shows a trigger with its history.")
-                    .answers::<TriggerView>(StatusCode::OK)
+                let description = Description::new("Shows a trigger with its history.");
+                accessory::or_accessories::<TriggerView>(description, "triggers")
             }),
             show,
         )
@@ -270,6 +272,7 @@ pub fn read_body(body: &Fields) -> Result<NewTrigger> {
 /// What [`read_body`] takes.
 fn body_shape() -> Shape {
     let cluster = || Shape::text().length(0, MAX_CLUSTER);
+    let kinds = [TriggerType::All, TriggerType::Tag, TriggerType::Regular];
     Shape::object()
         .must("action", Shape::one_of(["update"]))
         .must("app_type", Shape::one_of(["deployments", "statefulsets"]))
@@ -293,13 +296,21 @@ fn body_shape() -> Shape {
         .may(
             "container",
             Shape::text()
-                .length(0, 63)
+                .either([Shape::one_of([""]), label_shape()])
                 .says("The container to update; blank for all that use the image."),
         )
         .must("enable", enable_shape())
         .must("name", TriggerName::shape())
         .may("trigger_mode", Shape::one_of(["cce", "cci"]).default("cce"))
-        .must("trigger_type", Shape::one_of(["all", "tag", "regular"]))
+        .must(
+            "trigger_type",
+            Shape::one_of(kinds.map(TriggerType::as_str)),
+        )
+        .either(kinds.map(|kind| {
+            Shape::object()
+                .must("trigger_type", Shape::one_of([kind.as_str()]))
+                .must("condition", Condition::shape(kind))
+        }))
 }
 
 fn enable_shape() -> Shape {

@@ -4,6 +4,8 @@
 use regex_syntax::hir::{Class, Hir, HirKind};
 use regex_syntax::utf8::Utf8Sequences;
 
+use crate::http::Shape;
+
 /// The longest expression, in characters.
 const MAX_LENGTH: usize = 1024;
 
@@ -44,6 +46,11 @@ impl Expression {
             text: text.to_owned(),
             size,
         })
+    }
+
+    /// The rule as far as a schema can tell it, for the document of the API.
+    pub fn shape() -> Shape {
+        Shape::text().length(1, MAX_LENGTH)
     }
 
     /// The expression as text.

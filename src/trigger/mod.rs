@@ -135,6 +135,15 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// The rule for the conditions of a type, for the document of the API.
+    pub fn shape(kind: TriggerType) -> Shape {
+        match kind {
+            TriggerType::All => Shape::one_of([".*"]),
+            TriggerType::Tag => TagName::shape_of_list(),
+            TriggerType::Regular => Expression::shape(),
+        }
+    }
+
     /// Reads `condition` in the way that its type asks for.
     pub fn parse(kind: TriggerType, text: &str) -> Result<Self> {
         let wrong = |rule: String| Error::invalid("condition", rule);

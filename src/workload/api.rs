@@ -204,6 +204,7 @@ fn body_shape() -> Shape {
         .may("init_containers", Shape::array(container()))
         .may("fail", fail)
         .may("delay_ms", delay)
+        .example(json!({"containers": [{"name": "web", "image": "localhost/group/busybox:v1"}]}))
 }
 
 fn containers(body: &Fields, field: &'static str) -> Result<Vec<Container>> {

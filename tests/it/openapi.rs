@@ -10,6 +10,7 @@ use crate::readme::documented_operations;
 use crate::support::{Answer, TRIGGERS, TestApp, trigger};
 
 const DOCUMENT: &str = "/_emulator/openapi.json";
+const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
 
 #[tokio::test]
 async fn the_document_the_router_and_the_readme_have_the_same_operations() {
@@ -84,8 +85,18 @@ async fn every_operation_is_described_in_full() {
             assert_ne!(parameter["description"], "", "{at} {}", parameter["name"]);
             assert!(parameter["schema"]["type"].is_string(), "{at}");
         }
-        let takes_body = ["post", "put", "patch"].contains(&method);
-        let bodiless = ["CreateSecret", "CreateAuthorizationToken", "EmulatorReset"];
+        let with_body = [
+            "DeleteNamespaceAuth",
+            "DeleteUserRepositoryAuth",
+            "DeleteImageSyncRepo",
+        ];
+        let takes_body = ["post", "put", "patch"].contains(&method) || with_body.contains(&name);
+        let bodiless = [
+            "CreateAgency",
+            "CreateSecret",
+            "CreateAuthorizationToken",
+            "EmulatorReset",
+        ];
         assert_eq!(
             operation.get("requestBody").is_some(),
             takes_body && !bodiless.contains(&name),
@@ -150,6 +161,130 @@ async fn every_reference_leads_somewhere_and_every_schema_is_one() {
 }
 
 #[tokio::test]
+async fn answers_on_sync_the_account_and_the_emulator_look_as_the_document_says() {
+    const SYNC: &str = "/v2/manage/namespaces/group/repos/busybox/sync_repo";
+    const IMAGES: &str = "/v2/manage/namespaces/group/repos/busybox/sync_images";
+    const JOBS: &str = "/v2/manage/namespaces/group/repos/busybox/sync_job";
+    const PROJECT: &str = "/v2/manage/projects/1";
+    const CLOCK: &str = "/_emulator/clock";
+    const FAULTS: &str = "/_emulator/faults";
+    const REQUESTS: &str = "/_emulator/requests";
+    let app = TestApp::with_repository().await;
+    let document = document(&app).await;
+    let target = json!({"remoteRegionId": "nowhere", "remoteNamespace": "group"});
+    let images = json!({"remoteRegionId": "nowhere", "remoteNamespace": "group",
+        "imageTag": ["v1"]});
+    let fault = json!({"operation": "ShowTrigger", "status": 503, "probability": 0.5});
+    let calls = [
+        (
+            "POST",
+            SYNC,
+            "CreateImageSyncRepo",
+            Some(target.clone()),
+            500,
+        ),
+        ("GET", SYNC, "ListImageAutoSyncReposDetails", None, 200),
+        ("DELETE", SYNC, "DeleteImageSyncRepo", Some(target), 400),
+        (
+            "POST",
+            IMAGES,
+            "CreateManualImageSyncRepo",
+            Some(images),
+            500,
+        ),
+        ("GET", JOBS, "ShowSyncJob", None, 400),
+        (
+            "GET",
+            &format!("{JOBS}?filter=limit::0"),
+            "ShowSyncJob",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{JOBS}?filter=order::x"),
+            "ShowSyncJob",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{JOBS}?filter=limit::9|order::asc"),
+            "ShowSyncJob",
+            None,
+            200,
+        ),
+        ("GET", "/v2/manage/regions", "ListSyncRegions", None, 200),
+        ("GET", &format!("{PROJECT}/quotas"), "ListQuotas", None, 200),
+        (
+            "GET",
+            &format!("{PROJECT}/feature-gates"),
+            "ShowShareFeatureGates",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            "/v2/manage/overview",
+            "ShowDomainOverview",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            "/v2/manage/reports/store/daily",
+            "ShowDomainResourceReports",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            "/v2/manage/reports/x/daily",
+            "ShowDomainResourceReports",
+            None,
+            400,
+        ),
+        ("GET", "/v2/manage/agency", "CheckAgency", None, 200),
+        ("POST", "/v2/manage/agency", "CreateAgency", None, 204),
+        ("POST", "/v2/manage/agency", "CreateAgency", None, 409),
+        ("GET", CLOCK, "EmulatorShowClock", None, 200),
+        (
+            "POST",
+            CLOCK,
+            "EmulatorMoveClock",
+            Some(json!({"advance": "1d"})),
+            200,
+        ),
+        ("POST", CLOCK, "EmulatorMoveClock", Some(json!({})), 400),
+        ("POST", FAULTS, "EmulatorCreateFault", Some(fault), 201),
+        ("POST", FAULTS, "EmulatorCreateFault", Some(json!({})), 400),
+        ("GET", FAULTS, "EmulatorListFaults", None, 200),
+        ("GET", REQUESTS, "EmulatorListRequests", None, 200),
+        (
+            "GET",
+            &format!("{REQUESTS}?status=9"),
+            "EmulatorListRequests",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{REQUESTS}?namespace=-"),
+            "EmulatorListRequests",
+            None,
+            400,
+        ),
+    ];
+    for (method, path, operation, body, status) in calls {
+        let answer = app.client.send(method, path, body).await;
+        assert_eq!(answer.status, status, "{operation}: {}", answer.text());
+        if status != 204 {
+            fits(&document, operation, &answer);
+        }
+    }
+}
+
+#[tokio::test]
 async fn answers_look_as_the_document_says() {
     let app = TestApp::with_repository().await;
     let document = document(&app).await;
@@ -158,7 +293,6 @@ async fn answers_look_as_the_document_says() {
         fits(&document, operation, &answer);
         answer.status.as_u16()
     };
-    const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
     let push = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
     let tags = format!("{REPO}/tags");
     let tag = format!("{tags}/v1");
@@ -238,6 +372,212 @@ async fn answers_look_as_the_document_says() {
     }
     let refused = app.as_nobody().send("GET", none, None).await;
     fits(&document, "ShowNamespace", &refused);
+}
+
+#[tokio::test]
+async fn a_variable_of_a_path_that_is_not_utf_8_is_refused_in_the_form_of_the_operation() {
+    let app = TestApp::start().await;
+    let document = document(&app).await;
+    for (path, operation) in [
+        ("/%FF", "ShowApiVersion"),
+        ("/v3.0/OS-USER/users/%FF", "ShowUser"),
+        ("/api/v3/projects/%FF/clusters/x", "ShowCluster"),
+        ("/v2/manage/namespaces/%FF", "ShowNamespace"),
+        (
+            "/_emulator/clusters/%FF/namespaces/default/deployments/web",
+            "EmulatorShowWorkload",
+        ),
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 400, "{path}");
+        fits(&document, operation, &answer);
+    }
+}
+
+#[tokio::test]
+async fn answers_on_rights_shares_retentions_and_accessories_look_as_the_document_says() {
+    let app = TestApp::seeded(
+        "
+accounts: [{name: partner, users: [{name: dev, token: partner-dev}]}]
+organizations: [{name: group, repositories: [{name: busybox}, {name: open, is_public: true}]}]
+",
+    )
+    .await;
+    let document = document(&app).await;
+    let push = async |tag: &str| {
+        let push = json!({"namespace": "group", "repository": "busybox", "tag": tag});
+        let answer = app.client.send("POST", "/_emulator/push", Some(push)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()["digest"]
+            .as_str()
+            .expect("a digest")
+            .replace(':', "-")
+    };
+    let signature = format!("{}.sig", push("tags").await);
+    for tag in ["triggers", "retentions", "v1", &signature] {
+        push(tag).await;
+    }
+    let grant = |auth: u8| Some(json!([{"user_id": "1", "user_name": "ann", "auth": auth}]));
+    let nobody = || Some(json!(["1"]));
+    let terms = |account: &str| {
+        Some(json!({"access_domain": account, "permit": "read", "deadline": "forever"}))
+    };
+    let policy = |template: &str, param: &str| {
+        let rule = json!({
+            "template": template, "params": {param: "1"},
+            "tag_selectors": [{"kind": "regexp", "pattern": "^v.*"}],
+        });
+        Some(json!({"algorithm": "or", "rules": [rule]}))
+    };
+    let newest = || policy("tag_rule", "num");
+    let shares = "/v2/manage/namespaces/group/repositories/busybox/access-domains";
+    let open_shares = "/v2/manage/namespaces/group/repositories/open/access-domains";
+    let share = &format!("{shares}/partner");
+    let in_group = "/v2/manage/namespaces/group/access";
+    let for_image = &format!("{REPO}/access");
+    let retentions = &format!("{REPO}/retentions");
+    let retention = &format!("{retentions}/1");
+    let no_retention = &format!("{retentions}/2");
+    let histories = &format!("{retentions}/histories");
+    let calls = [
+        ("PATCH", in_group, "UpdateNamespaceAuth", grant(3), 404),
+        ("POST", in_group, "CreateNamespaceAuth", grant(2), 400),
+        ("POST", in_group, "CreateNamespaceAuth", grant(7), 200),
+        ("POST", in_group, "CreateNamespaceAuth", grant(7), 409),
+        ("PATCH", in_group, "UpdateNamespaceAuth", grant(3), 201),
+        ("GET", in_group, "ShowNamespaceAuth", None, 200),
+        ("DELETE", in_group, "DeleteNamespaceAuth", nobody(), 204),
+        ("DELETE", in_group, "DeleteNamespaceAuth", nobody(), 404),
+        (
+            "PATCH",
+            for_image,
+            "UpdateUserRepositoryAuth",
+            grant(3),
+            404,
+        ),
+        ("POST", for_image, "CreateUserRepositoryAuth", grant(2), 400),
+        ("POST", for_image, "CreateUserRepositoryAuth", grant(7), 201),
+        ("POST", for_image, "CreateUserRepositoryAuth", grant(7), 409),
+        (
+            "PATCH",
+            for_image,
+            "UpdateUserRepositoryAuth",
+            grant(3),
+            201,
+        ),
+        ("GET", for_image, "ShowUserRepositoryAuth", None, 200),
+        (
+            "DELETE",
+            for_image,
+            "DeleteUserRepositoryAuth",
+            nobody(),
+            204,
+        ),
+        (
+            "DELETE",
+            for_image,
+            "DeleteUserRepositoryAuth",
+            nobody(),
+            404,
+        ),
+        ("GET", share, "ShowAccessDomain", None, 200),
+        ("PATCH", share, "UpdateRepoDomains", terms("partner"), 400),
+        ("POST", shares, "CreateRepoDomains", terms("none"), 400),
+        (
+            "POST",
+            open_shares,
+            "CreateRepoDomains",
+            terms("partner"),
+            400,
+        ),
+        ("POST", shares, "CreateRepoDomains", terms("partner"), 201),
+        ("POST", shares, "CreateRepoDomains", terms("partner"), 409),
+        ("PATCH", share, "UpdateRepoDomains", terms("partner"), 201),
+        ("GET", share, "ShowAccessDomain", None, 200),
+        ("GET", shares, "ListRepoDomains", None, 200),
+        ("DELETE", share, "DeleteRepoDomains", None, 204),
+        ("DELETE", share, "DeleteRepoDomains", None, 400),
+        (
+            "GET",
+            &format!("{REPO}/v1/accessories"),
+            "ListRepoAccessories",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/none/accessories"),
+            "ListRepoAccessories",
+            None,
+            404,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/tags/accessories"),
+            "ShowRepoTag",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/tags/accessories?limit=x"),
+            "ShowRepoTag",
+            None,
+            400,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/triggers/accessories"),
+            "ShowTrigger",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/retentions/accessories"),
+            "ShowRetention",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/{signature}/references"),
+            "ListReferences",
+            None,
+            200,
+        ),
+        (
+            "GET",
+            &format!("{REPO}/v1/references"),
+            "ListReferences",
+            None,
+            400,
+        ),
+        ("POST", retentions, "CreateRetention", newest(), 201),
+        ("POST", retentions, "CreateRetention", newest(), 400),
+        ("GET", retentions, "ListRetentions", None, 200),
+        ("GET", retention, "ShowRetention", None, 200),
+        ("GET", no_retention, "ShowRetention", None, 404),
+        ("PATCH", retention, "UpdateRetention", newest(), 201),
+        (
+            "PATCH",
+            retention,
+            "UpdateRetention",
+            policy("date_rule", "days"),
+            400,
+        ),
+        ("PATCH", no_retention, "UpdateRetention", newest(), 404),
+        ("GET", histories, "ListRetentionHistories", None, 200),
+        ("DELETE", no_retention, "DeleteRetention", None, 400),
+        ("DELETE", retention, "DeleteRetention", None, 200),
+    ];
+    for (method, path, operation, body, status) in calls {
+        let answer = app.client.send(method, path, body).await;
+        assert_eq!(answer.status, status, "{operation}: {}", answer.text());
+        if status != 204 {
+            fits(&document, operation, &answer);
+        }
+    }
 }
 
 async fn document(app: &TestApp) -> Value {

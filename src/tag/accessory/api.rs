@@ -4,6 +4,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::TagName;
@@ -11,8 +12,8 @@ use super::super::store::find_digest;
 use super::{Accessory, SignatureTag, store};
 use crate::app::{App, AppState};
 use crate::auth::Viewable;
-use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Operation, Page, Query, Routes};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{Answer, Description, Operation, Page, Param, Query, Routes, Shape};
 use crate::registry::Digest;
 use crate::repository::RepositoryRef;
 
@@ -24,17 +25,66 @@ const ACCESSORIES_LIMIT: (u32, u32) = (10, 100);
 /// The same of references.
 const REFERENCES_LIMIT: (u32, u32) = (10, 10);
 
+/// Tags in whose paths the operations on others find their own: see [`instead_of`].
+const OTHERS: [&str; 3] = ["retentions", "tags", "triggers"];
+
 /// The operations on accessories.
 pub fn routes() -> Routes {
-    Routes::new()
+    Routes::of("Tags")
         .with(
-            Operation::new("ListRepoAccessories", Method::GET, ACCESSORIES).lists(),
+            Operation::new("ListRepoAccessories", Method::GET, ACCESSORIES)
+                .lists()
+                .described(|| {
+                    let (default, most) = ACCESSORIES_LIMIT;
+                    Description::new("Lists the accessories of a tag's image, page by page.")
+                        .remarks(
+                            "Signatures and other manifests that are about the image, by the \
+                             names of their tags or by `subject`. `ShowRepoTag`, `ShowTrigger` \
+                             and `ShowRetention` answer for tags named `tags`, `triggers` and \
+                             `retentions`, with what is named `accessories` there, if it is.",
+                        )
+                        .variables([of_tag(TagName::shape().but(&OTHERS))])
+                        .query([Param::limit_within(default, most), Param::offset()])
+                        .answers::<AccessoriesView>(StatusCode::OK)
+                        .refuses([Resource::Trigger, Resource::Retention].map(Error::NotFound))
+                }),
             list,
         )
         .with(
-            Operation::new("ListReferences", Method::GET, REFERENCES).lists(),
+            Operation::new("ListReferences", Method::GET, REFERENCES)
+                .lists()
+                .described(|| {
+                    let (default, most) = REFERENCES_LIMIT;
+                    let marker = "`next_marker` of the page before; left out for the first one.";
+                    Description::new("Lists the tags that a signature is about, from a marker on.")
+                        .variables([of_tag(SignatureTag::shape())])
+                        .query([
+                            Param::limit_within(default, most),
+                            Param::new("marker", marker, Shape::text()),
+                        ])
+                        .answers::<ReferencesView>(StatusCode::OK)
+                }),
             list_references,
         )
+}
+
+/// The variable `tag` where not every tag will do.
+fn of_tag(shape: Shape) -> Param {
+    Param::new("tag", "The name of the tag.", shape)
+        .refused(Fault::Parameter)
+        .missing(Resource::Tag)
+}
+
+/// Describes an operation that answers with `V`, or with [`instead_of`] where it finds none.
+pub fn or_accessories<V: JsonSchema>(description: Description, segment: &str) -> Description {
+    let remarks = format!(
+        "Where nothing is named `accessories`, `…/{segment}/accessories` is answered as \
+         `ListRepoAccessories` is for the tag `{segment}`."
+    );
+    description
+        .remarks(remarks)
+        .answers_either::<V, AccessoriesView>(StatusCode::OK)
+        .refuses(["limit", "offset"].map(|name| Error::fault(Fault::Page, name, "")))
 }
 
 /// `ListRepoAccessories`
@@ -94,14 +144,14 @@ async fn list_of(
     Ok(Some(Answer(StatusCode::OK, view).into_response()))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct AccessoriesView {
     total: i64,
     /// Null where there are none, as the live service has it.
     accessories: Option<Vec<AccessoryView>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct AccessoryView {
     id: i64,
     domain_id: String,
@@ -170,7 +220,7 @@ async fn list_references(
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ReferencesView {
     #[serde(skip_serializing_if = "Option::is_none")]
     next_marker: Option<String>,

@@ -10,9 +10,10 @@ mod store;
 use super::TagName;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
+use crate::http::Shape;
 use crate::registry::{Description, Digest};
 
-pub use api::{instead_of, routes};
+pub use api::{instead_of, or_accessories, routes};
 
 /// Endings of tags in cosign's convention, and the `type` of the accessories that they name. The
 /// reference knows the first type only; the others are named after it.
@@ -46,6 +47,14 @@ pub struct SignatureTag {
 }
 
 impl SignatureTag {
+    /// The form, for the document of the API.
+    pub fn shape() -> Shape {
+        let example = format!("sha256-{}.sig", "0".repeat(64));
+        Shape::text()
+            .pattern("^sha256-[0-9a-f]{64}\\.sig$")
+            .example(example)
+    }
+
     /// Reads a name of the form `sha256-….sig`.
     pub fn parse(name: TagName) -> Result<Self> {
         match parse_name(name.as_str()) {

@@ -1,10 +1,12 @@
-//! The emulator as real clients meet it: the vendor's SDKs, and the usual clients of registries.
+//! The emulator as real clients meet it: the vendor's SDKs, the usual clients of registries, and a
+//! tool that reads the document of the API.
 //!
 //! All of it needs programs that a machine may not have, so a plain `cargo test` leaves these tests
 //! out; `./tests/run` installs what they need and runs them.
 
 mod engine;
 mod image;
+mod openapi;
 mod registry;
 mod sdk;
 

@@ -21,13 +21,19 @@ fn the_node_sdk_is_served() {
     passes(Path::new("node"), "tests/clients/node_sdk.mjs");
 }
 
-/// Runs a program of tests against a fresh emulator.
+/// Runs a program of tests against a fresh emulator that has what `tests/clients/seed.yaml` says.
 fn passes(interpreter: &Path, program: &str) {
-    let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+    let seed = root().join("tests/clients/seed.yaml");
+    let seed = seed.to_str().expect("a path that is UTF-8");
+    let arguments = ["--ephemeral", "--listen", "127.0.0.1:0", "--seed", seed];
+    let mut process = Process::start(&arguments);
+    let east = process.next_region("cn-east-3");
     let mut command = Command::new(interpreter);
     command
         .arg(root().join(program))
         .env("SWR_EMULATOR_URL", &process.url)
+        .env("SWR_EMULATOR_EAST_URL", format!("http://{}", east.address))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         // Whoever runs the tests may have real keys or a proxy in the environment.
         .env("HUAWEICLOUD_SDK_AK", BUILTIN_ACCESS_KEY)
         .env("HUAWEICLOUD_SDK_SK", BUILTIN_SECRET_KEY)

@@ -69,7 +69,10 @@ impl Lookup {
         let generation = self.db.names_generation();
         let key = (namespace.id, name.clone());
         if let Some(found) = self.remembered(generation, |known| known.repositories.get(&key)) {
-            return Ok(Some(found));
+            // The remembered one may hold an older organization: whoever remembered it had looked
+            // that up before a commit, and the repository after it.
+            let namespace = Arc::clone(namespace);
+            return Ok(Some(RepositoryRef { namespace, ..found }));
         }
         let found = repository::store::find_ref(self.db.readers(), namespace, name).await?;
         if let Some(found) = &found {
@@ -105,5 +108,44 @@ impl Lookup {
         if known.generation == generation {
             put(&mut known);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::TestDb;
+    use crate::permission::store::DeleteGrants;
+    use crate::permission::{Level, Place};
+
+    #[tokio::test]
+    async fn a_right_that_was_taken_away_during_a_lookup_is_not_remembered() {
+        let test = TestDb::seeded(
+            "accounts: [{name: a, users: [{name: boss, admin: true}, {name: ann}]}]
+organizations:
+  - {name: g, account: a, permissions: [{user: ann, auth: 3}], repositories: [{name: r}]}",
+        )
+        .await;
+        let account = test.directory.account_named("a").expect("there");
+        let ann = test.directory.users_of(account).nth(1).expect("there");
+        let lookup = Lookup::new(Arc::new(test.db), "r1".to_owned());
+        let group = NamespaceName::parse("g").expect("a legal name");
+        let name = RepositoryName::parse("r").expect("a legal name");
+        let namespace = async || lookup.namespace(&group).await.expect("read").expect("g");
+        let level = async |namespace: &Arc<Namespace>| {
+            let found = lookup.repository(namespace, &name).await;
+            let found = found.expect("read").expect("r");
+            Level::of(ann, &found.namespace, None)
+        };
+
+        let before = namespace().await;
+        let write = DeleteGrants {
+            place: Place::Namespace(before.id),
+            user_ids: vec![ann.id.clone()],
+        };
+        lookup.db.write(write).await.expect("taken away");
+
+        assert_eq!(level(&before).await, Some(Level::Edit));
+        assert_eq!(level(&namespace().await).await, None);
     }
 }

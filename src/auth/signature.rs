@@ -149,7 +149,11 @@ impl Authorization {
             return Ok(());
         }
         let shown = self.canonical_request(request, &payloads[0], &|name, value| {
-            if SECRET_HEADERS.contains(&name) {
+            // The client chose the case of the name.
+            if SECRET_HEADERS
+                .iter()
+                .any(|secret| name.eq_ignore_ascii_case(secret))
+            {
                 Cow::Borrowed("***")
             } else {
                 value
@@ -489,6 +493,34 @@ mod tests {
                 case.date,
                 case.now
             );
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_no_secret_header_in_whatever_case_it_is_signed() {
+        for signed in ["x-auth-token", "X-Auth-Token"] {
+            let headers = [
+                ("x-auth-token", "hidden"),
+                ("x-sdk-date", "20260102T030405Z"),
+            ];
+            let headers = headers.map(|(name, value)| {
+                let name = HeaderName::from_static(name);
+                (name, HeaderValue::from_static(value))
+            });
+            let request = SignedRequest {
+                method: "GET",
+                path: "/",
+                query: "",
+                headers: &HeaderMap::from_iter(headers),
+                body: b"",
+            };
+            let text = format!("SDK-HMAC-SHA256 Access=A, SignedHeaders={signed}, Signature=00");
+            let authorization = Authorization::parse(&text).expect("well formed");
+            let now = parse_date("20260102T030405Z").expect("a date");
+            let refusal = authorization.verify(&request, "secret", now);
+            let refusal = refusal.expect_err("refused");
+            assert!(refusal.contains(&format!("{signed}:***")), "{refusal}");
+            assert!(!refusal.contains("hidden"), "{refusal}");
         }
     }
 

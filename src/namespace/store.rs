@@ -36,7 +36,7 @@ impl TryFrom<NamespaceRow> for Namespace {
 macro_rules! namespace_columns {
     () => {
         "id, region, name, account_id, creator_name, \
-         (SELECT json_group_object(user_id, auth) FROM namespace_permissions \
+         (SELECT json_group_array(json_array(user_id, auth)) FROM namespace_permissions \
           WHERE namespace_id = namespaces.id) AS permissions"
     };
 }

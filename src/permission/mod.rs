@@ -71,9 +71,10 @@ impl Level {
 pub struct Permissions(Arc<HashMap<String, Level>>);
 
 impl Permissions {
-    /// From the JSON object that SQL made of the rows: `{"user id": auth}`.
+    /// From the JSON array that SQL made of the rows: `[["user id", auth]]`. (As the key of an
+    /// object, SQLite would cut an id off at a NUL.)
     pub fn from_json(json: &str) -> Result<Self> {
-        let rows: HashMap<String, u64> = serde_json::from_str(json).map_err(Error::internal)?;
+        let rows: Vec<(String, u64)> = serde_json::from_str(json).map_err(Error::internal)?;
         let levels = rows.into_iter().map(|(user_id, auth)| {
             let level = Level::from_auth(auth);
             Ok((
@@ -175,25 +176,37 @@ mod tests {
                 user.name
             );
         };
-        check("boss", "{}", "{}", false, [Some(7), Some(7)]);
-        check("ann", "{}", "{}", false, [None, None]);
-        check("ann", "{}", "{}", true, [None, Some(1)]);
-        check("ann", r#"{"bob":7}"#, r#"{"bob":7}"#, false, [None, None]);
-        check("ann", r#"{"ann":3}"#, "{}", false, [Some(3), Some(3)]);
+        check("boss", "[]", "[]", false, [Some(7), Some(7)]);
+        check("ann", "[]", "[]", false, [None, None]);
+        check("ann", "[]", "[]", true, [None, Some(1)]);
         check(
             "ann",
-            r#"{"ann":3}"#,
-            r#"{"ann":1}"#,
+            r#"[["bob",7]]"#,
+            r#"[["bob",7]]"#,
+            false,
+            [None, None],
+        );
+        check("ann", r#"[["ann",3]]"#, "[]", false, [Some(3), Some(3)]);
+        check(
+            "ann",
+            r#"[["ann",3]]"#,
+            r#"[["ann",1]]"#,
             false,
             [Some(3), Some(3)],
         );
         check(
             "ann",
-            r#"{"ann":1}"#,
-            r#"{"ann":7}"#,
+            r#"[["ann",1]]"#,
+            r#"[["ann",7]]"#,
             true,
             [Some(1), Some(7)],
         );
-        check("eve", r#"{"eve":7}"#, r#"{"eve":7}"#, true, [None, None]);
+        check(
+            "eve",
+            r#"[["eve",7]]"#,
+            r#"[["eve",7]]"#,
+            true,
+            [None, None],
+        );
     }
 }

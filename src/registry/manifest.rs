@@ -137,8 +137,11 @@ impl Manifest {
     /// Reads a manifest that was sent with a content type.
     pub fn parse(content: &[u8], content_type: Option<&str>) -> Result<Self, RegistryError> {
         let invalid = |rule: String| RegistryError::ManifestInvalid(rule);
-        let document: Document = serde_json::from_slice(content)
-            .map_err(|error| invalid(format!("the manifest is not one: {error}")))?;
+        let not_one = |error| invalid(format!("the manifest is not one: {error}"));
+        let document: Document = serde_json::from_slice(content).map_err(not_one)?;
+        // What the document leaves out was skipped, not read. Those who read all of it, SQLite
+        // among them, need UTF-8 and a bounded depth there too.
+        serde_json::from_slice::<Value>(content).map_err(not_one)?;
         if document.schema_version != 2 {
             return Err(invalid("schemaVersion must be 2".to_owned()));
         }
@@ -294,6 +297,24 @@ mod tests {
         check(with("config", negative), Some(OCI), false);
         check(json!([]), Some(OCI), false);
         check(json!({}), Some(OCI), false);
+    }
+
+    #[test]
+    fn what_is_read_by_nobody_here_must_be_readable_too() {
+        let check = |ignored: &[u8], accepted: bool| {
+            let front = json!({"schemaVersion": 2, "config": descriptor("c"), "layers": []});
+            let front = front.to_string();
+            let front = front.strip_suffix('}').expect("an object").as_bytes();
+            let content = [front, br#","ignored":"#, ignored, b"}"].concat();
+            let parsed = Manifest::parse(&content, Some(OCI));
+            assert_eq!(parsed.is_ok(), accepted, "{parsed:?}");
+        };
+        let nested = |depth| ["[".repeat(depth), "]".repeat(depth)].concat();
+        check(nested(100).as_bytes(), true);
+        // Deeper than SQLite reads, which looks for the parts of an index.
+        check(nested(1001).as_bytes(), false);
+        check("\"é\"".as_bytes(), true);
+        check(b"\"\xff\"", false);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub async fn find_ref(
 ) -> Result<Option<RepositoryRef>> {
     let found: Option<(i64, bool, String, String)> = sqlx::query_as(
         "SELECT id, is_public,
-                (SELECT json_group_object(user_id, auth) FROM repository_permissions
+                (SELECT json_group_array(json_array(user_id, auth)) FROM repository_permissions
                  WHERE repository_id = repositories.id),
                 (SELECT json_group_array(json_array(account_id, ends_at)) FROM shares
                  WHERE repository_id = repositories.id)

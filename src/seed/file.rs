@@ -34,10 +34,10 @@ pub enum SeedError {
     #[error("{}", syntax_line(.0, .1))]
     Syntax(PathBuf, #[source] Box<serde_saphyr::Error>),
     /// Something in the file breaks a rule.
-    #[error("{0}:{1}: {2}")]
+    #[error("{}:{}: {}", .0.display(), .1, one_line(.2))]
     Rule(PathBuf, u64, String),
     /// Accounts cannot live beside each other.
-    #[error("{0}: accounts: {1}")]
+    #[error("{}: accounts: {}", .0.display(), one_line(&.1.to_string()))]
     Accounts(PathBuf, #[source] DirectoryError),
 }
 
@@ -47,7 +47,20 @@ fn syntax_line(path: &Path, error: &serde_saphyr::Error) -> String {
     // The crate shows a picture of the place below the first line.
     let text = text.lines().next().unwrap_or_default();
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    format!("{}:{line}: {text}", path.display())
+    format!("{}:{line}: {}", path.display(), one_line(text))
+}
+
+/// The text with its control characters written out: names stand in errors before they are judged.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
 }
 
 #[derive(Deserialize)]
@@ -765,6 +778,28 @@ organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
         let regions: Vec<_> = seed.namespaces.iter().map(|n| n.region.as_str()).collect();
         assert_eq!(regions, ["r1", "r2", "r1"]);
         assert_eq!(seed.regions[0].registry_host.as_deref(), Some("swr.test"));
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_the_names_hold() {
+        let check = |text: &str, part: &str| {
+            let error = read_text(text).expect_err("refused").to_string();
+            assert!(error.contains(part), "{error:?}");
+            assert!(!error.contains(char::is_control), "{error:?}");
+        };
+        check(
+            r#"organizations: [{name: g, account: "no\nbody"}]"#,
+            r"there is no no\nbody",
+        );
+        check(
+            r#"accounts: [{name: "a\nb"}, {name: "a\nb"}]"#,
+            r"the account a\nb is given twice",
+        );
+        check(
+            r#"organizations: [{name: g, repositories: [{name: r, triggers: [{"\e[1m": 1}]}]}]"#,
+            r"triggers[0].\u{1b}[1m: is not a field",
+        );
+        check(r#"{"\e[1m": 1}"#, r"\u{1b}[1m");
     }
 
     #[test]

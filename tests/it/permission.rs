@@ -266,6 +266,19 @@ async fn rights_are_granted_shown_changed_and_taken_away() {
 }
 
 #[tokio::test]
+async fn a_right_is_for_the_whole_id_and_not_for_its_beginning() {
+    let (app, boss) = granted().await;
+    let none = app.as_user("none");
+    for (path, created) in [(ACCESS, 200), (IMAGE_ACCESS, 201)] {
+        let longer = json!([{"user_id": "none-id\u{0}", "user_name": "x", "auth": 7}]);
+        boss.send("POST", path, Some(longer))
+            .await
+            .is(created, "{}");
+        none.send("GET", path, None).await.refused(403, "4030170");
+    }
+}
+
+#[tokio::test]
 async fn a_request_grants_all_or_nothing() {
     for (path, exists, missing) in [
         (ACCESS, "4090076", "4040078"),

@@ -1,11 +1,12 @@
-//! Manifests: one that is accepted names nothing but valid digests, each once, and what it is
-//! decides which.
+//! Manifests: one that is accepted names nothing but valid digests, each once, what it is
+//! decides which, and all of it can be read.
 //!
 //! The input is the content type (none where it is empty), a line feed and the manifest.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 use swr_emulator::registry::{Digest, Manifest, MediaType};
 
 fuzz_target!(|input: &[u8]| {
@@ -28,7 +29,9 @@ fuzz_target!(|input: &[u8]| {
         subject,
     } = &manifest;
     assert_eq!(MediaType::parse(media_type.as_str()), Some(*media_type));
-    let text = std::str::from_utf8(content).expect("JSON is UTF-8");
+    let text = std::str::from_utf8(content).expect("UTF-8");
+    let whole = serde_json::from_str::<Value>(text);
+    assert!(whole.is_ok(), "{whole:?}");
     for digest in [blobs, foreign, manifests]
         .into_iter()
         .flatten()

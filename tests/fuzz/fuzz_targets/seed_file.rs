@@ -13,8 +13,8 @@ fuzz_target!(|text: &[u8]| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("seed.yaml");
     std::fs::write(&path, text).expect("written");
-    let first = seed::read(&path);
-    let second = seed::read(&path);
+    let first = seed::read(&path, "home");
+    let second = seed::read(&path, "home");
 
     assert_eq!(std::fs::read(&path).expect("read"), text);
     assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1);
@@ -34,7 +34,8 @@ fuzz_target!(|text: &[u8]| {
     };
     assert_eq!(format!("{seed:?}"), format!("{again:?}"));
     assert_eq!(seed.accounts, directory.accounts());
-    let names: HashSet<_> = seed.namespaces.iter().map(|entry| &entry.name).collect();
+    let names = seed.namespaces.iter();
+    let names: HashSet<_> = names.map(|entry| (&entry.region, &entry.name)).collect();
     assert_eq!(names.len(), seed.namespaces.len());
     let repositories = seed.namespaces.iter().flat_map(|entry| &entry.repositories);
     for trigger in repositories.flat_map(|entry| &entry.triggers) {

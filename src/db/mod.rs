@@ -35,7 +35,12 @@ pub struct Db {
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
     is_new: bool,
+    options: SqliteConnectOptions,
 }
+
+/// How often, and how long apart, the end of a database is looked for.
+const CLOSING_TRIES: u32 = 50;
+const CLOSING_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a database cannot be used. Each text ends in what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -102,13 +107,19 @@ impl Db {
             .connect_lazy_with(options.clone().read_only(true));
         let names = Arc::new(AtomicU64::new(0));
         let pushed = watch::Sender::new(());
-        let writer = Writer::start(connection, options, Arc::clone(&names), pushed.clone());
+        let writer = Writer::start(
+            connection,
+            options.clone(),
+            Arc::clone(&names),
+            pushed.clone(),
+        );
         Ok(Self {
             readers,
             writer,
             names,
             pushed,
             is_new,
+            options,
         })
     }
 
@@ -147,6 +158,20 @@ impl Db {
         // The last to close copies the log into the database file, which a reader cannot.
         self.readers.close().await;
         self.writer.stop().await;
+        // A connection whose opening was given up closes by itself a moment later; until it has,
+        // nobody was the last.
+        let mut log = self.options.get_filename().as_os_str().to_owned();
+        log.push("-wal");
+        for _ in 0..CLOSING_TRIES {
+            if !Path::new(&log).exists() {
+                return;
+            }
+            if let Ok(connection) = self.options.connect().await {
+                // That it failed shows in the log's still being there.
+                let _ = connection.close().await;
+            }
+            tokio::time::sleep(CLOSING_PAUSE).await;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use http::Request;
 use serde_json::json;
 
 use crate::registry::{self, Registry};
-use crate::support::{Process, TRIGGERS, trigger};
+use crate::support::{Kept, Process, TRIGGERS, trigger};
 
 const SEED: &str = "organizations: [{name: group, repositories: [{name: busybox}]}]";
 
@@ -52,24 +52,11 @@ async fn stored(process: &Process) -> HashSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    let (data, seed) = (text("data"), text("seed.yaml"));
-    std::fs::write(&seed, SEED).expect("written");
-    let arguments = [
-        "--data-dir",
-        &data,
-        "--seed",
-        &seed,
-        "--listen",
-        "127.0.0.1:0",
-        "--log-level",
-        "warn",
-    ];
+    let kept = Kept::seeded(SEED);
     let mut acknowledged = HashSet::new();
     // Killed twice on the way, then run to the end.
     for round in 0..3 {
-        let process = Process::start(&arguments);
+        let process = kept.start(&["--log-level", "warn"]);
         assert!(
             acknowledged.is_subset(&stored(&process).await),
             "round {round}"
@@ -90,7 +77,7 @@ async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
         acknowledged.extend(done);
     }
     assert_eq!(acknowledged.len(), 10_000);
-    let process = Process::start(&arguments);
+    let process = kept.start(&["--log-level", "warn"]);
     let found = stored(&process).await;
     let missing: Vec<_> = acknowledged.difference(&found).collect();
     assert!(
@@ -103,23 +90,10 @@ async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_pushed_before_kill_9_are_whole_and_unfinished_uploads_leave_nothing() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    let (data, seed) = (text("data"), text("seed.yaml"));
-    std::fs::write(&seed, SEED).expect("written");
-    let arguments = [
-        "--data-dir",
-        &data,
-        "--seed",
-        &seed,
-        "--listen",
-        "127.0.0.1:0",
-        "--log-level",
-        "warn",
-    ];
+    let kept = Kept::seeded(SEED);
     let mut pushed: Vec<(String, Vec<u8>)> = Vec::new();
     for round in 0..4 {
-        let process = Process::start(&arguments);
+        let process = kept.start(&["--log-level", "warn"]);
         let registry = Registry::admin(&process.client(), &["group/busybox"]).await;
         for (tag, layer) in &pushed {
             let manifest = registry
@@ -161,8 +135,8 @@ async fn images_pushed_before_kill_9_are_whole_and_unfinished_uploads_leave_noth
         // The workers fail now, as clients of a crashed server do.
         tasks.abort_all();
     }
-    let process = Process::start(&arguments);
-    let uploads = std::path::Path::new(&data).join("uploads");
+    let process = kept.start(&["--log-level", "warn"]);
+    let uploads = kept.data_folder().join("uploads");
     assert_eq!(std::fs::read_dir(uploads).expect("there").count(), 0);
     drop(process);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::registry::Registry;
-use crate::support::{Process, TRIGGERS, TestApp, trigger};
+use crate::support::{Kept, TRIGGERS, TestApp, trigger};
 
 const SEED: &str = r#"
 organizations:
@@ -447,25 +447,10 @@ async fn two_hundred_pushes_at_once_fire_fifty_triggers_each_exactly_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_push_loses_its_firing_over_kill_9() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    let (data, seed) = (text("data"), text("seed.yaml"));
-    std::fs::write(&seed, SEED).expect("written");
-    let arguments = [
-        "--data-dir",
-        &data,
-        "--seed",
-        &seed,
-        "--listen",
-        "127.0.0.1:0",
-        "--registry-host",
-        "registry.test",
-        "--log-level",
-        "warn",
-    ];
+    let kept = Kept::seeded(SEED);
     let mut pushed = Vec::new();
     for round in 0..6 {
-        let process = Process::start(&arguments);
+        let process = kept.start(&["--registry-host", "registry.test", "--log-level", "warn"]);
         let client = process.client();
         if round == 0 {
             client
@@ -482,7 +467,7 @@ async fn no_acknowledged_push_loses_its_firing_over_kill_9() {
         }
         process.kill();
     }
-    let process = Process::start(&arguments);
+    let process = kept.start(&["--registry-host", "registry.test", "--log-level", "warn"]);
     let client = process.client();
     let idle = client
         .send("GET", "/_emulator/idle?timeout=60s", None)

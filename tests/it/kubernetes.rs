@@ -18,6 +18,14 @@ async fn emulator(kubernetes: &FakeKubernetes, proof: Proof, arguments: &[&str])
     TestApp::seeded_with(&seed.to_string(), &[&names[..], arguments].concat()).await
 }
 
+/// A server with the Deployment that the triggers name.
+async fn with_deployment() -> FakeKubernetes {
+    let kubernetes = FakeKubernetes::start().await;
+    let images = [("web", "registry.test/group/busybox:v1")];
+    kubernetes.put("deployments", "adsfa", &images);
+    kubernetes
+}
+
 async fn add_trigger(app: &TestApp, changes: Value) {
     let mut trigger = trigger("t");
     for (field, value) in changes.as_object().expect("an object") {
@@ -95,12 +103,7 @@ async fn the_same_content_again_rolls_nothing_and_new_content_does() {
 
 #[tokio::test]
 async fn what_was_overtaken_or_failed_for_a_while_is_tried_again() {
-    let kubernetes = FakeKubernetes::start().await;
-    kubernetes.put(
-        "deployments",
-        "adsfa",
-        &[("web", "registry.test/group/busybox:v1")],
-    );
+    let kubernetes = with_deployment().await;
     let app = emulator(&kubernetes, Proof::Token, &[]).await;
     add_trigger(&app, json!({})).await;
     kubernetes.mishaps(&[
@@ -177,12 +180,7 @@ async fn what_will_not_change_is_final_at_once_and_says_why() {
 
 #[tokio::test]
 async fn a_refused_patch_is_final_and_a_silent_cluster_is_given_up() {
-    let kubernetes = FakeKubernetes::start().await;
-    kubernetes.put(
-        "deployments",
-        "adsfa",
-        &[("web", "registry.test/group/busybox:v1")],
-    );
+    let kubernetes = with_deployment().await;
     let app = emulator(&kubernetes, Proof::Token, &["--deploy-timeout", "0"]).await;
     add_trigger(&app, json!({})).await;
     kubernetes.mishaps(&[Mishap::Status(422), Mishap::Status(503), Mishap::Silence]);
@@ -204,12 +202,7 @@ async fn a_refused_patch_is_final_and_a_silent_cluster_is_given_up() {
 
 #[tokio::test]
 async fn a_cluster_that_is_nowhere_delays_no_other() {
-    let kubernetes = FakeKubernetes::start().await;
-    kubernetes.put(
-        "deployments",
-        "adsfa",
-        &[("web", "registry.test/group/busybox:v1")],
-    );
+    let kubernetes = with_deployment().await;
     let path = kubernetes.kubeconfig(Proof::Certificate);
     let name = path.file_name().expect("a name");
     // Written beside the kubeconfig: a relative path is relative to the seed file.
@@ -258,12 +251,7 @@ async fn a_cluster_that_is_nowhere_delays_no_other() {
 
 #[tokio::test]
 async fn a_proxy_of_the_environment_is_not_used() {
-    let kubernetes = FakeKubernetes::start().await;
-    kubernetes.put(
-        "deployments",
-        "adsfa",
-        &[("web", "registry.test/group/busybox:v1")],
-    );
+    let kubernetes = with_deployment().await;
     let seed = json!({
         "organizations": [{"name": "group", "repositories":
             [{"name": "busybox", "triggers": [trigger("t")]}]}],
@@ -329,12 +317,7 @@ async fn a_silent_cluster_of_cci_says_nothing_about_the_one_of_cce() {
 
 #[tokio::test]
 async fn explain_shows_the_patch_that_would_be_sent() {
-    let kubernetes = FakeKubernetes::start().await;
-    kubernetes.put(
-        "deployments",
-        "adsfa",
-        &[("web", "registry.test/group/busybox:v1")],
-    );
+    let kubernetes = with_deployment().await;
     let app = emulator(&kubernetes, Proof::Token, &[]).await;
     add_trigger(&app, json!({})).await;
     let explain = "/_emulator/explain?namespace=group&repository=busybox&tag=v2";
@@ -371,12 +354,7 @@ async fn workloads_of_a_real_cluster_are_its_own() {
 
 #[tokio::test]
 async fn strict_targets_refuse_a_trigger_that_could_update_nothing() {
-    let kubernetes = FakeKubernetes::start().await;
-    kubernetes.put(
-        "deployments",
-        "adsfa",
-        &[("web", "registry.test/group/busybox:v1")],
-    );
+    let kubernetes = with_deployment().await;
     kubernetes.put("deployments", "nginx", &[("web", "nginx:1")]);
     let app = emulator(&kubernetes, Proof::Token, &["--strict-targets"]).await;
     let check = async |changes: Value, expected: &str| {

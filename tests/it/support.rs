@@ -1,6 +1,7 @@
 //! What the tests share: an emulator in this process, one as a program of its own, and requests.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
@@ -369,6 +370,39 @@ impl Drop for Process {
             self.signal("TERM");
         }
         let _ = self.child.wait();
+    }
+}
+
+/// A data folder and a seed file that outlive the programs that use them.
+pub(crate) struct Kept {
+    folder: tempfile::TempDir,
+}
+
+impl Kept {
+    pub(crate) fn seeded(seed: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("seed.yaml"), seed).expect("the seed file is written");
+        Self { folder }
+    }
+
+    /// Where the programs keep their data.
+    pub(crate) fn data_folder(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts a program on what the one before has left.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Process {
+        let (data, seed) = (self.data_folder(), self.folder.path().join("seed.yaml"));
+        let [data, seed] = [&data, &seed].map(|path| path.to_str().expect("UTF-8"));
+        let own = [
+            "--data-dir",
+            data,
+            "--seed",
+            seed,
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        Process::start(&[&own[..], arguments].concat())
     }
 }
 

@@ -4,7 +4,7 @@ use http::Request;
 use serde_json::{Value, json};
 
 use crate::registry::{Registry, digest};
-use crate::support::{Answer, Client, Process, TestApp, trigger};
+use crate::support::{Answer, Client, Kept, TestApp, trigger};
 
 const HOME: &str = "cn-north-4";
 const EAST: &str = "cn-east-3";
@@ -448,19 +448,8 @@ async fn the_regions_to_sync_to_are_all_others() {
 
 #[tokio::test]
 async fn an_acknowledged_push_is_synced_also_over_kill_9() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    let (data, seed) = (text("data"), text("seed.yaml"));
-    std::fs::write(&seed, SEED).expect("written");
-    let arguments = [
-        "--data-dir",
-        &data,
-        "--seed",
-        &seed,
-        "--listen",
-        "127.0.0.1:0",
-    ];
-    let first = Process::start(&arguments);
+    let kept = Kept::seeded(SEED);
+    let first = kept.start(&[]);
     let client = first.client();
     let answer = client
         .send("POST", SYNC_REPO, Some(task(EAST, "mirror", false)))
@@ -472,7 +461,7 @@ async fn an_acknowledged_push_is_synced_also_over_kill_9() {
     }
     first.kill();
 
-    let mut second = Process::start(&arguments);
+    let mut second = kept.start(&[]);
     let east = second.next_region(EAST);
     idle(&second.client()).await;
 

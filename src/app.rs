@@ -79,7 +79,7 @@ impl App {
     /// The state of a test, with its files in `folder`.
     pub(crate) async fn for_tests(db: Db, directory: Directory, folder: &std::path::Path) -> Self {
         let db = Arc::new(db);
-        let key = crate::registry::store::signing_key(db.readers())
+        let key = crate::registry::store::signing_key(db.lookups())
             .await
             .expect("it is there");
         Self {

@@ -2,6 +2,7 @@
 //!
 //! No statement of a chapter lives here; those are in each chapter's `store.rs`.
 
+mod readers;
 mod writer;
 
 use std::io::Read;
@@ -11,11 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::watch;
 
 use crate::error::Result;
+pub use readers::Readers;
 use writer::Writer;
 pub use writer::{SingleWrite, Write};
 
@@ -24,13 +26,15 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// `SWRE`: marks a SQLite file as ours (the header's application id).
 const APPLICATION_ID: i32 = 0x5357_5245;
-/// Connections that only read; each has a thread of its own, made at first use.
+/// Connections for lists, and for look-ups of one thing.
 const READERS: u32 = 4;
+const LOOKUPS: u32 = 4;
 
 /// The database of one instance.
 #[derive(Debug)]
 pub struct Db {
-    readers: SqlitePool,
+    readers: Readers,
+    lookups: Readers,
     writer: Writer,
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
@@ -98,13 +102,6 @@ impl Db {
                 .await
                 .map_err(unusable)?;
         }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(0)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone().read_only(true));
         let names = Arc::new(AtomicU64::new(0));
         let pushed = watch::Sender::new(());
         let writer = Writer::start(
@@ -114,7 +111,8 @@ impl Db {
             pushed.clone(),
         );
         Ok(Self {
-            readers,
+            readers: Readers::new(options.clone(), READERS),
+            lookups: Readers::new(options.clone(), LOOKUPS),
             writer,
             names,
             pushed,
@@ -128,9 +126,15 @@ impl Db {
         self.is_new
     }
 
-    /// The connections for statements that only read.
-    pub fn readers(&self) -> &SqlitePool {
+    /// The connections for statements that read a list, or whatever else takes a while.
+    pub fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    /// The connections for statements that find one thing by its key, and for the engine: no
+    /// number of lists makes these wait.
+    pub fn lookups(&self) -> &Readers {
+        &self.lookups
     }
 
     /// Queues a write and waits until it is on disk. Whoever stops waiting does not undo it.
@@ -157,6 +161,7 @@ impl Db {
     pub async fn close(&self) {
         // The last to close copies the log into the database file, which a reader cannot.
         self.readers.close().await;
+        self.lookups.close().await;
         self.writer.stop().await;
         // A connection whose opening was given up closes by itself a moment later; until it has,
         // nobody was the last.

@@ -137,7 +137,7 @@ impl Engine {
     /// Whether nothing is deployed for an account, for want of the agency.
     pub async fn lacks_agency(&self, account_id: &str) -> Result<bool> {
         Ok(self.require_agency
-            && !account::store::has_agency(self.db.readers(), account_id).await?)
+            && !account::store::has_agency(self.db.lookups(), account_id).await?)
     }
 
     /// Tells those who wait for firings to end that some may have gone away without an outcome.
@@ -150,7 +150,7 @@ impl Engine {
         let mut pushes = self.db.pushes();
         loop {
             pushes.mark_unchanged();
-            match store::list_waiting(self.db.readers(), last).await {
+            match store::list_waiting(self.db.lookups(), last).await {
                 Ok(waiting) => {
                     for firing in waiting {
                         last = firing.id;
@@ -260,7 +260,7 @@ impl Engine {
     /// Reads, plans and patches at a real cluster. The patch names the version that was read, so
     /// that it never meets a workload that somebody has changed since.
     async fn update_real(&self, firing: &WaitingFiring) -> Result<Attempt> {
-        let db = self.db.readers();
+        let db = self.db.lookups();
         let Some(firing) = store::find_firing(db, firing.id).await? else {
             return Ok(Attempt::Gone);
         };
@@ -269,11 +269,7 @@ impl Engine {
             return Ok(Attempt::Ended(Outcome::Failed(reason)));
         }
         let Firing { destination, .. } = &firing;
-        let cluster = {
-            let mut connection = db.acquire().await?;
-            destination.cluster(&mut connection).await?
-        };
-        let Ok(cluster) = cluster else {
+        let Ok(cluster) = destination.cluster(db).await? else {
             return Ok(Attempt::NotReal);
         };
         let Some(real) = self.real_clusters.get(&cluster.id) else {

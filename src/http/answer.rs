@@ -25,7 +25,8 @@ pub fn empty_object(status: StatusCode) -> Response {
     json(status, "{}")
 }
 
-fn json(status: StatusCode, body: impl IntoResponse) -> Response {
+/// A body that is JSON already.
+pub fn json(status: StatusCode, body: impl IntoResponse) -> Response {
     let mut response = (status, body).into_response();
     response
         .headers_mut()

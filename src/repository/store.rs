@@ -11,7 +11,7 @@ use super::{
 };
 use crate::account;
 use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::db::{Readers, SingleWrite};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
 use crate::namespace::Namespace;
@@ -69,7 +69,7 @@ macro_rules! repository_columns {
           FROM tags t WHERE t.repository_id = r.id) AS tags, \
          (SELECT coalesce(sum(b.size), 0) FROM blobs b WHERE b.digest IN \
             (SELECT m.digest FROM manifest_blobs m WHERE m.repository_id = r.id)) \
-         + (SELECT coalesce(sum(length(m.content)), 0) FROM manifests m \
+         + (SELECT coalesce(sum(m.content_size), 0) FROM manifests m \
             WHERE m.repository_id = r.id) AS size"
     };
 }
@@ -164,7 +164,7 @@ pub async fn find(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Reposit
 /// A page of the repositories that pass the filter, and how many pass in all. Ties, and a list
 /// without an order, go by id.
 pub async fn list(
-    db: &sqlx::SqlitePool,
+    db: &Readers,
     filter: &RepositoryFilter,
     order: Option<(OrderColumn, SortOrder)>,
     page: Page,

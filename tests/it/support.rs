@@ -65,7 +65,16 @@ impl TestApp {
 
     /// With arguments as on the command line.
     pub(crate) async fn with_arguments(arguments: &[&str]) -> Self {
-        let own = ["swr-emulator", "--ephemeral", "--listen", "127.0.0.1:0"];
+        Self::of(&[&["--ephemeral"], arguments].concat()).await
+    }
+
+    /// With a data folder that stays.
+    pub(crate) async fn kept(data_folder: &str) -> Self {
+        Self::of(&["--data-dir", data_folder]).await
+    }
+
+    async fn of(arguments: &[&str]) -> Self {
+        let own = ["swr-emulator", "--listen", "127.0.0.1:0"];
         let config = Arguments::parse_from(own.iter().chain(arguments)).config;
         let emulator = Emulator::start(&config).await.expect("the emulator starts");
         let client = Client {

@@ -16,6 +16,7 @@ mod namespace;
 mod openapi;
 mod permission;
 mod program;
+mod query_plans;
 mod readme;
 mod region;
 mod registry;

@@ -97,8 +97,8 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
         // In this order: what is not in the table any more is counted, or about to be.
         counts.mark_unchanged();
         // Jobs first: the end of one can open firings, in one transaction.
-        let waiting = sync::store::count_open(app.db.readers()).await?
-            + count_waiting(app.db.readers()).await?;
+        let waiting = sync::store::count_open(app.db.lookups()).await?
+            + count_waiting(app.db.lookups()).await?;
         let Counts {
             recording,
             fired,
@@ -142,12 +142,12 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     let tag = tag(&criteria)?;
     let trigger = TriggerName::parse("trigger", criteria.mandatory("trigger")?)?;
     let mut counts = app.engine.counts();
-    let push = find_newest_push(app.db.readers(), repository.id, &tag).await?;
+    let push = find_newest_push(app.db.lookups(), repository.id, &tag).await?;
     let push = push.ok_or(Error::NotFound(Resource::Push))?;
     loop {
         counts.borrow_and_update();
         let settled =
-            store::find_history(app.db.readers(), push.id, repository.id, trigger.as_str()).await?;
+            store::find_history(app.db.lookups(), push.id, repository.id, trigger.as_str()).await?;
         if let Some(entry) = settled {
             let view = crate::trigger::HistoryView::from(entry);
             return Ok(Answer(StatusCode::OK, view).into_response());

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tracing::warn;
 
 use crate::app::AppState;
 use crate::auth::{Caller, reach_namespace};
@@ -34,8 +35,9 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorHealth", Method::GET, "/_emulator/health")
                 .open_to_all()
                 .described(|| {
-                    Description::new("Tells that the emulator serves.")
+                    Description::new("Tells whether the emulator serves: reads and writes.")
                         .answers::<HealthView>(StatusCode::OK)
+                        .answers::<HealthView>(StatusCode::SERVICE_UNAVAILABLE)
                 }),
             health,
         )
@@ -73,13 +75,17 @@ pub fn routes() -> Routes {
         .and(requests::routes())
 }
 
-/// Answers once the emulator serves.
-async fn health() -> Response {
-    let view = HealthView {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
+/// Answers 200 while a read and a write get through the database within a second, else 503.
+async fn health(State(app): State<AppState>) -> Response {
+    let (status_code, status) = match app.db.check().await {
+        Ok(()) => (StatusCode::OK, "ok"),
+        Err(error) => {
+            warn!(chain = error.chain(), "The database does not work");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        }
     };
-    Answer(StatusCode::OK, view).into_response()
+    let version = env!("CARGO_PKG_VERSION");
+    Answer(status_code, HealthView { status, version }).into_response()
 }
 
 #[derive(Serialize, JsonSchema)]

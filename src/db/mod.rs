@@ -42,6 +42,8 @@ pub struct Db {
     options: SqliteConnectOptions,
 }
 
+/// How long a sign of life may take.
+const LONGEST_CHECK: Duration = Duration::from_secs(1);
 /// How often, and how long apart, the end of a database is looked for.
 const CLOSING_TRIES: u32 = 50;
 const CLOSING_PAUSE: Duration = Duration::from_millis(20);
@@ -144,6 +146,23 @@ impl Db {
     /// failed; in that case nothing of it was kept.
     pub async fn write<W: Write>(&self, write: W) -> Result<W::Output> {
         self.writer.submit(write).await
+    }
+
+    /// Ends once a read and a transaction have got through.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::Error::Internal) when one of them failed, or took more than a
+    /// second.
+    pub async fn check(&self) -> Result<()> {
+        let both = async {
+            sqlx::query("SELECT name FROM sqlite_schema LIMIT 1")
+                .fetch_optional(&self.lookups)
+                .await?;
+            self.writer.pulse().await
+        };
+        tokio::time::timeout(LONGEST_CHECK, both)
+            .await
+            .map_err(crate::Error::internal)?
     }
 
     /// Counts the commits that changed what a name refers to; what was looked up under an older
@@ -324,11 +343,27 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use super::testing::TestDb;
     use super::*;
 
     #[test]
     fn the_application_id_that_is_written_is_the_one_that_is_looked_for() {
         assert_eq!(APPLICATION_ID, 1_398_231_621);
+    }
+
+    #[tokio::test]
+    async fn a_check_fails_while_nothing_can_be_written_and_succeeds_again_afterwards() {
+        let test = TestDb::seeded("").await;
+        test.db.check().await.expect("it works");
+        // Somebody else holds the one place for writers for longer than a check waits.
+        let options = connect_options(test.db.options.get_filename());
+        let mut other = options.connect().await.expect("opened");
+        let held = other.begin_with("BEGIN IMMEDIATE").await.expect("begun");
+        assert!(test.db.check().await.is_err());
+        held.rollback().await.expect("ended");
+        while test.db.check().await.is_err() {}
+        test.db.close().await;
+        assert!(test.db.check().await.is_err());
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ fn fails_the_transaction(error: &Error) -> bool {
 pub(super) struct Writer {
     /// Gone once the writer was told to stop.
     queue: RwLock<Option<mpsc::Sender<Box<dyn Queued>>>>,
+    /// Whether the last transaction failed.
+    is_failing: Arc<AtomicBool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -120,6 +122,7 @@ impl Writer {
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
+        let is_failing = Arc::new(AtomicBool::new(false));
         let checkpointer = tokio::spawn(checkpoint_after_commits(
             options.clone(),
             Arc::clone(&committed),
@@ -130,10 +133,12 @@ impl Writer {
             names,
             pushed,
             committed,
+            is_failing: Arc::clone(&is_failing),
         };
         let task = tokio::spawn(worker.work(receiver, checkpointer));
         Self {
             queue: RwLock::new(Some(sender)),
+            is_failing,
             task: Mutex::new(Some(task)),
         }
     }
@@ -151,6 +156,12 @@ impl Writer {
         answered.await.map_err(|_| stopped())?
     }
 
+    /// Ends once the writer has committed something.
+    pub(super) async fn pulse(&self) -> Result<()> {
+        let writes = self.is_failing.load(Ordering::Relaxed);
+        self.submit(Pulse { writes }).await
+    }
+
     /// Takes nothing more, finishes what is queued, and closes the connection.
     pub(super) async fn stop(&self) {
         self.queue
@@ -163,6 +174,26 @@ impl Writer {
         {
             error!(%error, "The writer's task failed");
         }
+    }
+}
+
+/// A transaction that is only there to be committed. It writes something where the last one failed:
+/// then a commit of nothing would tell nothing.
+struct Pulse {
+    writes: bool,
+}
+
+impl SingleWrite for Pulse {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        if self.writes {
+            // A number of ours in the file's header, which nobody reads.
+            sqlx::raw_sql("PRAGMA user_version = 1")
+                .execute(transaction)
+                .await?;
+        }
+        Ok(())
     }
 }
 
@@ -260,6 +291,7 @@ struct Worker {
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
     committed: Arc<Notify>,
+    is_failing: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -282,6 +314,7 @@ impl Worker {
             if groups.iter().any(|group| group.pushes()) {
                 self.pushed.send_replace(());
             }
+            self.is_failing.store(outcome.is_err(), Ordering::Relaxed);
             match outcome {
                 Ok(()) => {
                     self.committed.notify_one();
@@ -421,6 +454,7 @@ mod tests {
             names: Arc::default(),
             pushed: watch::Sender::default(),
             committed: Arc::default(),
+            is_failing: Arc::default(),
         }
     }
 

@@ -39,7 +39,7 @@ pub struct Judgement {
 impl Matcher {
     /// Judges a tag by the expressions that its repository has at this moment.
     pub async fn judge(&self, db: &Db, repository_id: i64, tag: &TagName) -> Result<Judgement> {
-        let expressions = super::store::list_expressions(db.readers(), repository_id).await?;
+        let expressions = super::store::list_expressions(db.lookups(), repository_id).await?;
         let mut judgement = Judgement {
             matcher: self.clone(),
             verdicts: HashMap::new(),

@@ -149,7 +149,7 @@ async fn list(
             tag: TagView::new(&app, &repository, tag),
         })
         .collect();
-    let answer = manifest_text::answer(&app, repository.id, &views, shown).await?;
+    let answer = manifest_text::answer(db, repository.id, &views, shown).await?;
     Ok(range.on(answer))
 }
 
@@ -168,7 +168,7 @@ async fn show(
     };
     let shown = vec![ShownManifest::from(&found)];
     let view = NamedTagView::new(&app, &repository, found);
-    manifest_text::answer(&app, repository.id, &view, shown).await
+    manifest_text::answer(app.db.lookups(), repository.id, &view, shown).await
 }
 
 /// `CreateRepoTag`
@@ -252,7 +252,7 @@ async fn list_v3(
         next_marker,
         has_more,
     };
-    manifest_text::answer(&app, repository.id, &view, shown).await
+    manifest_text::answer(db, repository.id, &view, shown).await
 }
 
 impl From<&Tag> for ShownManifest {

@@ -3,7 +3,6 @@
 //! What the answer says beside them is the business of `api`.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -12,8 +11,7 @@ use futures_util::stream;
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::app::App;
-use crate::db::Db;
+use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::http::json;
 use crate::registry::store::{find_content_slice, list_contents};
@@ -34,7 +32,7 @@ pub(super) struct ShownManifest {
 /// Answers with a view whose fields `manifest` are empty, and shows these manifests in their
 /// place, in the order of the fields. One that goes away meanwhile is shown as empty.
 pub(super) async fn answer(
-    app: &App,
+    db: &Readers,
     repository_id: i64,
     view: &impl Serialize,
     shown: Vec<ShownManifest>,
@@ -42,7 +40,7 @@ pub(super) async fn answer(
     let text = serde_json::to_string(view).map_err(Error::internal)?;
     let is_small = shown.iter().map(|manifest| manifest.size).sum::<i64>() <= AT_ONCE;
     let mut writer = Writer {
-        db: Arc::clone(&app.db),
+        db: db.clone(),
         repository_id,
         pieces: pieces(&text, shown)?,
         contents: HashMap::new(),
@@ -90,7 +88,7 @@ fn pieces(text: &str, shown: Vec<ShownManifest>) -> Result<VecDeque<Piece>> {
 }
 
 struct Writer {
-    db: Arc<Db>,
+    db: Readers,
     repository_id: i64,
     pieces: VecDeque<Piece>,
     /// Small manifests that were read ahead.
@@ -143,7 +141,7 @@ impl Writer {
             }
             digests.push(&manifest.digest);
         }
-        self.contents = list_contents(self.db.lookups(), self.repository_id, &digests).await?;
+        self.contents = list_contents(&self.db, self.repository_id, &digests).await?;
         Ok(())
     }
 
@@ -154,9 +152,14 @@ impl Writer {
         manifest: ShownManifest,
         first: i64,
     ) -> Result<Option<Piece>> {
-        let db = self.db.lookups();
-        let slice =
-            find_content_slice(db, self.repository_id, &manifest.digest, first, AT_ONCE).await?;
+        let slice = find_content_slice(
+            &self.db,
+            self.repository_id,
+            &manifest.digest,
+            first,
+            AT_ONCE,
+        )
+        .await?;
         let slice = slice.unwrap_or_default();
         // A character that goes on in the next slice is left to that one.
         let whole = match std::str::from_utf8(&slice) {

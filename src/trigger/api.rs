@@ -127,7 +127,7 @@ async fn refuse_without_agency(
     repository: &RepositoryRef,
     trigger: &NewTrigger,
 ) -> Result<Error> {
-    let taken = store::find(app.db.readers(), repository.id, &trigger.name).await?;
+    let taken = store::find(app.db.lookups(), repository.id, &trigger.name).await?;
     Ok(if taken.is_some() {
         Error::AlreadyExists(Resource::Trigger)
     } else {
@@ -153,14 +153,14 @@ async fn show(
     Viewable(repository): Viewable<RepositoryRef>,
     query: Query,
 ) -> Result<Response> {
-    let trigger = store::find(app.db.readers(), repository.id, &name).await?;
+    let trigger = store::find(app.db.lookups(), repository.id, &name).await?;
     let Some(trigger) = trigger else {
         let instead =
             accessory::instead_of(&app, &repository, "triggers", name.as_str(), &query).await?;
         return instead.ok_or(Error::NotFound(Resource::Trigger));
     };
     let history = if trigger.has_history {
-        engine::store::list_history(app.db.readers(), repository.id, name.as_str()).await?
+        engine::store::list_history(app.db.lookups(), repository.id, name.as_str()).await?
     } else {
         Vec::new()
     };
@@ -178,7 +178,7 @@ async fn update(
         Ok(enabled) => enabled,
         // That the trigger is missing is told before any fault of the body.
         Err(fault) => {
-            let found = store::find(app.db.readers(), repository.id, &name).await?;
+            let found = store::find(app.db.lookups(), repository.id, &name).await?;
             return Err(found.map_or(Error::NotFound(Resource::Trigger), |_| fault));
         }
     };

@@ -28,7 +28,7 @@ impl Call<'_> {
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository = admitted.repository()?;
         let db = &self.app.db;
-        let blob = store::find_blob(db.readers(), repository.id, digest).await?;
+        let blob = store::find_blob(db.lookups(), repository.id, digest).await?;
         let blob = blob.ok_or(RegistryError::BlobUnknown)?;
         let now = self.real_seconds();
         if self.is_head() && blob.needs_lease(now) {

@@ -37,7 +37,7 @@ impl Call<'_> {
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository = admitted.repository()?;
-        let found = store::find_manifest(self.app.db.readers(), repository.id, reference).await?;
+        let found = store::find_manifest(self.app.db.lookups(), repository.id, reference).await?;
         let found = found.ok_or(RegistryError::ManifestUnknown)?;
         let headers = [
             (CONTENT_TYPE, found.media_type),

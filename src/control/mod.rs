@@ -96,7 +96,6 @@ async fn reset(State(app): State<AppState>) -> Result<StatusCode> {
     app.faults.clear();
     let unused = app.db.write(Reset::to(&app)).await?;
     app.tokens.clear();
-    app.engine.look_again();
     app.registry.files.forget_all();
     app.registry.files.remove(unused).await;
     Ok(StatusCode::NO_CONTENT)

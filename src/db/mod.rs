@@ -34,6 +34,7 @@ pub struct Db {
     writer: Writer,
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
+    firings_changed: watch::Sender<()>,
     is_new: bool,
     options: SqliteConnectOptions,
 }
@@ -107,17 +108,20 @@ impl Db {
             .connect_lazy_with(options.clone().read_only(true));
         let names = Arc::new(AtomicU64::new(0));
         let pushed = watch::Sender::new(());
+        let firings_changed = watch::Sender::new(());
         let writer = Writer::start(
             connection,
             options.clone(),
             Arc::clone(&names),
             pushed.clone(),
+            firings_changed.clone(),
         );
         Ok(Self {
             readers,
             writer,
             names,
             pushed,
+            firings_changed,
             is_new,
             options,
         })
@@ -151,6 +155,12 @@ impl Db {
     /// Changes after each commit that may have stored a tag or asked for one to be synced.
     pub fn pushes(&self) -> watch::Receiver<()> {
         self.pushed.subscribe()
+    }
+
+    /// Changes after each commit that may have taken away firings that wait, or changed how long
+    /// their workloads take.
+    pub fn firing_changes(&self) -> watch::Receiver<()> {
+        self.firings_changed.subscribe()
     }
 
     /// Finishes what is queued and closes all connections.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
@@ -100,18 +101,13 @@ pub struct WaitingFiring {
     pub id: i64,
     /// What it has in common with others at the same workload.
     pub lane: String,
-    /// How long an update of its workload takes.
-    pub delay_ms: u32,
 }
 
 /// The firings after one, in order.
 pub async fn list_waiting(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec<WaitingFiring>> {
     let found = sqlx::query_as(
         "SELECT id, coalesce(cluster, 'none') || ' ' || cluster_ns || '/' || app_type || '/'
-                    || application AS lane,
-                coalesce((SELECT w.delay_ms FROM workloads w
-                          WHERE w.cluster_id = cluster AND w.namespace = cluster_ns
-                            AND w.kind = app_type AND w.name = application), 0) AS delay_ms
+                    || application AS lane
          FROM (SELECT f.id, t.cluster_ns, t.app_type, t.application,
                       (SELECT c.id FROM clusters c WHERE CASE
                            WHEN t.trigger_mode = 'cci' THEN c.name = 'cci'
@@ -127,6 +123,15 @@ pub async fn list_waiting(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec
     .fetch_all(db)
     .await?;
     Ok(found)
+}
+
+/// All firings without an outcome.
+pub async fn list_open(db: impl SqliteExecutor<'_>) -> Result<HashSet<i64>> {
+    // In one row, as in `list_expressions`.
+    let found: String = sqlx::query_scalar("SELECT json_group_array(id) FROM firings")
+        .fetch_one(db)
+        .await?;
+    serde_json::from_str(&found).map_err(Error::internal)
 }
 
 /// How many firings have no outcome yet.
@@ -204,6 +209,8 @@ pub enum Deployed {
     Recorded(Record),
     /// The firing went away with its trigger.
     Gone,
+    /// Nothing was done: the workload wants an update to take as long as this.
+    TooEarly(Duration),
     /// The cluster could not be reached or was not able; it is worth another try.
     Again(String),
 }
@@ -226,6 +233,8 @@ pub struct Simulate {
     pub regions: Arc<Regions>,
     /// Whether only accounts with the agency get anything deployed.
     pub require_agency: bool,
+    /// How long ago the try began.
+    pub waited: Duration,
     /// When.
     pub now: Moment,
 }
@@ -239,18 +248,18 @@ impl SingleWrite for Simulate {
         };
         match self.update(transaction, &firing).await? {
             Ok(outcome) => record(transaction, self.firing_id, &firing, outcome, self.now).await,
-            Err(reason) => Ok(Deployed::Again(reason)),
+            Err(deployed) => Ok(deployed),
         }
     }
 }
 
 impl Simulate {
-    /// The outcome, or the reason for another try.
+    /// The outcome, or why there is none yet.
     async fn update(
         &self,
         transaction: &mut SqliteConnection,
         firing: &Firing,
-    ) -> Result<std::result::Result<Outcome, String>> {
+    ) -> Result<std::result::Result<Outcome, Deployed>> {
         if self.require_agency && !firing.has_agency {
             return Ok(Ok(Outcome::Failed(NO_AGENCY.to_owned())));
         }
@@ -262,11 +271,15 @@ impl Simulate {
         let Some(workload) = workload::store::find(&mut *transaction, &key).await? else {
             return Ok(Ok(Outcome::Failed(firing.destination.missing_in(&cluster))));
         };
+        let delay = Duration::from_millis(workload.misbehaviour.delay_ms.into());
+        if self.waited < delay {
+            return Ok(Err(Deployed::TooEarly(delay)));
+        }
         if let Some(status) = workload::store::take_failure(transaction, &workload).await? {
             let reason = format!("the cluster answered {status}");
             let is_passing = matches!(status, 409 | 429 | 500..);
             return Ok(if is_passing {
-                Err(reason)
+                Err(Deployed::Again(reason))
             } else {
                 Ok(Outcome::Failed(reason))
             });

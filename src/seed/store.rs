@@ -186,6 +186,7 @@ impl SingleWrite for Reset {
     /// The files of blobs that no row names any more.
     type Output = Vec<String>;
     const CHANGES_NAMES: bool = true;
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<String>> {
         // The counters of AUTOINCREMENT stay: a write under way must not meet a new row with an

@@ -202,7 +202,6 @@ async fn delete(
         name,
     };
     app.db.write(write).await?;
-    app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }
 

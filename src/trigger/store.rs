@@ -170,6 +170,7 @@ pub struct DeleteTrigger {
 
 impl SingleWrite for DeleteTrigger {
     type Output = ();
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query("DELETE FROM triggers WHERE repository_id = ? AND name = ?")

@@ -113,6 +113,7 @@ impl SingleWrite for PutWorkload {
             None => {
                 let cluster = Cluster {
                     id: self.cluster.clone(),
+    const CHANGES_FIRINGS: bool = true;
                     name: self.cluster.clone(),
                 };
                 cce::store::put(&mut *transaction, &cluster).await?;
@@ -180,6 +181,7 @@ impl SingleWrite for DeleteWorkload {
         )
         .bind(&self.0.cluster_id)
         .bind(&self.0.namespace)
+    const CHANGES_FIRINGS: bool = true;
         .bind(self.0.kind.as_str())
         .bind(&self.0.name)
         .execute(transaction)

@@ -353,6 +353,65 @@ async fn a_slow_workload_holds_up_no_other_and_waiting_says_why() {
 }
 
 #[tokio::test]
+async fn what_is_taken_away_or_changed_does_not_hold_up_the_next_push() {
+    let seed = SEED.replace(
+        "{name: busybox}]",
+        &format!("{{name: busybox, triggers: [{}]}}]", trigger("t")),
+    );
+    let app = TestApp::seeded(&seed).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let slow = |delay: u32| json!({"containers": [{"name": "busybox", "image": image}], "delay_ms": delay});
+    let put = async |delay: u32| {
+        let put = app.client.send("PUT", WORKLOAD, Some(slow(delay))).await;
+        assert_eq!(put.status, 200, "{}", put.text());
+    };
+    for case in [
+        "reset",
+        "repository",
+        "trigger",
+        "workload",
+        "shorter delay",
+    ] {
+        put(600_000).await;
+        for tag in ["v1", "v2", "v3"] {
+            push(&app, tag, "one").await;
+        }
+        assert_eq!(app.get("/_emulator/idle?timeout=1ms").await.status, 408);
+
+        let repository = "/v2/manage/namespaces/group/repos/busybox";
+        let mut expected = "success";
+        match case {
+            "reset" => {
+                app.post("/_emulator/reset", json!({})).await.is(204, "");
+            }
+            "repository" => {
+                app.delete(repository).await.is(204, "");
+                put(0).await;
+                let body = json!({"repository": "busybox", "is_public": false});
+                app.post("/v2/manage/namespaces/group/repos", body).await;
+                add_trigger(&app, "t", &[]).await;
+            }
+            "trigger" => {
+                app.delete(&format!("{TRIGGERS}/t")).await.is(204, "");
+                put(0).await;
+                add_trigger(&app, "t", &[]).await;
+            }
+            "workload" => {
+                app.delete(WORKLOAD).await.is(204, "");
+                expected = "failed";
+            }
+            _ => put(1).await,
+        }
+        push(&app, "v4", case).await;
+
+        let wait = "/_emulator/wait?namespace=group&repository=busybox&tag=v4&trigger=t";
+        let settled = app.get(wait).await;
+        assert_eq!(settled.status, 200, "{case}: {}", settled.text());
+        assert_eq!(settled.json()["result"], expected, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn explain_tells_what_a_push_would_do() {
     let app = with_trigger(&[]).await;
     add_trigger(

@@ -290,8 +290,9 @@ impl Simulate {
             Plan::Update { template, changes } => (template, changes),
         };
         workload::store::update(&mut *transaction, workload.id, &template).await?;
-        for (container, before, after) in changes {
-            let rollout = Rollout {
+        let rollouts = changes
+            .into_iter()
+            .map(|(container, before, after)| Rollout {
                 at: self.now,
                 trigger_name: firing.trigger_name.clone(),
                 tag: firing.tag.clone(),
@@ -299,9 +300,9 @@ impl Simulate {
                 container,
                 before,
                 after,
-            };
-            workload::store::insert_rollout(&mut *transaction, workload.id, &rollout).await?;
-        }
+            });
+        let rollouts: Vec<_> = rollouts.collect();
+        workload::store::insert_rollouts(transaction, workload.id, &rollouts).await?;
         Ok(Ok(Outcome::Success(String::new())))
     }
 }

@@ -21,6 +21,8 @@ const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{ki
 
 /// The longest delay of an update, in milliseconds.
 const MAX_DELAY: u32 = 600_000;
+/// How many rollouts are shown.
+const SHOWN_ROLLOUTS: u32 = 100;
 /// The longest name or id of a cluster that is made, in characters.
 const MAX_CLUSTER: usize = 128;
 /// The statuses with which updates can be made to fail, and how often at the most.
@@ -52,6 +54,9 @@ pub fn routes() -> Routes {
         .with(
             Operation::new("EmulatorShowWorkload", Method::GET, WORKLOAD).described(|| {
                 Description::new("Shows a simulated workload with what firings did to it.")
+                    .remarks(format!(
+                        "The newest {SHOWN_ROLLOUTS} changes of images, newest first."
+                    ))
                     .variables(place())
                     .answers::<WorkloadView>(StatusCode::OK)
             }),
@@ -160,7 +165,7 @@ async fn view(app: &AppState, cluster: &str, mut key: WorkloadKey) -> Result<Res
     key.cluster_id = cluster_id(app, cluster).await?;
     let found = store::find(app.db.readers(), &key).await?;
     let found = found.ok_or(Error::NotFound(Resource::Workload))?;
-    let rollouts = store::list_rollouts(app.db.readers(), found.id).await?;
+    let rollouts = store::list_rollouts(app.db.readers(), found.id, SHOWN_ROLLOUTS).await?;
     let view = WorkloadView {
         containers: found.template.containers,
         init_containers: found.template.init_containers,

@@ -7,6 +7,9 @@ use crate::cce::{self, Cluster};
 use crate::db::SingleWrite;
 use crate::error::{Error, Resource, Result};
 
+/// Rollouts that a workload keeps.
+const MOST_ROLLOUTS: usize = 1000;
+
 #[derive(FromRow)]
 struct WorkloadRow {
     id: i64,
@@ -78,13 +81,18 @@ pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<ListedWorkload>> {
     Ok(found)
 }
 
-/// What firings did to a workload, newest first.
-pub async fn list_rollouts(db: impl SqliteExecutor<'_>, workload_id: i64) -> Result<Vec<Rollout>> {
+/// What firings did to a workload last, newest first.
+pub async fn list_rollouts(
+    db: impl SqliteExecutor<'_>,
+    workload_id: i64,
+    limit: u32,
+) -> Result<Vec<Rollout>> {
     let found = sqlx::query_as(
         "SELECT at, trigger_name, tag, digest, container, before, after FROM rollouts
-         WHERE workload_id = ? ORDER BY id DESC",
+         WHERE workload_id = ? ORDER BY id DESC LIMIT ?",
     )
     .bind(workload_id)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     Ok(found)
@@ -105,6 +113,7 @@ pub struct PutWorkload {
 
 impl SingleWrite for PutWorkload {
     type Output = ();
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(mut self, transaction: &mut SqliteConnection) -> Result<()> {
         let cluster = cce::store::find_by_id_or_name(&mut *transaction, &self.cluster).await?;
@@ -113,7 +122,6 @@ impl SingleWrite for PutWorkload {
             None => {
                 let cluster = Cluster {
                     id: self.cluster.clone(),
-    const CHANGES_FIRINGS: bool = true;
                     name: self.cluster.clone(),
                 };
                 cce::store::put(&mut *transaction, &cluster).await?;
@@ -173,6 +181,7 @@ pub struct DeleteWorkload(pub WorkloadKey);
 
 impl SingleWrite for DeleteWorkload {
     type Output = ();
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query(
@@ -181,7 +190,6 @@ impl SingleWrite for DeleteWorkload {
         )
         .bind(&self.0.cluster_id)
         .bind(&self.0.namespace)
-    const CHANGES_FIRINGS: bool = true;
         .bind(self.0.kind.as_str())
         .bind(&self.0.name)
         .execute(transaction)
@@ -226,25 +234,89 @@ pub async fn update(
     Ok(())
 }
 
-/// Records what a firing did to a container.
-pub async fn insert_rollout(
-    db: impl SqliteExecutor<'_>,
+/// Records what a firing did to containers, and forgets what is older than the newest thousand.
+pub async fn insert_rollouts(
+    transaction: &mut SqliteConnection,
     workload_id: i64,
-    rollout: &Rollout,
+    rollouts: &[Rollout],
 ) -> Result<()> {
+    let newest = rollouts.len().saturating_sub(MOST_ROLLOUTS);
+    for rollout in &rollouts[newest..] {
+        sqlx::query(
+            "INSERT INTO rollouts (workload_id, at, trigger_name, tag, digest, container, before,
+                                   after)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(workload_id)
+        .bind(rollout.at)
+        .bind(&rollout.trigger_name)
+        .bind(&rollout.tag)
+        .bind(&rollout.digest)
+        .bind(&rollout.container)
+        .bind(&rollout.before)
+        .bind(&rollout.after)
+        .execute(&mut *transaction)
+        .await?;
+    }
     sqlx::query(
-        "INSERT INTO rollouts (workload_id, at, trigger_name, tag, digest, container, before, after)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "DELETE FROM rollouts WHERE workload_id = ?1 AND id <= (
+             SELECT id FROM rollouts WHERE workload_id = ?1
+             ORDER BY id DESC LIMIT 1 OFFSET ?2)",
     )
     .bind(workload_id)
-    .bind(rollout.at)
-    .bind(&rollout.trigger_name)
-    .bind(&rollout.tag)
-    .bind(&rollout.digest)
-    .bind(&rollout.container)
-    .bind(&rollout.before)
-    .bind(&rollout.after)
-    .execute(db)
+    .bind(i64::try_from(MOST_ROLLOUTS).map_err(Error::internal)?)
+    .execute(transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+
+    const SEED: &str = "
+clusters:
+  - name: c
+    namespaces:
+      - {name: default, deployments: [{name: web, containers: [{name: a, image: b}]}]}
+";
+
+    /// One of a firing's rollouts, which a test tells from others by its number.
+    struct Record(std::ops::Range<usize>);
+
+    impl SingleWrite for Record {
+        type Output = ();
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+            let rollouts: Vec<_> = self
+                .0
+                .map(|number| Rollout {
+                    at: Clock::default().now(),
+                    trigger_name: "t".to_owned(),
+                    tag: number.to_string(),
+                    digest: String::new(),
+                    container: "a".to_owned(),
+                    before: String::new(),
+                    after: String::new(),
+                })
+                .collect();
+            insert_rollouts(transaction, 1, &rollouts).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_workload_keeps_its_newest_thousand_rollouts() {
+        let test = TestDb::seeded(SEED).await;
+        for numbers in [0..700, 700..1400, 1400..2900] {
+            let last = numbers.end;
+            test.db.write(Record(numbers)).await.expect("recorded");
+            let kept = list_rollouts(test.db.readers(), 1, u32::MAX).await;
+            let kept: Vec<_> = kept.expect("read").into_iter().map(|one| one.tag).collect();
+            let first = last.saturating_sub(MOST_ROLLOUTS);
+            let newest: Vec<_> = (first..last).rev().map(|one| one.to_string()).collect();
+            assert_eq!(kept, newest);
+        }
+    }
 }

@@ -336,6 +336,37 @@ mod tests {
         assert_eq!(APPLICATION_ID, 1_398_231_621);
     }
 
+    /// Else each deletion of what is referred to reads the whole table that refers to it.
+    #[tokio::test]
+    async fn every_foreign_key_has_an_index() {
+        let test = testing::TestDb::seeded("").await;
+        let columns = async |sql: &'static str| -> Vec<(String, String)> {
+            let found = sqlx::query_as(sql).fetch_all(test.db.readers()).await;
+            found.expect("a list")
+        };
+        let keys = columns(
+            "SELECT t.name, group_concat(k.\"from\" ORDER BY k.seq)
+             FROM sqlite_schema t, pragma_foreign_key_list(t.name) k
+             WHERE t.type = 'table' GROUP BY t.name, k.id",
+        )
+        .await;
+        let indexes = columns(
+            "SELECT t.name, group_concat(c.name ORDER BY c.seqno) || ','
+             FROM sqlite_schema t, pragma_index_list(t.name) i, pragma_index_info(i.name) c
+             WHERE t.type = 'table' GROUP BY t.name, i.name",
+        )
+        .await;
+        assert!(keys.len() > 10 && indexes.len() > 10);
+        let is_unindexed = |(table, key): &&(String, String)| {
+            let beginning = format!("{key},");
+            !indexes
+                .iter()
+                .any(|(of, index)| of == table && index.starts_with(&beginning))
+        };
+        let unindexed: Vec<_> = keys.iter().filter(is_unindexed).collect();
+        assert!(unindexed.is_empty(), "{unindexed:?}");
+    }
+
     #[tokio::test]
     async fn open_refuses_a_file_that_is_not_sqlite_and_leaves_it_alone() {
         let folder = tempfile::tempdir().expect("a temporary folder");

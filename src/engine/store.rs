@@ -22,6 +22,8 @@ use crate::workload::{self, Rollout};
 const MOST_ENTRIES: i64 = 100;
 /// Triggers that a push's record names as not fired.
 const MOST_PASSED_OVER: i64 = 100;
+/// The longest reason why one did not, in characters: the tags of a condition can fill a body.
+const LONGEST_REASON: i64 = 1000;
 
 /// The expressions that enabled triggers of a repository wait with, each as often as it is used.
 pub async fn list_expressions(
@@ -75,11 +77,11 @@ pub async fn decide(
     .await?;
     sqlx::query(
         "INSERT INTO passed_over (push_id, trigger_name, reason)
-         SELECT ?1, name, CASE
+         SELECT ?1, name, substr(CASE
              WHEN NOT enabled THEN 'the trigger is disabled'
              WHEN trigger_type = 'tag'
                  THEN 'tag ' || ?3 || ' is not one of ' || replace(condition, ';', ', ')
-             ELSE condition || ' does not match ' || ?3 END
+             ELSE condition || ' does not match ' || ?3 END, 1, ?5)
          FROM triggers t
          WHERE repository_id = ?2 AND NOT EXISTS (
              SELECT 1 FROM firings f WHERE f.push_id = ?1 AND f.trigger_id = t.id)
@@ -89,6 +91,7 @@ pub async fn decide(
     .bind(repository_id)
     .bind(tag.as_str())
     .bind(MOST_PASSED_OVER)
+    .bind(LONGEST_REASON)
     .execute(transaction)
     .await?;
     Ok(())
@@ -464,19 +467,23 @@ pub struct RecordedPush {
     pub pushed_at: Moment,
 }
 
-/// The pushes of a repository, or of one tag of it, newest first.
+/// The pushes of a repository, or of one tag of it, newest first; those before one, where that is
+/// named.
 pub async fn list_pushes(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
     tag: Option<&str>,
+    before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<RecordedPush>> {
     let found = sqlx::query_as(
         "SELECT id, tag, digest, pushed_by, pushed_at FROM pushes
-         WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) ORDER BY id DESC LIMIT ?3",
+         WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) AND id < ?3
+         ORDER BY id DESC LIMIT ?4",
     )
     .bind(repository_id)
     .bind(tag)
+    .bind(before.unwrap_or(i64::MAX))
     .bind(limit)
     .fetch_all(db)
     .await?;
@@ -489,7 +496,7 @@ pub async fn find_newest_push(
     repository_id: i64,
     tag: &TagName,
 ) -> Result<Option<RecordedPush>> {
-    let mut newest = list_pushes(db, repository_id, Some(tag.as_str()), 1).await?;
+    let mut newest = list_pushes(db, repository_id, Some(tag.as_str()), None, 1).await?;
     Ok(newest.pop())
 }
 
@@ -529,8 +536,25 @@ struct DecisionRow {
     detail: Option<String>,
 }
 
-/// What a push meant for each trigger, those that fired first.
-pub async fn list_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<Vec<Decision>> {
+/// For how many triggers it is known what a push meant for them.
+pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<i64> {
+    let count = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
+              + (SELECT count(*) FROM firings WHERE push_id = ?1)
+              + (SELECT count(*) FROM passed_over WHERE push_id = ?1)",
+    )
+    .bind(push_id)
+    .fetch_one(db)
+    .await?;
+    Ok(count)
+}
+
+/// What a push meant for each trigger, those that fired first; `limit` at most.
+pub async fn list_decisions(
+    db: impl SqliteExecutor<'_>,
+    push_id: i64,
+    limit: u32,
+) -> Result<Vec<Decision>> {
     let rows: Vec<DecisionRow> = sqlx::query_as(
         "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
          FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
@@ -538,9 +562,11 @@ pub async fn list_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result
          SELECT t.name, NULL, NULL, NULL
          FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
          UNION ALL
-         SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1",
+         SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1
+         LIMIT ?2",
     )
     .bind(push_id)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     let decisions = rows.into_iter().map(|row| {

@@ -9,6 +9,7 @@ use http::StatusCode;
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema, json_schema};
 
+use super::answer::NextPage;
 use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::shape::Shape;
 use crate::error::{Error, Fault, Resource};
@@ -137,9 +138,26 @@ impl Description {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, meaning: &'static str) -> Self {
         if let Some(answer) = self.answers.last_mut() {
-            answer.headers.push((name, meaning));
+            answer.headers.push((name, meaning, true));
         }
         self
+    }
+
+    /// The answer that was told last is a page, and its header `Link` leads to the next one.
+    #[must_use]
+    pub fn in_pages(mut self) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers.push(("Link", NextPage::MEANING, false));
+        }
+        self.query([
+            Param::limit(),
+            Param::new(
+                "marker",
+                "Where the page begins: of the `Link` of the page before; left out for the first.",
+                Shape::text(),
+            )
+            .refused(Fault::Page),
+        ])
     }
 
     /// What the operation refuses besides what every operation with such a path, such parameters
@@ -161,8 +179,8 @@ pub struct Success {
     pub status: StatusCode,
     /// Its media type and the shape of its body, if it has one.
     pub body: Option<(&'static str, Writer)>,
-    /// Its headers, each with its meaning.
-    pub headers: Vec<(&'static str, &'static str)>,
+    /// Its headers, each with its meaning and whether it is always there.
+    pub headers: Vec<(&'static str, &'static str, bool)>,
 }
 
 /// Why an operation may not do what it was asked; gives status, code and form of the answer.

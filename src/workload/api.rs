@@ -4,17 +4,20 @@ use std::ops::RangeInclusive;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::store::{self, DeleteWorkload, PutWorkload};
+use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
 use super::{Container, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
 use crate::app::AppState;
 use crate::cce;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Fields, Operation, Param, Path, Routes, Shape};
+use crate::http::{
+    Answer, Description, Fields, NextPage, Operation, Param, Path, Query, Routes, Shape,
+    cut_to_page,
+};
 use crate::trigger::{AppType, label_shape, parse_label, parse_subdomain, subdomain_shape};
 
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";
@@ -37,7 +40,12 @@ pub fn routes() -> Routes {
                 .lists()
                 .described(|| {
                     Description::new("Lists all clusters with their simulated workloads.")
+                        .remarks(
+                            "Workloads are counted, and clusters without any. A cluster whose \
+                             workloads do not fit on the page comes again on the next one.",
+                        )
                         .answers::<ClustersView>(StatusCode::OK)
+                        .in_pages()
                 }),
             list,
         )
@@ -74,25 +82,64 @@ pub fn routes() -> Routes {
 
 type Place = Path<(String, String, String, String)>;
 
-/// All clusters with their workloads.
-async fn list(State(app): State<AppState>) -> Result<Response> {
-    let clusters = cce::store::list(app.db.readers()).await?;
-    let workloads = store::list(app.db.readers()).await?;
-    let clusters = clusters
-        .into_iter()
-        .map(|cluster| ClusterView {
-            workloads: workloads
-                .iter()
-                .filter(|workload| workload.cluster_id == cluster.id)
-                .map(|workload| {
-                    format!("{}/{}/{}", workload.namespace, workload.kind, workload.name)
+/// All clusters with their workloads, by id and by place.
+async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let limit = criteria.limit()?;
+    let after = criteria.get("marker").map(ListedWorkload::parse_marker);
+    let after = after.transpose()?.unwrap_or_default();
+    let mut page = store::list(app.db.readers(), &after, limit + 1).await?;
+    let next = cut_to_page(&mut page, limit, ListedWorkload::marker);
+    let mut clusters: Vec<ClusterView> = Vec::new();
+    for listed in page {
+        let place = listed.place();
+        match clusters.last_mut() {
+            Some(cluster) if cluster.id == listed.cluster_id => cluster.workloads.extend(place),
+            _ => clusters.push(ClusterView {
+                id: listed.cluster_id,
+                name: listed.cluster_name,
+                workloads: place.into_iter().collect(),
+            }),
+        }
+    }
+    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, ClustersView { clusters })))
+}
+
+impl ListedWorkload {
+    /// Where it is in its cluster; none for a cluster without workloads.
+    fn place(&self) -> Option<String> {
+        let Self {
+            namespace,
+            kind,
+            name,
+            ..
+        } = self;
+        (!name.is_empty()).then(|| format!("{namespace}/{kind}/{name}"))
+    }
+
+    /// What the page after it begins with.
+    fn marker(&self) -> String {
+        let place = self.place().unwrap_or_else(|| "//".to_owned());
+        format!("{}/{place}", self.cluster_id)
+    }
+
+    fn parse_marker(text: &str) -> Result<Self> {
+        // From the end, since the id of a cluster may hold slashes.
+        let mut parts = text.rsplitn(4, '/').map(str::to_owned);
+        let [name, kind, namespace, cluster_id] = [(); 4].map(|()| parts.next());
+        cluster_id.map_or_else(
+            || Err(Error::fault(Fault::Page, "marker", "must be of a `Link`")),
+            |cluster_id| {
+                Ok(Self {
+                    cluster_id,
+                    cluster_name: String::new(),
+                    namespace: namespace.unwrap_or_default(),
+                    kind: kind.unwrap_or_default(),
+                    name: name.unwrap_or_default(),
                 })
-                .collect(),
-            id: cluster.id,
-            name: cluster.name,
-        })
-        .collect();
-    Ok(Answer(StatusCode::OK, ClustersView { clusters }).into_response())
+            },
+        )
+    }
 }
 
 /// Makes a workload, or makes it anew, with what is missing on the way to it.

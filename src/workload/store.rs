@@ -57,11 +57,13 @@ pub async fn find(db: impl SqliteExecutor<'_>, key: &WorkloadKey) -> Result<Opti
     row.map(Workload::try_from).transpose()
 }
 
-/// A workload's name and place, for a list.
-#[derive(Debug, FromRow)]
+/// A workload's name and place, for a list; without a name it is a cluster that has none.
+#[derive(Debug, Default, FromRow)]
 pub struct ListedWorkload {
     /// The cluster's id.
     pub cluster_id: String,
+    /// The cluster's name.
+    pub cluster_name: String,
     /// The Kubernetes namespace.
     pub namespace: String,
     /// `deployments` or `statefulsets`.
@@ -70,12 +72,27 @@ pub struct ListedWorkload {
     pub name: String,
 }
 
-/// All workloads of all clusters.
-pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<ListedWorkload>> {
+/// The workloads of all clusters after one; `limit` at most.
+pub async fn list(
+    db: impl SqliteExecutor<'_>,
+    after: &ListedWorkload,
+    limit: u32,
+) -> Result<Vec<ListedWorkload>> {
+    // The first comparison leads into the index, the second one is exact.
     let found = sqlx::query_as(
-        "SELECT cluster_id, namespace, kind, name FROM workloads
-         ORDER BY cluster_id, namespace, kind, name",
+        "SELECT c.id AS cluster_id, c.name AS cluster_name, coalesce(w.namespace, '') AS namespace,
+                coalesce(w.kind, '') AS kind, coalesce(w.name, '') AS name
+         FROM clusters c LEFT JOIN workloads w ON w.cluster_id = c.id
+         WHERE c.id >= ?1
+           AND (c.id, coalesce(w.namespace, ''), coalesce(w.kind, ''), coalesce(w.name, ''))
+             > (?1, ?2, ?3, ?4)
+         ORDER BY c.id, w.namespace, w.kind, w.name LIMIT ?5",
     )
+    .bind(&after.cluster_id)
+    .bind(&after.namespace)
+    .bind(&after.kind)
+    .bind(&after.name)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     Ok(found)

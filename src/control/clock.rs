@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::{App, AppState};
+use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
@@ -38,6 +39,7 @@ pub(super) fn routes() -> Routes {
                     )
                     .takes(Move::shape())
                     .answers::<ClockView>(StatusCode::OK)
+                    .needs_control()
             }),
             change,
         )
@@ -57,7 +59,7 @@ async fn show(State(app): State<AppState>) -> Response {
 }
 
 /// Moves the clock in one of three ways. It is not kept over a restart.
-async fn change(State(app): State<AppState>, body: Fields) -> Result<Response> {
+async fn change(State(app): State<AppState>, _: Controller, body: Fields) -> Result<Response> {
     match Move::parse(&body)? {
         Move::Advance { seconds } => {
             if !app.clock.advance(seconds) {

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::AppState;
+use crate::auth::Controller;
 use crate::error::{Error, Fault, Result};
 use crate::http::{
     Answer, Description, Fields, Form, NextPage, Operation, Query, Routes, Shape, cut_to_page,
@@ -66,6 +67,7 @@ pub(super) fn routes() -> Routes {
                     )
                     .takes(PlannedFault::shape(crate::routes().operations()))
                     .answers::<FaultView>(StatusCode::CREATED)
+                    .needs_control()
                     .refuses([
                         Error::fault(Fault::NamespaceName, "namespace", ""),
                         Error::fault(Fault::RepositoryName, "repository", ""),
@@ -84,13 +86,16 @@ pub(super) fn routes() -> Routes {
             list,
         )
         .with(
-            Operation::new("EmulatorDeleteFaults", Method::DELETE, path)
-                .described(|| Description::new("Removes all faults.").answers_nothing()),
+            Operation::new("EmulatorDeleteFaults", Method::DELETE, path).described(|| {
+                Description::new("Removes all faults.")
+                    .answers_nothing()
+                    .needs_control()
+            }),
             delete,
         )
 }
 
-async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
+async fn create(State(app): State<AppState>, _: Controller, body: Fields) -> Result<Response> {
     // The table of the router itself, made anew: this is asked for rarely.
     let fault = PlannedFault::parse(&body, crate::routes().operations())?;
     let view = app.faults.add(fault)?;
@@ -108,7 +113,7 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
     Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, page)))
 }
 
-async fn delete(State(app): State<AppState>) -> StatusCode {
+async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
     app.faults.clear();
     StatusCode::NO_CONTENT
 }

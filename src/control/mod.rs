@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::AppState;
-use crate::auth::{Caller, reach_namespace};
+use crate::auth::{Caller, Controller, reach_namespace};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
 use crate::namespace::NamespaceName;
@@ -43,6 +43,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorReset", Method::POST, "/_emulator/reset").described(|| {
                 Description::new("Makes everything as it is right after a fresh start.")
                     .answers_nothing()
+                    .needs_control()
             }),
             reset,
         )
@@ -91,7 +92,7 @@ struct HealthView {
 /// Forgets everything but the seed file, issued tokens and images included, in one transaction;
 /// before, it takes the clock back to the real time and removes all faults. Which requests there
 /// were is remembered.
-async fn reset(State(app): State<AppState>) -> Result<StatusCode> {
+async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode> {
     app.clock.reset();
     app.faults.clear();
     let unused = app.db.write(Reset::to(&app)).await?;

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::clock::time_shape;
 use crate::app::AppState;
+use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
 use crate::http::{
@@ -54,7 +55,9 @@ pub(super) fn routes() -> Routes {
             Operation::new("EmulatorDeleteRequests", Method::DELETE, path)
                 .unrecorded()
                 .described(|| {
-                    Description::new("Forgets all requests until now.").answers_nothing()
+                    Description::new("Forgets all requests until now.")
+                        .answers_nothing()
+                        .needs_control()
                 }),
             delete,
         )
@@ -79,7 +82,7 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
     Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
 }
 
-async fn delete(State(app): State<AppState>) -> StatusCode {
+async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
     app.requests.clear();
     StatusCode::NO_CONTENT
 }

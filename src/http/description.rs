@@ -160,6 +160,16 @@ impl Description {
         ])
     }
 
+    /// The operation is for those who may control the instance ([`crate::auth::Controller`]).
+    #[must_use]
+    pub fn needs_control(mut self) -> Self {
+        self.refusals.push(Error::Forbidden.into());
+        let who = "For administrators of the built-in account, or of any account where that one \
+                   is left out, and for whoever sends `X-Emulator-Control-Token`.";
+        self.remarks = format!("{} {who}", self.remarks).trim().to_owned().into();
+        self
+    }
+
     /// What the operation refuses besides what every operation with such a path, such parameters
     /// and such a body does.
     #[must_use]

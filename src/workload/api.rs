@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
 use super::{Container, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
 use crate::app::AppState;
+use crate::auth::Controller;
 use crate::cce;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
@@ -56,6 +57,7 @@ pub fn routes() -> Routes {
                     .variables(place())
                     .takes(body_shape())
                     .answers::<WorkloadView>(StatusCode::OK)
+                    .needs_control()
             }),
             put,
         )
@@ -75,6 +77,7 @@ pub fn routes() -> Routes {
                 Description::new("Deletes a simulated workload.")
                     .variables(place())
                     .answers_nothing()
+                    .needs_control()
             }),
             delete,
         )
@@ -143,7 +146,12 @@ impl ListedWorkload {
 }
 
 /// Makes a workload, or makes it anew, with what is missing on the way to it.
-async fn put(State(app): State<AppState>, place: Place, body: Fields) -> Result<Response> {
+async fn put(
+    State(app): State<AppState>,
+    _: Controller,
+    place: Place,
+    body: Fields,
+) -> Result<Response> {
     let (cluster, key) = read_place(place)?;
     if cluster.trim().is_empty() || cluster.chars().count() > MAX_CLUSTER {
         return Err(Error::invalid(
@@ -172,7 +180,7 @@ async fn show(State(app): State<AppState>, place: Place) -> Result<Response> {
     view(&app, &cluster, key).await
 }
 
-async fn delete(State(app): State<AppState>, place: Place) -> Result<StatusCode> {
+async fn delete(State(app): State<AppState>, _: Controller, place: Place) -> Result<StatusCode> {
     let (cluster, mut key) = read_place(place)?;
     refuse_real(&app, &cluster).await?;
     key.cluster_id = cluster_id(&app, &cluster).await?;

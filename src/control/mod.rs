@@ -93,13 +93,18 @@ struct HealthView {
 /// before, it takes the clock back to the real time and removes all faults. Which requests there
 /// were is remembered.
 async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode> {
-    app.clock.reset();
-    app.faults.clear();
-    let unused = app.db.write(Reset::to(&app)).await?;
-    app.tokens.clear();
-    app.registry.files.forget_all();
-    app.registry.files.remove(unused).await;
-    Ok(StatusCode::NO_CONTENT)
+    let reset = async move {
+        app.clock.reset();
+        app.faults.clear();
+        let unused = app.db.write(Reset::to(&app)).await?;
+        app.tokens.clear();
+        app.registry.key.reload(app.db.readers()).await?;
+        app.registry.files.forget_all();
+        app.registry.files.remove(unused).await;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    // To its end, even where the client does not wait for it.
+    tokio::spawn(reset).await.map_err(Error::internal)?
 }
 
 /// Stores a small real image under a tag exactly as a push would: `namespace`, `repository`,

@@ -33,6 +33,8 @@ pub struct App {
     pub quota_namespaces: u32,
     /// How strictly credentials are checked.
     pub auth: auth::Mode,
+    /// Lets callers control the instance who may not else.
+    pub control_token: Option<auth::Secret>,
     /// The database.
     pub db: Arc<Db>,
     /// What names refer to.
@@ -88,6 +90,7 @@ impl App {
             regions: Arc::default(),
             quota_namespaces: 1,
             auth: auth::Mode::Strict,
+            control_token: None,
             lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
             db: Arc::clone(&db),
             directory: Arc::new(directory),

@@ -279,6 +279,7 @@ async fn prepare(
             regions: Arc::clone(&regions),
             quota_namespaces: config.quota_namespaces,
             auth: config.auth,
+            control_token: config.control_token.clone(),
             lookup: Lookup::new(Arc::clone(&db), region.name.clone()),
             db: Arc::clone(&db),
             directory: Arc::clone(&directory),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tracing::warn;
 
 use crate::app::AppState;
-use crate::auth::{Caller, reach_namespace};
+use crate::auth::{Caller, Controller, reach_namespace};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
 use crate::namespace::NamespaceName;
@@ -45,6 +45,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorReset", Method::POST, "/_emulator/reset").described(|| {
                 Description::new("Makes everything as it is right after a fresh start.")
                     .answers_nothing()
+                    .needs_control()
             }),
             reset,
         )
@@ -97,15 +98,19 @@ struct HealthView {
 /// Forgets everything but the seed file, issued tokens and images included, in one transaction;
 /// before, it takes the clock back to the real time and removes all faults. Which requests there
 /// were is remembered.
-async fn reset(State(app): State<AppState>) -> Result<StatusCode> {
-    app.clock.reset();
-    app.faults.clear();
-    let unused = app.db.write(Reset::to(&app)).await?;
-    app.tokens.clear();
-    app.engine.look_again();
-    app.registry.files.forget_all();
-    app.registry.files.remove(unused).await;
-    Ok(StatusCode::NO_CONTENT)
+async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode> {
+    let reset = async move {
+        app.clock.reset();
+        app.faults.clear();
+        let unused = app.db.write(Reset::to(&app)).await?;
+        app.tokens.clear();
+        app.registry.key.reload(app.db.lookups()).await?;
+        app.registry.files.forget_all();
+        app.registry.files.remove(unused).await;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    // To its end, even where the client does not wait for it.
+    tokio::spawn(reset).await.map_err(Error::internal)?
 }
 
 /// Stores a small real image under a tag exactly as a push would: `namespace`, `repository`,

@@ -38,6 +38,7 @@ pub struct Db {
     writer: Writer,
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
+    firings_changed: watch::Sender<()>,
     is_new: bool,
     options: SqliteConnectOptions,
 }
@@ -106,11 +107,13 @@ impl Db {
         }
         let names = Arc::new(AtomicU64::new(0));
         let pushed = watch::Sender::new(());
+        let firings_changed = watch::Sender::new(());
         let writer = Writer::start(
             connection,
             options.clone(),
             Arc::clone(&names),
             pushed.clone(),
+            firings_changed.clone(),
         );
         Ok(Self {
             readers: Readers::new(options.clone(), READERS),
@@ -118,6 +121,7 @@ impl Db {
             writer,
             names,
             pushed,
+            firings_changed,
             is_new,
             options,
         })
@@ -174,6 +178,12 @@ impl Db {
     /// Changes after each commit that may have stored a tag or asked for one to be synced.
     pub fn pushes(&self) -> watch::Receiver<()> {
         self.pushed.subscribe()
+    }
+
+    /// Changes after each commit that may have taken away firings that wait, or changed how long
+    /// their workloads take.
+    pub fn firing_changes(&self) -> watch::Receiver<()> {
+        self.firings_changed.subscribe()
     }
 
     /// Finishes what is queued and closes all connections.
@@ -349,6 +359,37 @@ mod tests {
     #[test]
     fn the_application_id_that_is_written_is_the_one_that_is_looked_for() {
         assert_eq!(APPLICATION_ID, 1_398_231_621);
+    }
+
+    /// Else each deletion of what is referred to reads the whole table that refers to it.
+    #[tokio::test]
+    async fn every_foreign_key_has_an_index() {
+        let test = testing::TestDb::seeded("").await;
+        let columns = async |sql: &'static str| -> Vec<(String, String)> {
+            let found = sqlx::query_as(sql).fetch_all(test.db.readers()).await;
+            found.expect("a list")
+        };
+        let keys = columns(
+            "SELECT t.name, group_concat(k.\"from\" ORDER BY k.seq)
+             FROM sqlite_schema t, pragma_foreign_key_list(t.name) k
+             WHERE t.type = 'table' GROUP BY t.name, k.id",
+        )
+        .await;
+        let indexes = columns(
+            "SELECT t.name, group_concat(c.name ORDER BY c.seqno) || ','
+             FROM sqlite_schema t, pragma_index_list(t.name) i, pragma_index_info(i.name) c
+             WHERE t.type = 'table' GROUP BY t.name, i.name",
+        )
+        .await;
+        assert!(keys.len() > 10 && indexes.len() > 10);
+        let is_unindexed = |(table, key): &&(String, String)| {
+            let beginning = format!("{key},");
+            !indexes
+                .iter()
+                .any(|(of, index)| of == table && index.starts_with(&beginning))
+        };
+        let unindexed: Vec<_> = keys.iter().filter(is_unindexed).collect();
+        assert!(unindexed.is_empty(), "{unindexed:?}");
     }
 
     #[tokio::test]

@@ -39,6 +39,9 @@ pub trait Write: Send + Sized + 'static {
     const CHANGES_NAMES: bool = false;
     /// Whether it can store a tag, or ask for one to be synced: the engine and sync want to know.
     const PUSHES: bool = false;
+    /// Whether it can take away firings that wait, or change how long their workloads take: the
+    /// engine looks at them again.
+    const CHANGES_FIRINGS: bool = false;
 
     /// Runs all writes of this kind that are in the transaction, and says for each what became
     /// of it. The outer error fails the whole transaction.
@@ -56,6 +59,8 @@ pub trait SingleWrite: Send + Sized + 'static {
     const CHANGES_NAMES: bool = false;
     /// See [`Write::PUSHES`].
     const PUSHES: bool = false;
+    /// See [`Write::CHANGES_FIRINGS`].
+    const CHANGES_FIRINGS: bool = false;
 
     /// Runs it.
     fn run(
@@ -68,6 +73,7 @@ impl<W: SingleWrite> Write for W {
     type Output = W::Output;
     const CHANGES_NAMES: bool = W::CHANGES_NAMES;
     const PUSHES: bool = W::PUSHES;
+    const CHANGES_FIRINGS: bool = W::CHANGES_FIRINGS;
 
     async fn run(
         group: Vec<Self>,
@@ -119,6 +125,7 @@ impl Writer {
         options: SqliteConnectOptions,
         names: Arc<AtomicU64>,
         pushed: watch::Sender<()>,
+        firings_changed: watch::Sender<()>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
@@ -132,6 +139,7 @@ impl Writer {
             options,
             names,
             pushed,
+            firings_changed,
             committed,
             is_failing: Arc::clone(&is_failing),
         };
@@ -231,6 +239,7 @@ trait Group: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn changes_names(&self) -> bool;
     fn pushes(&self) -> bool;
+    fn changes_firings(&self) -> bool;
     fn run<'a>(
         &'a mut self,
         transaction: &'a mut SqliteConnection,
@@ -258,6 +267,10 @@ impl<W: Write> Group for GroupOf<W> {
 
     fn pushes(&self) -> bool {
         W::PUSHES
+    }
+
+    fn changes_firings(&self) -> bool {
+        W::CHANGES_FIRINGS
     }
 
     fn run<'a>(
@@ -290,6 +303,7 @@ struct Worker {
     options: SqliteConnectOptions,
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
+    firings_changed: watch::Sender<()>,
     committed: Arc<Notify>,
     is_failing: Arc<AtomicBool>,
 }
@@ -315,6 +329,9 @@ impl Worker {
                 self.pushed.send_replace(());
             }
             self.is_failing.store(outcome.is_err(), Ordering::Relaxed);
+            if groups.iter().any(|group| group.changes_firings()) {
+                self.firings_changed.send_replace(());
+            }
             match outcome {
                 Ok(()) => {
                     self.committed.notify_one();
@@ -453,6 +470,7 @@ mod tests {
             options,
             names: Arc::default(),
             pushed: watch::Sender::default(),
+            firings_changed: watch::Sender::default(),
             committed: Arc::default(),
             is_failing: Arc::default(),
         }

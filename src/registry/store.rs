@@ -28,6 +28,26 @@ pub async fn signing_key(db: impl SqliteExecutor<'_>) -> Result<Vec<u8>> {
         .await?)
 }
 
+/// Makes a new key: what the old one signed holds no longer.
+#[derive(Debug)]
+pub struct RenewSigningKey;
+
+impl SingleWrite for RenewSigningKey {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        renew_signing_key(transaction).await
+    }
+}
+
+/// As [`RenewSigningKey`].
+pub async fn renew_signing_key(db: impl SqliteExecutor<'_>) -> Result<()> {
+    sqlx::query("UPDATE signing_key SET key = randomblob(32)")
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// A blob, as one repository sees it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Blob {

@@ -211,7 +211,6 @@ async fn delete(
         now: app.clock.now(),
     };
     app.db.write(write).await?;
-    app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }
 

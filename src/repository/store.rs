@@ -338,6 +338,7 @@ pub struct DeleteRepository {
 impl SingleWrite for DeleteRepository {
     type Output = ();
     const CHANGES_NAMES: bool = true;
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         account::store::settle(transaction, self.id, self.now).await?;

@@ -92,6 +92,23 @@ impl TestApp {
         self.client.send("GET", path, None).await
     }
 
+    /// The pages of a list, as the header `Link` of each leads to the next.
+    pub(crate) async fn pages(&self, path: &str) -> Vec<Value> {
+        let mut pages = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let answer = self.get(&path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            pages.push(answer.json());
+            next = answer.header("link").map(|link| {
+                let next = link.strip_suffix(">; rel=\"next\"");
+                let next = next.and_then(|next| next.strip_prefix('<'));
+                next.expect("a link to the next page").to_owned()
+            });
+        }
+        pages
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.client.send("POST", path, Some(body)).await
     }

@@ -66,8 +66,281 @@ const CHOICES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Steps that read more than what is asked for, by file, a part of the statement, and the step.
-const ALLOWED: &[(&str, &str, &str, &str)] = &[];
+/// Steps that read more than what is shown, by file, a part of the statement, and how the step
+/// begins; and why that may be.
+const ALLOWED: &[(&str, &str, &str, &str)] = &[
+    (
+        "account/store.rs",
+        "count(DISTINCT n.id)",
+        "USE TEMP B-TREE",
+        "it counts the organizations of an account",
+    ),
+    (
+        "account/store.rs",
+        "count(DISTINCT r.id)",
+        "USE TEMP B-TREE",
+        "it counts the repositories of an account",
+    ),
+    (
+        "account/store.rs",
+        "GROUP BY digest",
+        "USE TEMP B-TREE",
+        "a report adds up the manifests of an account",
+    ),
+    (
+        "account/store.rs",
+        "GROUP BY b.digest",
+        "USE TEMP B-TREE",
+        "a report adds up the blobs of an account",
+    ),
+    (
+        "account/store.rs",
+        "GROUP BY day",
+        "USE TEMP B-TREE",
+        "a report tells it by day",
+    ),
+    (
+        "auth/token.rs",
+        "FROM tokens",
+        "SCAN tokens",
+        "once, at the start",
+    ),
+    (
+        "cce/store.rs",
+        "FROM clusters",
+        "SCAN clusters",
+        "an instance has few clusters",
+    ),
+    (
+        "cce/store.rs",
+        "ORDER BY id <> ?1",
+        "USE TEMP B-TREE",
+        "of two clusters at most",
+    ),
+    (
+        "db/mod.rs",
+        "sqlite_schema",
+        "SCAN sqlite_schema",
+        "the tables of the schema",
+    ),
+    (
+        "engine/store.rs",
+        "INSERT INTO passed_over",
+        "CORRELATED",
+        "a push judges each trigger of its repository",
+    ),
+    (
+        "engine/store.rs",
+        " AS lane",
+        "CORRELATED",
+        "a search for each firing that waits",
+    ),
+    (
+        "engine/store.rs",
+        " AS lane",
+        "SCAN c ",
+        "an instance has few clusters",
+    ),
+    (
+        "engine/store.rs",
+        "FROM firings",
+        "SCAN firings USING COVERING INDEX",
+        "it is about all that wait",
+    ),
+    (
+        "engine/store.rs",
+        " AS has_agency",
+        "CORRELATED",
+        "one firing",
+    ),
+    (
+        "engine/store.rs",
+        "FROM trigger_history",
+        "USE TEMP B-TREE",
+        "a trigger keeps 100 entries",
+    ),
+    (
+        "namespace/store.rs",
+        "FROM namespaces",
+        "CORRELATED",
+        "what an organization shows; the quota bounds them",
+    ),
+    (
+        "permission/store.rs",
+        "ORDER BY id",
+        "USE TEMP B-TREE",
+        "all permissions of one organization or image",
+    ),
+    (
+        "registry/store.rs",
+        "signing_key",
+        "SCAN signing_key",
+        "one row",
+    ),
+    (
+        "registry/store.rs",
+        "DELETE FROM repository_blobs",
+        "SCAN repository_blobs",
+        "the collector, once a minute",
+    ),
+    (
+        "registry/store.rs",
+        "DELETE FROM repository_blobs",
+        "CORRELATED",
+        "the collector, once a minute",
+    ),
+    (
+        "registry/store.rs",
+        "DELETE FROM blobs",
+        "SCAN b ",
+        "the collector, once a minute",
+    ),
+    (
+        "registry/store.rs",
+        "DELETE FROM blobs",
+        "CORRELATED",
+        "the collector, once a minute",
+    ),
+    (
+        "registry/store.rs",
+        "SELECT file FROM blobs",
+        "SCAN blobs",
+        "once, at the start",
+    ),
+    (
+        "registry/store.rs",
+        "AS so_far",
+        "USE TEMP B-TREE",
+        "of the page",
+    ),
+    (
+        "registry/store.rs",
+        "SELECT d.key FROM json_each",
+        "CORRELATED",
+        "a search for each part of an index",
+    ),
+    (
+        "repository/store.rs",
+        "FROM repositories WHERE namespace_id",
+        "CORRELATED",
+        "the permissions and shares of one repository",
+    ),
+    (
+        "repository/store.rs",
+        "r.description",
+        "CORRELATED",
+        "the names of all tags, which a repository shows, and its size",
+    ),
+    (
+        "repository/store.rs",
+        "r.description",
+        "USE TEMP B-TREE FOR json_group_array",
+        "the names of all tags, which a repository shows",
+    ),
+    (
+        "repository/store.rs",
+        "r.description",
+        "USE TEMP B-TREE",
+        "of the page",
+    ),
+    (
+        "repository/store.rs",
+        "LIMIT ?12",
+        "USE TEMP B-TREE",
+        "of the repositories that a user sees, by a column of any of three tables",
+    ),
+    (
+        "repository/store.rs",
+        "SELECT count(*) AS total",
+        "CORRELATED",
+        "it counts the account's repositories that a user sees",
+    ),
+    (
+        "retention/store.rs",
+        "INSERT INTO retention_histories",
+        "USE TEMP B-TREE",
+        "what is deleted, in its order",
+    ),
+    (
+        "retention/store.rs",
+        "retention_day",
+        "SCAN retention_day",
+        "one row",
+    ),
+    (
+        "retention/store.rs",
+        "FROM retentions ORDER BY id",
+        "SCAN retentions",
+        "all rules, once a day",
+    ),
+    (
+        "seed/store.rs",
+        "DELETE FROM",
+        "SCAN ",
+        "a reset deletes all",
+    ),
+    (
+        "sharing/store.rs",
+        "FROM shares s",
+        "USE TEMP B-TREE",
+        "all shares of one image",
+    ),
+    (
+        "sharing/store.rs",
+        "FROM accounts WHERE name",
+        "SCAN accounts",
+        "accounts are those of the seed file",
+    ),
+    (
+        "sync/store.rs",
+        "FROM sync_tasks",
+        "USE TEMP B-TREE",
+        "all tasks of one image",
+    ),
+    (
+        "sync/store.rs",
+        "FROM sync_jobs",
+        "SCAN ",
+        "an index of nothing but open jobs",
+    ),
+    ("sync/store.rs", "FROM sync_jobs", "CORRELATED", "one job"),
+    (
+        "tag/accessory/store.rs",
+        "FROM manifests",
+        "USE TEMP B-TREE",
+        "of the page",
+    ),
+    (
+        "tag/accessory/store.rs",
+        "FROM manifests",
+        "CORRELATED",
+        "two searches in an index for each accessory of the page",
+    ),
+    (
+        "tag/store.rs",
+        "CROSS JOIN manifests",
+        "USE TEMP B-TREE FOR ORDER BY",
+        "of the page",
+    ),
+    (
+        "tag/store.rs",
+        "CROSS JOIN manifests",
+        "USE TEMP B-TREE FOR LAST TERM",
+        "of tags that changed in the same microsecond",
+    ),
+    (
+        "tag/store.rs",
+        "DELETE FROM manifests",
+        "CORRELATED",
+        "two searches in an index for each manifest that may go",
+    ),
+    (
+        "trigger/store.rs",
+        "AS has_history",
+        "CORRELATED",
+        "one trigger",
+    ),
+];
 
 /// A statement as it is run, and where it stands.
 struct Statement {
@@ -94,20 +367,31 @@ async fn no_statement_reads_more_than_what_it_is_asked_for() {
     let mut connection = options.connect().await.expect("opened");
 
     let mut refused = Vec::new();
-    let mut unused: Vec<_> = ALLOWED.iter().collect();
+    let mut used = vec![false; ALLOWED.len()];
     for statement in &statements {
+        let Statement { file, sql } = statement;
+        let mut allowed: Vec<_> = ALLOWED
+            .iter()
+            .enumerate()
+            .filter(|(_, (of, part, ..))| of == file && sql.contains(part))
+            .collect();
         for step in plan(&mut connection, statement).await {
-            let allows = |allowed: &&(&str, &str, &str, &str)| {
-                let (file, part, allowed, _) = *allowed;
-                statement.file == *file && statement.sql.contains(part) && step == *allowed
-            };
-            unused.retain(|allowed| !allows(allowed));
-            if !ALLOWED.iter().any(|allowed| allows(&allowed)) {
-                let Statement { file, sql } = statement;
+            let found = allowed
+                .iter()
+                .position(|(_, (.., begins, _))| step.starts_with(begins));
+            let Some(found) = found else {
                 refused.push(format!("{file}: {step}\n    {sql}"));
+                continue;
+            };
+            used[allowed[found].0] = true;
+            // Where one sort is allowed, another one is not.
+            if step.starts_with("USE TEMP B-TREE") {
+                allowed.remove(found);
             }
         }
     }
+    let unused = ALLOWED.iter().zip(used).filter(|(_, is_used)| !is_used);
+    let unused: Vec<_> = unused.map(|(allowed, _)| allowed).collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
     assert!(unused.is_empty(), "no statement needs {unused:#?}");
 }

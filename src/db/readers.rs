@@ -15,12 +15,18 @@ use sqlx::{
     ConnectOptions, Connection, Describe, Either, Execute, Executor, SqlStr, SqliteConnection,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::debug;
 
 /// After how many of SQLite's instructions it is asked whether anybody still waits; some tens of
 /// microseconds.
 const INSTRUCTIONS: i32 = 4000;
+
+/// The pages that each connection keeps: 512 KiB (negative, as SQLite wants it). The system keeps
+/// all of them, and there are several connections.
+const CACHE: &str = "-512";
+/// Rows that SQLite may be ahead.
+const ROWS: usize = 16;
 
 /// A few connections, each with a thread of its own that is made at first use. A read gets one for
 /// as long as its statement runs; whoever finds none free waits in line.
@@ -53,7 +59,7 @@ impl Readers {
     /// At most `most` connections; none is made yet.
     pub(super) fn new(options: SqliteConnectOptions, most: u32) -> Self {
         Self(Arc::new(Shared {
-            options: options.read_only(true),
+            options: options.read_only(true).pragma("cache_size", CACHE),
             most,
             places: Arc::new(Semaphore::new(most as usize)),
             idle: Mutex::default(),
@@ -154,8 +160,6 @@ impl Drop for Lease {
     }
 }
 
-/// All rows are gathered before the first is handed out, so that nobody who is slow with them
-/// holds a connection.
 impl<'c> Executor<'c> for &Readers {
     type Database = Sqlite;
 
@@ -167,13 +171,27 @@ impl<'c> Executor<'c> for &Readers {
         E: 'q + Execute<'q, Sqlite>,
     {
         let readers = self.clone();
-        let gathered = async move {
+        let (rows, mut received) = mpsc::channel(ROWS);
+        let fetch = async move {
             let mut lease = readers.take().await?;
-            let gathered: Vec<_> = lease.connection().fetch_many(query).try_collect().await?;
+            let mut found = lease.connection().fetch_many(query);
+            while let Some(row) = found.try_next().await? {
+                if rows.send(Ok(row)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            drop(found);
             lease.give_back();
-            Ok::<_, sqlx::Error>(stream::iter(gathered).map(Ok))
+            Ok(())
         };
-        stream::once(gathered).try_flatten().boxed()
+        // What fetches is part of the stream: it ends with it, in the middle of SQLite's work.
+        let failures =
+            stream::once(fetch).filter_map(async |ended: sqlx::Result<()>| ended.err().map(Err));
+        stream::select(
+            stream::poll_fn(move |context| received.poll_recv(context)),
+            failures,
+        )
+        .boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(

@@ -18,6 +18,8 @@ use crate::registry::store::{find_content_slice, list_contents};
 
 /// How many bytes of manifests are in memory at once.
 const AT_ONCE: i64 = 64 * 1024;
+/// How many bytes of an answer are handed on together.
+const PART: usize = 64 * 1024;
 /// The field of a view that shows the text, as it is written while it is empty. No text in JSON
 /// holds this: there, quotation marks are escaped.
 const EMPTY_FIELD: &str = r#""manifest":"""#;
@@ -42,11 +44,15 @@ pub(super) async fn answer(
     let mut writer = Writer {
         db: db.clone(),
         repository_id,
-        pieces: pieces(&text, shown)?,
+        text,
+        written: 0,
+        shown: shown.into(),
+        is_within: false,
+        first: 0,
         contents: HashMap::new(),
     };
     if is_small {
-        let mut body = Vec::with_capacity(text.len());
+        let mut body = Vec::new();
         while let Some(part) = writer.next().await? {
             body.extend_from_slice(&part);
         }
@@ -54,84 +60,88 @@ pub(super) async fn answer(
     }
     let parts = stream::try_unfold(writer, async |mut writer| {
         let part = writer.next().await?;
-        Ok::<_, Error>(part.map(|part| (Bytes::from(part), writer)))
+        Ok::<_, Error>(part.map(|part| (part, writer)))
     });
     Ok(json(StatusCode::OK, Body::from_stream(parts)))
 }
 
-/// A piece of an answer.
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    /// A manifest's text, from one of its bytes on.
-    Manifest {
-        manifest: ShownManifest,
-        first: i64,
-    },
-}
-
-/// The answer as far as it is known, and between it the manifests.
-fn pieces(text: &str, shown: Vec<ShownManifest>) -> Result<VecDeque<Piece>> {
-    let mut pieces = VecDeque::with_capacity(2 * shown.len() + 1);
-    let mut rest = text;
-    for manifest in shown {
-        let found = rest.find(EMPTY_FIELD);
-        let at = found.ok_or_else(|| Error::internal("a view shows no manifest"))?;
-        // Before the last quotation mark.
-        let (before, after) = rest.split_at(at + EMPTY_FIELD.len() - 1);
-        pieces.push_back(Piece::Text(before.to_owned()));
-        pieces.push_back(Piece::Manifest { manifest, first: 0 });
-        rest = after;
-    }
-    pieces.push_back(Piece::Text(rest.to_owned()));
-    Ok(pieces)
-}
-
+/// What is left to be written of an answer.
 struct Writer {
     db: Readers,
     repository_id: i64,
-    pieces: VecDeque<Piece>,
+    /// The view, and how much of it is written.
+    text: String,
+    written: usize,
+    /// The manifests whose fields are in there.
+    shown: VecDeque<ShownManifest>,
+    /// Whether the field of the first one comes next, which is written from one of its
+    /// bytes on.
+    is_within: bool,
+    first: i64,
     /// Small manifests that were read ahead.
     contents: HashMap<String, Vec<u8>>,
 }
 
 impl Writer {
     /// The next part of the answer; none at its end.
-    async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
         let mut part = Vec::new();
-        while let Some(piece) = self.pieces.pop_front() {
-            match piece {
-                Piece::Text(text) => part.extend_from_slice(text.as_bytes()),
-                Piece::Manifest { manifest, .. } if manifest.size <= AT_ONCE => {
-                    if !self.contents.contains_key(&manifest.digest) {
-                        self.read_ahead(&manifest).await?;
-                    }
-                    if let Some(content) = self.contents.get(&manifest.digest) {
-                        write_text(&mut part, content)?;
-                    }
-                }
-                Piece::Manifest { manifest, first } => {
-                    let rest = self.write_slice(&mut part, manifest, first).await?;
-                    if let Some(rest) = rest {
-                        self.pieces.push_front(rest);
-                    }
-                }
+        while part.len() < PART {
+            if self.is_within {
+                self.write_manifest(&mut part).await?;
+                continue;
             }
-            if part.len() as i64 >= AT_ONCE {
+            let rest = &self.text[self.written..];
+            let end = match self.shown.front() {
+                None => rest.len(),
+                Some(_) => {
+                    let at = rest.find(EMPTY_FIELD);
+                    let at = at.ok_or_else(|| Error::internal("a view shows no manifest"))?;
+                    self.is_within = true;
+                    // Before the last quotation mark.
+                    at + EMPTY_FIELD.len() - 1
+                }
+            };
+            if end == 0 {
                 break;
             }
+            part.extend_from_slice(&rest.as_bytes()[..end]);
+            self.written += end;
         }
-        Ok((!part.is_empty()).then_some(part))
+        Ok((!part.is_empty()).then(|| part.into()))
     }
 
-    /// Reads a small manifest, and with it those that come next, as many as may be in memory.
-    async fn read_ahead(&mut self, next: &ShownManifest) -> Result<()> {
-        let mut bytes = next.size;
-        let mut digests = vec![next.digest.as_str()];
-        for piece in &self.pieces {
-            let Piece::Manifest { manifest, .. } = piece else {
-                continue;
-            };
+    /// Writes the first manifest, or as much of it as may be in memory.
+    async fn write_manifest(&mut self, part: &mut Vec<u8>) -> Result<()> {
+        let Some(manifest) = self.shown.front().cloned() else {
+            self.is_within = false;
+            return Ok(());
+        };
+        let next = if manifest.size <= AT_ONCE {
+            if !self.contents.contains_key(&manifest.digest) {
+                self.read_ahead().await?;
+            }
+            if let Some(content) = self.contents.get(&manifest.digest) {
+                write_text(part, content)?;
+            }
+            None
+        } else {
+            self.write_slice(part, &manifest).await?
+        };
+        self.first = next.unwrap_or_default();
+        if next.is_none() {
+            self.shown.pop_front();
+            self.is_within = false;
+        }
+        Ok(())
+    }
+
+    /// Reads the first manifest, a small one, and with it those that come next, as many as may be
+    /// in memory.
+    async fn read_ahead(&mut self) -> Result<()> {
+        let mut bytes = 0;
+        let mut digests: Vec<&str> = Vec::new();
+        for manifest in &self.shown {
             if digests.contains(&manifest.digest.as_str()) {
                 continue;
             }
@@ -145,21 +155,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes some of a large manifest; what is left of it.
+    /// Writes some of a large manifest; where the rest of it begins, if there is one.
     async fn write_slice(
         &self,
         part: &mut Vec<u8>,
-        manifest: ShownManifest,
-        first: i64,
-    ) -> Result<Option<Piece>> {
-        let slice = find_content_slice(
-            &self.db,
-            self.repository_id,
-            &manifest.digest,
+        manifest: &ShownManifest,
+    ) -> Result<Option<i64>> {
+        let Self {
+            db,
+            repository_id,
             first,
-            AT_ONCE,
-        )
-        .await?;
+            ..
+        } = self;
+        let slice =
+            find_content_slice(db, *repository_id, &manifest.digest, *first, AT_ONCE).await?;
         let slice = slice.unwrap_or_default();
         // A character that goes on in the next slice is left to that one.
         let whole = match std::str::from_utf8(&slice) {
@@ -167,9 +176,8 @@ impl Writer {
             _ => slice.len(),
         };
         write_text(part, &slice[..whole])?;
-        let first = first + i64::try_from(whole).map_err(Error::internal)?;
-        let is_left = whole > 0 && first < manifest.size;
-        Ok(is_left.then_some(Piece::Manifest { manifest, first }))
+        let next = first + i64::try_from(whole).map_err(Error::internal)?;
+        Ok((whole > 0 && next < manifest.size).then_some(next))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The image registry: OCI Distribution 1.1 under `/v2/`, on the port of everything else.
 //!
-//! `reference` has the words (digests, references, paths), `manifest` reads manifests, `blob` holds
-//! the files, `store` the SQL, `copy` that of images for other repositories, `collect` removes what nothing refers to, `token` is the bearer
+//! `reference` has the words (digests, references, paths), `manifest` reads manifests, `upload`
+//! takes what arrives, `blob` holds the files, `store` the SQL, `copy` that of images for other repositories, `collect` removes what nothing refers to, `token` is the bearer
 //! token of clients, `access` who may pull and push, and `api` the HTTP. Tags belong to the
 //! chapter `tag`, logging in to `login`.
 
@@ -18,6 +18,7 @@ mod reference;
 mod sample;
 pub mod store;
 pub mod token;
+mod upload;
 
 pub use access::{Actions, allowed};
 pub use api::serve;

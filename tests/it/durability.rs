@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::Request;
+use http::{Request, StatusCode};
 use serde_json::json;
 
 use crate::registry::{self, Registry};
@@ -239,6 +239,25 @@ async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
         }
     }
     let failed = failed.expect("the disk is full at some point");
+    // There is room for a blob, but not for its row.
+    let registry = Registry::admin(&client, &["group/busybox"]).await;
+    let (mut blobs, mut refused) = (0, 0);
+    for at in 0..8 {
+        SmallDisk::give_room(&filler, 1);
+        let content = vec![at; 4096];
+        let digest = registry::digest(&content);
+        let path = format!("/v2/group/busybox/blobs/uploads/?digest={digest}");
+        match registry.send("POST", &path, &[], content).await.status {
+            StatusCode::CREATED => blobs += 1,
+            StatusCode::INTERNAL_SERVER_ERROR => refused += 1,
+            status => panic!("{status}"),
+        }
+    }
+    assert!(refused > 0);
+    for (folder, expected) in [("blobs", blobs), ("uploads", 0)] {
+        let left = std::fs::read_dir(data.join(folder)).expect("there").count();
+        assert_eq!(left, expected, "{folder}");
+    }
     std::fs::remove_file(&filler).expect("removed");
     // The same request again, now that there is room.
     let again = client
@@ -277,6 +296,14 @@ impl SmallDisk {
         }
         assert!(written > 16);
         file.set_len(4096 * (written - 16)).expect("cut");
+    }
+
+    /// Leaves room for some more pages.
+    fn give_room(file: &std::path::Path, pages: u64) {
+        let file = std::fs::File::options().write(true).open(file);
+        let file = file.expect("it is there");
+        let length = file.metadata().expect("there").len();
+        file.set_len(length - 4096 * pages).expect("cut");
     }
 }
 

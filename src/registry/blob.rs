@@ -273,7 +273,7 @@ impl Files {
     }
 
     /// Opens a blob's file; none when it is gone or has another size.
-    pub async fn read(&self, file: &str, size: u64) -> Result<Option<tokio::fs::File>, Error> {
+    pub async fn read(&self, file: &str, size: u64) -> Result<Option<File>, Error> {
         let path = self.blobs.join(file);
         let opened = tokio::task::spawn_blocking(move || {
             let file = match File::open(path) {
@@ -283,7 +283,7 @@ impl Files {
             };
             let found = file.metadata()?;
             let is_whole = found.is_file() && found.len() == size;
-            Ok(is_whole.then(|| tokio::fs::File::from_std(file)))
+            Ok(Some(file).filter(|_| is_whole))
         });
         opened
             .await
@@ -358,8 +358,8 @@ impl Files {
 
 /// Lets go of uploads where that holds up nobody: the files of large ones take a while to remove.
 fn discard(mut sessions: Vec<Arc<Session>>) {
-    // What was finished has no file any more.
-    sessions.retain(|session| session.size().is_ok());
+    // What was finished, or never written, has no file.
+    sessions.retain(|session| session.size().is_ok_and(|size| size > 0));
     if !sessions.is_empty()
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {
@@ -459,6 +459,21 @@ mod tests {
         );
         drop(busy);
         start().expect("there is room");
+    }
+
+    #[tokio::test]
+    async fn an_upload_ends_with_its_ending_and_its_file_with_the_last_request() {
+        let (folder, files) = files();
+        let files = Arc::new(files);
+        let path = ImagePath::parse("g/a").expect("a legal name");
+        let (id, session) = files.start(path.clone()).expect("started");
+        let added = session.append(Body::from("content"), None).await;
+        added.expect("added");
+        drop(Ending::of(&files, id.clone()));
+        assert!(files.session(&path, &id).is_err());
+        assert_eq!(left(&folder, "uploads"), 1);
+        drop(session);
+        assert_eq!(left(&folder, "uploads"), 0);
     }
 
     #[tokio::test]

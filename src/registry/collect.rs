@@ -172,9 +172,9 @@ async fn check(db: &Db, files: &Files) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::io::Read;
 
     use bytes::Bytes;
-    use tokio::io::AsyncReadExt;
     use tokio::task::JoinSet;
 
     use super::*;
@@ -282,7 +282,7 @@ mod tests {
             let size = content.len() as u64;
             match self.files.read(&file, size).await.expect("readable") {
                 Some(mut file) => {
-                    file.read_to_end(&mut found).await.expect("whole");
+                    file.read_to_end(&mut found).expect("whole");
                     assert_eq!(found, content);
                 }
                 None => assert_ne!(find().await.as_deref(), Some(file.as_str())),

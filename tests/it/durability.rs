@@ -203,6 +203,40 @@ async fn a_large_layer_does_not_go_through_memory() {
 }
 
 #[tokio::test]
+async fn pulls_that_stand_still_hold_little_memory() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const PULLS: usize = 200;
+    let kept = Kept::seeded(SEED);
+    let process = kept.start(&["--log-level", "warn"]);
+    let registry = Registry::admin(&process.client(), &["group/busybox"]).await;
+    let content = vec![7; 16 * 1024 * 1024];
+    let digest = registry.push_blob("group/busybox", &content).await;
+    let bearer = registry.bearer.as_deref().expect("a token");
+    let head = format!(
+        "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\
+         Authorization: Bearer {bearer}\r\n\r\n"
+    );
+    let before = process.peak_memory();
+    let mut pulls = Vec::new();
+    for _ in 0..PULLS {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("set");
+        let address = registry.client.address.parse().expect("an address");
+        let mut stream = socket.connect(address).await.expect("a connection");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        pulls.push(stream);
+    }
+    for stream in &mut pulls {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    registry.push_image("group/busybox", "v1", b"beside").await;
+    let grown = process.peak_memory() - before;
+    assert!(grown < 64 * 1024, "the peak of memory grew by {grown} KiB");
+}
+
+#[tokio::test]
 #[ignore = "needs root to mount a small disk; ./tests/run runs it"]
 async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
     let folder = tempfile::tempdir().expect("a temporary folder");

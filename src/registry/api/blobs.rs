@@ -1,17 +1,14 @@
 //! Blobs: reading them, whole or in part, and taking them out of a repository.
 
-use std::io::{self, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
 use http::{HeaderName, StatusCode};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, Take};
-use tokio_util::io::ReaderStream;
 use tracing::warn;
 
 use super::super::access::Actions;
@@ -22,7 +19,7 @@ use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::app::App;
 
 /// How much is read from a file at once.
-const PIECE: usize = 256 * 1024;
+const PIECE: u64 = 128 * 1024;
 
 impl Call<'_> {
     pub(super) async fn get_blob(
@@ -67,11 +64,10 @@ impl Call<'_> {
         };
         let (first, last) = part.unwrap_or((0, size.saturating_sub(1)));
         let length = if size == 0 { 0 } else { last - first + 1 };
-        if first > 0 {
-            file.seek(SeekFrom::Start(first)).await?;
-        }
+        // This only sets a number.
+        file.seek(SeekFrom::Start(first))?;
         let sending = Sending {
-            pieces: ReaderStream::with_capacity(file.take(length), PIECE),
+            file,
             left: length,
             app: Arc::clone(self.app),
             namespace_id: repository.namespace.id,
@@ -133,7 +129,8 @@ impl Call<'_> {
 
 /// A blob, or a part of it, on its way to a client.
 struct Sending {
-    pieces: ReaderStream<Take<File>>,
+    /// At the next byte.
+    file: File,
     /// How many bytes are still to come.
     left: u64,
     app: Arc<App>,
@@ -144,19 +141,33 @@ struct Sending {
 
 impl Sending {
     /// The next piece. Where the file ends early or cannot be read, so does the connection: the
-    /// client must not take what it has for the whole.
+    /// client must not take what it has for the whole. Between two pieces nothing is held for a
+    /// client that takes its time but the one that it has not taken.
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
-        let error = match self.pieces.next().await {
-            Some(Ok(piece)) => {
-                self.left = self.left.saturating_sub(piece.len() as u64);
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let wanted = self.left.min(PIECE);
+        let mut file = self.file;
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+            let read = file.by_ref().take(wanted).read_to_end(&mut piece);
+            (file, read.map(|_| piece))
+        });
+        let (file, read) = reading.await.map_err(io::Error::other)?;
+        self.file = file;
+        let error = match read {
+            Ok(piece) if piece.is_empty() => {
+                io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early")
+            }
+            Ok(piece) => {
+                self.left -= piece.len() as u64;
                 // A pull that breaks off counts as far as it came.
                 let downloads = &self.app.registry.downloads;
                 downloads.count_bytes(&self.app, self.namespace_id, piece.len());
-                return Ok(Some((piece, self)));
+                return Ok(Some((piece.into(), self)));
             }
-            None if self.left == 0 => return Ok(None),
-            None => io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early"),
-            Some(Err(error)) => error,
+            Err(error) => error,
         };
         mark_damaged(&self.app, &self.digest, &self.blob, &error.to_string()).await;
         Err(error)

@@ -70,7 +70,7 @@ async fn send_head(registry: &Registry, request: &str, headers: &str) -> TcpStre
 }
 
 #[tokio::test]
-async fn the_state_of_an_upload_is_told_while_a_piece_stands_still() {
+async fn an_upload_is_shown_and_cancelled_while_a_piece_stands_still() {
     let (_app, registry) = seeded().await;
     let start = "/v2/group/a/blobs/uploads/";
     let started = registry.send("POST", start, &[], "").await;
@@ -87,6 +87,10 @@ async fn the_state_of_an_upload_is_told_while_a_piece_stands_still() {
     let shown = shown.expect("nobody has to wait for the piece");
     assert_eq!(shown.status, 204);
     assert_eq!(shown.header("range"), Some("0-3"));
+    let cancelled = registry.send("DELETE", &location, &[], "");
+    let cancelled = tokio::time::timeout(BOUND, cancelled).await;
+    assert_eq!(cancelled.expect("nor for this").status, 204);
+    assert_eq!(registry.get(&location).await.status, 404);
 }
 
 #[tokio::test]

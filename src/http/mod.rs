@@ -15,7 +15,7 @@ mod server;
 mod shape;
 mod shared_body;
 
-pub use answer::{Answer, ContentRange, empty_object};
+pub use answer::{Answer, ContentRange, NextPage, cut_to_page, empty_object, json};
 pub use body::{Fields, Items};
 pub use description::{Description, Param, Refusal, Success, Writer};
 pub(crate) use edge::MAX_BODY;

@@ -102,7 +102,7 @@ async fn is_unused(db: &Db, error: &Error, digest: &Digest) -> bool {
     if matches!(error, Error::NotFound(_)) {
         return true;
     }
-    matches!(find_file(db.readers(), digest).await, Ok(None))
+    matches!(find_file(db.lookups(), digest).await, Ok(None))
 }
 
 /// The repository that is pushed to; the first push makes it.

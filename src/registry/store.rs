@@ -8,7 +8,7 @@ use super::manifest::Manifest;
 use super::reference::{Digest, Reference};
 use crate::account::{self, DayBytes};
 use crate::clock::{Day, Moment};
-use crate::db::SingleWrite;
+use crate::db::{Readers, SingleWrite};
 use crate::engine::Judgement;
 use crate::error::{Error, Resource, Result};
 use crate::repository::store::exists as repository_exists;
@@ -33,6 +33,26 @@ pub async fn file_prefix(db: impl SqliteExecutor<'_>) -> Result<String> {
     Ok(sqlx::query_scalar("SELECT prefix FROM blob_files")
         .fetch_one(db)
         .await?)
+}
+
+/// Makes a new key: what the old one signed holds no longer.
+#[derive(Debug)]
+pub struct RenewSigningKey;
+
+impl SingleWrite for RenewSigningKey {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        renew_signing_key(transaction).await
+    }
+}
+
+/// As [`RenewSigningKey`].
+pub async fn renew_signing_key(db: impl SqliteExecutor<'_>) -> Result<()> {
+    sqlx::query("UPDATE signing_key SET key = randomblob(32)")
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// A blob, as one repository sees it.
@@ -352,14 +372,16 @@ pub async fn find_manifest(
 ) -> Result<Option<StoredManifest>> {
     let query = match reference {
         Reference::Digest(digest) => sqlx::query_as(
-            "SELECT digest, media_type, content FROM manifests
-             WHERE repository_id = ? AND digest = ?",
+            "SELECT m.digest, m.media_type, c.content FROM manifests m
+             JOIN manifest_contents c ON c.repository_id = m.repository_id AND c.digest = m.digest
+             WHERE m.repository_id = ? AND m.digest = ?",
         )
         .bind(repository_id)
         .bind(digest.as_str()),
         Reference::Tag(tag) => sqlx::query_as(
-            "SELECT m.digest, m.media_type, m.content FROM tags t
+            "SELECT m.digest, m.media_type, c.content FROM tags t
              JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+             JOIN manifest_contents c ON c.repository_id = m.repository_id AND c.digest = m.digest
              WHERE t.repository_id = ? AND t.name = ?",
         )
         .bind(repository_id)
@@ -368,21 +390,107 @@ pub async fn find_manifest(
     Ok(query.fetch_optional(db).await?)
 }
 
-/// The manifests that are about another one, oldest first.
-pub async fn list_referrers(
+/// The bytes of some manifests of a repository, by digest; those that went away are left out.
+pub async fn list_contents(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
+    digests: &[&str],
+) -> Result<HashMap<String, Vec<u8>>> {
+    let digests = serde_json::to_string(digests).map_err(Error::internal)?;
+    let found: Vec<(String, Vec<u8>)> = sqlx::query_as(
+        "SELECT c.digest, c.content
+         FROM json_each(?2) d CROSS JOIN manifest_contents c
+             ON c.repository_id = ?1 AND c.digest = d.value",
+    )
+    .bind(repository_id)
+    .bind(digests)
+    .fetch_all(db)
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Some of a manifest's bytes, from one on; none where the manifest went away.
+pub async fn find_content_slice(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    digest: &str,
+    first: i64,
+    length: i64,
+) -> Result<Option<Vec<u8>>> {
+    // SQLite counts from 1.
+    let found = sqlx::query_scalar(
+        "SELECT substr(content, ?3 + 1, ?4) FROM manifest_contents
+         WHERE repository_id = ?1 AND digest = ?2",
+    )
+    .bind(repository_id)
+    .bind(digest)
+    .bind(first)
+    .bind(length)
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}
+
+/// A manifest that is about another one, as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Referrer {
+    /// Its number; later ones have higher numbers.
+    pub id: i64,
+    /// Its digest.
+    pub digest: String,
+    /// What it was sent as.
+    pub media_type: String,
+    /// How many bytes it has.
+    pub content_size: i64,
+    /// What kind of artifact it is; empty where it does not say.
+    pub artifact_type: String,
+    /// What else it says, as a JSON object.
+    pub annotations: Option<String>,
+}
+
+/// The manifests that are about another one and come after a number, oldest first: `limit` at the
+/// most, and fewer where their annotations together have more than `most_bytes`; and whether there
+/// are more.
+pub async fn list_referrers(
+    db: &Readers,
+    repository_id: i64,
     subject: &Digest,
-) -> Result<Vec<StoredManifest>> {
-    let found = sqlx::query_as(
-        "SELECT digest, media_type, content FROM manifests
-         WHERE repository_id = ? AND subject = ? ORDER BY rowid",
+    after: i64,
+    limit: u32,
+    most_bytes: i64,
+) -> Result<(Vec<Referrer>, bool)> {
+    let found: Vec<Referrer> = sqlx::query_as(
+        "SELECT m.rowid AS id, m.digest, m.media_type, m.content_size, m.artifact_type,
+                m.annotations
+         FROM (SELECT id, sum(bytes) OVER (ORDER BY id) AS so_far
+               FROM (SELECT rowid AS id, coalesce(length(annotations), 0) AS bytes
+                     FROM manifests
+                     WHERE repository_id = ?1 AND subject = ?2 AND rowid > ?3
+                     ORDER BY rowid LIMIT ?4)) page
+         CROSS JOIN manifests m ON m.rowid = page.id
+         WHERE page.so_far <= ?5
+         ORDER BY page.id",
     )
     .bind(repository_id)
     .bind(subject.as_str())
+    .bind(after)
+    .bind(limit)
+    .bind(most_bytes)
     .fetch_all(db)
     .await?;
-    Ok(found)
+    let Some(last) = found.last() else {
+        return Ok((found, false));
+    };
+    let has_more = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM manifests
+                        WHERE repository_id = ? AND subject = ? AND rowid > ?)",
+    )
+    .bind(repository_id)
+    .bind(subject.as_str())
+    .bind(last.id)
+    .fetch_one(db)
+    .await?;
+    Ok((found, has_more))
 }
 
 /// Stores a manifest whose parts are all there, and the tag it is pushed under.
@@ -422,20 +530,8 @@ impl SingleWrite for PutManifest {
         if !repository_exists(&mut *transaction, self.repository_id).await? {
             return Err(Error::NotFound(Resource::Repository));
         }
-        for digest in &self.manifest.blobs {
-            if find_blob(&mut *transaction, self.repository_id, digest)
-                .await?
-                .is_none()
-            {
-                return Ok(PutOutcome::Missing(digest.clone()));
-            }
-        }
-        for digest in &self.manifest.manifests {
-            let reference = Reference::Digest(digest.clone());
-            let found = find_manifest(&mut *transaction, self.repository_id, &reference).await?;
-            if found.is_none() {
-                return Ok(PutOutcome::Missing(digest.clone()));
-            }
+        if let Some(missing) = self.missing(transaction).await? {
+            return Ok(PutOutcome::Missing(missing));
         }
         self.insert(transaction).await?;
         if let Some((name, judgement)) = self.tag {
@@ -454,36 +550,227 @@ impl SingleWrite for PutManifest {
 }
 
 impl PutManifest {
+    /// The first thing that the manifest names and the repository does not have.
+    async fn missing(&self, transaction: &mut SqliteConnection) -> Result<Option<Digest>> {
+        for digest in &self.manifest.blobs {
+            let found = find_blob(&mut *transaction, self.repository_id, digest).await?;
+            if found.is_none() {
+                return Ok(Some(digest.clone()));
+            }
+        }
+        if self.manifest.manifests.is_empty() {
+            return Ok(None);
+        }
+        let missing: Option<i64> = sqlx::query_scalar(
+            "SELECT d.key FROM json_each(?2) d
+             WHERE NOT EXISTS (SELECT 1 FROM manifests m
+                               WHERE m.repository_id = ?1 AND m.digest = d.value)
+             LIMIT 1",
+        )
+        .bind(self.repository_id)
+        .bind(json(&self.manifest.manifests)?)
+        .fetch_optional(transaction)
+        .await?;
+        let missing = missing.and_then(|at| usize::try_from(at).ok());
+        Ok(missing.and_then(|at| self.manifest.manifests.get(at).cloned()))
+    }
+
     async fn insert(&self, transaction: &mut SqliteConnection) -> Result<()> {
         let config = self.manifest.config.as_ref().map_or("", Digest::as_str);
-        sqlx::query(
-            "INSERT INTO manifests (repository_id, digest, media_type, content, config, subject,
-                                    created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (repository_id, digest) DO UPDATE SET media_type = excluded.media_type",
+        let description = &self.manifest.description;
+        let inserted: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO manifests (repository_id, digest, media_type, config, subject,
+                                    created_at, content_size, artifact_type, annotations)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (repository_id, digest) DO NOTHING RETURNING rowid",
         )
         .bind(self.repository_id)
         .bind(self.digest.as_str())
         .bind(self.manifest.media_type.as_str())
-        .bind(&self.content)
         .bind(config)
         .bind(self.manifest.subject.as_ref().map(Digest::as_str))
         .bind(self.now)
-        .execute(&mut *transaction)
+        .bind(i64::try_from(self.content.len()).map_err(Error::internal)?)
+        .bind(&description.artifact_type)
+        .bind(&description.annotations)
+        .fetch_optional(&mut *transaction)
         .await?;
-        for digest in self.manifest.blobs.iter().chain(&self.manifest.foreign) {
+        if inserted.is_none() {
+            // The same bytes are there: only what they were sent as can be another thing.
             sqlx::query(
-                "INSERT INTO manifest_blobs (repository_id, manifest, digest) VALUES (?, ?, ?)
-                 ON CONFLICT DO NOTHING",
+                "UPDATE manifests SET media_type = ?3 WHERE repository_id = ?1 AND digest = ?2",
             )
             .bind(self.repository_id)
             .bind(self.digest.as_str())
-            .bind(digest.as_str())
-            .execute(&mut *transaction)
+            .bind(self.manifest.media_type.as_str())
+            .execute(transaction)
             .await?;
+            return Ok(());
         }
-        Ok(())
+        sqlx::query(
+            "INSERT INTO manifest_contents (repository_id, digest, content) VALUES (?, ?, ?)",
+        )
+        .bind(self.repository_id)
+        .bind(self.digest.as_str())
+        .bind(&self.content)
+        .execute(&mut *transaction)
+        .await?;
+        let blobs: Vec<_> = [&self.manifest.blobs[..], &self.manifest.foreign].concat();
+        sqlx::query(
+            "INSERT INTO manifest_blobs (repository_id, manifest, digest)
+             SELECT ?1, ?2, d.value FROM json_each(?3) d WHERE TRUE ON CONFLICT DO NOTHING",
+        )
+        .bind(self.repository_id)
+        .bind(self.digest.as_str())
+        .bind(json(&blobs)?)
+        .execute(&mut *transaction)
+        .await?;
+        insert_parts(
+            &mut *transaction,
+            self.repository_id,
+            self.digest.as_str(),
+            &self.manifest.parts,
+        )
+        .await?;
+        measure(transaction, self.repository_id, self.digest.as_str()).await
     }
+}
+
+fn json(digests: &[Digest]) -> Result<String> {
+    let digests: Vec<_> = digests.iter().map(Digest::as_str).collect();
+    serde_json::to_string(&digests).map_err(Error::internal)
+}
+
+async fn insert_parts(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    digest: &str,
+    parts: &[Digest],
+) -> Result<()> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO manifest_parts (repository_id, manifest, part)
+         SELECT ?1, ?2, d.value FROM json_each(?3) d WHERE TRUE ON CONFLICT DO NOTHING",
+    )
+    .bind(repository_id)
+    .bind(digest)
+    .bind(json(parts)?)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Stores how many bytes an image takes: its manifest and the blobs of all manifests that it is
+/// made of. Nothing of that changes afterwards.
+async fn measure(db: impl SqliteExecutor<'_>, repository_id: i64, digest: &str) -> Result<()> {
+    sqlx::query(
+        "WITH RECURSIVE parts (digest) AS (
+             SELECT ?2
+             UNION
+             SELECT p.part FROM parts CROSS JOIN manifest_parts p
+                 ON p.repository_id = ?1 AND p.manifest = parts.digest)
+         UPDATE manifests SET size = content_size + (
+             SELECT coalesce(sum(b.size), 0)
+             FROM parts
+             CROSS JOIN manifest_blobs u ON u.repository_id = ?1 AND u.manifest = parts.digest
+             CROSS JOIN blobs b ON b.digest = u.digest)
+         WHERE repository_id = ?1 AND digest = ?2",
+    )
+    .bind(repository_id)
+    .bind(digest)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Describes some of the manifests that a version before this schema stored: which manifests they
+/// list, and what they say of themselves. See [`MeasureStored`] for what comes after.
+#[derive(Debug)]
+pub struct DescribeStored {
+    /// Those after this number.
+    pub after: i64,
+    /// The most manifests to describe at once.
+    pub most: u32,
+}
+
+/// What became of [`DescribeStored`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// The number of the last one; none when there was none left.
+    pub last: Option<i64>,
+    /// The digests of those that nobody can read.
+    pub unreadable: Vec<String>,
+}
+
+impl SingleWrite for DescribeStored {
+    type Output = Described;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<Described> {
+        let found: Vec<(i64, i64, String, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT m.rowid, m.repository_id, m.digest, m.media_type, c.content
+             FROM (SELECT rowid AS id FROM manifests WHERE size IS NULL AND rowid > ?1
+                   ORDER BY rowid LIMIT ?2) page
+             CROSS JOIN manifests m ON m.rowid = page.id
+             CROSS JOIN manifest_contents c
+                 ON c.repository_id = m.repository_id AND c.digest = m.digest
+             ORDER BY page.id",
+        )
+        .bind(self.after)
+        .bind(self.most)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut described = Described::default();
+        for (id, repository_id, digest, media_type, content) in found {
+            described.last = Some(id);
+            let Ok(manifest) = Manifest::parse(&content, Some(&media_type)) else {
+                described.unreadable.push(digest);
+                continue;
+            };
+            insert_parts(&mut *transaction, repository_id, &digest, &manifest.parts).await?;
+            sqlx::query("UPDATE manifests SET artifact_type = ?, annotations = ? WHERE rowid = ?")
+                .bind(&manifest.description.artifact_type)
+                .bind(&manifest.description.annotations)
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(described)
+    }
+}
+
+/// Stores the sizes of some of the images whose manifests [`DescribeStored`] has described.
+#[derive(Debug)]
+pub struct MeasureStored {
+    /// The most images to measure at once.
+    pub most: u32,
+}
+
+impl SingleWrite for MeasureStored {
+    /// How many there were.
+    type Output = usize;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<usize> {
+        let found: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT repository_id, digest FROM manifests WHERE size IS NULL LIMIT ?",
+        )
+        .bind(self.most)
+        .fetch_all(&mut *transaction)
+        .await?;
+        for (repository_id, digest) in &found {
+            measure(&mut *transaction, *repository_id, digest).await?;
+        }
+        Ok(found.len())
+    }
+}
+
+/// Whether a version before this schema stored manifests that are not described and measured yet.
+pub async fn has_undescribed(db: impl SqliteExecutor<'_>) -> Result<bool> {
+    let has = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM manifests WHERE size IS NULL)")
+        .fetch_one(db)
+        .await?;
+    Ok(has)
 }
 
 /// Removes a manifest with all of its tags.
@@ -549,7 +836,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
-    use crate::registry::MediaType;
+    use crate::registry::{Description, MediaType};
 
     const NOW: i64 = 1_000_000;
 
@@ -587,7 +874,9 @@ mod tests {
                     .collect(),
                 foreign: Vec::new(),
                 manifests: Vec::new(),
+                parts: Vec::new(),
                 subject: None,
+                description: Description::default(),
             },
             digest: Digest::of(&content),
             content,

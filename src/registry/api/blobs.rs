@@ -93,7 +93,7 @@ impl Call<'_> {
     ) -> Result<(Blob, File), RegistryError> {
         let mut missing = None;
         loop {
-            let blob = store::find_blob(self.app.db.readers(), repository_id, digest).await?;
+            let blob = store::find_blob(self.app.db.lookups(), repository_id, digest).await?;
             let blob = blob.ok_or(RegistryError::BlobUnknown)?;
             let size = blob.size.unsigned_abs();
             if let Some(file) = self.app.registry.files.read(&blob.file, size).await? {

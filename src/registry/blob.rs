@@ -392,6 +392,12 @@ pub(super) mod testing {
         files.start(path).expect("started").1
     }
 
+    /// As long as this lives, nobody else writes.
+    pub(crate) async fn all_turns(files: &Files) -> tokio::sync::SemaphorePermit<'_> {
+        let turns = u32::try_from(MOST_WRITING).expect("a few");
+        files.writing.acquire_many(turns).await.expect("open")
+    }
+
     /// How many files are in a folder.
     pub(crate) fn left(folder: &tempfile::TempDir, name: &str) -> usize {
         std::fs::read_dir(folder.path().join(name))

@@ -947,6 +947,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn which_files_can_go_is_decided_by_a_write_that_changes_something() {
+        let (test, a, _) = seeded().await;
+        test.db.write(uploaded(a, "x", "f1")).await.expect("linked");
+        let files = ["f0", "f1", "f2"].map(str::to_owned);
+        let orphans = test.db.write(SweepFiles(files.into())).await;
+        assert_eq!(orphans.expect("decided"), ["f0", "f2"]);
+        let sweeps: i64 = sqlx::query_scalar("SELECT sweeps FROM blob_files")
+            .fetch_one(test.db.readers())
+            .await
+            .expect("one row");
+        assert_eq!(sweeps, 1);
+    }
+
+    #[tokio::test]
     async fn a_damaged_blob_is_not_there_until_it_is_pushed_again() {
         let (test, a, b) = seeded().await;
         let db = test.db.readers();

@@ -384,7 +384,9 @@ pub(super) async fn blocking<T: Send + 'static>(
 mod tests {
     use futures_util::{StreamExt, stream};
 
-    use super::super::blob::testing::{files, left, session};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::blob::testing::{all_turns, files, left, session};
     use super::*;
 
     #[tokio::test]
@@ -531,6 +533,31 @@ mod tests {
         // Threads that are held would keep a runtime that is dropped in order.
         runtime.shutdown_background();
         done.expect("there is a thread for others");
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_waits_for_its_turn_to_write_takes_in_two_lots_at_the_most() {
+        const PIECE: usize = 64 * 1024;
+        let (_folder, files) = files();
+        let turns = all_turns(&files).await;
+        let taken = Arc::new(AtomicUsize::new(0));
+        let body = {
+            let taken = Arc::clone(&taken);
+            Body::from_stream(stream::iter(0..64).map(move |_| {
+                taken.fetch_add(PIECE, Ordering::Relaxed);
+                Ok::<_, io::Error>(Bytes::from(vec![7; PIECE]))
+            }))
+        };
+        let session = session(&files);
+        let append = tokio::spawn(async move { session.append(body, None).await });
+        // Nothing else is there to run.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(taken.load(Ordering::Relaxed), 2 * LOT);
+        drop(turns);
+        let size = append.await.expect("ended").expect("added");
+        assert_eq!(size, 64 * PIECE as u64);
     }
 
     #[tokio::test(start_paused = true)]

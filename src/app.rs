@@ -98,7 +98,7 @@ impl App {
             clock: Clock::default(),
             seed: Arc::default(),
             registry: Arc::new(RegistryState {
-                files: Arc::new(Files::open(folder).expect("the folder is there")),
+                files: Arc::new(Files::open(folder, "swr-test-").expect("the folder is there")),
                 key: SigningKey::new(&key),
                 downloads: Downloads::default(),
             }),

@@ -125,8 +125,14 @@ impl Emulator {
                 return Err(error.into());
             }
         };
-        let files = Files::open(folder.path())
+        let prefix = registry::store::file_prefix(db.readers())
+            .await
+            .map_err(StartError::Prepare)?;
+        let files = Files::open(folder.path(), &prefix)
             .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
+        if !db.is_new() {
+            files.make_private();
+        }
         let apps = prepare(config, regions, db, files, directory, seed)
             .await
             .map_err(StartError::Prepare)?;

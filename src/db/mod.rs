@@ -16,6 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::watch;
 
+use crate::data_folder::{make_private, private_file};
 use crate::error::Result;
 pub use readers::Readers;
 use writer::Writer;
@@ -81,10 +82,18 @@ impl Db {
         let is_new = matches!(found, Found::Nothing);
         let current = match found {
             Found::Nothing => {
+                // The log and its index take their mode from it.
+                let made = private_file().create(true).append(true).open(path);
+                made.map_err(|error| OpenError::Unreadable(path.to_owned(), error))?;
                 mark_as_ours(path).await.map_err(unusable)?;
                 false
             }
-            Found::Ours => schema_is_current(path).await?,
+            Found::Ours => {
+                for suffix in ["", "-wal", "-shm"] {
+                    make_private(&beside(path, suffix));
+                }
+                schema_is_current(path).await?
+            }
         };
         let options = connect_options(path);
         let mut connection = options.connect().await.map_err(unusable)?;
@@ -194,10 +203,9 @@ impl Db {
         self.writer.stop().await;
         // A connection whose opening was given up closes by itself a moment later; until it has,
         // nobody was the last.
-        let mut log = self.options.get_filename().as_os_str().to_owned();
-        log.push("-wal");
+        let log = beside(self.options.get_filename(), "-wal");
         for _ in 0..CLOSING_TRIES {
-            if !Path::new(&log).exists() {
+            if !log.exists() {
                 return;
             }
             if let Ok(connection) = self.options.connect().await {
@@ -207,6 +215,13 @@ impl Db {
             tokio::time::sleep(CLOSING_PAUSE).await;
         }
     }
+}
+
+/// The file of SQLite's whose name is the database's with a suffix.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// How every connection is set up. `PRAGMA optimize` and ANALYZE are never run: with statistics,

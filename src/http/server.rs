@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tracing::{debug, warn};
+
+use super::pace::PacedStream;
 
 /// Connections open at once; the next one waits in the system's queue.
 const MAX_CONNECTIONS: usize = 1024;
@@ -139,12 +141,13 @@ fn unless_cut(response: Result<Response, Infallible>) -> Result<Response, Cut> {
     }
 }
 
-/// The stream with a bound on how long the other side may leave what was sent unread.
-fn bounded(stream: TcpStream) -> std::pin::Pin<Box<TimeoutStream<TcpStream>>> {
+/// The stream with bounds on how long the other side may leave what was sent unread, and on how
+/// little of it it may take.
+fn bounded(stream: TcpStream) -> PacedStream<Pin<Box<TimeoutStream<TcpStream>>>> {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "Could not switch off Nagle's algorithm");
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    Box::pin(stream)
+    PacedStream::new(Box::pin(stream))
 }

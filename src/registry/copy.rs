@@ -146,7 +146,7 @@ mod tests {
                 size: content.len() as u64,
                 now: 0,
             };
-            assert!(test.db.write(write).await.expect("linked"));
+            test.db.write(write).await.expect("linked");
         }
         let mut foreign = descriptor(b"far away");
         foreign["urls"] = json!(["http://elsewhere.test/layer"]);
@@ -184,10 +184,11 @@ mod tests {
         }
         let collect = CollectGarbage {
             now: i64::MAX,
+            after: None,
             most: 10,
         };
         let unused = test.db.write(collect).await.expect("collected");
-        assert_eq!(unused, ["unrelated"]);
+        assert_eq!(unused.files, ["unrelated"]);
         for content in ["config", "layer"] {
             let digest = Digest::of(content.as_bytes());
             let found = find_blob(db, ids[1], &digest).await.expect("read");

@@ -61,6 +61,9 @@ pub enum RegistryError {
     /// No such manifest in this repository.
     #[error("manifest unknown")]
     ManifestUnknown,
+    /// Requests work on as many uploads as there may be.
+    #[error("requests work on {0} uploads at this moment; try again later")]
+    TooManyUploads(usize),
     /// The manifest, or the tag it shall have, breaks a rule.
     #[error("{0}")]
     ManifestInvalid(String),
@@ -118,6 +121,7 @@ impl RegistryError {
             | Self::Unsupported => StatusCode::NOT_FOUND,
             Self::RangeInvalid(_) | Self::RangeOutside { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -134,6 +138,7 @@ impl RegistryError {
             Self::BlobUnknown => "BLOB_UNKNOWN",
             Self::RangeInvalid(_) | Self::UploadInvalid(_) => "BLOB_UPLOAD_INVALID",
             Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Self::TooManyUploads(_) => "TOOMANYREQUESTS",
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
             Self::ManifestInvalid(_) | Self::ManifestTooLarge(_) => "MANIFEST_INVALID",
             Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",

@@ -1,10 +1,10 @@
 //! The image registry: OCI Distribution 1.1 under `/v2/`, on the port of everything else.
 //!
-//! `reference` has the words (digests, references, paths), `manifest` reads manifests, `blob` holds
-//! the files, `store` the SQL, `copy` that of images for other repositories, `describe` reads what
-//! an earlier version stored, `collect` removes what nothing refers to, `token` is the bearer token
-//! of clients, `access` who may pull and push, and `api` the HTTP. Tags belong to the chapter
-//! `tag`, logging in to `login`.
+//! `reference` has the words (digests, references, paths), `manifest` reads manifests, `upload`
+//! takes what arrives, `blob` holds the files, `store` the SQL, `copy` that of images for other
+//! repositories, `describe` reads what an earlier version stored, `collect` removes what nothing
+//! refers to, `token` is the bearer token of clients, `access` who may pull and push, and `api` the
+//! HTTP. Tags belong to the chapter `tag`, logging in to `login`.
 
 mod access;
 mod api;
@@ -20,6 +20,7 @@ mod reference;
 mod sample;
 pub mod store;
 pub mod token;
+mod upload;
 
 pub use access::{Actions, allowed};
 pub use api::serve;

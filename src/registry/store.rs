@@ -28,6 +28,13 @@ pub async fn signing_key(db: impl SqliteExecutor<'_>) -> Result<Vec<u8>> {
         .await?)
 }
 
+/// How the names of the files begin that belong to this database.
+pub async fn file_prefix(db: impl SqliteExecutor<'_>) -> Result<String> {
+    Ok(sqlx::query_scalar("SELECT prefix FROM blob_files")
+        .fetch_one(db)
+        .await?)
+}
+
 /// Makes a new key: what the old one signed holds no longer.
 #[derive(Debug)]
 pub struct RenewSigningKey;
@@ -65,7 +72,7 @@ impl Blob {
     }
 }
 
-/// The blob with this digest, if the repository is linked to it.
+/// The blob with this digest, if the repository is linked to it and it is not known to be damaged.
 pub async fn find_blob(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
@@ -74,7 +81,7 @@ pub async fn find_blob(
     let found = sqlx::query_as(
         "SELECT b.file, b.size, l.leased_until
          FROM repository_blobs l JOIN blobs b ON b.digest = l.digest
-         WHERE l.repository_id = ? AND l.digest = ?",
+         WHERE l.repository_id = ? AND l.digest = ? AND NOT b.is_damaged",
     )
     .bind(repository_id)
     .bind(digest.as_str())
@@ -83,7 +90,18 @@ pub async fn find_blob(
     Ok(found)
 }
 
-/// Links a repository to a blob that was uploaded.
+/// The file of the blob with this digest, whoever is linked to it.
+pub async fn find_file(db: impl SqliteExecutor<'_>, digest: &Digest) -> Result<Option<String>> {
+    Ok(
+        sqlx::query_scalar("SELECT file FROM blobs WHERE digest = ?")
+            .bind(digest.as_str())
+            .fetch_optional(db)
+            .await?,
+    )
+}
+
+/// Links a repository to a blob that was uploaded, whose file becomes the blob's for all: it was
+/// hashed and synced a moment ago, which is not known of the one before.
 #[derive(Debug)]
 pub struct LinkUploaded {
     /// Which repository.
@@ -99,13 +117,15 @@ pub struct LinkUploaded {
 }
 
 impl SingleWrite for LinkUploaded {
-    /// Whether the file is the blob's; else another one is, and this one can go.
-    type Output = bool;
+    /// The file that was the blob's before. No row names it any more.
+    type Output = Option<String>;
 
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
-        let inserted = sqlx::query(
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<Option<String>> {
+        let replaced = find_file(&mut *transaction, &self.digest).await?;
+        sqlx::query(
             "INSERT INTO blobs (digest, file, size) VALUES (?, ?, ?)
-             ON CONFLICT (digest) DO NOTHING",
+             ON CONFLICT (digest) DO UPDATE
+             SET file = excluded.file, size = excluded.size, is_damaged = 0",
         )
         .bind(self.digest.as_str())
         .bind(&self.file)
@@ -113,7 +133,7 @@ impl SingleWrite for LinkUploaded {
         .execute(&mut *transaction)
         .await?;
         link(transaction, self.repository_id, &self.digest, self.now).await?;
-        Ok(inserted.rows_affected() > 0)
+        Ok(replaced)
     }
 }
 
@@ -195,49 +215,142 @@ impl SingleWrite for UnlinkBlob {
 }
 
 /// Removes what nothing uses: links whose lease is over and that no manifest in their repository
-/// needs, then blobs without links. Both are decided here, inside the write.
+/// needs, then blobs without links, some in each step. Both are decided here, inside the write.
 #[derive(Debug)]
 pub struct CollectGarbage {
     /// Real time, in seconds since 1970.
     pub now: i64,
+    /// The digest that the last step came to; none in the first one, which removes the links.
+    pub after: Option<String>,
     /// The most blobs to remove at once.
     pub most: u32,
 }
 
-impl SingleWrite for CollectGarbage {
+/// What a step removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collected {
     /// The files that no row names any more.
-    type Output = Vec<String>;
+    pub files: Vec<String>,
+    /// Where the next step goes on; none where this was the last one.
+    pub after: Option<String>,
+}
 
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<String>> {
-        sqlx::query(
-            "DELETE FROM repository_blobs
-             WHERE leased_until < ?1 AND NOT EXISTS (
-                 SELECT 1 FROM manifest_blobs m
-                 WHERE m.repository_id = repository_blobs.repository_id
-                   AND m.digest = repository_blobs.digest)",
-        )
-        .bind(self.now)
-        .execute(&mut *transaction)
-        .await?;
-        let files = sqlx::query_scalar(
+impl SingleWrite for CollectGarbage {
+    type Output = Collected;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<Collected> {
+        if self.after.is_none() {
+            sqlx::query(
+                "DELETE FROM repository_blobs
+                 WHERE leased_until < ?1 AND NOT EXISTS (
+                     SELECT 1 FROM manifest_blobs m
+                     WHERE m.repository_id = repository_blobs.repository_id
+                       AND m.digest = repository_blobs.digest)",
+            )
+            .bind(self.now)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        let removed: Vec<(String, String)> = sqlx::query_as(
             "DELETE FROM blobs WHERE digest IN (
                  SELECT digest FROM blobs b
-                 WHERE NOT EXISTS (SELECT 1 FROM repository_blobs l WHERE l.digest = b.digest)
-                 LIMIT ?)
-             RETURNING file",
+                 WHERE digest > ? AND NOT EXISTS (
+                     SELECT 1 FROM repository_blobs l WHERE l.digest = b.digest)
+                 ORDER BY digest LIMIT ?)
+             RETURNING file, digest",
         )
+        .bind(self.after.unwrap_or_default())
         .bind(self.most)
         .fetch_all(transaction)
         .await?;
-        Ok(files)
+        let is_last = removed.len() < self.most as usize;
+        let (files, digests): (Vec<_>, Vec<_>) = removed.into_iter().unzip();
+        Ok(Collected {
+            files,
+            after: digests.into_iter().max().filter(|_| !is_last),
+        })
     }
 }
 
-/// The files of all blobs.
-pub async fn list_files(db: impl SqliteExecutor<'_>) -> Result<Vec<String>> {
-    Ok(sqlx::query_scalar("SELECT file FROM blobs")
-        .fetch_all(db)
-        .await?)
+/// A blob and its file, whoever is linked to it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct BlobFile {
+    /// The blob.
+    pub digest: String,
+    /// The file that holds it.
+    pub file: String,
+    /// How many bytes it has.
+    pub size: i64,
+    /// Whether the file was not whole when it was last looked at.
+    pub is_damaged: bool,
+}
+
+/// The blobs whose digests come after one, `most` at once.
+pub async fn list_blob_files(
+    db: impl SqliteExecutor<'_>,
+    after: &str,
+    most: usize,
+) -> Result<Vec<BlobFile>> {
+    let found = sqlx::query_as(
+        "SELECT digest, file, size, is_damaged FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?",
+    )
+    .bind(after)
+    .bind(i64::try_from(most).map_err(Error::internal)?)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// Notes for blobs whether their files are whole.
+#[derive(Debug)]
+pub struct MarkBlobs(pub Vec<BlobFile>);
+
+impl SingleWrite for MarkBlobs {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        for blob in self.0 {
+            // A push may have brought another file since.
+            sqlx::query("UPDATE blobs SET is_damaged = ? WHERE digest = ? AND file = ?")
+                .bind(blob.is_damaged)
+                .bind(blob.digest)
+                .bind(blob.file)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Of some files those that no row names.
+pub async fn list_unnamed(db: impl SqliteExecutor<'_>, files: &[String]) -> Result<Vec<String>> {
+    let files = serde_json::to_string(files).map_err(Error::internal)?;
+    let unnamed = sqlx::query_scalar(
+        "SELECT value FROM json_each(?)
+         WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE file = value)",
+    )
+    .bind(files)
+    .fetch_all(db)
+    .await?;
+    Ok(unnamed)
+}
+
+/// Decides which files can go. A commit that failed can still come back from the log after a
+/// crash, with the name of its file, until the next one that changes something takes its place:
+/// so this is one that does, and what it does not see never comes back.
+#[derive(Debug)]
+pub struct SweepFiles(pub Vec<String>);
+
+impl SingleWrite for SweepFiles {
+    /// Those that no row names.
+    type Output = Vec<String>;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<String>> {
+        sqlx::query("UPDATE blob_files SET sweeps = sweeps + 1")
+            .execute(&mut *transaction)
+            .await?;
+        list_unnamed(transaction, &self.0).await
+    }
 }
 
 /// A manifest as it is stored.
@@ -778,14 +891,16 @@ mod tests {
         let (test, a, b) = seeded().await;
         let db = test.db.readers();
         let digest = Digest::of(b"x");
-        assert!(test.db.write(uploaded(a, "x", "f1")).await.expect("linked"));
-        // The same content again: the first file stays.
-        assert!(!test.db.write(uploaded(a, "x", "f2")).await.expect("linked"));
+        let first = test.db.write(uploaded(a, "x", "f1")).await;
+        assert_eq!(first.expect("linked"), None);
+        // The same content again: its file takes the place of the first.
+        let second = test.db.write(uploaded(a, "x", "f2")).await;
+        assert_eq!(second.expect("linked").as_deref(), Some("f1"));
         let found = find_blob(db, a, &digest)
             .await
             .expect("read")
             .expect("there");
-        assert_eq!((found.file.as_str(), found.size), ("f1", 1));
+        assert_eq!((found.file.as_str(), found.size), ("f2", 1));
         assert!(find_blob(db, b, &digest).await.expect("read").is_none());
 
         let mount = |source_id, repository_id| LinkFrom {
@@ -832,6 +947,56 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn which_files_can_go_is_decided_by_a_write_that_changes_something() {
+        let (test, a, _) = seeded().await;
+        test.db.write(uploaded(a, "x", "f1")).await.expect("linked");
+        let files = ["f0", "f1", "f2"].map(str::to_owned);
+        let orphans = test.db.write(SweepFiles(files.into())).await;
+        assert_eq!(orphans.expect("decided"), ["f0", "f2"]);
+        let sweeps: i64 = sqlx::query_scalar("SELECT sweeps FROM blob_files")
+            .fetch_one(test.db.readers())
+            .await
+            .expect("one row");
+        assert_eq!(sweeps, 1);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_blob_is_not_there_until_it_is_pushed_again() {
+        let (test, a, b) = seeded().await;
+        let db = test.db.readers();
+        let digest = Digest::of(b"x");
+        test.db.write(uploaded(a, "x", "f1")).await.expect("linked");
+        let mark = |file: &str, is_damaged| {
+            MarkBlobs(vec![BlobFile {
+                digest: digest.to_string(),
+                file: file.to_owned(),
+                size: 1,
+                is_damaged,
+            }])
+        };
+        let is_there = async || find_blob(db, a, &digest).await.expect("read").is_some();
+        test.db.write(mark("f0", true)).await.expect("marked");
+        assert!(is_there().await, "that was another file");
+        test.db.write(mark("f1", true)).await.expect("marked");
+        assert!(!is_there().await);
+        let mount = LinkFrom {
+            source_id: a,
+            repository_id: b,
+            digest: digest.clone(),
+            now: NOW,
+        };
+        assert!(!test.db.write(mount).await.expect("decided"));
+        let put = test.db.write(manifest(a, &["x"], None)).await;
+        assert_eq!(put.expect("decided"), PutOutcome::Missing(digest.clone()));
+
+        test.db.write(uploaded(b, "x", "f2")).await.expect("linked");
+        assert!(is_there().await);
+        test.db.write(mark("f2", true)).await.expect("marked");
+        test.db.write(mark("f2", false)).await.expect("marked");
+        assert!(is_there().await);
+    }
+
+    #[tokio::test]
     async fn collection_spares_what_is_leased_or_used() {
         let (test, a, b) = seeded().await;
         for (content, file) in [("used", "f1"), ("leased", "f2"), ("unused", "f3")] {
@@ -845,13 +1010,12 @@ mod tests {
             .await
             .expect("stored");
         let collect = async |now| {
-            let mut files = test
-                .db
-                .write(CollectGarbage { now, most: 100 })
-                .await
-                .expect("collected");
-            files.sort_unstable();
-            files
+            let write = CollectGarbage {
+                now,
+                after: None,
+                most: 100,
+            };
+            test.db.write(write).await.expect("collected").files
         };
         assert!(collect(NOW + LEASE).await.is_empty());
         let late = LinkFrom {
@@ -871,11 +1035,7 @@ mod tests {
         };
         assert!(test.db.write(delete).await.expect("deleted"));
         assert_eq!(collect(NOW + 2 * LEASE + 1).await, ["f1"]);
-        assert!(
-            list_files(test.db.readers())
-                .await
-                .expect("read")
-                .is_empty()
-        );
+        let left = list_blob_files(test.db.readers(), "", 100).await;
+        assert_eq!(left.expect("read"), []);
     }
 }

@@ -4,6 +4,7 @@
 mod accessory;
 mod account;
 mod auth;
+mod blobs;
 mod clients;
 mod control;
 mod durability;

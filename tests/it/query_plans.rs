@@ -192,20 +192,20 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
     (
         "registry/store.rs",
         "DELETE FROM blobs",
-        "SCAN b ",
-        "the collector, once a minute",
-    ),
-    (
-        "registry/store.rs",
-        "DELETE FROM blobs",
         "CORRELATED",
         "the collector, once a minute",
     ),
     (
         "registry/store.rs",
-        "SELECT file FROM blobs",
-        "SCAN blobs",
-        "once, at the start",
+        "blob_files",
+        "SCAN blob_files",
+        "one row",
+    ),
+    (
+        "registry/store.rs",
+        "SELECT value FROM json_each",
+        "CORRELATED",
+        "a search for each of some files",
     ),
     (
         "registry/store.rs",

@@ -1,7 +1,7 @@
 //! What the tests share: an emulator in this process, one as a program of its own, and requests.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
@@ -86,6 +86,11 @@ impl TestApp {
             client,
             seed: None,
         }
+    }
+
+    /// Where it keeps its data.
+    pub(crate) fn data_folder(&self) -> &Path {
+        self.emulator.data_folder()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

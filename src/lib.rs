@@ -14,8 +14,8 @@
 //!
 //! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
 //! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
-//! (what names refer to), [`region`] (an instance can play several), [`error`], [`clock`],
-//! [`config`], [`data_folder`].
+//! (what names refer to), [`region`] (an instance can play several), [`error`], `excerpt`
+//! (what is cut before it is repeated), [`clock`], [`config`], [`data_folder`].
 //!
 //! # The life of a request
 //!
@@ -56,6 +56,7 @@ pub mod db;
 mod emulator;
 pub mod engine;
 pub mod error;
+mod excerpt;
 pub mod http;
 pub mod iam;
 pub mod kubernetes;

@@ -18,6 +18,7 @@ use http::request::Parts;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::excerpt::excerpt;
 pub(crate) use access::reach_namespace;
 pub use access::{Editable, Grantable, Manageable, Viewable};
 pub use directory::{
@@ -27,6 +28,9 @@ pub use directory::{
 pub use registry_login::long_term_password;
 pub use secret::Secret;
 pub use token::{IssueToken, TokenHash, Tokens, find_all as find_tokens};
+
+/// How many characters of an access key that nobody has are repeated.
+const MAX_ACCESS_KEY: usize = 64;
 
 /// How strictly credentials are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -128,6 +132,7 @@ pub fn authenticate(
             let refused = Error::Unauthenticated;
             let access_key = authorization.access_key();
             let user = app.directory.by_access_key(access_key).ok_or_else(|| {
+                let access_key = excerpt(access_key, MAX_ACCESS_KEY);
                 refused(format!(
                     "Get secretKey failed,ak:{access_key},err:ak not exist"
                 ))

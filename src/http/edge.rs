@@ -30,12 +30,15 @@ use crate::app::AppState;
 use crate::auth::{self, Caller, Credentials};
 use crate::control::{Effect, Strike};
 use crate::error::{Error, Result};
+use crate::excerpt::excerpt;
 use crate::registry::RegistryError;
 
 /// The largest body that an operation reads.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// How long a body may take: less than the request as a whole.
 const BODY_TIME: Duration = Duration::from_secs(20);
+/// How many characters of a method or a path that leads nowhere are repeated.
+const MAX_SHOWN: usize = 256;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -251,8 +254,8 @@ fn no_such_api(parts: &Parts, on_path: &[Operation]) -> Error {
     };
     Error::NoSuchApi(format!(
         "The API does not exist or has not been published: {} {} ({reason})",
-        parts.method,
-        parts.uri.path(),
+        excerpt(parts.method.as_str(), MAX_SHOWN),
+        excerpt(parts.uri.path(), MAX_SHOWN),
     ))
 }
 

@@ -15,7 +15,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::excerpt::excerpt;
 use crate::registry::RegistryError;
+
+/// How many characters of a message are told. What is longer repeats what the client sent, and a
+/// body of SWR holds it three times.
+pub(crate) const MAX_MESSAGE: usize = 5000;
 
 /// A family of operations whose errors look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +147,7 @@ impl Form {
     pub(super) fn render(self, error: &Error, failure: &'static str, request_id: &str) -> Response {
         let status = error.status();
         let message = error.to_string();
+        let message = excerpt(&message, MAX_MESSAGE);
         let code = error.code(failure);
         let form = self.of(error);
         // Opaque to clients; the live service's can be decoded by its token service only.

@@ -19,6 +19,7 @@ pub use body::{Fields, Items};
 pub use description::{Description, Param, Refusal, Success, Writer};
 pub(crate) use edge::MAX_BODY;
 pub use form::Form;
+pub(crate) use form::MAX_MESSAGE;
 pub use log::{Failure, RequestIds, RequestLog};
 pub use operation::{Operation, Routes};
 pub use path::{Path, Segment};

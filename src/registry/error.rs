@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::excerpt::excerpt;
+use crate::http::MAX_MESSAGE;
 
 /// Why an operation of the registry did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -166,10 +168,11 @@ struct Item<'a> {
 
 impl IntoResponse for RegistryError {
     fn into_response(self) -> Response {
+        let message = self.to_string();
         let envelope = Envelope {
             errors: [Item {
                 code: self.code(),
-                message: &self.to_string(),
+                message: &excerpt(&message, MAX_MESSAGE),
             }],
         };
         let body = serde_json::to_vec(&envelope).unwrap_or_default();

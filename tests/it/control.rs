@@ -413,7 +413,7 @@ async fn a_cut_connection_ends_without_a_byte_and_nothing_is_written() {
     .await;
     let body = trigger("t").to_string();
     let request = format!(
-        "POST {TRIGGERS} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {TOKEN}\r\n\
+        "POST {TRIGGERS} HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: {TOKEN}\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

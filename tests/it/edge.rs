@@ -37,6 +37,32 @@ async fn an_unknown_path_or_method_is_answered_as_the_gateway_does() {
 }
 
 #[tokio::test]
+async fn what_was_sent_is_repeated_in_part_at_the_most() {
+    let app = TestApp::with_repository().await;
+    let long = "x".repeat(30_000);
+    let method = "M".repeat(30_000);
+    let check = async |method: &str, path: &str, body: Option<Value>| {
+        let answer = app.client.send(method, path, body).await;
+        assert!(answer.status.is_client_error(), "{method} {path}");
+        let length = answer.body.len();
+        assert!(length < 16_000, "{length} bytes");
+    };
+    check(&method, TRIGGERS, None).await;
+    check("GET", &format!("/{long}/x"), None).await;
+    check("GET", &format!("/v2/group/busybox/blobs/{long}"), None).await;
+    let mut fields = json!({});
+    fields[&long] = json!(1);
+    check("POST", "/_emulator/faults", Some(fields)).await;
+    let mut fault = json!({"operation": "CreateTrigger", "status": 500});
+    fault["code"] = json!(long);
+    check("POST", "/_emulator/faults", Some(fault)).await;
+    let mut body = trigger("t");
+    body["condition"] = json!(long);
+    body["trigger_type"] = json!(long);
+    check("POST", TRIGGERS, Some(body)).await;
+}
+
+#[tokio::test]
 async fn versions_need_no_credentials() {
     let app = TestApp::start().await;
     let nobody = app.as_nobody();
@@ -157,12 +183,12 @@ async fn raw(app: &TestApp, request: &[u8]) -> String {
 async fn a_head_that_is_too_large_is_refused() {
     let app = TestApp::start().await;
     let long = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: {}",
         "x".repeat(300_000)
     );
     assert!(raw(&app, long.as_bytes()).await.starts_with("HTTP/1.1 431"));
     let many = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
         "X-Many: x\r\n".repeat(200)
     );
     assert!(raw(&app, many.as_bytes()).await.starts_with("HTTP/1.1 431"));
@@ -174,7 +200,7 @@ async fn a_body_that_breaks_off_stores_nothing() {
     let app = TestApp::with_repository().await;
     let body = trigger("t").to_string();
     let request = format!(
-        "POST {TRIGGERS} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: swr-emulator\r\n\
+        "POST {TRIGGERS} HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: swr-emulator\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len() + 1
     );
@@ -193,7 +219,7 @@ async fn a_body_without_a_length_is_read_too() {
     let app = TestApp::with_repository().await;
     let body = trigger("t").to_string();
     let request = format!(
-        "POST {TRIGGERS} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: swr-emulator\r\nConnection: close\r\n\
+        "POST {TRIGGERS} HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: swr-emulator\r\nConnection: close\r\n\
          Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
         10,
         &body[..10],
@@ -213,7 +239,7 @@ async fn a_caller_that_goes_away_does_not_take_its_write_back() {
     for at in 0..20 {
         let body = trigger(&format!("t{at}")).to_string();
         let request = format!(
-            "POST {TRIGGERS} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: swr-emulator\r\n\
+            "POST {TRIGGERS} HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: swr-emulator\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );

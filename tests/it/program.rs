@@ -1,6 +1,6 @@
 //! The program: its command line, its start, its end.
 
-use crate::support::{Process, program};
+use crate::support::{Client, Process, TOKEN, program};
 
 /// Runs the program to its end; exit code and stderr.
 fn fails(arguments: &[&str]) -> (Option<i32>, String) {
@@ -175,7 +175,7 @@ async fn a_running_request_is_finished_before_the_end() {
     let mut stream = tokio::net::TcpStream::connect(&address)
         .await
         .expect("a connection");
-    let head = "POST /v2/manage/namespaces HTTP/1.1\r\nHost: x\r\nX-Auth-Token: swr-emulator\r\n\
+    let head = "POST /v2/manage/namespaces HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: swr-emulator\r\n\
                 Expect: 100-continue\r\nContent-Length: 21\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = [0; 12];
@@ -305,8 +305,8 @@ fn help_explains_every_flag_with_its_variable() {
     }
 }
 
-#[test]
-fn a_log_line_tells_the_request_and_no_secret() {
+/// The log of a program, line by line, while a client did something.
+fn log_of(talk: impl AsyncFnOnce(Client)) -> String {
     use std::io::Read;
     use std::process::Stdio;
     let mut child = program(&[
@@ -321,6 +321,13 @@ fn a_log_line_tells_the_request_and_no_secret() {
     .spawn()
     .expect("it starts");
     let mut stdout = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut stderr = child.stderr.take().expect("a pipe");
+    // Beside the test, so that a full pipe holds nobody up.
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).expect("UTF-8");
+        log
+    });
     let mut line = String::new();
     std::io::BufRead::read_line(&mut stdout, &mut line).expect("a line");
     let address = line
@@ -328,31 +335,29 @@ fn a_log_line_tells_the_request_and_no_secret() {
         .trim_start_matches("listening on http://")
         .to_owned();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let client = crate::support::Client {
-            address,
-            token: Some("wrong-but-secret".to_owned()),
-        };
-        client.send("GET", "/v2/manage/repos?limit=1", None).await;
-        let client = crate::support::Client {
-            token: Some(crate::support::TOKEN.to_owned()),
-            ..client
-        };
-        client.send("GET", "/v2/manage/namespaces/none", None).await;
-    });
+    runtime.block_on(talk(Client {
+        address,
+        token: Some(TOKEN.to_owned()),
+    }));
     let pid = child.id().to_string();
     std::process::Command::new("kill")
         .arg(&pid)
         .status()
         .expect("kill is there");
-    let mut log = String::new();
-    child
-        .stderr
-        .take()
-        .expect("a pipe")
-        .read_to_string(&mut log)
-        .expect("UTF-8");
     child.wait().expect("ended");
+    log.join().expect("the log is read")
+}
+
+#[test]
+fn a_log_line_tells_the_request_and_no_secret() {
+    let log = log_of(async |client| {
+        client.send("GET", "/v2/manage/namespaces/none", None).await;
+        let client = Client {
+            token: Some("wrong-but-secret".to_owned()),
+            ..client
+        };
+        client.send("GET", "/v2/manage/repos?limit=1", None).await;
+    });
 
     assert!(!log.contains("wrong-but-secret"), "{log}");
     let lines: Vec<serde_json::Value> = log
@@ -373,4 +378,18 @@ fn a_log_line_tells_the_request_and_no_secret() {
     assert_eq!(missing["caller"], "admin");
     assert_eq!(missing["code"], "SVCSTG.SWR.4040058");
     assert_eq!(missing["request_id"].as_str().map(str::len), Some(32));
+}
+
+#[test]
+fn a_log_line_is_bounded_whatever_was_sent() {
+    let log = log_of(async |client| {
+        let (method, path) = ("M".repeat(25_000), format!("/{}/x", "p".repeat(25_000)));
+        for path in ["/v2/manage/repos", "/v2/group/busybox/nonsense", &path] {
+            client.send(&method, path, None).await;
+        }
+    });
+    let lines = log.lines().filter(|line| line.contains("MMM"));
+    let lengths: Vec<_> = lines.map(str::len).collect();
+    assert_eq!(lengths.len(), 3, "{log}");
+    assert!(lengths.iter().all(|length| *length < 2000), "{lengths:?}");
 }

@@ -132,6 +132,17 @@ impl Authorization {
         &self.access_key
     }
 
+    /// Checks what can be checked without the body: the date, and that what is signed is there; an
+    /// error is the text of the refusal.
+    pub fn check_head(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), String> {
+        check_date(date(headers)?, now)?;
+        let mut names = self.signed_headers.iter();
+        match names.find(|name| !headers.contains_key(name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(missing_header(name)),
+        }
+    }
+
     /// Checks date and signature; an error is the text of the refusal.
     pub fn verify(
         &self,
@@ -139,11 +150,7 @@ impl Authorization {
         secret_key: &str,
         now: Timestamp,
     ) -> Result<(), String> {
-        let date = request
-            .headers
-            .get("x-sdk-date")
-            .and_then(|date| date.to_str().ok())
-            .ok_or("verify aksk signature fail, the header X-Sdk-Date is missing")?;
+        let date = date(request.headers)?;
         check_date(date, now)?;
         let payloads = payloads(request)?;
         let mut matched = false;
@@ -203,10 +210,7 @@ impl Authorization {
                 .map(|value| String::from_utf8_lossy(value.as_bytes().trim_ascii()))
                 .collect();
             if values.is_empty() {
-                return Err(format!(
-                    "verify aksk signature fail, the signed header {} is missing",
-                    excerpt(name, MAX_WORD)
-                ));
+                return Err(missing_header(name));
             }
             values.sort_unstable();
             for value in values {
@@ -269,6 +273,18 @@ fn scoped(credential: &str) -> Result<(Scheme, &str), String> {
         service: service.to_owned(),
     };
     Ok((scheme, access_key))
+}
+
+fn date(headers: &HeaderMap) -> Result<&str, String> {
+    let date = headers.get("x-sdk-date");
+    let date = date.and_then(|date| date.to_str().ok());
+    let missing = "verify aksk signature fail, the header X-Sdk-Date is missing";
+    date.ok_or_else(|| missing.to_owned())
+}
+
+fn missing_header(name: &str) -> String {
+    let name = excerpt(name, MAX_WORD);
+    format!("verify aksk signature fail, the signed header {name} is missing")
 }
 
 /// The names in `SignedHeaders`, each of which comes once (API signing guide): with one that comes

@@ -396,7 +396,7 @@ mod tests {
     fn what_is_kept_of_a_request_is_bounded() {
         let long = recorded(&format!("/{}?{}", "x".repeat(600), "y".repeat(600)));
         assert_eq!(long.path.len(), MAX_TEXT);
-        let method = Method::from_bytes(&[b'M'; 50_000]).expect("a method");
+        let method = Method::from_bytes("M".repeat(50_000).as_bytes()).expect("a method");
         let uri = Uri::from_static("/");
         let log = RequestLog {
             method: &method,

@@ -3,9 +3,13 @@
 
 mod answer;
 mod body;
+mod connections;
 mod description;
 mod edge;
 mod form;
+mod gathered_body;
+mod hosts;
+mod lingering;
 mod log;
 mod operation;
 mod path;
@@ -13,13 +17,16 @@ mod query;
 mod server;
 mod shape;
 mod shared_body;
+mod stop;
 
 pub use answer::{Answer, ContentRange, empty_object};
 pub use body::{Fields, Items};
 pub use description::{Description, Param, Refusal, Success, Writer};
 pub(crate) use edge::MAX_BODY;
 pub use form::Form;
-pub(crate) use form::MAX_MESSAGE;
+pub(crate) use form::{MAX_MESSAGE, RETRY_SOON};
+pub use gathered_body::{BodyBudget, Incomplete, Limits, gather};
+pub use hosts::AllowedHosts;
 pub use log::{Failure, RequestIds, RequestLog};
 pub use operation::{Operation, Routes};
 pub use path::{Path, Segment};
@@ -27,3 +34,4 @@ pub use query::{Criteria, Page, Query, SortOrder};
 pub use server::Server;
 pub use shape::Shape;
 pub use shared_body::SharedBody;
+pub use stop::Stop;

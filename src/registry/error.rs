@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use schemars::generate::SchemaGenerator;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::excerpt::excerpt;
-use crate::http::MAX_MESSAGE;
+use crate::http::{Incomplete, MAX_MESSAGE, RETRY_SOON};
 
 /// Why an operation of the registry did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -69,6 +69,12 @@ pub enum RegistryError {
     /// The manifest is larger than the registry takes.
     #[error("the manifest is larger than {0} bytes")]
     ManifestTooLarge(usize),
+    /// The manifest did not arrive in time, or made room for faster bodies.
+    #[error("the manifest {0}")]
+    ManifestTooSlow(String),
+    /// There is no room for the request now, or the instance stops.
+    #[error("{0}; try again later")]
+    Unavailable(&'static str),
     /// The manifest names something that is not in this repository.
     #[error("the manifest names {0}, which is not in this repository")]
     ManifestBlobUnknown(String),
@@ -101,6 +107,22 @@ impl From<std::io::Error> for RegistryError {
     }
 }
 
+/// Why a manifest is not whole.
+impl From<Incomplete> for RegistryError {
+    fn from(incomplete: Incomplete) -> Self {
+        match incomplete {
+            Incomplete::TooLarge(bytes) => Self::ManifestTooLarge(bytes),
+            Incomplete::TooLate(_) | Incomplete::TooSlow => {
+                Self::ManifestTooSlow(incomplete.slowness().unwrap_or_default())
+            }
+            Incomplete::NoRoom => Self::Unavailable("there is no room for the manifest now"),
+            Incomplete::Broken(reason) => {
+                Self::ManifestInvalid(format!("the manifest broke off: {reason}"))
+            }
+        }
+    }
+}
+
 impl RegistryError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
@@ -120,6 +142,8 @@ impl RegistryError {
             | Self::Unsupported => StatusCode::NOT_FOUND,
             Self::RangeInvalid(_) | Self::RangeOutside { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ManifestTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -137,7 +161,10 @@ impl RegistryError {
             Self::RangeInvalid(_) | Self::UploadInvalid(_) => "BLOB_UPLOAD_INVALID",
             Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
-            Self::ManifestInvalid(_) | Self::ManifestTooLarge(_) => "MANIFEST_INVALID",
+            Self::ManifestInvalid(_) | Self::ManifestTooLarge(_) | Self::ManifestTooSlow(_) => {
+                "MANIFEST_INVALID"
+            }
+            Self::Unavailable(_) => "UNAVAILABLE",
             Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",
             Self::Unsupported => "UNSUPPORTED",
             Self::Internal(_) => "UNKNOWN",
@@ -183,6 +210,9 @@ impl IntoResponse for RegistryError {
             && let Ok(challenge) = HeaderValue::try_from(challenge)
         {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if matches!(self, Self::Unavailable(_)) {
+            headers.insert(RETRY_AFTER, RETRY_SOON.clone());
         }
         if let Self::RangeOutside { size } = &self
             && let Ok(range) = HeaderValue::try_from(format!("bytes */{size}"))

@@ -1,6 +1,13 @@
 //! The program: its command line, its start, its end.
 
-use crate::support::{Client, Process, TOKEN, program};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::registry::Registry;
+use crate::support::{Client, Kept, Process, TOKEN, program, trigger};
 
 /// Runs the program to its end; exit code and stderr.
 fn fails(arguments: &[&str]) -> (Option<i32>, String) {
@@ -18,6 +25,11 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
         (&["--auth", "lax"][..], "strict, any"),
         (&["--quota-namespaces", "x"][..], "--quota-namespaces"),
         (&["--registry-host", "http://x"][..], "HOST:PORT"),
+        (&["--allow-host", "x:80"][..], "without a scheme, a port"),
+        (
+            &["--allow-host", "http://x"][..],
+            "without a scheme, a port",
+        ),
         (
             &["--ephemeral", "--data-dir", "x"][..],
             "exclude each other",
@@ -169,7 +181,6 @@ fn a_signal_ends_it_in_order_with_exit_code_0() {
 
 #[tokio::test]
 async fn a_running_request_is_finished_before_the_end() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
     let address = process.client().address;
     let mut stream = tokio::net::TcpStream::connect(&address)
@@ -197,6 +208,170 @@ async fn a_running_request_is_finished_before_the_end() {
     stream.read_to_string(&mut rest).await.expect("an answer");
     assert!(rest.contains("HTTP/1.1 201"), "{rest}");
     assert_eq!(process.wait().0, Some(0));
+}
+
+/// Sends the beginning of a request, or a whole one.
+async fn send(address: &str, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(bytes.as_bytes()).await.expect("sent");
+    stream
+}
+
+#[tokio::test]
+async fn what_only_waits_ends_at_once_with_the_program() {
+    let mut on_push = trigger("t");
+    on_push["application"] = json!("web");
+    let seed = json!({
+        "organizations": [{"name": "group",
+            "repositories": [{"name": "busybox", "triggers": [on_push]}]}],
+        "clusters": [{"id": on_push["cluster_id"], "name": "test"}],
+    });
+    let kept = Kept::seeded(&seed.to_string());
+    let process = kept.start(&[]);
+    let client = process.client();
+    let workload = "/_emulator/clusters/test/namespaces/default/deployments/web";
+    let slow = json!({"containers": [{"name": "a", "image": "b"}], "delay_ms": 600_000});
+    client.send("PUT", workload, Some(slow)).await;
+    let push = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
+    let pushed = client.send("POST", "/_emulator/push", Some(push)).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let registry = Registry::admin(&client, &["group/busybox"]).await;
+    let bearer = registry.bearer.as_deref().expect("a token");
+
+    let address = &client.address;
+    let head =
+        |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: {TOKEN}\r\n");
+    let wait = "/_emulator/wait?namespace=group&repository=busybox&tag=v1&trigger=t&timeout=10m";
+    let with_body = "Content-Length: 100\r\n\r\n{";
+    let of_bearer = format!("Authorization: Bearer {bearer}\r\n{with_body}");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let requests = [
+        head("GET /_emulator/idle?timeout=10m") + "\r\n",
+        head(&format!("GET {wait}")) + "\r\n",
+        head("GET /v2/manage/namespaces/group") + "\r\n",
+        head("POST /v2/manage/namespaces") + with_body,
+        head("PUT /v2/group/busybox/manifests/v2") + &of_bearer,
+        head(&format!(
+            "POST /v2/group/busybox/blobs/uploads/?digest={digest}"
+        )) + &of_bearer,
+    ];
+    let fault = json!({"operation": "ShowNamespace", "delay_ms": 600_000});
+    client.send("POST", "/_emulator/faults", Some(fault)).await;
+    let mut waiting = Vec::new();
+    for request in &requests {
+        waiting.push((request, send(address, request).await));
+    }
+    let refused = head("PUT /v2/manage/namespaces") + with_body;
+    let mut refused = send(address, &refused).await;
+    let mut half_head = send(address, "GET / HTTP/1.1\r\nHo").await;
+    let mut silent = send(address, "").await;
+    // Later than all of these, on a connection that stays open.
+    let mut connection = client.connect().await;
+    loop {
+        let request = http::Request::get("/_emulator/faults");
+        let request = request.body(bytes::Bytes::new()).expect("legal");
+        let answer = client.request_on(&mut connection, request).await;
+        if answer.expect("an answer").json()[0]["struck"] == 1 {
+            break;
+        }
+    }
+
+    process.signal("TERM");
+
+    let answers = async {
+        for (request, mut stream) in waiting {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 503"), "{request}: {answer}");
+            assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+        }
+        let mut answer = String::new();
+        refused
+            .read_to_string(&mut answer)
+            .await
+            .expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        for stream in [&mut half_head, &mut silent] {
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.expect("the end");
+            assert_eq!(rest, b"");
+        }
+    };
+    // Less than the ten seconds after which Docker kills, by far.
+    let time = Duration::from_secs(6);
+    tokio::time::timeout(time, answers)
+        .await
+        .expect("all ended");
+    assert_eq!(process.wait_for(time), Some(0));
+}
+
+#[tokio::test]
+async fn a_program_that_a_kubeconfig_runs_does_not_hold_up_the_end() {
+    let mut on_push = trigger("t");
+    on_push["application"] = json!("web");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let begun = folder.path().join("begun");
+    let script = format!("echo $$ > {}; exec sleep 30", begun.display());
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh",
+        "args": ["-c", script], "interactiveMode": "Never"});
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "main",
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": exec}}],
+        "contexts": [{"name": "main", "context": {"cluster": "c", "user": "u"}}],
+    });
+    let path = folder.path().join("kubeconfig.yaml");
+    std::fs::write(&path, kubeconfig.to_string()).expect("written");
+    let kept = Kept::seeded(
+        &json!({
+            "organizations": [{"name": "group",
+                "repositories": [{"name": "busybox", "triggers": [on_push]}]}],
+            "clusters": [{"id": on_push["cluster_id"], "name": "test", "kubeconfig": path}],
+        })
+        .to_string(),
+    );
+    let process = kept.start(&[]);
+    let client = process.client();
+    let push = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
+    let pushed = client.send("POST", "/_emulator/push", Some(push)).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let pid = loop {
+        // Each of these takes a moment.
+        client
+            .send("GET", "/_emulator/idle?timeout=10ms", None)
+            .await;
+        let pid = std::fs::read_to_string(&begun).unwrap_or_default();
+        if pid.ends_with('\n') {
+            break pid;
+        }
+    };
+
+    process.signal("TERM");
+
+    let code = process.wait_for(Duration::from_secs(8));
+    // It may have ended with the emulator.
+    let _ = std::process::Command::new("kill")
+        .arg(pid.trim())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
+async fn beyond_the_machine_a_request_may_be_for_any_host() {
+    let process = Process::start(&["--ephemeral", "--listen", "0.0.0.0:0"]);
+    let port = process.url.rsplit(':').next().expect("a port");
+    for (head, expected) in [
+        ("Host: swr.example\r\n", "HTTP/1.1 200"),
+        ("", "HTTP/1.1 400"),
+        ("Host: a\r\nHost: b\r\n", "HTTP/1.1 400"),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\n{head}Connection: close\r\n\r\n");
+        let mut stream = send(&format!("127.0.0.1:{port}"), &request).await;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with(expected), "{head}: {answer}");
+    }
 }
 
 #[test]
@@ -294,6 +469,7 @@ fn help_explains_every_flag_with_its_variable() {
         "region",
         "seed",
         "registry-host",
+        "allow-host",
         "quota-namespaces",
         "auth",
         "log-format",

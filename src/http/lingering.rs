@@ -1,0 +1,116 @@
+//! A connection's stream: bounded in how long the other side may leave what was sent unread, and
+//! closed so that a client which is still sending sees its answer.
+//!
+//! Who closes a socket that holds unread bytes resets the connection, and a reset can overtake the
+//! answer. So the stream is closed for writing first, and what the client still sends is thrown
+//! away for a moment.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tokio_io_timeout::TimeoutStream;
+
+use super::connections::Connection;
+
+/// How long a client may leave an answer unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// For how long, and how many bytes, a client is listened to that was answered already.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+const MAX_LINGER: usize = 16 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Lingering {
+    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+    connection: Arc<Connection>,
+    /// Since it was closed for writing.
+    rest: Option<Rest>,
+}
+
+/// What may still be thrown away.
+#[derive(Debug)]
+struct Rest {
+    time: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+impl Lingering {
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        Self {
+            stream: Box::pin(stream),
+            connection,
+            rest: None,
+        }
+    }
+}
+
+impl AsyncRead for Lingering {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let rest = match &mut this.rest {
+            Some(rest) => rest,
+            None => {
+                ready!(this.stream.as_mut().poll_shutdown(context))?;
+                if !this.connection.leaves_unread() {
+                    return Poll::Ready(Ok(()));
+                }
+                this.rest.insert(Rest {
+                    time: Box::pin(tokio::time::sleep(LINGER_TIME)),
+                    bytes: MAX_LINGER,
+                })
+            }
+        };
+        let mut buffer = [0; 16 * 1024];
+        while !this.connection.is_closing() && rest.time.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            let read = ready!(this.stream.as_mut().poll_read(context, &mut buffer));
+            let length = buffer.filled().len();
+            if read.is_err() || length == 0 || length > rest.bytes {
+                break;
+            }
+            rest.bytes -= length;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

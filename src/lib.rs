@@ -19,9 +19,9 @@
 //!
 //! # The life of a request
 //!
-//! `http::server` accepts the connection. `http::edge` finds the operation, reads the bounded
-//! body, finds the caller, sets the deadline, and lets a fault strike that was asked for. The
-//! handler's extractors resolve organization and repository (`auth::access`), then its body is
+//! `http::server` accepts the connection and checks for which host the request is. `http::edge`
+//! finds the operation and who says to be the caller, reads the bounded body, sets the deadline,
+//! and lets a fault strike that was asked for. The handler's extractors resolve organization and repository (`auth::access`), then its body is
 //! parsed into domain types. A read asks the chapter's `store` through the pool of readers; a write
 //! is queued to the writer, which commits it together with what others queued, and answers once it
 //! is on disk. The edge writes the answer, or the error in the operation's form, and one line in

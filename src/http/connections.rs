@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Connections open at once; the next one waits until one of them ends.
@@ -54,7 +53,6 @@ impl Connections {
             all: Arc::clone(self),
             idle_since: AtomicU64::new(self.now()),
             has_served: AtomicBool::new(false),
-            leaves_unread: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             close: Notify::new(),
         });
@@ -113,7 +111,7 @@ impl Connections {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(BUSY - 1)
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(BUSY - 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
@@ -145,12 +143,10 @@ impl Drop for OpenConnection {
 #[derive(Debug)]
 pub(super) struct Connection {
     all: Arc<Connections>,
-    /// Microseconds from the listener's start, or [`BUSY`].
+    /// Nanoseconds from the listener's start, or [`BUSY`].
     idle_since: AtomicU64,
     /// Whether there was a request already.
     has_served: AtomicBool,
-    /// Whether the newest request's body was not read to its end.
-    leaves_unread: AtomicBool,
     is_closing: AtomicBool,
     close: Notify,
 }
@@ -160,27 +156,12 @@ impl Connection {
     pub(super) fn begin(self: &Arc<Self>) -> Running {
         self.idle_since.store(BUSY, Ordering::SeqCst);
         self.has_served.store(true, Ordering::Relaxed);
-        self.leaves_unread.store(false, Ordering::Relaxed);
         Running(Arc::clone(self))
-    }
-
-    /// The body of a request, which notes whether it was read to its end.
-    pub(super) fn watch(self: &Arc<Self>, body: Incoming) -> WatchedBody {
-        WatchedBody {
-            body,
-            has_ended: false,
-            connection: Arc::clone(self),
-        }
     }
 
     /// Whether there was a request already.
     pub(super) fn has_served(&self) -> bool {
         self.has_served.load(Ordering::Relaxed)
-    }
-
-    /// Whether the newest request's body was not read to its end.
-    pub(super) fn leaves_unread(&self) -> bool {
-        self.leaves_unread.load(Ordering::Relaxed)
     }
 
     /// Whether it was told to end.
@@ -225,44 +206,6 @@ impl Drop for Running {
     }
 }
 
-/// The body of a request.
-#[derive(Debug)]
-pub(super) struct WatchedBody {
-    body: Incoming,
-    has_ended: bool,
-    connection: Arc<Connection>,
-}
-
-impl http_body::Body for WatchedBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.has_ended |= matches!(polled, Poll::Ready(None));
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for WatchedBody {
-    fn drop(&mut self) {
-        if !self.has_ended && !self.body.is_end_stream() {
-            self.connection.leaves_unread.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 /// The body of an answer.
 #[derive(Debug)]
 pub(super) struct AnsweredBody {
@@ -287,5 +230,86 @@ impl http_body::Body for AnsweredBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn all_open(connections: &Arc<Connections>) -> Vec<OpenConnection> {
+        let mut open = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            open.push(connections.open().await);
+        }
+        open
+    }
+
+    /// Lets all that can go on go on; time stands still.
+    async fn settle() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_idle_connections_make_room_the_longest_idle_one_first() {
+        let connections = Connections::new();
+        let mut open = all_open(&connections).await;
+        let running: Vec<_> = open.iter().map(|open| open.connection().begin()).collect();
+        let newcomer = tokio::spawn({
+            let connections = Arc::clone(&connections);
+            async move { connections.open().await }
+        });
+        settle().await;
+        let closing = |open: &[OpenConnection]| -> Vec<usize> {
+            let all = open.iter().enumerate();
+            all.filter_map(|(at, open)| open.connection().is_closing().then_some(at))
+                .collect()
+        };
+        assert!(closing(&open).is_empty());
+
+        // A request ends, and with it the connection, since somebody waits.
+        let mut running: Vec<_> = running.into_iter().map(Some).collect();
+        running[7] = None;
+        settle().await;
+        assert_eq!(closing(&open), [7]);
+        open[7].connection().told_to_close().await;
+        assert!(!newcomer.is_finished());
+        drop(open.remove(7));
+        let newcomer = newcomer.await.expect("no panic");
+
+        // Nobody waits: connections stay.
+        running[5] = None;
+        running[3] = None;
+        settle().await;
+        assert!(closing(&open).is_empty());
+        drop(newcomer);
+        let _newcomer = connections.open().await;
+        let next = tokio::spawn(async move { connections.open().await });
+        settle().await;
+        assert_eq!(closing(&open), [5]);
+        drop(open.remove(5));
+        next.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_end_is_not_waited_for() {
+        let connections = Connections::new();
+        let open = all_open(&connections).await;
+        let newcomer = tokio::spawn({
+            let connections = Arc::clone(&connections);
+            async move { connections.open().await }
+        });
+        settle().await;
+        let closing = || {
+            let all = open.iter();
+            all.filter(|open| open.connection().is_closing()).count()
+        };
+        assert_eq!(closing(), 1);
+        tokio::time::advance(PATIENCE).await;
+        settle().await;
+        assert_eq!(closing(), 2);
+        newcomer.abort();
     }
 }

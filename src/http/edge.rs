@@ -1,6 +1,6 @@
-//! What every request of the management port passes through: its id, its deadline, its bounded
-//! body, the caller, the fault that somebody asked for, the form of its errors, and its line in
-//! the log.
+//! What every request of the management port passes through: its id, its deadline, the caller, its
+//! bounded body, the fault that somebody asked for, the form of its errors, and its line in the
+//! log.
 //!
 //! The limits here are those of the JSON operations; a group of routes that moves blobs has its
 //! own edge.

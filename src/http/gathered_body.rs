@@ -92,6 +92,10 @@ pub async fn gather<'a>(
     limits: Limits,
     budget: &'a BodyBudget,
 ) -> Result<(Bytes, Room<'a>), Incomplete> {
+    let announced = body.size_hint().lower();
+    if usize::try_from(announced).map_or(true, |bytes| bytes > limits.bytes) {
+        return Err(Incomplete::TooLarge(limits.bytes));
+    }
     let started = Instant::now();
     let mut body = body.clone();
     let mut room = Room {
@@ -517,6 +521,11 @@ mod tests {
         large.send(1024).await;
         large.send(1).await;
         assert_eq!(large.end().await, Err(Incomplete::TooLarge(1024 * 1024)));
+
+        let announced = SharedBody::new(&HeaderMap::new(), Body::from(vec![0; LIMITS.bytes + 1]));
+        let refused = gather(&announced, LIMITS, &budget).await.map(drop);
+        assert_eq!(refused, Err(Incomplete::TooLarge(LIMITS.bytes)));
+        assert_eq!(announced.received(), 0);
 
         let late = Sent::new(&budget, LIMITS);
         for _ in 0..19 {

@@ -28,6 +28,8 @@ const MAX_LINGER: usize = 16 * 1024 * 1024;
 pub(super) struct Lingering {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
     connection: Arc<Connection>,
+    /// Whether the client has closed its side, or the connection is broken.
+    has_ended: bool,
     /// Since it was closed for writing.
     rest: Option<Rest>,
 }
@@ -46,6 +48,7 @@ impl Lingering {
         Self {
             stream: Box::pin(stream),
             connection,
+            has_ended: false,
             rest: None,
         }
     }
@@ -57,7 +60,10 @@ impl AsyncRead for Lingering {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = ready!(self.stream.as_mut().poll_read(context, buffer));
+        self.has_ended |= read.is_err() || buffer.filled().len() == before;
+        Poll::Ready(read)
     }
 }
 
@@ -92,9 +98,6 @@ impl AsyncWrite for Lingering {
             Some(rest) => rest,
             None => {
                 ready!(this.stream.as_mut().poll_shutdown(context))?;
-                if !this.connection.leaves_unread() {
-                    return Poll::Ready(Ok(()));
-                }
                 this.rest.insert(Rest {
                     time: Box::pin(tokio::time::sleep(LINGER_TIME)),
                     bytes: MAX_LINGER,
@@ -102,7 +105,10 @@ impl AsyncWrite for Lingering {
             }
         };
         let mut buffer = [0; 16 * 1024];
-        while !this.connection.is_closing() && rest.time.as_mut().poll(context).is_pending() {
+        while !this.has_ended
+            && !this.connection.is_closing()
+            && rest.time.as_mut().poll(context).is_pending()
+        {
             let mut buffer = ReadBuf::new(&mut buffer);
             let read = ready!(this.stream.as_mut().poll_read(context, &mut buffer));
             let length = buffer.filled().len();

@@ -161,10 +161,9 @@ async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Fr
     let connection: &Arc<Connection> = open.connection();
     let service = service_fn(|request: Request<Incoming>| {
         let running = connection.begin();
-        let request = request.map(|body| Body::new(connection.watch(body)));
         let front = &front;
         async move {
-            let response = front.serve(request).await?;
+            let response = front.serve(request.map(Body::new)).await?;
             Ok::<_, Cut>(response.map(|body| running.until_sent(body)))
         }
     });

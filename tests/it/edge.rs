@@ -139,6 +139,27 @@ async fn a_body_that_is_far_too_large_is_read_so_that_the_answer_arrives() {
 }
 
 #[tokio::test]
+async fn a_refused_client_that_first_sends_all_sees_its_answer() {
+    let app = TestApp::with_repository().await;
+    let length = 12 * 1024 * 1024;
+    for (path, expected) in [
+        (TRIGGERS, "HTTP/1.1 401"),
+        ("/v2/manage/nonsense", "HTTP/1.1 404"),
+        ("/v2/group/busybox/blobs/uploads/?digest=x", "HTTP/1.1 401"),
+    ] {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        let mut request = head.into_bytes();
+        request.resize(request.len() + length, b' ');
+        let answer = raw(&app, &request).await;
+        assert!(answer.starts_with(expected), "{path}: {answer}");
+    }
+    let head = format!("GET /{} HTTP/1.1\r\n", "x".repeat(length));
+    let answer = raw(&app, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_content_type_other_than_json_is_refused() {
     let app = TestApp::with_repository().await;
     for (at, (content_type, accepted)) in [

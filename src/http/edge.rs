@@ -392,6 +392,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_that_does_not_arrive_in_time_is_refused_in_the_operations_form() {
+        let check = async |form: Form, expected: Value| {
+            let operation = Operation::new("X", Method::POST, "/x").in_form(form);
+            let router = router(operation).await;
+            let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+            let request = Request::post("/x")
+                .header("X-Auth-Token", BUILTIN_TOKEN)
+                .body(Body::from_stream(never))
+                .expect("a legal request");
+            tokio::time::pause();
+            let response = router.oneshot(request).await.expect("an answer");
+            tokio::time::resume();
+            assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+            let body = response.into_body().collect().await.expect("a body");
+            let body: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
+            let found = match form {
+                Form::Management => &body["errors"][0]["errorMessage"],
+                Form::Iam => &body["error"]["message"],
+                Form::Gateway => &body["error_msg"],
+                Form::Registry => &body["errors"][0]["message"],
+            };
+            assert_eq!(*found, expected, "{body}");
+        };
+        let message = json!("The request body did not arrive within 20 seconds");
+        for form in [Form::Management, Form::Gateway, Form::Iam, Form::Registry] {
+            check(form, message.clone()).await;
+        }
+    }
+
+    #[tokio::test]
     async fn each_form_writes_an_error_in_its_own_way() {
         let check = async |form: Form, expected: Value| {
             let router = router(Operation::new("X", Method::POST, "/x").in_form(form)).await;

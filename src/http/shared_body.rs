@@ -173,3 +173,75 @@ impl http_body::Body for SharedBody {
         self.lock().body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::StreamExt;
+    use futures_util::stream::{pending, repeat};
+    use http::HeaderValue;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn endless() -> Body {
+        let piece = Bytes::from_static(&[0; 1024]);
+        Body::from_stream(repeat(piece).map(Ok::<_, Infallible>))
+    }
+
+    fn silent() -> Body {
+        Body::from_stream(pending::<Result<Bytes, Infallible>>())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_body_that_nobody_wants_a_mebibyte_is_read_for_five_seconds_at_the_most() {
+        let (stop, headers) = (Stop::default(), HeaderMap::new());
+        let large = SharedBody::new(&headers, endless());
+        large.discard(&stop).await;
+        assert_eq!(large.received(), 1024 * 1024 + 1024);
+
+        let started = Instant::now();
+        SharedBody::new(&headers, silent()).discard(&stop).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(5));
+
+        stop.raise();
+        let started = Instant::now();
+        SharedBody::new(&headers, silent()).discard(&stop).await;
+        assert_eq!(started.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_to_be_asked_for_a_body_is_not_asked_to_no_purpose() {
+        let stop = Stop::default();
+        let headers = HeaderMap::from_iter([(EXPECT, HeaderValue::from_static("100-continue"))]);
+        let held_back = SharedBody::new(&headers, endless());
+        held_back.discard(&stop).await;
+        assert_eq!(held_back.received(), 0);
+
+        let mut begun = SharedBody::new(&headers, endless());
+        drop(begun.frame().await);
+        begun.discard(&stop).await;
+        assert!(begun.received() > 1024 * 1024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_given_up_at_a_stop_once_nothing_more_comes() {
+        let stop = Arc::new(Stop::default());
+        let body = SharedBody::new(&HeaderMap::new(), silent());
+        let mut reader = body.clone();
+        let reader = tokio::spawn(async move {
+            let told = reader.frame().await;
+            (told.is_some_and(|told| told.is_err()), reader.has_ended())
+        });
+        let abandoned = tokio::spawn({
+            let (body, stop) = (body.clone(), Arc::clone(&stop));
+            async move { body.abandoned(&stop).await }
+        });
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        assert!(!abandoned.is_finished());
+        stop.raise();
+        abandoned.await.expect("no panic");
+        assert_eq!(reader.await.expect("no panic"), (true, true));
+    }
+}

@@ -223,3 +223,31 @@ impl IntoResponse for RegistryError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_is_not_whole_is_refused_in_the_registrys_words() {
+        let check = |incomplete: Incomplete, status: u16, code: &str, message: &str| {
+            let error = RegistryError::from(incomplete);
+            let found = (error.status().as_u16(), error.code(), error.to_string());
+            assert_eq!(found, (status, code, message.to_owned()));
+            let response = error.into_response();
+            let is_later = response.headers().contains_key(RETRY_AFTER);
+            assert_eq!(is_later, status == 503);
+        };
+        let code = "MANIFEST_INVALID";
+        let large = "the manifest is larger than 9 bytes";
+        check(Incomplete::TooLarge(9), 413, code, large);
+        let late = "the manifest did not arrive within 30 seconds";
+        check(Incomplete::TooLate(30), 408, code, late);
+        let slow = "the manifest arrived slower than others when there was no room for all";
+        check(Incomplete::TooSlow, 408, code, slow);
+        let room = "there is no room for the manifest now; try again later";
+        check(Incomplete::NoRoom, 503, "UNAVAILABLE", room);
+        let broken = "the manifest broke off: reset";
+        check(Incomplete::Broken("reset".to_owned()), 400, code, broken);
+    }
+}

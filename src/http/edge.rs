@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
@@ -234,11 +235,16 @@ async fn admit<'a>(
     } else {
         None
     };
-    let (body, room) = gather(body, BODY, &app.bodies).await?;
+    let (mut body, mut room) = gather(body, BODY, &app.bodies).await?;
     if let Some(claim) = claim {
         let known = claim.prove(app, &parts, &body)?;
         parts.extensions.insert(known.clone());
         *caller = Some(known);
+    }
+    if operation.waits {
+        // None of these takes a body, and for minutes nobody else could have its room.
+        body = Bytes::new();
+        room = room.given_back();
     }
     let request = Request::from_parts(parts, Body::from(body));
     Ok((operation, request, room))
@@ -318,7 +324,6 @@ pub(super) fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use bytes::Bytes;
     use http::{Method, StatusCode};
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
@@ -389,6 +394,13 @@ mod tests {
         let (status, text) = post(&router, "hang").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(text.contains("SVCSTG.SWR.5000046"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_holds_no_body() {
+        let router = router(Operation::new("CreateX", Method::POST, "/x").waits()).await;
+        let served = post(&router, "panic").await;
+        assert_eq!(served, (StatusCode::CREATED, "{}".to_owned()));
     }
 
     #[tokio::test]

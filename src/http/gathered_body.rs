@@ -308,6 +308,16 @@ pub struct Room<'a> {
 }
 
 impl Room<'_> {
+    /// The room of a body that is not kept.
+    pub fn given_back(self) -> Self {
+        Self {
+            budget: self.budget,
+            started: self.started,
+            bytes: 0,
+            known: None,
+        }
+    }
+
     /// Takes more room, if there is any.
     fn grow(&mut self, bytes: usize) -> bool {
         if !self.budget.take(bytes) {
@@ -510,6 +520,8 @@ mod tests {
         let (whole, room) = gather(&body, LIMITS, &budget).await.expect("whole");
         assert_eq!(whole, sent);
         assert_eq!(budget.left.load(Ordering::SeqCst), 100 * 1024 - 5);
+        let room = room.given_back();
+        assert_eq!(left(&budget), 100);
         drop(room);
         assert_eq!(left(&budget), 100);
     }

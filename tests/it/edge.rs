@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Process, TRIGGERS, TestApp, trigger};
+use crate::registry::Registry;
+use crate::support::{Kept, Process, TRIGGERS, TestApp, trigger};
 
 #[tokio::test]
 async fn an_unknown_path_or_method_is_answered_as_the_gateway_does() {
@@ -369,48 +370,59 @@ async fn what_the_head_is_enough_to_refuse_is_refused_before_the_body() {
     }
 }
 
-#[tokio::test]
-async fn bodies_of_nobody_take_no_memory_and_those_of_all_a_bounded_one() {
-    const CLIENTS: usize = 200;
-    const LENGTH: usize = 1024 * 1024;
-    const MOST_KIB: u64 = 150 * 1024;
-    let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+/// Sends requests that all lack the last byte of their bodies, and what a client sends meanwhile;
+/// the most memory that the program had, in KiB.
+async fn peak_with(head: &str, length: usize, clients: usize) -> u64 {
+    let kept = Kept::seeded("organizations: [{name: group, repositories: [{name: busybox}]}]");
+    let process = kept.start(&[]);
     let client = process.client();
-    for token in [
-        "",
-        "X-Auth-Token: wrong\r\n",
-        "X-Auth-Token: swr-emulator\r\n",
-    ] {
-        let head = format!(
-            "POST /v2/manage/namespaces HTTP/1.1\r\nHost: localhost\r\n{token}\
-             Content-Length: {LENGTH}\r\n\r\n"
-        );
-        let mut streams = Vec::new();
-        for _ in 0..CLIENTS {
-            let mut stream = TcpStream::connect(&client.address)
-                .await
-                .expect("a connection");
-            stream.write_all(head.as_bytes()).await.expect("sent");
-            streams.push(stream);
-        }
-        // All but the last byte; who is given up meanwhile may close before.
-        let body = vec![b' '; LENGTH - 1];
-        for stream in &mut streams {
-            let _ = stream.write_all(&body).await;
-        }
-        let answer = client.send("GET", "/v2/manage/repos", None).await;
-        answer.is(200, "[]");
-        let namespace = json!({"namespace": "x".repeat(100_000)});
-        let answer = client.send("POST", "/v2/manage/namespaces", Some(namespace));
-        answer.await.refused(400, "4001028");
-        for mut stream in streams {
-            drop(stream.shutdown().await);
-            // To the end, so that all was read that was sent.
-            drop(stream.read_to_end(&mut Vec::new()).await);
-        }
-        let peak = process.peak_memory();
-        assert!(peak < MOST_KIB, "{token}: {peak} KiB");
+    let registry = Registry::admin(&client, &["group/busybox"]).await;
+    let bearer = registry.bearer.as_deref().expect("a token");
+    let head = head.replace("BEARER", bearer);
+    let head = format!("{head}Host: localhost\r\nContent-Length: {length}\r\n\r\n");
+    let mut streams = Vec::new();
+    for _ in 0..clients {
+        let mut stream = TcpStream::connect(&client.address)
+            .await
+            .expect("a connection");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        streams.push(stream);
     }
+    let body = vec![b' '; length - 1];
+    for stream in &mut streams {
+        // Who is given up meanwhile may be closed before.
+        let _ = stream.write_all(&body).await;
+    }
+    let answer = client.send("GET", "/v2/manage/repos", None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let namespace = json!({"namespace": "x".repeat(100_000)});
+    let answer = client.send("POST", "/v2/manage/namespaces", Some(namespace));
+    answer.await.refused(400, "4001028");
+    for mut stream in streams {
+        drop(stream.shutdown().await);
+        // To the end, so that all was read that was sent.
+        drop(stream.read_to_end(&mut Vec::new()).await);
+    }
+    process.peak_memory()
+}
+
+#[tokio::test]
+async fn bodies_of_nobody_take_no_memory() {
+    for token in ["", "X-Auth-Token: wrong\r\n"] {
+        let head = format!("POST /v2/manage/namespaces HTTP/1.1\r\n{token}");
+        let peak = peak_with(&head, 1024 * 1024, 200).await;
+        assert!(peak < 90 * 1024, "{token}: {peak} KiB");
+    }
+}
+
+#[tokio::test]
+async fn all_bodies_take_a_bounded_memory_and_an_honest_one_finds_room() {
+    let head = "POST /v2/manage/namespaces HTTP/1.1\r\nX-Auth-Token: swr-emulator\r\n";
+    let peak = peak_with(head, 1024 * 1024, 200).await;
+    assert!(peak < 180 * 1024, "{peak} KiB");
+    let head = "PUT /v2/group/busybox/manifests/v1 HTTP/1.1\r\nAuthorization: Bearer BEARER\r\n";
+    let peak = peak_with(head, 4 * 1024 * 1024, 50).await;
+    assert!(peak < 180 * 1024, "{peak} KiB");
 }
 
 #[tokio::test]

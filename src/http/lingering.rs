@@ -1,5 +1,4 @@
-//! A connection's stream: bounded in how long the other side may leave what was sent unread, and
-//! closed so that a client which is still sending sees its answer.
+//! A connection's stream, closed so that a client which is still sending sees its answer.
 //!
 //! Who closes a socket that holds unread bytes resets the connection, and a reset can overtake the
 //! answer. So the stream is closed for writing first, and what the client still sends is thrown
@@ -12,21 +11,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use tokio_io_timeout::TimeoutStream;
 
 use super::connections::Connection;
 
-/// How long a client may leave an answer unread.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For how long, and how many bytes, a client is listened to that was answered already.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 const MAX_LINGER: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Lingering {
-    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+pub(super) struct Lingering<S> {
+    stream: S,
     connection: Arc<Connection>,
     /// Whether the client has closed its side, or the connection is broken.
     has_ended: bool,
@@ -41,12 +36,10 @@ struct Rest {
     bytes: usize,
 }
 
-impl Lingering {
-    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+impl<S> Lingering<S> {
+    pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
         Self {
-            stream: Box::pin(stream),
+            stream,
             connection,
             has_ended: false,
             rest: None,
@@ -54,26 +47,26 @@ impl Lingering {
     }
 }
 
-impl AsyncRead for Lingering {
+impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = ready!(self.stream.as_mut().poll_read(context, buffer));
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         self.has_ended |= read.is_err() || buffer.filled().len() == before;
         Poll::Ready(read)
     }
 }
 
-impl AsyncWrite for Lingering {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -81,7 +74,7 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(context, bytes)
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -89,7 +82,7 @@ impl AsyncWrite for Lingering {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -97,7 +90,7 @@ impl AsyncWrite for Lingering {
         let rest = match &mut this.rest {
             Some(rest) => rest,
             None => {
-                ready!(this.stream.as_mut().poll_shutdown(context))?;
+                ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
                 this.rest.insert(Rest {
                     time: Box::pin(tokio::time::sleep(LINGER_TIME)),
                     bytes: MAX_LINGER,
@@ -110,7 +103,7 @@ impl AsyncWrite for Lingering {
             && rest.time.as_mut().poll(context).is_pending()
         {
             let mut buffer = ReadBuf::new(&mut buffer);
-            let read = ready!(this.stream.as_mut().poll_read(context, &mut buffer));
+            let read = ready!(Pin::new(&mut this.stream).poll_read(context, &mut buffer));
             let length = buffer.filled().len();
             if read.is_err() || length == 0 || length > rest.bytes {
                 break;

@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
@@ -31,6 +32,8 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 /// How long a connection may take to send a head, or be idle before the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a client may leave an answer unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may take to finish once the instance stops. Who runs containers
 /// often kills after ten seconds.
 const GRACE: Duration = Duration::from_secs(8);
@@ -155,9 +158,6 @@ async fn accept(listener: TcpListener, front: Arc<Front>) {
 }
 
 async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Front>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "Could not switch off Nagle's algorithm");
-    }
     let connection: &Arc<Connection> = open.connection();
     let service = service_fn(|request: Request<Incoming>| {
         let running = connection.begin();
@@ -175,7 +175,7 @@ async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Fr
             .max_header_size(MAX_HEAD)
             .max_headers(MAX_HEADERS)
             .serve_connection(
-                TokioIo::new(Lingering::new(stream, Arc::clone(connection))),
+                TokioIo::new(Lingering::new(bounded(stream), Arc::clone(connection))),
                 service,
             )
     );
@@ -193,4 +193,14 @@ async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Fr
     if let Err(error) = served {
         debug!(%error, "A connection ended early");
     }
+}
+
+/// The stream with a bound on how long the other side may leave what was sent unread.
+fn bounded(stream: TcpStream) -> std::pin::Pin<Box<TimeoutStream<TcpStream>>> {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "Could not switch off Nagle's algorithm");
+    }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    Box::pin(stream)
 }

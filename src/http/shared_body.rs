@@ -22,7 +22,7 @@ const MAX_DISCARDED: usize = 1024 * 1024;
 /// How long that may take.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// How long a body may pause once the instance stops.
-const LAST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A handle to a body; all handles read the same one.
 #[derive(Debug, Clone)]
@@ -208,7 +208,7 @@ mod tests {
         stop.raise();
         let started = Instant::now();
         SharedBody::new(&headers, silent()).discard(&stop).await;
-        assert_eq!(started.elapsed(), Duration::from_secs(1));
+        assert_eq!(started.elapsed(), LAST_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -531,7 +531,8 @@ async fn a_request_is_told_with_all_but_its_body() {
 #[tokio::test]
 async fn a_body_that_is_refused_for_its_size_is_counted_too() {
     let app = TestApp::with_repository().await;
-    let body = json!("x".repeat(2 * 1024 * 1024));
+    // As much as is read of what is not wanted.
+    let body = json!("x".repeat(1024 * 1024));
     let size = body.to_string().len();
     app.post(TRIGGERS, body).await.refused(413, "4131001");
     assert_eq!(requests(&app, "").await[0]["body_bytes"], size);

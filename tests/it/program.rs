@@ -183,11 +183,9 @@ fn a_signal_ends_it_in_order_with_exit_code_0() {
 async fn a_running_request_is_finished_before_the_end() {
     let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
     let address = process.client().address;
-    let mut stream = tokio::net::TcpStream::connect(&address)
-        .await
-        .expect("a connection");
+    let mut stream = TcpStream::connect(&address).await.expect("a connection");
     let head = "POST /v2/manage/namespaces HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: swr-emulator\r\n\
-                Expect: 100-continue\r\nContent-Length: 21\r\n\r\n";
+                Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = [0; 12];
     stream
@@ -196,14 +194,12 @@ async fn a_running_request_is_finished_before_the_end() {
         .expect("the request is under way");
     assert_eq!(&answer, b"HTTP/1.1 100");
     process.signal("TERM");
-    // New connections are refused once the signal has arrived.
-    while tokio::net::TcpStream::connect(&address).await.is_ok() {
-        tokio::task::yield_now().await;
+    // New connections are refused once the signal has arrived. Meanwhile the body goes on.
+    while TcpStream::connect(&address).await.is_ok() {
+        stream.write_all(b"1\r\n \r\n").await.expect("sent");
     }
-    stream
-        .write_all(b"{\"namespace\":\"group\"}")
-        .await
-        .expect("sent");
+    let rest = b"15\r\n{\"namespace\":\"group\"}\r\n0\r\n\r\n";
+    stream.write_all(rest).await.expect("sent");
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.expect("an answer");
     assert!(rest.contains("HTTP/1.1 201"), "{rest}");

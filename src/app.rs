@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
@@ -65,6 +65,8 @@ pub struct App {
     pub requests: Arc<Requests>,
     /// The end of the instance.
     pub stop: Arc<Stop>,
+    /// Told when a client finds no place for its connection.
+    pub wanted: Arc<Notify>,
     /// Places for requests that wait.
     pub waits: Arc<Semaphore>,
     /// Room for bodies that are read as a whole.
@@ -125,6 +127,7 @@ impl App {
             faults: Arc::default(),
             requests: Arc::default(),
             stop: Arc::default(),
+            wanted: Arc::default(),
             waits: Arc::new(Semaphore::new(MAX_WAITS)),
             bodies: Arc::default(),
         }

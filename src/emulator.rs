@@ -276,7 +276,7 @@ async fn prepare(
     );
     let faults = Arc::default();
     let requests = Arc::default();
-    let stop = Arc::default();
+    let (stop, wanted) = (Arc::default(), Arc::default());
     let waits = Arc::new(Semaphore::new(MAX_WAITS));
     let bodies = Arc::default();
     let apps = regions.iter().map(|region| {
@@ -301,6 +301,7 @@ async fn prepare(
             faults: Arc::clone(&faults),
             requests: Arc::clone(&requests),
             stop: Arc::clone(&stop),
+            wanted: Arc::clone(&wanted),
             waits: Arc::clone(&waits),
             bodies: Arc::clone(&bodies),
         })

@@ -32,10 +32,12 @@ pub(super) struct Connections {
     is_full: AtomicBool,
     /// Told when a connection has become idle while a client waits.
     idle: Notify,
+    /// Told when a client finds no place, for those who listen to somebody out of courtesy only.
+    wanted: Arc<Notify>,
 }
 
 impl Connections {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(wanted: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS as usize)),
@@ -43,6 +45,7 @@ impl Connections {
             next_id: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
             idle: Notify::new(),
+            wanted,
         })
     }
 
@@ -74,6 +77,7 @@ impl Connections {
             // In this order: what becomes idle from here on tells, what was idle before is found.
             self.is_full.store(true, Ordering::SeqCst);
             self.close_longest_idle();
+            self.wanted.notify_waiters();
             let place = tokio::select! {
                 place = Arc::clone(&self.places).acquire_owned() => place.ok(),
                 () = self.idle.notified() => None,
@@ -254,7 +258,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_idle_connections_make_room_the_longest_idle_one_first() {
-        let connections = Connections::new();
+        let connections = Connections::new(Arc::default());
         let mut open = all_open(&connections).await;
         let running: Vec<_> = open.iter().map(|open| open.connection().begin()).collect();
         let newcomer = tokio::spawn({
@@ -295,7 +299,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_end_is_not_waited_for() {
-        let connections = Connections::new();
+        let connections = Connections::new(Arc::default());
         let open = all_open(&connections).await;
         let newcomer = tokio::spawn({
             let connections = Arc::clone(&connections);

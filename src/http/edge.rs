@@ -112,7 +112,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     match &outcome {
         // Who is slow is not waited for again.
         Err(Error::BodyTooSlow(_) | Error::Unavailable(_)) => {}
-        _ => body.discard(&edge.app.stop).await,
+        _ => body.discard(&edge.app.stop, &edge.app.wanted).await,
     }
 
     let (form, failure, name, is_recorded) = match &route {

@@ -124,7 +124,7 @@ impl Front {
 }
 
 async fn accept(listener: TcpListener, front: Arc<Front>) {
-    let connections = Connections::new();
+    let connections = Connections::new(Arc::clone(&front.app.wanted));
     let mut stop = pin!(front.app.stop.raised());
     loop {
         // A place comes second: only when somebody is there is it known that one is needed.

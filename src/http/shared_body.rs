@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http::header::EXPECT;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::sync::Notify;
 
 use super::stop::Stop;
 
@@ -79,9 +80,9 @@ impl SharedBody {
         matches!(self.lock().progress, Progress::Ended | Progress::GivenUp)
     }
 
-    /// Takes what is left off the wire, within bounds. Who waits to be asked for a body is not
-    /// asked.
-    pub async fn discard(&self, stop: &Stop) {
+    /// Takes what is left off the wire, within bounds, unless connections are `wanted` for others.
+    /// Who waits to be asked for a body is not asked.
+    pub async fn discard(&self, stop: &Stop, wanted: &Notify) {
         if self.has_ended() || self.lock().progress == Progress::HeldBack {
             return;
         }
@@ -99,6 +100,7 @@ impl SharedBody {
             () = discard => {}
             () = tokio::time::sleep(DISCARD_TIME) => {}
             () = self.abandoned(stop) => {}
+            () = wanted.notified() => {}
         }
     }
 
@@ -196,32 +198,43 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_a_body_that_nobody_wants_a_mebibyte_is_read_for_five_seconds_at_the_most() {
-        let (stop, headers) = (Stop::default(), HeaderMap::new());
+        let (stop, wanted) = (Stop::default(), Notify::new());
+        let headers = HeaderMap::new();
         let large = SharedBody::new(&headers, endless());
-        large.discard(&stop).await;
+        large.discard(&stop, &wanted).await;
         assert_eq!(large.received(), 1024 * 1024 + 1024);
 
         let started = Instant::now();
-        SharedBody::new(&headers, silent()).discard(&stop).await;
+        SharedBody::new(&headers, silent())
+            .discard(&stop, &wanted)
+            .await;
         assert_eq!(started.elapsed(), Duration::from_secs(5));
+
+        let started = Instant::now();
+        let silent_one = SharedBody::new(&headers, silent());
+        let discarded = silent_one.discard(&stop, &wanted);
+        tokio::join!(discarded, async { wanted.notify_waiters() });
+        assert_eq!(started.elapsed(), Duration::ZERO);
 
         stop.raise();
         let started = Instant::now();
-        SharedBody::new(&headers, silent()).discard(&stop).await;
+        SharedBody::new(&headers, silent())
+            .discard(&stop, &wanted)
+            .await;
         assert_eq!(started.elapsed(), LAST_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_to_be_asked_for_a_body_is_not_asked_to_no_purpose() {
-        let stop = Stop::default();
+        let (stop, wanted) = (Stop::default(), Notify::new());
         let headers = HeaderMap::from_iter([(EXPECT, HeaderValue::from_static("100-continue"))]);
         let held_back = SharedBody::new(&headers, endless());
-        held_back.discard(&stop).await;
+        held_back.discard(&stop, &wanted).await;
         assert_eq!(held_back.received(), 0);
 
         let mut begun = SharedBody::new(&headers, endless());
         drop(begun.frame().await);
-        begun.discard(&stop).await;
+        begun.discard(&stop, &wanted).await;
         assert!(begun.received() > 1024 * 1024);
     }
 

@@ -56,7 +56,7 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
             match error {
                 // Who is slow is not waited for again.
                 RegistryError::ManifestTooSlow(_) | RegistryError::Unavailable(_) => {}
-                _ => body.discard(&app.stop).await,
+                _ => body.discard(&app.stop, &app.wanted).await,
             }
             error.into_response()
         }

@@ -9,26 +9,20 @@
 //!
 //! `cargo bench --bench firing` prints a Markdown table; `-- --quick` is a short look.
 
+mod emulator;
 #[path = "ratio/figures.rs"]
 mod figures;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use clap::Parser;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Secret, long_term_password};
 
+use emulator::{Connection, Emulator, Result, digest};
 use figures::{Figures, Row, percentile, ratio};
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &[u8] = b"{}";
@@ -71,22 +65,19 @@ fn main() -> Result<()> {
         .prefix("firing-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut rounds = Vec::new();
-    let emulator = Emulator::start(folder.path(), &repositories_to_compare())?;
+    let bench = Bench::start(folder.path(), &repositories_to_compare())?;
     // The first round only warms up.
     for round in 0..=options.rounds {
-        let measured = Round::measure(&emulator, usize::try_from(options.pushes)?)?;
+        let measured = Round::measure(&bench, usize::try_from(options.pushes)?)?;
         if round > 0 {
             rounds.push(measured);
         }
     }
-    drop(emulator);
+    drop(bench);
     let mut memory = Vec::new();
     for _ in 0..options.rounds {
-        let emulator = Emulator::start(folder.path(), &[("together", together())])?;
-        memory.push(Memory::measure(
-            &emulator,
-            usize::try_from(options.firings)?,
-        )?);
+        let bench = Bench::start(folder.path(), &[("together", together())])?;
+        memory.push(Memory::measure(&bench, usize::try_from(options.firings)?)?);
     }
     report(&options, &rounds, &memory)?;
     folder.close()?;
@@ -156,17 +147,17 @@ struct Round {
 }
 
 impl Round {
-    fn measure(emulator: &Emulator, pushes: usize) -> Result<Self> {
+    fn measure(bench: &Bench, pushes: usize) -> Result<Self> {
         let mut times: [Duration; 3] = Default::default();
         let repositories = ["one", "tags", "regular"];
         for at in [0, 1, 2, 2, 1, 0] {
-            times[at] += emulator.push_and_wait_until_idle(repositories[at], pushes.div_ceil(2))?;
+            times[at] += bench.push_and_wait_until_idle(repositories[at], pushes.div_ceil(2))?;
         }
         let [one, tags, regular] =
             times.map(|time| ratio(pushes.div_ceil(2) * 2, 1) / time.as_secs_f64());
-        let (empty, crowded) = emulator.compare_pushes("empty", "crowded", pushes)?;
+        let (empty, crowded) = bench.compare_pushes("empty", "crowded", pushes)?;
         Ok(Self {
-            settled: emulator.push_and_wait_each("one", pushes)?,
+            settled: bench.push_and_wait_each("one", pushes)?,
             one,
             tags,
             regular,
@@ -184,77 +175,42 @@ struct Memory {
 }
 
 impl Memory {
-    fn measure(emulator: &Emulator, firings: usize) -> Result<Self> {
+    fn measure(bench: &Bench, firings: usize) -> Result<Self> {
         // What a first push and its firing need once is not what firings leave behind.
-        emulator.push_and_wait_until_idle("together", 1)?;
-        let before = emulator.resident_mebibytes()?;
+        bench.push_and_wait_until_idle("together", 1)?;
+        let before = bench.emulator.memory("VmRSS")?;
         let pushes = firings.div_ceil(TOGETHER);
-        emulator.push_and_wait_until_idle("together", pushes)?;
+        bench.push_and_wait_until_idle("together", pushes)?;
         Ok(Self {
             before,
-            after: emulator.resident_mebibytes()?,
+            after: bench.emulator.memory("VmRSS")?,
         })
     }
 }
 
-/// The emulator in a process of its own, which ends with this value.
-struct Emulator {
-    process: Child,
-    address: String,
+/// An emulator, and what was pushed to it.
+struct Bench {
+    emulator: Emulator,
     /// The next push's number: each has a tag and content of its own.
     next: AtomicUsize,
 }
 
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        // In order, so that its temporary folder goes too; it may have ended by itself.
-        let id = self.process.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
-        let _ = self.process.wait();
-    }
-}
-
-impl Emulator {
+impl Bench {
     fn start(folder: &Path, repositories: &[Repository]) -> Result<Self> {
-        let seed = folder.join("seed.json");
-        std::fs::write(&seed, seed_file(repositories).to_string())?;
-        let mut process = Command::new(env!("CARGO_BIN_EXE_swr-emulator"))
-            .env_clear()
-            .env("TMPDIR", folder)
-            .args(["--ephemeral", "--listen", "127.0.0.1:0", "--seed"])
-            .arg(seed)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let stdout = process.stdout.take().ok_or("no stdout")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("listening on http://");
-        let emulator = Self {
-            process,
-            address: address.ok_or("the emulator did not start")?.to_owned(),
+        let bench = Self {
+            emulator: Emulator::start(folder, &seed_file(repositories), &[])?,
             next: AtomicUsize::new(0),
         };
         for (repository, _) in repositories {
-            emulator.pusher(repository)?.push_config()?;
+            bench.pusher(repository)?.push_config()?;
         }
-        Ok(emulator)
+        Ok(bench)
     }
 
     /// A connection that pushes to one repository, with a bearer token for it.
     fn pusher(&self, repository: &'static str) -> Result<Pusher> {
-        let password = long_term_password(BUILTIN_ACCESS_KEY, &Secret::new(BUILTIN_SECRET_KEY));
-        let login = BASE64_STANDARD.encode(format!("x@{BUILTIN_ACCESS_KEY}:{password}"));
-        let path = format!(
-            "/swr/auth/v2/registry/auth/?service=dockyard&scope=repository:group/{repository}:pull,push"
-        );
-        let mut connection = Connection::open(&self.address, &format!("Basic {login}"))?;
-        let answer = connection.request("GET", &path, "", b"")?.is(200)?;
-        let answer: Value = serde_json::from_slice(&answer.body)?;
-        let token = answer["token"].as_str().ok_or("no token")?;
         Ok(Pusher {
-            connection: Connection::open(&self.address, &format!("Bearer {token}"))?,
+            connection: self.emulator.registry(repository)?,
             repository,
         })
     }
@@ -266,7 +222,7 @@ impl Emulator {
     /// Pushes one after the other and waits each time for the entry in the history of `hit`.
     fn push_and_wait_each(&self, repository: &'static str, pushes: usize) -> Result<(f64, f64)> {
         let mut pusher = self.pusher(repository)?;
-        let mut waiter = Connection::open(&self.address, "")?;
+        let mut waiter = self.emulator.management()?;
         let mut times = Vec::new();
         for _ in 0..pushes {
             let number = self.number();
@@ -299,7 +255,7 @@ impl Emulator {
         for _ in 0..CONNECTIONS {
             pushers.push(self.pusher(repository)?);
         }
-        let mut waiter = Connection::open(&self.address, "")?;
+        let mut waiter = self.emulator.management()?;
         let pushed = AtomicUsize::new(0);
         let started = Instant::now();
         std::thread::scope(|scope| {
@@ -316,7 +272,7 @@ impl Emulator {
             for pusher in running {
                 pusher.join().map_err(|_| "a client panicked")??;
             }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            Ok::<_, emulator::Error>(())
         })?;
         let idle = waiter
             .request("GET", "/_emulator/idle?timeout=10m", "", b"")?
@@ -350,16 +306,6 @@ impl Emulator {
         }
         let [left, right] = sides.map(|(_, mut times)| percentile(&mut times, 50) / 1000.0);
         Ok((left, right))
-    }
-
-    fn resident_mebibytes(&self) -> Result<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let kibibytes = text
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|value| value.trim().strip_suffix(" kB"))
-            .ok_or("/proc/PID/status has no VmRSS")?;
-        Ok(kibibytes.parse::<f64>()? / 1024.0)
     }
 }
 
@@ -434,7 +380,7 @@ impl Pusher {
         let path = format!(
             "/v2/group/{}/blobs/uploads/?digest={}",
             self.repository,
-            config_digest()
+            digest(CONFIG)
         );
         let headers = "Content-Type: application/octet-stream\r\n";
         self.connection
@@ -449,7 +395,7 @@ impl Pusher {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
-                       "digest": config_digest(), "size": CONFIG.len()},
+                       "digest": digest(CONFIG), "size": CONFIG.len()},
             "layers": [],
             "annotations": {"bench": number.to_string()},
         });
@@ -459,75 +405,5 @@ impl Pusher {
             .request("PUT", &path, &headers, content.to_string().as_bytes())?
             .is(201)?;
         Ok(())
-    }
-}
-
-fn config_digest() -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(CONFIG)))
-}
-
-/// A keep-alive connection.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    login: String,
-}
-
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn is(self, status: u16) -> Result<Self> {
-        if self.status != status {
-            let body = String::from_utf8_lossy(&self.body).into_owned();
-            return Err(format!("{} instead of {status}: {body}", self.status).into());
-        }
-        Ok(self)
-    }
-}
-
-impl Connection {
-    /// With this `Authorization`; without one, with the built-in token.
-    fn open(address: &str, authorization: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        let login = if authorization.is_empty() {
-            "X-Auth-Token: swr-emulator".to_owned()
-        } else {
-            format!("Authorization: {authorization}")
-        };
-        Ok(Self {
-            stream: BufReader::new(stream),
-            login,
-        })
-    }
-
-    fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<Answer> {
-        let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n{headers}Content-Length: {}\r\n\r\n",
-            self.login,
-            body.len()
-        )
-        .into_bytes();
-        request.extend_from_slice(body);
-        self.stream.get_mut().write_all(&request)?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).ok_or("no status")?.parse()?;
-        let mut length = 0;
-        loop {
-            line.clear();
-            self.stream.read_line(&mut line)?;
-            let Some((name, value)) = line.trim().split_once(':') else {
-                break;
-            };
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse()?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        Ok(Answer { status, body })
     }
 }

@@ -35,6 +35,8 @@ pub struct App {
     pub quota_namespaces: u32,
     /// How strictly credentials are checked.
     pub auth: auth::Mode,
+    /// Lets callers control the instance who may not else.
+    pub control_token: Option<auth::Secret>,
     /// The database.
     pub db: Arc<Db>,
     /// What names refer to.
@@ -92,7 +94,7 @@ impl App {
     /// The state of a test, with its files in `folder`.
     pub(crate) async fn for_tests(db: Db, directory: Directory, folder: &std::path::Path) -> Self {
         let db = Arc::new(db);
-        let key = crate::registry::store::signing_key(db.readers())
+        let key = crate::registry::store::signing_key(db.lookups())
             .await
             .expect("it is there");
         Self {
@@ -101,6 +103,7 @@ impl App {
             regions: Arc::default(),
             quota_namespaces: 1,
             auth: auth::Mode::Strict,
+            control_token: None,
             lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
             db: Arc::clone(&db),
             directory: Arc::new(directory),
@@ -108,7 +111,7 @@ impl App {
             clock: Clock::default(),
             seed: Arc::default(),
             registry: Arc::new(RegistryState {
-                files: Arc::new(Files::open(folder).expect("the folder is there")),
+                files: Arc::new(Files::open(folder, "swr-test-").expect("the folder is there")),
                 key: SigningKey::new(&key),
                 downloads: Downloads::default(),
             }),

@@ -115,6 +115,15 @@ pub struct Config {
         default_value = "info"
     )]
     pub log_level: LogLevel,
+    /// Whoever sends it as X-Emulator-Control-Token may reset, move the clock and let things fail
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_CONTROL_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        value_parser = parse_control_token
+    )]
+    pub control_token: Option<auth::Secret>,
 }
 
 impl Config {
@@ -148,6 +157,12 @@ pub enum LogLevel {
     Debug,
     /// And everything else.
     Trace,
+}
+
+/// Takes any token, since a refusal would show it. One that no header can hold opens nothing.
+#[expect(clippy::unnecessary_wraps, reason = "the command line wants a parser")]
+fn parse_control_token(text: &str) -> Result<auth::Secret, String> {
+    Ok(auth::Secret::new(text))
 }
 
 /// Checks the name of a region.

@@ -1,9 +1,13 @@
-//! The folder that holds an instance's data, locked for as long as the instance lives.
+//! The folder that holds an instance's data, locked for as long as the instance lives, and how
+//! files and folders in it are made: on disk with their names, and for their owner only.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+#[cfg(unix)]
+use tracing::warn;
 
 /// The database's file name.
 const DATABASE: &str = "swr-emulator.db";
@@ -37,7 +41,7 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Locks a folder, which is made (mode 0700) if it is missing.
+    /// Locks a folder, which is made (mode 0700) if it is missing, on disk with its name.
     ///
     /// The operating system lets go of the lock with the process, however that ends.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
@@ -54,27 +58,25 @@ impl DataFolder {
 
     fn lock(path: PathBuf, temporary: Option<TempDir>) -> Result<Self, FolderError> {
         let unwritable = |error| FolderError::Unwritable(path.clone(), error);
-        if !path.is_dir() {
-            private()
-                .recursive(true)
-                .create(&path)
-                .map_err(unwritable)?;
-        }
+        make_folders(&path, sync_folder).map_err(unwritable)?;
         let file = path.join(LOCK);
         let lock_is_old = file.exists();
-        let lock = File::options()
+        let lock = private_file()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&file)
             .map_err(unwritable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path,
-                lock,
-                lock_is_old,
-                temporary,
-            }),
+            Ok(()) => {
+                make_private(&file);
+                Ok(Self {
+                    path,
+                    lock,
+                    lock_is_old,
+                    temporary,
+                })
+            }
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path)),
             Err(TryLockError::Error(error)) => Err(unwritable(error)),
         }
@@ -105,17 +107,77 @@ impl DataFolder {
     }
 }
 
+/// Makes a folder and all above it that are missing. After each, the folder that it was made in is
+/// synced: what is kept in a folder is there after a loss of power only if the folder is.
+pub(crate) fn make_folders(
+    path: &Path,
+    mut sync: impl FnMut(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let missing: Vec<_> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        match private_folder().create(folder) {
+            // Somebody else made it at the same moment.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            made => made?,
+        }
+        match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => sync(parent)?,
+            _ => sync(Path::new("."))?,
+        }
+    }
+    Ok(())
+}
+
+/// Puts the names in a folder on disk.
 #[cfg(unix)]
-fn private() -> DirBuilder {
-    use std::os::unix::fs::DirBuilderExt;
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere a folder cannot be opened like a file.
+#[cfg(not(unix))]
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// How a file is opened that only its owner may read once it is made.
+pub(crate) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn private_folder() -> DirBuilder {
     let mut builder = DirBuilder::new();
-    builder.mode(0o700);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
 }
 
-#[cfg(not(unix))]
-fn private() -> DirBuilder {
-    DirBuilder::new()
+/// Takes the rights of all but the owner from a file or folder, which an earlier version made with
+/// those that the system gives. Where that is not to be had, things stay as they were.
+pub(crate) fn make_private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let Ok(found) = path.symlink_metadata() else {
+            return;
+        };
+        let mut permissions = found.permissions();
+        let mode = permissions.mode();
+        let private = mode & !0o077;
+        if found.is_symlink() || private == mode {
+            return;
+        }
+        permissions.set_mode(private);
+        if let Err(error) = std::fs::set_permissions(path, permissions) {
+            warn!(%error, "Others may read {}", path.display());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +206,38 @@ mod tests {
         let _folder = DataFolder::open(&path).expect("made");
         let mode = path.metadata().expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn each_folder_that_is_made_is_put_on_disk_with_its_name() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let path = parent.path().join("a/b/c");
+        let mut synced = Vec::new();
+        for _ in 0..2 {
+            let sync = |folder: &Path| {
+                synced.push((folder.to_owned(), folder.read_dir()?.count()));
+                Ok(())
+            };
+            make_folders(&path, sync).expect("made");
+        }
+        // Each when its new folder is in it, and nothing when all are there.
+        let expected = ["", "a", "a/b"].map(|folder| (parent.path().join(folder), 1));
+        assert_eq!(
+            synced,
+            expected.map(|(path, count)| (path.components().collect(), count))
+        );
+        assert!(path.is_dir());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_lock_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let _folder = DataFolder::open(parent.path()).expect("locked");
+        let file = parent.path().join(LOCK);
+        let mode = file.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

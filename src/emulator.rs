@@ -126,8 +126,14 @@ impl Emulator {
                 return Err(error.into());
             }
         };
-        let files = Files::open(folder.path())
+        let prefix = registry::store::file_prefix(db.readers())
+            .await
+            .map_err(StartError::Prepare)?;
+        let files = Files::open(folder.path(), &prefix)
             .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
+        if !db.is_new() {
+            files.make_private();
+        }
         let apps = prepare(config, regions, db, files, directory, seed)
             .await
             .map_err(StartError::Prepare)?;
@@ -250,16 +256,17 @@ async fn prepare(
     let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
     let regions = Arc::new(regions);
+    registry::describe_stored(&db).await?;
     db.write(ApplySeed {
         seed: Arc::clone(&seed),
         registry: regions.seed_registry().to_owned(),
         now: clock.now(),
     })
     .await?;
-    let stored = auth::find_tokens(db.readers()).await?;
+    let stored = auth::find_tokens(db.lookups()).await?;
     let tokens = Arc::new(Tokens::restore(stored, &directory));
     let directory = Arc::new(directory);
-    let key = registry::store::signing_key(db.readers()).await?;
+    let key = registry::store::signing_key(db.lookups()).await?;
     let registry = Arc::new(RegistryState {
         files: Arc::new(files),
         key: SigningKey::new(&key),
@@ -286,6 +293,7 @@ async fn prepare(
             regions: Arc::clone(&regions),
             quota_namespaces: config.quota_namespaces,
             auth: config.auth,
+            control_token: config.control_token.clone(),
             lookup: Lookup::new(Arc::clone(&db), region.name.clone()),
             db: Arc::clone(&db),
             directory: Arc::clone(&directory),

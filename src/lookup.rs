@@ -46,7 +46,7 @@ impl Lookup {
         if let Some(namespace) = self.remembered(generation, |known| known.namespaces.get(name)) {
             return Ok(Some(namespace));
         }
-        let found = namespace::store::find(self.db.readers(), &self.region, name).await?;
+        let found = namespace::store::find(self.db.lookups(), &self.region, name).await?;
         let found = found.map(Arc::new);
         if let Some(namespace) = &found {
             self.remember(generation, |known| {
@@ -74,7 +74,7 @@ impl Lookup {
             let namespace = Arc::clone(namespace);
             return Ok(Some(RepositoryRef { namespace, ..found }));
         }
-        let found = repository::store::find_ref(self.db.readers(), namespace, name).await?;
+        let found = repository::store::find_ref(self.db.lookups(), namespace, name).await?;
         if let Some(found) = &found {
             self.remember(generation, |known| {
                 if known.repositories.len() >= MOST {

@@ -255,7 +255,7 @@ const FEATURE_GATES_VIEW: FeatureGatesView = FeatureGatesView {
 async fn check_agency(State(app): State<AppState>, caller: Caller) -> Result<Response> {
     let view = AgencyView {
         domain_id: caller.account_id(),
-        is_agency: store::has_agency(app.db.readers(), caller.account_id()).await?,
+        is_agency: store::has_agency(app.db.lookups(), caller.account_id()).await?,
     };
     Ok(Answer(StatusCode::OK, view).into_response())
 }

@@ -39,7 +39,7 @@ pub async fn list_growth(
     // A clock that was put back leaves things that come later than now.
     let found = sqlx::query_as(
         "WITH held AS (
-             SELECT m.repository_id, m.digest, length(m.content) AS size,
+             SELECT m.repository_id, m.digest, m.content_size AS size,
                     min(m.created_at, ?3) / 86400000000 AS day
              FROM namespaces n
              JOIN repositories r ON r.namespace_id = n.id

@@ -2,9 +2,10 @@
 //!
 //! `signature` checks `SDK-HMAC-SHA256`, `token` holds the issued tokens, `directory` the accounts
 //! and users, `access` the extractors through which handlers reach organizations and
-//! repositories. How a token is asked for is the business of `iam`.
+//! repositories, `control` the one for what concerns the instance as a whole. How a token is asked for is the business of `iam`.
 
 mod access;
+mod control;
 mod directory;
 mod registry_login;
 mod secret;
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 pub(crate) use access::reach_namespace;
 pub use access::{Editable, Grantable, Manageable, Viewable};
+pub use control::Controller;
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
     BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount, NewUser, User,

@@ -44,7 +44,7 @@ async fn show(
     State(app): State<AppState>,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Response> {
-    let cluster = store::find(app.db.readers(), &id).await?;
+    let cluster = store::find(app.db.lookups(), &id).await?;
     let cluster = cluster.ok_or(Error::NotFound(Resource::Cluster))?;
     let view = ClusterView {
         kind: "Cluster",

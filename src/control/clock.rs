@@ -1,6 +1,8 @@
 //! `/_emulator/clock`: the instance's time, shown and moved. What it moves and what it leaves
 //! alone is said by [`crate::clock`].
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
@@ -10,9 +12,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::app::{App, AppState};
+use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
+use crate::registry::store::RenewSigningKey;
 use crate::retention;
 
 /// Why the clock stays where it is.
@@ -38,6 +42,7 @@ pub(super) fn routes() -> Routes {
                     )
                     .takes(Move::shape())
                     .answers::<ClockView>(StatusCode::OK)
+                    .needs_control()
             }),
             change,
         )
@@ -57,7 +62,8 @@ async fn show(State(app): State<AppState>) -> Response {
 }
 
 /// Moves the clock in one of three ways. It is not kept over a restart.
-async fn change(State(app): State<AppState>, body: Fields) -> Result<Response> {
+async fn change(State(app): State<AppState>, _: Controller, body: Fields) -> Result<Response> {
+    let before = app.clock.now();
     match Move::parse(&body)? {
         Move::Advance { seconds } => {
             if !app.clock.advance(seconds) {
@@ -72,12 +78,20 @@ async fn change(State(app): State<AppState>, body: Fields) -> Result<Response> {
         }
         Move::Reset => app.clock.reset(),
     }
-    time_has_moved(&app).await?;
+    let moved = Arc::clone(&app);
+    let follow = async move { time_has_moved(&moved, before).await };
+    // To its end, even where the client does not wait for it.
+    tokio::spawn(follow).await.map_err(Error::internal)??;
     Ok(view(&app))
 }
 
 /// Does what has become due by a move of the clock, before the move is answered.
-async fn time_has_moved(app: &App) -> Result<()> {
+async fn time_has_moved(app: &App, before: Moment) -> Result<()> {
+    if app.clock.now() < before {
+        // Else what has expired would hold once more.
+        app.db.write(RenewSigningKey).await?;
+        app.registry.key.reload(app.db.lookups()).await?;
+    }
     retention::run_due(app).await?;
     app.engine.look_again();
     Ok(())

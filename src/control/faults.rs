@@ -12,14 +12,17 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::AppState;
+use crate::auth::Controller;
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Description, Fields, Form, Operation, Routes, Shape};
+use crate::http::{
+    Answer, Description, Fields, Form, NextPage, Operation, Query, Routes, Shape, cut_to_page,
+};
 use crate::namespace::NamespaceName;
 use crate::repository::RepositoryName;
 
@@ -64,6 +67,7 @@ pub(super) fn routes() -> Routes {
                     )
                     .takes(PlannedFault::shape(crate::routes().operations()))
                     .answers::<FaultView>(StatusCode::CREATED)
+                    .needs_control()
                     .refuses([
                         Error::fault(Fault::NamespaceName, "namespace", ""),
                         Error::fault(Fault::RepositoryName, "repository", ""),
@@ -77,17 +81,21 @@ pub(super) fn routes() -> Routes {
                 .described(|| {
                     Description::new("Lists all faults, the oldest first.")
                         .answers::<Vec<FaultView>>(StatusCode::OK)
+                        .in_pages()
                 }),
             list,
         )
         .with(
-            Operation::new("EmulatorDeleteFaults", Method::DELETE, path)
-                .described(|| Description::new("Removes all faults.").answers_nothing()),
+            Operation::new("EmulatorDeleteFaults", Method::DELETE, path).described(|| {
+                Description::new("Removes all faults.")
+                    .answers_nothing()
+                    .needs_control()
+            }),
             delete,
         )
 }
 
-async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
+async fn create(State(app): State<AppState>, _: Controller, body: Fields) -> Result<Response> {
     // The table of the router itself, made anew: this is asked for rarely.
     let fault = PlannedFault::parse(&body, crate::routes().operations())?;
     let view = app.faults.add(fault)?;
@@ -95,11 +103,17 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
 }
 
 /// All faults, the oldest first, with how many times each struck.
-async fn list(State(app): State<AppState>) -> Response {
-    Answer(StatusCode::OK, app.faults.list()).into_response()
+async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let limit = criteria.limit()?;
+    // Faults go all at once, so that the number of those before stays right.
+    let before = criteria.number("marker")?.unwrap_or(0);
+    let mut page = app.faults.list_after(before);
+    let next = cut_to_page(&mut page, limit, |_| before + i64::from(limit));
+    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, page)))
 }
 
-async fn delete(State(app): State<AppState>) -> StatusCode {
+async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
     app.faults.clear();
     StatusCode::NO_CONTENT
 }
@@ -146,8 +160,11 @@ impl Faults {
         Ok(view)
     }
 
-    fn list(&self) -> Vec<FaultView> {
-        self.lock().iter().map(FaultView::from).collect()
+    /// All but the oldest ones.
+    fn list_after(&self, oldest: i64) -> Vec<FaultView> {
+        let oldest = usize::try_from(oldest).unwrap_or(usize::MAX);
+        let faults = self.lock();
+        faults.iter().skip(oldest).map(FaultView::from).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PlannedFault>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -18,7 +18,9 @@ use crate::engine::store::{
 };
 use crate::engine::{Counts, Explained};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Criteria, Description, Operation, Param, Query, Routes, Shape};
+use crate::http::{
+    Answer, Criteria, Description, NextPage, Operation, Param, Query, Routes, Shape, cut_to_page,
+};
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
@@ -29,6 +31,9 @@ use crate::trigger::TriggerName;
 /// How long `idle` and `wait` wait when nothing is said, and at the most.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
+/// How many triggers a push names at the most, and the pushes of a page together, but for the last.
+const MOST_DECISIONS: u32 = 1000;
+const MOST_DECISIONS_OF_PAGE: usize = 10_000;
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
@@ -70,6 +75,7 @@ pub(super) fn routes() -> Routes {
                     .query(repository_params())
                     .query([tag_param().mandatory()])
                     .answers::<Vec<ExplainedView>>(StatusCode::OK)
+                    .in_pages()
             }),
             explain,
         )
@@ -79,11 +85,9 @@ pub(super) fn routes() -> Routes {
                 .described(|| {
                     Description::new("Lists pushes, newest first, with what became of triggers.")
                         .query(repository_params())
-                        .query([
-                            Param::new("tag", "The tag's name.", Shape::text()),
-                            Param::limit(),
-                        ])
+                        .query([Param::new("tag", "The tag's name.", Shape::text())])
                         .answers::<Vec<PushView>>(StatusCode::OK)
+                        .in_pages()
                 }),
             pushes,
         )
@@ -97,8 +101,8 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
         // In this order: what is not in the table any more is counted, or about to be.
         counts.mark_unchanged();
         // Jobs first: the end of one can open firings, in one transaction.
-        let waiting = sync::store::count_open(app.db.readers()).await?
-            + count_waiting(app.db.readers()).await?;
+        let waiting = sync::store::count_open(app.db.lookups()).await?
+            + count_waiting(app.db.lookups()).await?;
         let Counts {
             recording,
             fired,
@@ -142,12 +146,12 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     let tag = tag(&criteria)?;
     let trigger = TriggerName::parse("trigger", criteria.mandatory("trigger")?)?;
     let mut counts = app.engine.counts();
-    let push = find_newest_push(app.db.readers(), repository.id, &tag).await?;
+    let push = find_newest_push(app.db.lookups(), repository.id, &tag).await?;
     let push = push.ok_or(Error::NotFound(Resource::Push))?;
     loop {
         counts.borrow_and_update();
         let settled =
-            store::find_history(app.db.readers(), push.id, repository.id, trigger.as_str()).await?;
+            store::find_history(app.db.lookups(), push.id, repository.id, trigger.as_str()).await?;
         if let Some(entry) = settled {
             let view = crate::trigger::HistoryView::from(entry);
             return Ok(Answer(StatusCode::OK, view).into_response());
@@ -163,16 +167,31 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
 }
 
 /// The pushes of a repository, newest first, each with what became of every trigger.
-async fn pushes(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+async fn pushes(
+    State(app): State<AppState>,
+    caller: Caller,
+    uri: Uri,
+    query: Query,
+) -> Result<Response> {
     let criteria = query.parameters();
-    let limit = criteria.limit()?;
+    let (limit, before) = (criteria.limit()?, criteria.number("marker")?);
     let repository = repository(&app, &caller, &criteria).await?;
     let tag = criteria.get("tag");
+    let db = app.db.readers();
+    let mut found = list_pushes(db, repository.id, tag, before, limit + 1).await?;
+    let mut next = cut_to_page(&mut found, limit, |last| last.id);
     let mut views = Vec::new();
-    for push in list_pushes(app.db.readers(), repository.id, tag, limit).await? {
-        views.push(PushView::of(&app, push).await?);
+    let mut decisions = 0;
+    for push in found {
+        if decisions > MOST_DECISIONS_OF_PAGE {
+            next = Some(push.id + 1);
+            break;
+        }
+        let view = PushView::of(&app, push).await?;
+        decisions += view.triggers.len();
+        views.push(view);
     }
-    Ok(Answer(StatusCode::OK, views).into_response())
+    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -182,7 +201,10 @@ struct PushView {
     digest: String,
     pushed_by: String,
     pushed_at: String,
+    /// A thousand at the most.
     triggers: Vec<DecisionView>,
+    /// How many there are in all.
+    trigger_count: i64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -198,7 +220,9 @@ struct DecisionView {
 
 impl PushView {
     async fn of(app: &App, push: RecordedPush) -> Result<Self> {
-        let decisions = store::list_decisions(app.db.readers(), push.id).await?;
+        let db = app.db.readers();
+        let decisions = store::list_decisions(db, push.id, MOST_DECISIONS).await?;
+        let trigger_count = store::count_decisions(db, push.id).await?;
         let triggers = decisions
             .into_iter()
             .map(|decision| match decision.state {
@@ -224,7 +248,7 @@ impl PushView {
                     detail: Some(detail),
                 },
             })
-            .collect();
+            .collect::<Vec<_>>();
         Ok(Self {
             id: push.id,
             tag: push.tag,
@@ -232,19 +256,29 @@ impl PushView {
             pushed_by: push.pushed_by,
             pushed_at: push.pushed_at.to_string(),
             triggers,
+            trigger_count,
         })
     }
 }
 
 /// What a push of a tag would do now, trigger by trigger, without doing it.
-async fn explain(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+async fn explain(
+    State(app): State<AppState>,
+    caller: Caller,
+    uri: Uri,
+    query: Query,
+) -> Result<Response> {
     let criteria = query.parameters();
+    let limit = criteria.limit()?;
+    let after = criteria.number("marker")?.unwrap_or(0);
     let repository = repository(&app, &caller, &criteria).await?;
     let tag = tag(&criteria)?;
-    let judgement = app.matcher.judge(&app.db, repository.id, &tag).await?;
-    let explained = app.engine.explain(&repository, &tag, judgement).await?;
+    let (explained, next) = app
+        .engine
+        .explain(&repository, &tag, app.matcher.begin(), after, limit)
+        .await?;
     let views: Vec<_> = explained.into_iter().map(ExplainedView::from).collect();
-    Ok(Answer(StatusCode::OK, views).into_response())
+    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -12,9 +12,10 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tracing::warn;
 
 use crate::app::AppState;
-use crate::auth::{Caller, reach_namespace};
+use crate::auth::{Caller, Controller, reach_namespace};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
 use crate::namespace::NamespaceName;
@@ -34,8 +35,9 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorHealth", Method::GET, "/_emulator/health")
                 .open_to_all()
                 .described(|| {
-                    Description::new("Tells that the emulator serves.")
+                    Description::new("Tells whether the emulator serves: reads and writes.")
                         .answers::<HealthView>(StatusCode::OK)
+                        .answers::<HealthView>(StatusCode::SERVICE_UNAVAILABLE)
                 }),
             health,
         )
@@ -43,6 +45,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorReset", Method::POST, "/_emulator/reset").described(|| {
                 Description::new("Makes everything as it is right after a fresh start.")
                     .answers_nothing()
+                    .needs_control()
             }),
             reset,
         )
@@ -73,13 +76,17 @@ pub fn routes() -> Routes {
         .and(requests::routes())
 }
 
-/// Answers once the emulator serves.
-async fn health() -> Response {
-    let view = HealthView {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
+/// Answers 200 while a read and a write get through the database within a second, else 503.
+async fn health(State(app): State<AppState>) -> Response {
+    let (status_code, status) = match app.db.check().await {
+        Ok(()) => (StatusCode::OK, "ok"),
+        Err(error) => {
+            warn!(chain = error.chain(), "The database does not work");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+        }
     };
-    Answer(StatusCode::OK, view).into_response()
+    let version = env!("CARGO_PKG_VERSION");
+    Answer(status_code, HealthView { status, version }).into_response()
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -91,15 +98,19 @@ struct HealthView {
 /// Forgets everything but the seed file, issued tokens and images included, in one transaction;
 /// before, it takes the clock back to the real time and removes all faults. Which requests there
 /// were is remembered.
-async fn reset(State(app): State<AppState>) -> Result<StatusCode> {
-    app.clock.reset();
-    app.faults.clear();
-    let unused = app.db.write(Reset::to(&app)).await?;
-    app.tokens.clear();
-    app.engine.look_again();
-    app.registry.files.forget_all();
-    app.registry.files.remove(unused).await;
-    Ok(StatusCode::NO_CONTENT)
+async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode> {
+    let reset = async move {
+        app.clock.reset();
+        app.faults.clear();
+        let unused = app.db.write(Reset::to(&app)).await?;
+        app.tokens.clear();
+        app.registry.key.reload(app.db.lookups()).await?;
+        app.registry.files.forget_all();
+        app.registry.files.remove(unused).await;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    // To its end, even where the client does not wait for it.
+    tokio::spawn(reset).await.map_err(Error::internal)?
 }
 
 /// Stores a small real image under a tag exactly as a push would: `namespace`, `repository`,

@@ -6,10 +6,11 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
@@ -18,11 +19,13 @@ use serde::Serialize;
 
 use super::clock::time_shape;
 use crate::app::AppState;
+use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
 use crate::excerpt::beginning;
 use crate::http::{
-    Answer, Criteria, Description, Operation, Param, Query, RequestLog, Routes, Shape,
+    Answer, Criteria, Description, NextPage, Operation, Param, Query, RequestLog, Routes, Shape,
+    cut_to_page,
 };
 use crate::namespace::NamespaceName;
 
@@ -45,6 +48,7 @@ pub(super) fn routes() -> Routes {
                         .remarks("Those to the registry too; without bodies and secrets.")
                         .query(Filter::params())
                         .answers::<Vec<RequestView>>(StatusCode::OK)
+                        .in_pages()
                 }),
             list,
         )
@@ -52,39 +56,54 @@ pub(super) fn routes() -> Routes {
             Operation::new("EmulatorDeleteRequests", Method::DELETE, path)
                 .unrecorded()
                 .described(|| {
-                    Description::new("Forgets all requests until now.").answers_nothing()
+                    Description::new("Forgets all requests until now.")
+                        .answers_nothing()
+                        .needs_control()
                 }),
             delete,
         )
 }
 
 /// The newest requests first, in the order in which they were answered.
-async fn list(State(app): State<AppState>, query: Query) -> Result<Response> {
-    let filter = Filter::parse(&query.parameters())?;
+async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let (limit, before) = (criteria.limit()?, criteria.number("marker")?);
+    let filter = Filter::parse(&criteria)?;
     let recorded = app.requests.newest_first();
-    let views: Vec<_> = recorded
+    let mut page: Vec<_> = recorded
         .iter()
+        .filter(|request| before.is_none_or(|before| request.number < before))
         .filter(|request| filter.admits(request))
-        .map(|request| RequestView::from(&**request))
         .collect();
-    Ok(Answer(StatusCode::OK, views).into_response())
+    let next = cut_to_page(&mut page, limit, |last| last.number);
+    let views: Vec<_> = page
+        .iter()
+        .map(|request| RequestView::from(&***request))
+        .collect();
+    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
 }
 
-async fn delete(State(app): State<AppState>) -> StatusCode {
+async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
     app.requests.clear();
     StatusCode::NO_CONTENT
 }
 
 /// The newest requests of an instance.
 #[derive(Debug, Default)]
-pub struct Requests(Mutex<VecDeque<Arc<RecordedRequest>>>);
+pub struct Requests {
+    kept: Mutex<VecDeque<Arc<RecordedRequest>>>,
+    recorded: AtomicI64,
+}
 
 impl Requests {
     /// Keeps what is to be known of a request, and forgets the oldest one where there are enough.
     pub fn record(&self, log: &RequestLog<'_>, milliseconds: f64, time: Moment) {
-        let request = Arc::new(RecordedRequest::new(log, milliseconds, time));
+        let mut request = RecordedRequest::new(log, milliseconds, time);
         let oldest = {
             let mut requests = self.lock();
+            // Under the lock, so that the list is in the order of the numbers.
+            request.number = self.recorded.fetch_add(1, Ordering::Relaxed);
+            let request = Arc::new(request);
             let is_full = requests.len() >= KEPT;
             let oldest = if is_full { requests.pop_front() } else { None };
             requests.push_back(request);
@@ -103,13 +122,15 @@ impl Requests {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<RecordedRequest>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request that was answered. Each text is bounded.
 #[derive(Debug)]
 struct RecordedRequest {
+    /// Later ones have larger ones.
+    number: i64,
     operation: &'static str,
     method: Method,
     /// With the query, secrets masked.
@@ -129,6 +150,7 @@ impl RecordedRequest {
     fn new(log: &RequestLog<'_>, milliseconds: f64, time: Moment) -> Self {
         let failure = log.failure.as_ref();
         Self {
+            number: 0,
             operation: log.operation,
             method: log.short_method(),
             path: beginning(&masked(log.uri), MAX_TEXT).to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! No statement of a chapter lives here; those are in each chapter's `store.rs`.
 
+mod readers;
 mod writer;
 
 use std::io::Read;
@@ -11,11 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::watch;
 
+use crate::data_folder::{make_private, private_file};
 use crate::error::Result;
+pub use readers::Readers;
 use writer::Writer;
 pub use writer::{SingleWrite, Write};
 
@@ -24,20 +27,25 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// `SWRE`: marks a SQLite file as ours (the header's application id).
 const APPLICATION_ID: i32 = 0x5357_5245;
-/// Connections that only read; each has a thread of its own, made at first use.
+/// Connections for lists, and for look-ups of one thing.
 const READERS: u32 = 4;
+const LOOKUPS: u32 = 4;
 
 /// The database of one instance.
 #[derive(Debug)]
 pub struct Db {
-    readers: SqlitePool,
+    readers: Readers,
+    lookups: Readers,
     writer: Writer,
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
+    firings_changed: watch::Sender<()>,
     is_new: bool,
     options: SqliteConnectOptions,
 }
 
+/// How long a sign of life may take.
+const LONGEST_CHECK: Duration = Duration::from_secs(1);
 /// How often, and how long apart, the end of a database is looked for.
 const CLOSING_TRIES: u32 = 50;
 const CLOSING_PAUSE: Duration = Duration::from_millis(20);
@@ -74,10 +82,18 @@ impl Db {
         let is_new = matches!(found, Found::Nothing);
         let current = match found {
             Found::Nothing => {
+                // The log and its index take their mode from it.
+                let made = private_file().create(true).append(true).open(path);
+                made.map_err(|error| OpenError::Unreadable(path.to_owned(), error))?;
                 mark_as_ours(path).await.map_err(unusable)?;
                 false
             }
-            Found::Ours => schema_is_current(path).await?,
+            Found::Ours => {
+                for suffix in ["", "-wal", "-shm"] {
+                    make_private(&beside(path, suffix));
+                }
+                schema_is_current(path).await?
+            }
         };
         let options = connect_options(path);
         let mut connection = options.connect().await.map_err(unusable)?;
@@ -98,26 +114,23 @@ impl Db {
                 .await
                 .map_err(unusable)?;
         }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(0)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone().read_only(true));
         let names = Arc::new(AtomicU64::new(0));
         let pushed = watch::Sender::new(());
+        let firings_changed = watch::Sender::new(());
         let writer = Writer::start(
             connection,
             options.clone(),
             Arc::clone(&names),
             pushed.clone(),
+            firings_changed.clone(),
         );
         Ok(Self {
-            readers,
+            readers: Readers::new(options.clone(), READERS),
+            lookups: Readers::new(options.clone(), LOOKUPS),
             writer,
             names,
             pushed,
+            firings_changed,
             is_new,
             options,
         })
@@ -128,9 +141,15 @@ impl Db {
         self.is_new
     }
 
-    /// The connections for statements that only read.
-    pub fn readers(&self) -> &SqlitePool {
+    /// The connections for statements that read a list, or whatever else takes a while.
+    pub fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    /// The connections for statements that find one thing by its key, and for the engine: no
+    /// number of lists makes these wait.
+    pub fn lookups(&self) -> &Readers {
+        &self.lookups
     }
 
     /// Queues a write and waits until it is on disk. Whoever stops waiting does not undo it.
@@ -140,6 +159,23 @@ impl Db {
     /// failed; in that case nothing of it was kept.
     pub async fn write<W: Write>(&self, write: W) -> Result<W::Output> {
         self.writer.submit(write).await
+    }
+
+    /// Ends once a read and a transaction have got through.
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::Error::Internal) when one of them failed, or took more than a
+    /// second.
+    pub async fn check(&self) -> Result<()> {
+        let both = async {
+            sqlx::query("SELECT name FROM sqlite_schema LIMIT 1")
+                .fetch_optional(&self.lookups)
+                .await?;
+            self.writer.pulse().await
+        };
+        tokio::time::timeout(LONGEST_CHECK, both)
+            .await
+            .map_err(crate::Error::internal)?
     }
 
     /// Counts the commits that changed what a name refers to; what was looked up under an older
@@ -153,17 +189,23 @@ impl Db {
         self.pushed.subscribe()
     }
 
+    /// Changes after each commit that may have taken away firings that wait, or changed how long
+    /// their workloads take.
+    pub fn firing_changes(&self) -> watch::Receiver<()> {
+        self.firings_changed.subscribe()
+    }
+
     /// Finishes what is queued and closes all connections.
     pub async fn close(&self) {
         // The last to close copies the log into the database file, which a reader cannot.
         self.readers.close().await;
+        self.lookups.close().await;
         self.writer.stop().await;
         // A connection whose opening was given up closes by itself a moment later; until it has,
         // nobody was the last.
-        let mut log = self.options.get_filename().as_os_str().to_owned();
-        log.push("-wal");
+        let log = beside(self.options.get_filename(), "-wal");
         for _ in 0..CLOSING_TRIES {
-            if !Path::new(&log).exists() {
+            if !log.exists() {
                 return;
             }
             if let Ok(connection) = self.options.connect().await {
@@ -173,6 +215,13 @@ impl Db {
             tokio::time::sleep(CLOSING_PAUSE).await;
         }
     }
+}
+
+/// The file of SQLite's whose name is the database's with a suffix.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// How every connection is set up. `PRAGMA optimize` and ANALYZE are never run: with statistics,
@@ -319,11 +368,58 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use super::testing::TestDb;
     use super::*;
 
     #[test]
     fn the_application_id_that_is_written_is_the_one_that_is_looked_for() {
         assert_eq!(APPLICATION_ID, 1_398_231_621);
+    }
+
+    /// Else each deletion of what is referred to reads the whole table that refers to it.
+    #[tokio::test]
+    async fn every_foreign_key_has_an_index() {
+        let test = testing::TestDb::seeded("").await;
+        let columns = async |sql: &'static str| -> Vec<(String, String)> {
+            let found = sqlx::query_as(sql).fetch_all(test.db.readers()).await;
+            found.expect("a list")
+        };
+        let keys = columns(
+            "SELECT t.name, group_concat(k.\"from\" ORDER BY k.seq)
+             FROM sqlite_schema t, pragma_foreign_key_list(t.name) k
+             WHERE t.type = 'table' GROUP BY t.name, k.id",
+        )
+        .await;
+        let indexes = columns(
+            "SELECT t.name, group_concat(c.name ORDER BY c.seqno) || ','
+             FROM sqlite_schema t, pragma_index_list(t.name) i, pragma_index_info(i.name) c
+             WHERE t.type = 'table' GROUP BY t.name, i.name",
+        )
+        .await;
+        assert!(keys.len() > 10 && indexes.len() > 10);
+        let is_unindexed = |(table, key): &&(String, String)| {
+            let beginning = format!("{key},");
+            !indexes
+                .iter()
+                .any(|(of, index)| of == table && index.starts_with(&beginning))
+        };
+        let unindexed: Vec<_> = keys.iter().filter(is_unindexed).collect();
+        assert!(unindexed.is_empty(), "{unindexed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_check_fails_while_nothing_can_be_written_and_succeeds_again_afterwards() {
+        let test = TestDb::seeded("").await;
+        test.db.check().await.expect("it works");
+        // Somebody else holds the one place for writers for longer than a check waits.
+        let options = connect_options(test.db.options.get_filename());
+        let mut other = options.connect().await.expect("opened");
+        let held = other.begin_with("BEGIN IMMEDIATE").await.expect("begun");
+        assert!(test.db.check().await.is_err());
+        held.rollback().await.expect("ended");
+        while test.db.check().await.is_err() {}
+        test.db.close().await;
+        assert!(test.db.check().await.is_err());
     }
 
     #[tokio::test]

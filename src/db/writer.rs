@@ -8,7 +8,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub trait Write: Send + Sized + 'static {
     const CHANGES_NAMES: bool = false;
     /// Whether it can store a tag, or ask for one to be synced: the engine and sync want to know.
     const PUSHES: bool = false;
+    /// Whether it can take away firings that wait, or change how long their workloads take: the
+    /// engine looks at them again.
+    const CHANGES_FIRINGS: bool = false;
 
     /// Runs all writes of this kind that are in the transaction, and says for each what became
     /// of it. The outer error fails the whole transaction.
@@ -56,6 +59,8 @@ pub trait SingleWrite: Send + Sized + 'static {
     const CHANGES_NAMES: bool = false;
     /// See [`Write::PUSHES`].
     const PUSHES: bool = false;
+    /// See [`Write::CHANGES_FIRINGS`].
+    const CHANGES_FIRINGS: bool = false;
 
     /// Runs it.
     fn run(
@@ -68,6 +73,7 @@ impl<W: SingleWrite> Write for W {
     type Output = W::Output;
     const CHANGES_NAMES: bool = W::CHANGES_NAMES;
     const PUSHES: bool = W::PUSHES;
+    const CHANGES_FIRINGS: bool = W::CHANGES_FIRINGS;
 
     async fn run(
         group: Vec<Self>,
@@ -108,6 +114,8 @@ fn fails_the_transaction(error: &Error) -> bool {
 pub(super) struct Writer {
     /// Gone once the writer was told to stop.
     queue: RwLock<Option<mpsc::Sender<Box<dyn Queued>>>>,
+    /// Whether the last transaction failed.
+    is_failing: Arc<AtomicBool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -117,9 +125,11 @@ impl Writer {
         options: SqliteConnectOptions,
         names: Arc<AtomicU64>,
         pushed: watch::Sender<()>,
+        firings_changed: watch::Sender<()>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
+        let is_failing = Arc::new(AtomicBool::new(false));
         let checkpointer = tokio::spawn(checkpoint_after_commits(
             options.clone(),
             Arc::clone(&committed),
@@ -129,11 +139,14 @@ impl Writer {
             options,
             names,
             pushed,
+            firings_changed,
             committed,
+            is_failing: Arc::clone(&is_failing),
         };
         let task = tokio::spawn(worker.work(receiver, checkpointer));
         Self {
             queue: RwLock::new(Some(sender)),
+            is_failing,
             task: Mutex::new(Some(task)),
         }
     }
@@ -151,6 +164,12 @@ impl Writer {
         answered.await.map_err(|_| stopped())?
     }
 
+    /// Ends once the writer has committed something.
+    pub(super) async fn pulse(&self) -> Result<()> {
+        let writes = self.is_failing.load(Ordering::Relaxed);
+        self.submit(Pulse { writes }).await
+    }
+
     /// Takes nothing more, finishes what is queued, and closes the connection.
     pub(super) async fn stop(&self) {
         self.queue
@@ -163,6 +182,26 @@ impl Writer {
         {
             error!(%error, "The writer's task failed");
         }
+    }
+}
+
+/// A transaction that is only there to be committed. It writes something where the last one failed:
+/// then a commit of nothing would tell nothing.
+struct Pulse {
+    writes: bool,
+}
+
+impl SingleWrite for Pulse {
+    type Output = ();
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+        if self.writes {
+            // A number of ours in the file's header, which nobody reads.
+            sqlx::raw_sql("PRAGMA user_version = 1")
+                .execute(transaction)
+                .await?;
+        }
+        Ok(())
     }
 }
 
@@ -200,6 +239,7 @@ trait Group: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn changes_names(&self) -> bool;
     fn pushes(&self) -> bool;
+    fn changes_firings(&self) -> bool;
     fn run<'a>(
         &'a mut self,
         transaction: &'a mut SqliteConnection,
@@ -227,6 +267,10 @@ impl<W: Write> Group for GroupOf<W> {
 
     fn pushes(&self) -> bool {
         W::PUSHES
+    }
+
+    fn changes_firings(&self) -> bool {
+        W::CHANGES_FIRINGS
     }
 
     fn run<'a>(
@@ -259,7 +303,9 @@ struct Worker {
     options: SqliteConnectOptions,
     names: Arc<AtomicU64>,
     pushed: watch::Sender<()>,
+    firings_changed: watch::Sender<()>,
     committed: Arc<Notify>,
+    is_failing: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -281,6 +327,10 @@ impl Worker {
             }
             if groups.iter().any(|group| group.pushes()) {
                 self.pushed.send_replace(());
+            }
+            self.is_failing.store(outcome.is_err(), Ordering::Relaxed);
+            if groups.iter().any(|group| group.changes_firings()) {
+                self.firings_changed.send_replace(());
             }
             match outcome {
                 Ok(()) => {
@@ -420,7 +470,9 @@ mod tests {
             options,
             names: Arc::default(),
             pushed: watch::Sender::default(),
+            firings_changed: watch::Sender::default(),
             committed: Arc::default(),
+            is_failing: Arc::default(),
         }
     }
 

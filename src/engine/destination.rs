@@ -1,9 +1,10 @@
 //! Where a trigger acts: the cluster that its fields choose, and the workload there, simulated or
 //! real.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, SqliteExecutor};
 
 use crate::cce::{self, Cluster};
+use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::kubernetes::{Failure, RealClusters};
 use crate::trigger::{AppType, NewTrigger, Trigger};
@@ -59,7 +60,7 @@ impl Destination {
     /// reason why there is none.
     pub(super) async fn cluster(
         &self,
-        db: &mut SqliteConnection,
+        db: impl SqliteExecutor<'_>,
     ) -> Result<std::result::Result<Cluster, String>> {
         let clusters = cce::store::list(db).await?;
         let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
@@ -108,18 +109,15 @@ impl Destination {
     /// Looks at the workload without touching it.
     pub(super) async fn look(
         &self,
-        db: &sqlx::SqlitePool,
+        db: &Readers,
         real: &RealClusters,
     ) -> Result<std::result::Result<Sighting, Failure>> {
-        let mut connection = db.acquire().await?;
-        let cluster = match self.cluster(&mut connection).await? {
+        let cluster = match self.cluster(db).await? {
             Ok(cluster) => cluster,
             Err(reason) => return Ok(Err(Failure::Final(reason))),
         };
         let key = self.key(&cluster)?;
         let sighting = if let Some(real) = real.get(&cluster.id) {
-            // A cluster may be slow; others need the connection.
-            drop(connection);
             match real.read(&key).await {
                 Ok(found) => found.map(|found| Sighting {
                     template: found.template,
@@ -128,7 +126,7 @@ impl Destination {
                 Err(failure) => return Ok(Err(failure)),
             }
         } else {
-            let found = workload::store::find(&mut *connection, &key).await?;
+            let found = workload::store::find(db, &key).await?;
             found.map(|workload| Sighting {
                 template: workload.template,
                 resource_version: None,

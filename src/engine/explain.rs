@@ -11,6 +11,7 @@ use super::plan::{Plan, Target, plan};
 use super::{Engine, nearest_miss};
 use crate::account::NO_AGENCY;
 use crate::error::{Error, Result};
+use crate::http::cut_to_page;
 use crate::kubernetes::Failure;
 use crate::repository::RepositoryRef;
 use crate::tag::{self, TagName};
@@ -19,6 +20,9 @@ use crate::trigger::{self, Expression, NewTrigger, Trigger};
 /// How much the expressions may weigh together whose nearest miss is looked for. Each is compiled
 /// twice for that, and nothing of it is remembered.
 const MOST_HINTED: u64 = 250_000;
+
+/// How many containers the patches of a page may have together, but for those of its last trigger.
+const MOST_PATCHED: usize = 10_000;
 
 /// What a push of a tag would mean for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,16 +38,20 @@ pub struct Explained {
 }
 
 impl Engine {
-    /// What a push of a tag would mean for each trigger of a repository now. Real clusters are
-    /// asked; one that does not answer is asked once.
+    /// What a push of a tag would mean for the triggers of a repository now, in order of creation
+    /// from the one after `after` on; `limit` at most, and the last one's number where there are
+    /// more. Real clusters are asked; one that does not answer is asked once.
     pub async fn explain(
         &self,
         repository: &RepositoryRef,
         tag: &TagName,
         judgement: Judgement,
-    ) -> Result<Vec<Explained>> {
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<Explained>, Option<i64>)> {
         let db = self.db.readers();
-        let triggers = trigger::store::list(db, repository.id).await?;
+        let mut triggers = trigger::store::list(db, repository.id, after, limit + 1).await?;
+        let mut next = cut_to_page(&mut triggers, limit, |last| last.id);
         let pushed = tag.clone();
         let verdicts = move || verdicts(triggers, &pushed, judgement);
         let verdicts = tokio::task::spawn_blocking(verdicts).await;
@@ -54,7 +62,12 @@ impl Engine {
         let mut silent: HashMap<[String; 3], Failure> = HashMap::new();
         let mut explained = Vec::new();
         let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
+        let mut patched = 0;
         for (trigger, fires, reason) in verdicts {
+            if patched > MOST_PATCHED {
+                next = Some(trigger.id - 1);
+                break;
+            }
             let mut entry = Explained {
                 trigger_name: trigger.name.clone(),
                 fires,
@@ -90,11 +103,11 @@ impl Engine {
                     digest: &digest,
                     container: &trigger.container,
                 };
-                describe(&mut entry, target, sighting);
+                patched += describe(&mut entry, target, sighting);
             }
             explained.push(entry);
         }
-        Ok(explained)
+        Ok((explained, next))
     }
 
     /// Checks that a new trigger has a workload to update, and that it uses the repository's
@@ -203,26 +216,28 @@ impl Hints {
     }
 }
 
-/// Says in an entry what the trigger would do to what it finds.
+/// Says in an entry what the trigger would do to what it finds, and how many containers that
+/// concerns.
 fn describe(
     entry: &mut Explained,
     target: Target<'_>,
     sighting: std::result::Result<Sighting, Failure>,
-) {
+) -> usize {
     let sighting = match sighting {
         Ok(sighting) => sighting,
         Err(Failure::Final(reason) | Failure::Passing(reason)) => {
             entry.reason = reason;
-            return;
+            return 0;
         }
     };
     let plan = plan(target, &sighting.template);
     entry.patch = plan.patch(sighting.resource_version.as_deref());
     match plan {
-        Plan::Update { .. } => {}
+        Plan::Update { changes, .. } => return changes.len(),
         Plan::Unchanged => super::UNCHANGED.clone_into(&mut entry.reason),
         Plan::Impossible(reason) => entry.reason = reason,
     }
+    0
 }
 
 #[cfg(test)]

@@ -39,11 +39,8 @@ pub struct Judgement {
 impl Matcher {
     /// Judges a tag by the expressions that its repository has at this moment.
     pub async fn judge(&self, db: &Db, repository_id: i64, tag: &TagName) -> Result<Judgement> {
-        let expressions = super::store::list_expressions(db.readers(), repository_id).await?;
-        let mut judgement = Judgement {
-            matcher: self.clone(),
-            verdicts: HashMap::new(),
-        };
+        let expressions = super::store::list_expressions(db.lookups(), repository_id).await?;
+        let mut judgement = self.begin();
         if expressions.is_empty() {
             return Ok(judgement);
         }
@@ -56,6 +53,14 @@ impl Matcher {
         })
         .await
         .map_err(Error::internal)?
+    }
+
+    /// That nothing is known of a tag yet.
+    pub fn begin(&self) -> Judgement {
+        Judgement {
+            matcher: self.clone(),
+            verdicts: HashMap::new(),
+        }
     }
 
     /// Whether an expression is found in a text.

@@ -16,13 +16,14 @@ mod nearest_miss;
 mod plan;
 pub mod store;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 pub use explain::Explained;
@@ -32,7 +33,7 @@ pub use plan::{Plan, Target, plan};
 use crate::account::{self, NO_AGENCY};
 use crate::clock::Clock;
 use crate::db::{Db, Write};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kubernetes::{Failure, RealClusters};
 use crate::region::Regions;
 use store::{Deployed, End, Firing, Outcome, Record, Simulate, WaitingFiring};
@@ -72,7 +73,9 @@ pub struct Engine {
     /// Whether only accounts with the agency get anything deployed.
     require_agency: bool,
     /// Firings that wait for an earlier one at the same workload, by workload.
-    lanes: Mutex<HashMap<String, VecDeque<WaitingFiring>>>,
+    lanes: Mutex<HashMap<String, VecDeque<i64>>>,
+    /// Those without an outcome, as they were when some may have gone away.
+    open: watch::Sender<HashSet<i64>>,
     counts: watch::Sender<Counts>,
     /// Whether what waits is left to the next run.
     is_stopping: AtomicBool,
@@ -110,6 +113,7 @@ impl Engine {
             deploy_timeout,
             require_agency,
             lanes: Mutex::default(),
+            open: watch::Sender::default(),
             counts: watch::Sender::new(Counts::default()),
             is_stopping: AtomicBool::new(false),
         })
@@ -137,7 +141,7 @@ impl Engine {
     /// Whether nothing is deployed for an account, for want of the agency.
     pub async fn lacks_agency(&self, account_id: &str) -> Result<bool> {
         Ok(self.require_agency
-            && !account::store::has_agency(self.db.readers(), account_id).await?)
+            && !account::store::has_agency(self.db.lookups(), account_id).await?)
     }
 
     /// Tells those who wait for firings to end that some may have gone away without an outcome.
@@ -148,40 +152,74 @@ impl Engine {
     async fn work(self: Arc<Self>) {
         let mut last = 0;
         let mut pushes = self.db.pushes();
+        let mut changes = self.db.firing_changes();
+        let mut are_changed = false;
         loop {
             pushes.mark_unchanged();
-            match store::list_waiting(self.db.readers(), last).await {
-                Ok(waiting) => {
-                    for firing in waiting {
-                        last = firing.id;
-                        self.line_up(firing);
-                    }
-                    if pushes.changed().await.is_err() {
-                        return;
-                    }
+            are_changed |= changes.has_changed().unwrap_or(false);
+            changes.mark_unchanged();
+            let looked = async {
+                for firing in store::list_waiting(self.db.lookups(), last).await? {
+                    last = firing.id;
+                    self.line_up(firing);
                 }
-                Err(error) => {
-                    warn!(
-                        chain = error.chain(),
-                        "Could not read what waits to be fired"
-                    );
-                    tokio::time::sleep(FIRST_PAUSE).await;
+                if are_changed {
+                    self.drop_what_is_gone().await?;
+                    are_changed = false;
                 }
+                Ok::<_, Error>(())
+            };
+            if let Err(error) = looked.await {
+                warn!(
+                    chain = error.chain(),
+                    "Could not read what waits to be fired"
+                );
+                tokio::time::sleep(FIRST_PAUSE).await;
+                continue;
+            }
+            let changed = tokio::select! {
+                changed = pushes.changed() => changed,
+                changed = changes.changed() => {
+                    are_changed = true;
+                    changed
+                }
+            };
+            if changed.is_err() {
+                return;
             }
         }
     }
 
     /// Puts a firing behind the others at its workload; the first one starts the lane.
-    fn line_up(self: &Arc<Self>, firing: WaitingFiring) {
+    fn line_up(self: &Arc<Self>, WaitingFiring { id, lane }: WaitingFiring) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = firing.lane.clone();
         if let Some(waiting) = lanes.get_mut(&lane) {
-            waiting.push_back(firing);
+            waiting.push_back(id);
             return;
         }
-        lanes.insert(lane.clone(), VecDeque::from([firing]));
+        lanes.insert(lane.clone(), VecDeque::from([id]));
         let engine = Arc::clone(self);
         tokio::spawn(async move { engine.drive(&lane).await });
+    }
+
+    /// Takes out of the lanes what a deletion or a reset took away, and lets those that are being
+    /// tried look for themselves.
+    async fn drop_what_is_gone(&self) -> Result<()> {
+        let is_idle = || {
+            let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.is_empty()
+        };
+        if !is_idle() {
+            let open = store::list_open(self.db.lookups()).await?;
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            for lane in lanes.values_mut() {
+                lane.retain(|id| open.contains(id));
+            }
+            // Under the lock: who takes a firing from its lane sees all that comes after.
+            self.open.send_replace(open);
+        }
+        self.look_again();
+        Ok(())
     }
 
     async fn drive(&self, lane: &str) {
@@ -192,59 +230,79 @@ impl Engine {
                 if next.is_none() {
                     lanes.remove(lane);
                 }
-                next
+                next.map(|id| Trial {
+                    id,
+                    lane,
+                    open: self.open.subscribe(),
+                })
             };
-            let Some(firing) = next else {
+            let Some(mut firing) = next else {
                 return;
             };
-            self.fire(&firing).await;
+            self.fire(&mut firing).await;
         }
     }
 
-    /// Tries until the firing has an outcome that is recorded.
-    async fn fire(&self, firing: &WaitingFiring) {
+    /// Tries until the firing has an outcome that is recorded, or has gone away.
+    async fn fire(&self, firing: &mut Trial<'_>) {
         let started = Instant::now();
+        let mut begun = started;
         let mut pause = FIRST_PAUSE;
-        let mut tries = 0_u32;
+        let mut tries = 1_u32;
         while !self.is_stopping.load(Ordering::Acquire) {
-            tries += 1;
-            if firing.delay_ms > 0 {
-                tokio::time::sleep(Duration::from_millis(firing.delay_ms.into())).await;
-            }
             let left = self.deploy_timeout.saturating_sub(started.elapsed());
-            let Some(reason) = self.try_once(firing, left).await else {
-                return;
+            let reason = match self.try_once(firing, begun.elapsed(), left).await {
+                Step::Over => return,
+                Step::TooEarly(delay) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(begun + delay) => {}
+                        () = firing.may_have_changed() => {}
+                    }
+                    continue;
+                }
+                Step::Again(reason) => reason,
             };
             if started.elapsed() + pause > self.deploy_timeout {
                 let reason = format!("gave up after {tries} tries: {reason}");
-                if self.end(firing, Outcome::Failed(reason)).await.is_none() {
+                if let Step::Over = self.end(firing, Outcome::Failed(reason)).await {
                     return;
                 }
             }
-            tokio::time::sleep(jittered(pause)).await;
+            tokio::select! {
+                () = tokio::time::sleep(jittered(pause)) => {}
+                () = firing.goes_away() => return,
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
+            begun = Instant::now();
+            tries += 1;
         }
     }
 
-    /// One try; the reason for another one, if the firing has not ended.
-    async fn try_once(&self, firing: &WaitingFiring, left: Duration) -> Option<String> {
+    /// One try, which `waited` for the workload already.
+    async fn try_once(&self, firing: &mut Trial<'_>, waited: Duration, left: Duration) -> Step {
         if !self.real_clusters.is_empty() {
             let time = left.clamp(SHORTEST_TRY, LONGEST_TRY);
-            match tokio::time::timeout(time, self.update_real(firing)).await {
+            let id = firing.id;
+            let tried = tokio::select! {
+                tried = tokio::time::timeout(time, self.update_real(id)) => tried,
+                () = firing.goes_away() => return Step::Over,
+            };
+            match tried {
                 Ok(Ok(Attempt::Ended(outcome))) => return self.end(firing, outcome).await,
-                Ok(Ok(Attempt::Again(reason))) => return Some(reason),
-                Ok(Ok(Attempt::Gone)) => return None,
+                Ok(Ok(Attempt::Again(reason))) => return Step::Again(reason),
+                Ok(Ok(Attempt::Gone)) => return Step::Over,
                 Ok(Ok(Attempt::NotReal)) => {}
                 Ok(Err(error)) => {
                     warn!(
                         chain = error.chain(),
-                        firing = firing.id,
+                        firing = id,
                         "A firing cannot be read"
                     );
-                    return Some("the database failed".to_owned());
+                    return Step::Again("the database failed".to_owned());
                 }
                 Err(_) => {
-                    return Some(format!("the cluster took more than {} s", time.as_secs()));
+                    let reason = format!("the cluster took more than {} s", time.as_secs());
+                    return Step::Again(reason);
                 }
             }
         }
@@ -252,6 +310,7 @@ impl Engine {
             firing_id: firing.id,
             regions: Arc::clone(&self.regions),
             require_agency: self.require_agency,
+            waited,
             now: self.clock.now(),
         };
         self.record(firing, simulate).await
@@ -259,9 +318,9 @@ impl Engine {
 
     /// Reads, plans and patches at a real cluster. The patch names the version that was read, so
     /// that it never meets a workload that somebody has changed since.
-    async fn update_real(&self, firing: &WaitingFiring) -> Result<Attempt> {
-        let db = self.db.readers();
-        let Some(firing) = store::find_firing(db, firing.id).await? else {
+    async fn update_real(&self, firing_id: i64) -> Result<Attempt> {
+        let db = self.db.lookups();
+        let Some(firing) = store::find_firing(db, firing_id).await? else {
             return Ok(Attempt::Gone);
         };
         if self.require_agency && !firing.has_agency {
@@ -269,11 +328,7 @@ impl Engine {
             return Ok(Attempt::Ended(Outcome::Failed(reason)));
         }
         let Firing { destination, .. } = &firing;
-        let cluster = {
-            let mut connection = db.acquire().await?;
-            destination.cluster(&mut connection).await?
-        };
-        let Ok(cluster) = cluster else {
+        let Ok(cluster) = destination.cluster(db).await? else {
             return Ok(Attempt::NotReal);
         };
         let Some(real) = self.real_clusters.get(&cluster.id) else {
@@ -301,7 +356,7 @@ impl Engine {
         })
     }
 
-    async fn end(&self, firing: &WaitingFiring, outcome: Outcome) -> Option<String> {
+    async fn end(&self, firing: &Trial<'_>, outcome: Outcome) -> Step {
         let end = End {
             firing_id: firing.id,
             outcome,
@@ -310,13 +365,8 @@ impl Engine {
         self.record(firing, end).await
     }
 
-    /// Runs a write that may end a firing, and counts it if it did; else the reason why it did
-    /// not.
-    async fn record<W: Write<Output = Deployed>>(
-        &self,
-        firing: &WaitingFiring,
-        write: W,
-    ) -> Option<String> {
+    /// Runs a write that may end a firing, and counts it if it did.
+    async fn record<W: Write<Output = Deployed>>(&self, firing: &Trial<'_>, write: W) -> Step {
         self.counts.send_modify(|counts| counts.recording += 1);
         let outcome = self.db.write(write).await;
         self.counts.send_modify(|counts| {
@@ -327,8 +377,9 @@ impl Engine {
             }
         });
         match outcome {
-            Ok(Deployed::Again(reason)) => Some(reason),
-            Ok(Deployed::Gone) => None,
+            Ok(Deployed::Again(reason)) => Step::Again(reason),
+            Ok(Deployed::TooEarly(delay)) => Step::TooEarly(delay),
+            Ok(Deployed::Gone) => Step::Over,
             Ok(Deployed::Recorded(record)) => {
                 let Record {
                     trigger,
@@ -340,7 +391,7 @@ impl Engine {
                     trigger.name = %trigger, tag, result, detail, workload = %firing.lane,
                     "Fired trigger `{trigger}` for tag `{tag}`: {result} {detail}"
                 );
-                None
+                Step::Over
             }
             Err(error) => {
                 warn!(
@@ -348,10 +399,47 @@ impl Engine {
                     firing = firing.id,
                     "A firing was not recorded"
                 );
-                Some("the database failed".to_owned())
+                Step::Again("the database failed".to_owned())
             }
         }
     }
+}
+
+/// A firing that is being tried.
+struct Trial<'a> {
+    id: i64,
+    lane: &'a str,
+    /// See [`Engine::open`]; changes when this firing may have gone away, or its workload changed.
+    open: watch::Receiver<HashSet<i64>>,
+}
+
+impl Trial<'_> {
+    /// Waits until somebody takes the firing away.
+    async fn goes_away(&mut self) {
+        loop {
+            self.may_have_changed().await;
+            if !self.open.borrow().contains(&self.id) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until somebody takes the firing away, or changes its workload.
+    async fn may_have_changed(&mut self) {
+        if self.open.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// How a try went.
+enum Step {
+    /// Nothing is left to do: there is an outcome, or the firing has gone away.
+    Over,
+    /// The workload wants an update to take as long as this.
+    TooEarly(Duration),
+    /// It is worth another one, and why.
+    Again(String),
 }
 
 /// How a try at a real cluster went.

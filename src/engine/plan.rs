@@ -1,5 +1,7 @@
 //! What a firing changes in a pod template. Pure: trigger, template and push in, patch out.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::workload::{Container, PodTemplate};
@@ -55,9 +57,10 @@ impl Plan {
             ("containers", &template.containers),
             ("initContainers", &template.init_containers),
         ] {
+            let names: HashSet<_> = containers.iter().map(|container| &container.name).collect();
             let mut patched = Vec::new();
             for (name, _, image) in changes {
-                if containers.iter().any(|container| container.name == *name) {
+                if names.contains(name) {
                     patched.push(json!({"name": name, "image": image}));
                     let annotation = format!("{DIGEST_ANNOTATION}{name}");
                     let digest = template.annotations.get(&annotation).cloned();

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
@@ -21,6 +22,8 @@ use crate::workload::{self, Rollout};
 const MOST_ENTRIES: i64 = 100;
 /// Triggers that a push's record names as not fired.
 const MOST_PASSED_OVER: i64 = 100;
+/// The longest reason why one did not, in characters: the tags of a condition can fill a body.
+const LONGEST_REASON: i64 = 1000;
 
 /// The expressions that enabled triggers of a repository wait with, each as often as it is used.
 pub async fn list_expressions(
@@ -74,11 +77,11 @@ pub async fn decide(
     .await?;
     sqlx::query(
         "INSERT INTO passed_over (push_id, trigger_name, reason)
-         SELECT ?1, name, CASE
+         SELECT ?1, name, substr(CASE
              WHEN NOT enabled THEN 'the trigger is disabled'
              WHEN trigger_type = 'tag'
                  THEN 'tag ' || ?3 || ' is not one of ' || replace(condition, ';', ', ')
-             ELSE condition || ' does not match ' || ?3 END
+             ELSE condition || ' does not match ' || ?3 END, 1, ?5)
          FROM triggers t
          WHERE repository_id = ?2 AND NOT EXISTS (
              SELECT 1 FROM firings f WHERE f.push_id = ?1 AND f.trigger_id = t.id)
@@ -88,6 +91,7 @@ pub async fn decide(
     .bind(repository_id)
     .bind(tag.as_str())
     .bind(MOST_PASSED_OVER)
+    .bind(LONGEST_REASON)
     .execute(transaction)
     .await?;
     Ok(())
@@ -100,18 +104,13 @@ pub struct WaitingFiring {
     pub id: i64,
     /// What it has in common with others at the same workload.
     pub lane: String,
-    /// How long an update of its workload takes.
-    pub delay_ms: u32,
 }
 
 /// The firings after one, in order.
 pub async fn list_waiting(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec<WaitingFiring>> {
     let found = sqlx::query_as(
         "SELECT id, coalesce(cluster, 'none') || ' ' || cluster_ns || '/' || app_type || '/'
-                    || application AS lane,
-                coalesce((SELECT w.delay_ms FROM workloads w
-                          WHERE w.cluster_id = cluster AND w.namespace = cluster_ns
-                            AND w.kind = app_type AND w.name = application), 0) AS delay_ms
+                    || application AS lane
          FROM (SELECT f.id, t.cluster_ns, t.app_type, t.application,
                       (SELECT c.id FROM clusters c WHERE CASE
                            WHEN t.trigger_mode = 'cci' THEN c.name = 'cci'
@@ -127,6 +126,15 @@ pub async fn list_waiting(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec
     .fetch_all(db)
     .await?;
     Ok(found)
+}
+
+/// All firings without an outcome.
+pub async fn list_open(db: impl SqliteExecutor<'_>) -> Result<HashSet<i64>> {
+    // In one row, as in `list_expressions`.
+    let found: String = sqlx::query_scalar("SELECT json_group_array(id) FROM firings")
+        .fetch_one(db)
+        .await?;
+    serde_json::from_str(&found).map_err(Error::internal)
 }
 
 /// How many firings have no outcome yet.
@@ -204,6 +212,8 @@ pub enum Deployed {
     Recorded(Record),
     /// The firing went away with its trigger.
     Gone,
+    /// Nothing was done: the workload wants an update to take as long as this.
+    TooEarly(Duration),
     /// The cluster could not be reached or was not able; it is worth another try.
     Again(String),
 }
@@ -226,6 +236,8 @@ pub struct Simulate {
     pub regions: Arc<Regions>,
     /// Whether only accounts with the agency get anything deployed.
     pub require_agency: bool,
+    /// How long ago the try began.
+    pub waited: Duration,
     /// When.
     pub now: Moment,
 }
@@ -239,18 +251,18 @@ impl SingleWrite for Simulate {
         };
         match self.update(transaction, &firing).await? {
             Ok(outcome) => record(transaction, self.firing_id, &firing, outcome, self.now).await,
-            Err(reason) => Ok(Deployed::Again(reason)),
+            Err(deployed) => Ok(deployed),
         }
     }
 }
 
 impl Simulate {
-    /// The outcome, or the reason for another try.
+    /// The outcome, or why there is none yet.
     async fn update(
         &self,
         transaction: &mut SqliteConnection,
         firing: &Firing,
-    ) -> Result<std::result::Result<Outcome, String>> {
+    ) -> Result<std::result::Result<Outcome, Deployed>> {
         if self.require_agency && !firing.has_agency {
             return Ok(Ok(Outcome::Failed(NO_AGENCY.to_owned())));
         }
@@ -262,11 +274,15 @@ impl Simulate {
         let Some(workload) = workload::store::find(&mut *transaction, &key).await? else {
             return Ok(Ok(Outcome::Failed(firing.destination.missing_in(&cluster))));
         };
+        let delay = Duration::from_millis(workload.misbehaviour.delay_ms.into());
+        if self.waited < delay {
+            return Ok(Err(Deployed::TooEarly(delay)));
+        }
         if let Some(status) = workload::store::take_failure(transaction, &workload).await? {
             let reason = format!("the cluster answered {status}");
             let is_passing = matches!(status, 409 | 429 | 500..);
             return Ok(if is_passing {
-                Err(reason)
+                Err(Deployed::Again(reason))
             } else {
                 Ok(Outcome::Failed(reason))
             });
@@ -277,8 +293,9 @@ impl Simulate {
             Plan::Update { template, changes } => (template, changes),
         };
         workload::store::update(&mut *transaction, workload.id, &template).await?;
-        for (container, before, after) in changes {
-            let rollout = Rollout {
+        let rollouts = changes
+            .into_iter()
+            .map(|(container, before, after)| Rollout {
                 at: self.now,
                 trigger_name: firing.trigger_name.clone(),
                 tag: firing.tag.clone(),
@@ -286,9 +303,9 @@ impl Simulate {
                 container,
                 before,
                 after,
-            };
-            workload::store::insert_rollout(&mut *transaction, workload.id, &rollout).await?;
-        }
+            });
+        let rollouts: Vec<_> = rollouts.collect();
+        workload::store::insert_rollouts(transaction, workload.id, &rollouts).await?;
         Ok(Ok(Outcome::Success(String::new())))
     }
 }
@@ -450,19 +467,23 @@ pub struct RecordedPush {
     pub pushed_at: Moment,
 }
 
-/// The pushes of a repository, or of one tag of it, newest first.
+/// The pushes of a repository, or of one tag of it, newest first; those before one, where that is
+/// named.
 pub async fn list_pushes(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
     tag: Option<&str>,
+    before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<RecordedPush>> {
     let found = sqlx::query_as(
         "SELECT id, tag, digest, pushed_by, pushed_at FROM pushes
-         WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) ORDER BY id DESC LIMIT ?3",
+         WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) AND id < ?3
+         ORDER BY id DESC LIMIT ?4",
     )
     .bind(repository_id)
     .bind(tag)
+    .bind(before.unwrap_or(i64::MAX))
     .bind(limit)
     .fetch_all(db)
     .await?;
@@ -475,7 +496,7 @@ pub async fn find_newest_push(
     repository_id: i64,
     tag: &TagName,
 ) -> Result<Option<RecordedPush>> {
-    let mut newest = list_pushes(db, repository_id, Some(tag.as_str()), 1).await?;
+    let mut newest = list_pushes(db, repository_id, Some(tag.as_str()), None, 1).await?;
     Ok(newest.pop())
 }
 
@@ -515,8 +536,25 @@ struct DecisionRow {
     detail: Option<String>,
 }
 
-/// What a push meant for each trigger, those that fired first.
-pub async fn list_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<Vec<Decision>> {
+/// For how many triggers it is known what a push meant for them.
+pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<i64> {
+    let count = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
+              + (SELECT count(*) FROM firings WHERE push_id = ?1)
+              + (SELECT count(*) FROM passed_over WHERE push_id = ?1)",
+    )
+    .bind(push_id)
+    .fetch_one(db)
+    .await?;
+    Ok(count)
+}
+
+/// What a push meant for each trigger, those that fired first; `limit` at most.
+pub async fn list_decisions(
+    db: impl SqliteExecutor<'_>,
+    push_id: i64,
+    limit: u32,
+) -> Result<Vec<Decision>> {
     let rows: Vec<DecisionRow> = sqlx::query_as(
         "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
          FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
@@ -524,9 +562,11 @@ pub async fn list_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result
          SELECT t.name, NULL, NULL, NULL
          FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
          UNION ALL
-         SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1",
+         SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1
+         LIMIT ?2",
     )
     .bind(push_id)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     let decisions = rows.into_iter().map(|row| {

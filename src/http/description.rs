@@ -9,6 +9,7 @@ use http::StatusCode;
 use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema, json_schema};
 
+use super::answer::NextPage;
 use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
 use super::shape::Shape;
 use crate::error::{Error, Fault, Resource};
@@ -137,8 +138,35 @@ impl Description {
     #[must_use]
     pub fn with_header(mut self, name: &'static str, meaning: &'static str) -> Self {
         if let Some(answer) = self.answers.last_mut() {
-            answer.headers.push((name, meaning));
+            answer.headers.push((name, meaning, true));
         }
+        self
+    }
+
+    /// The answer that was told last is a page, and its header `Link` leads to the next one.
+    #[must_use]
+    pub fn in_pages(mut self) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers.push(("Link", NextPage::MEANING, false));
+        }
+        self.query([
+            Param::limit(),
+            Param::new(
+                "marker",
+                "Where the page begins: of the `Link` of the page before; left out for the first.",
+                Shape::text(),
+            )
+            .refused(Fault::Page),
+        ])
+    }
+
+    /// The operation is for those who may control the instance ([`crate::auth::Controller`]).
+    #[must_use]
+    pub fn needs_control(mut self) -> Self {
+        self.refusals.push(Error::Forbidden.into());
+        let who = "For administrators of the built-in account, or of any account where that one \
+                   is left out, and for whoever sends `X-Emulator-Control-Token`.";
+        self.remarks = format!("{} {who}", self.remarks).trim().to_owned().into();
         self
     }
 
@@ -161,8 +189,8 @@ pub struct Success {
     pub status: StatusCode,
     /// Its media type and the shape of its body, if it has one.
     pub body: Option<(&'static str, Writer)>,
-    /// Its headers, each with its meaning.
-    pub headers: Vec<(&'static str, &'static str)>,
+    /// Its headers, each with its meaning and whether it is always there.
+    pub headers: Vec<(&'static str, &'static str, bool)>,
 }
 
 /// Why an operation may not do what it was asked; gives status, code and form of the answer.

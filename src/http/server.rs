@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use super::connections::{Connection, Connections, OpenConnection};
 use super::edge;
 use super::hosts::{self, AllowedHosts};
 use super::lingering::Lingering;
+use super::pace::PacedStream;
 use crate::app::AppState;
 
 /// The head of a request: all of its lines together, and the number of its header lines.
@@ -195,12 +196,13 @@ async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Fr
     }
 }
 
-/// The stream with a bound on how long the other side may leave what was sent unread.
-fn bounded(stream: TcpStream) -> std::pin::Pin<Box<TimeoutStream<TcpStream>>> {
+/// The stream with bounds on how long the other side may leave what was sent unread, and on how
+/// little of it it may take.
+fn bounded(stream: TcpStream) -> PacedStream<Pin<Box<TimeoutStream<TcpStream>>>> {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "Could not switch off Nagle's algorithm");
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    Box::pin(stream)
+    PacedStream::new(Box::pin(stream))
 }

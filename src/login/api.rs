@@ -193,7 +193,8 @@ async fn token(
         }
     }
     let now = app.clock.now();
-    let claims = Claims::new(user.as_ref().map(|user| user.id.as_str()), grants, now);
+    let user_id = user.as_ref().map(|user| user.id.as_str());
+    let claims = Claims::new(user_id, &app.region, grants, now);
     let token = app.registry.key.sign(&claims)?;
     let view = TokenView {
         access_token: token.clone(),

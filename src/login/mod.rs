@@ -33,7 +33,7 @@ pub(crate) async fn user(app: &App, name: &str, password: &str) -> Result<Option
         let matches = expected.is_some_and(|expected| expected.matches(password));
         return Ok(matches.then(|| Arc::clone(user)));
     }
-    let found = store::find(app.db.readers(), access_key, app.clock.now()).await?;
+    let found = store::find(app.db.lookups(), access_key, app.clock.now()).await?;
     let user = found
         .filter(|login| login.matches(&password_hash(password)))
         .and_then(|login| app.directory.user_with_id(&login.user_id));

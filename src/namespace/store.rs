@@ -1,6 +1,6 @@
 //! The SQL of organizations.
 
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace};
 use crate::db::SingleWrite;
@@ -33,13 +33,9 @@ impl TryFrom<NamespaceRow> for Namespace {
 }
 
 /// The columns of [`NamespaceRow`].
-macro_rules! namespace_columns {
-    () => {
-        "id, region, name, account_id, creator_name, \
-         (SELECT json_group_array(json_array(user_id, auth)) FROM namespace_permissions \
-          WHERE namespace_id = namespaces.id) AS permissions"
-    };
-}
+const COLUMNS: &str = "id, region, name, account_id, creator_name,
+     (SELECT json_group_array(json_array(user_id, auth)) FROM namespace_permissions
+      WHERE namespace_id = namespaces.id) AS permissions";
 
 /// The organization with this name.
 pub async fn find(
@@ -47,15 +43,12 @@ pub async fn find(
     region: &str,
     name: &NamespaceName,
 ) -> Result<Option<Namespace>> {
-    let row: Option<NamespaceRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        namespace_columns!(),
-        " FROM namespaces WHERE region = ? AND name = ?"
-    ))
-    .bind(region)
-    .bind(name.as_str())
-    .fetch_optional(db)
-    .await?;
+    let sql = format!("SELECT {COLUMNS} FROM namespaces WHERE region = ? AND name = ?");
+    let row: Option<NamespaceRow> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(region)
+        .bind(name.as_str())
+        .fetch_optional(db)
+        .await?;
     row.map(Namespace::try_from).transpose()
 }
 
@@ -83,10 +76,8 @@ pub async fn list(
     db: impl SqliteExecutor<'_>,
     filter: &NamespaceFilter,
 ) -> Result<Vec<NamespaceWithCounts>> {
-    let rows: Vec<CountedRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        namespace_columns!(),
-        ",
+    let sql = format!(
+        "SELECT {COLUMNS},
                 (SELECT count(*) FROM repositories WHERE namespace_id = namespaces.id)
                     AS repositories,
                 (SELECT count(*) FROM namespace_permissions WHERE namespace_id = namespaces.id)
@@ -102,16 +93,17 @@ pub async fn list(
                     SELECT 1 FROM repository_permissions p
                     JOIN repositories r ON r.id = p.repository_id
                     WHERE r.namespace_id = namespaces.id AND p.user_id = ?5))
-         ORDER BY id",
-    ))
-    .bind(&filter.region)
-    .bind(&filter.account_id)
-    .bind(&filter.name)
-    .bind(&filter.name_part)
-    .bind(&filter.user_id)
-    .bind(filter.is_visible)
-    .fetch_all(db)
-    .await?;
+         ORDER BY id"
+    );
+    let rows: Vec<CountedRow> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(&filter.region)
+        .bind(&filter.account_id)
+        .bind(&filter.name)
+        .bind(&filter.name_part)
+        .bind(&filter.user_id)
+        .bind(filter.is_visible)
+        .fetch_all(db)
+        .await?;
     rows.into_iter()
         .map(|row| {
             Ok(NamespaceWithCounts {

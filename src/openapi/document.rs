@@ -154,8 +154,8 @@ fn security(operation: &Operation, takes_login: bool) -> Value {
 
 fn success(answer: &Success, schemas: &mut SchemaGenerator) -> Value {
     let mut headers = headers();
-    for (name, meaning) in &answer.headers {
-        headers[*name] = json!({"description": meaning, "required": true,
+    for (name, meaning, is_required) in &answer.headers {
+        headers[*name] = json!({"description": meaning, "required": is_required,
             "schema": {"type": "string"}});
     }
     let mut response = json!({

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, HOST};
 
 use super::error::RegistryError;
 use super::reference::ImagePath;
-use super::token::SERVICE;
+use super::token::{Claims, SERVICE};
 use crate::app::App;
 use crate::auth::User;
 use crate::clock::Moment;
@@ -149,7 +149,7 @@ pub(super) async fn admit(
     needed: Actions,
 ) -> Result<Admitted, RegistryError> {
     let challenge = challenge(headers, Some((path, needed)));
-    let claims = bearer(headers).and_then(|token| app.registry.key.verify(token, app.clock.now()));
+    let claims = claims(app, headers);
     let Some(claims) = claims else {
         return Err(RegistryError::Unauthorized { challenge });
     };
@@ -202,8 +202,12 @@ pub(super) async fn mount_source(
 
 /// Whether the request has any token of ours, which is all that `/v2/` asks for.
 pub(super) fn has_token(app: &App, headers: &HeaderMap) -> bool {
-    let token = bearer(headers);
-    token.is_some_and(|token| app.registry.key.verify(token, app.clock.now()).is_some())
+    claims(app, headers).is_some()
+}
+
+fn claims(app: &App, headers: &HeaderMap) -> Option<Claims> {
+    let key = &app.registry.key;
+    key.verify(bearer(headers)?, &app.region, app.clock.now())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

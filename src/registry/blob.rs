@@ -1,204 +1,306 @@
-//! The files of blobs, and uploads on their way to become one.
+//! The files of blobs, and which uploads are under way.
 //!
 //! Content is hashed while it streams to a file under a temporary name; never is a layer held in
 //! memory. A finished file is synced, renamed into its folder, and the folder is synced; only then
 //! does the database learn its name. Which files are in use is said by the database alone.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{File, ReadDir};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use sha2::{Digest as _, Sha256, Sha512};
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
 
 use super::error::RegistryError;
 use super::reference::{Digest, ImagePath};
+use super::upload::{Session, Upload, blocking};
+use crate::data_folder::{make_folders, make_private, sync_folder};
 use crate::error::Error;
 
-/// How long a client may leave an upload alone, within a request and between two.
-const IDLE_IN_REQUEST: Duration = Duration::from_mins(1);
-const IDLE_BETWEEN: Duration = Duration::from_hours(1);
-/// Pieces of a body that wait for the disk.
-const WAITING_PIECES: usize = 8;
+/// How long a client may leave an upload alone between two requests.
+const IDLE: Duration = Duration::from_hours(1);
 /// Uploads under way at once.
 const MOST_UPLOADS: usize = 10_000;
+/// How many uploads write, and how many wait for the disk to end, at once. All blocking work of
+/// the process shares its threads, that of pulls included.
+const MOST_WRITING: usize = 8;
+const MOST_FINISHING: usize = 64;
 
 /// The folders of an instance that hold blobs and uploads.
 #[derive(Debug)]
 pub struct Files {
     blobs: PathBuf,
     uploads: PathBuf,
+    /// How the names of our files begin.
+    prefix: String,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
+    unlinked: Arc<Names>,
+    writing: Arc<Semaphore>,
+    finishing: Arc<Semaphore>,
 }
 
-/// An upload between its requests.
-#[derive(Debug)]
-pub struct Session {
-    /// The repository it is for.
-    pub path: ImagePath,
-    /// None while a request works on it, and after the last one.
-    upload: tokio::sync::Mutex<Option<Upload>>,
-    touched: Mutex<Instant>,
-}
+/// The names of files that the database is about to learn.
+#[derive(Debug, Default)]
+struct Names(Mutex<HashSet<String>>);
 
-/// A file that grows. It is open only while something is written: thousands of uploads may wait
-/// for their next piece.
-#[derive(Debug)]
-pub struct Upload {
-    path: PathBuf,
-    size: u64,
-    hash: Sha256,
-    is_finished: bool,
-}
-
-/// What is not finished leaves nothing behind.
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            drop(std::fs::remove_file(&self.path));
-        }
+impl Names {
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A finished file that the database does not know yet.
+/// A finished file that the database does not know yet. It goes with this value, unless it is
+/// kept; and it is not taken for one that nobody needs as long as this value lives.
 #[derive(Debug)]
 pub struct Stored {
+    name: String,
+    size: u64,
+    path: PathBuf,
+    is_kept: bool,
+    unlinked: Arc<Names>,
+}
+
+impl Stored {
     /// The file's name.
-    pub file: String,
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How many bytes it has.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// From now on the database alone says whether the file is in use.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            drop(std::fs::remove_file(&self.path));
+        }
+        self.unlinked.lock().remove(&self.name);
+    }
+}
+
+/// An upload that ends with this value, whatever became of it.
+#[derive(Debug)]
+pub struct Ending {
+    files: Arc<Files>,
+    id: String,
+}
+
+impl Ending {
+    /// Of the upload with this id.
+    pub fn of(files: &Arc<Files>, id: String) -> Self {
+        let files = Arc::clone(files);
+        Self { files, id }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.files.forget(&self.id);
+    }
+}
+
+/// A walk through the files of ours among the blobs, in no order.
+#[derive(Debug)]
+pub struct Walk(ReadDir);
+
+/// The size that the database has of a file.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// The file's name.
+    pub name: String,
+    /// How many bytes it has to have.
     pub size: u64,
 }
 
 impl Files {
-    /// Makes the folders. Uploads of an earlier run are removed: clients start those again. What
-    /// else somebody keeps in the folders is left alone.
-    pub fn open(data: &Path) -> io::Result<Self> {
+    /// Makes the folders. The names of our files begin with `prefix`. Uploads of an earlier run
+    /// are removed: clients start those again. What else somebody keeps in the folders is left
+    /// alone.
+    pub fn open(data: &Path, prefix: &str) -> io::Result<Self> {
         let files = Self {
             blobs: data.join("blobs"),
             uploads: data.join("uploads"),
+            prefix: prefix.to_owned(),
             sessions: Mutex::default(),
+            unlinked: Arc::default(),
+            writing: Arc::new(Semaphore::new(MOST_WRITING)),
+            finishing: Arc::new(Semaphore::new(MOST_FINISHING)),
         };
-        std::fs::create_dir_all(&files.blobs)?;
-        std::fs::create_dir_all(&files.uploads)?;
-        for name in own_files(&files.uploads)? {
-            std::fs::remove_file(files.uploads.join(name))?;
+        make_folders(&files.blobs, sync_folder)?;
+        make_folders(&files.uploads, sync_folder)?;
+        for entry in std::fs::read_dir(&files.uploads)? {
+            let entry = entry?;
+            if files.name_of_ours(&entry).is_some() {
+                std::fs::remove_file(entry.path())?;
+            }
         }
         Ok(files)
     }
 
-    /// Starts an upload; its id.
-    pub fn start(&self, path: ImagePath) -> Result<String, RegistryError> {
+    /// Takes the folders from all but the owner, where they are known to be ours: an earlier
+    /// version made them with the rights that the system gives.
+    pub fn make_private(&self) {
+        make_private(&self.blobs);
+        make_private(&self.uploads);
+    }
+
+    /// Starts an upload. Where there are too many, the one that was left alone longest has to go,
+    /// which most likely nobody comes back to.
+    pub fn start(&self, path: ImagePath) -> Result<(String, Arc<Session>), RegistryError> {
         let upload = self.create()?;
         let id = random_name()?;
-        let session = Session {
-            path,
-            upload: tokio::sync::Mutex::new(Some(upload)),
-            touched: Mutex::new(Instant::now()),
+        let session = Arc::new(Session::new(path, upload, Arc::clone(&self.writing)));
+        let mut sessions = self.sessions();
+        let displaced = if sessions.len() >= MOST_UPLOADS {
+            // Nobody but the map holds what no request works on.
+            let longest_alone = sessions
+                .iter()
+                .filter(|(_, session)| Arc::strong_count(session) == 1)
+                .min_by_key(|(_, session)| session.touched())
+                .map(|(id, _)| id.clone());
+            let longest_alone = longest_alone.ok_or(RegistryError::TooManyUploads(MOST_UPLOADS))?;
+            sessions.remove(&longest_alone)
+        } else {
+            None
         };
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.len() >= MOST_UPLOADS {
-            let reason = format!("more than {MOST_UPLOADS} uploads are under way");
-            return Err(RegistryError::Denied(reason));
-        }
-        sessions.insert(id.clone(), Arc::new(session));
-        Ok(id)
+        sessions.insert(id.clone(), Arc::clone(&session));
+        drop(sessions);
+        discard(displaced.into_iter().collect());
+        Ok((id, session))
     }
 
     fn create(&self) -> Result<Upload, RegistryError> {
-        Ok(Upload {
-            path: self.uploads.join(random_name()?),
-            size: 0,
-            hash: Sha256::new(),
-            is_finished: false,
-        })
+        Ok(Upload::new(self.uploads.join(self.new_name()?)))
+    }
+
+    fn new_name(&self) -> Result<String, RegistryError> {
+        Ok(format!("{}{}", self.prefix, random_name()?))
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The upload with this id, if it is for this repository.
     pub fn session(&self, path: &ImagePath, id: &str) -> Result<Arc<Session>, RegistryError> {
-        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = self.sessions();
         let session = sessions.get(id).filter(|session| session.path == *path);
         let session = session.ok_or(RegistryError::UploadUnknown)?;
-        *session
-            .touched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        session.touch();
         Ok(Arc::clone(session))
     }
 
-    /// Ends an upload, whatever became of it.
+    /// Ends an upload, whatever became of it. Its file goes with the last request that works on
+    /// it.
     pub fn forget(&self, id: &str) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.remove(id);
+        let session = self.sessions().remove(id);
+        discard(session.into_iter().collect());
     }
 
     /// Ends the uploads that their clients left alone.
     pub fn forget_idle(&self) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|_, session| {
-            let touched = session
-                .touched
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            touched.elapsed() < IDLE_BETWEEN
-        });
+        let is_idle = |session: &mut Arc<Session>| {
+            Arc::strong_count(session) == 1 && session.touched().elapsed() >= IDLE
+        };
+        let idle = self
+            .sessions()
+            .extract_if(|_, session| is_idle(session))
+            .map(|(_, session)| session)
+            .collect();
+        discard(idle);
     }
 
     /// Ends all uploads.
     pub fn forget_all(&self) {
-        self.sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        let all = std::mem::take(&mut *self.sessions());
+        discard(all.into_values().collect());
     }
 
     /// Puts a finished upload among the blobs, if it has this digest: synced file, new name,
     /// synced folder.
-    pub async fn finish(
-        &self,
-        mut upload: Upload,
-        digest: &Digest,
-    ) -> Result<Stored, RegistryError> {
-        let name = random_name()?;
-        let (blobs, digest) = (self.blobs.clone(), digest.clone());
-        blocking(move || {
-            let actual = upload.digest(&digest)?;
-            if actual != digest {
-                let reason = format!("the content has the digest {actual}, not {digest}");
-                return Err(RegistryError::DigestInvalid(reason));
-            }
-            upload.open()?.sync_all()?;
-            std::fs::rename(&upload.path, blobs.join(&name))?;
-            upload.is_finished = true;
-            File::open(&blobs)?.sync_all()?;
-            Ok(Stored {
-                file: name,
-                size: upload.size,
-            })
-        })
-        .await
+    pub async fn finish(&self, upload: Upload, digest: &Digest) -> Result<Stored, RegistryError> {
+        let digest = digest.clone();
+        self.finish_after(move || Ok((upload, digest))).await
     }
 
     /// Stores content that is at hand.
     pub async fn store(&self, content: Bytes) -> Result<Stored, RegistryError> {
         let mut upload = self.create()?;
-        let digest = Digest::of(&content);
-        upload.write(&mut upload.open()?, &content)?;
-        self.finish(upload, &digest).await
+        self.finish_after(move || {
+            let digest = Digest::of(&content);
+            upload.write_now(&[content])?;
+            Ok((upload, digest))
+        })
+        .await
     }
 
-    /// Opens a blob's file; none when it is gone.
-    pub async fn read(&self, file: &str) -> io::Result<Option<tokio::fs::File>> {
-        match tokio::fs::File::open(self.blobs.join(file)).await {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    async fn finish_after(
+        &self,
+        prepare: impl FnOnce() -> Result<(Upload, Digest), RegistryError> + Send + 'static,
+    ) -> Result<Stored, RegistryError> {
+        let name = self.new_name()?;
+        let path = self.blobs.join(&name);
+        let (blobs, unlinked) = (self.blobs.clone(), Arc::clone(&self.unlinked));
+        let turn = Arc::clone(&self.finishing).acquire_owned().await;
+        let turn = turn.map_err(Error::internal)?;
+        blocking(move || {
+            let (upload, digest) = prepare()?;
+            unlinked.lock().insert(name.clone());
+            let stored = Stored {
+                name,
+                size: upload.size(),
+                path,
+                is_kept: false,
+                unlinked,
+            };
+            upload.finish(&digest, &stored.path)?;
+            sync_folder(&blobs)?;
+            drop(turn);
+            Ok(stored)
+        })
+        .await
+    }
+
+    /// Opens a blob's file; none when it is gone or has another size.
+    pub async fn read(&self, file: &str, size: u64) -> Result<Option<File>, Error> {
+        let path = self.blobs.join(file);
+        let opened = tokio::task::spawn_blocking(move || {
+            let file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let found = file.metadata()?;
+            let is_whole = found.is_file() && found.len() == size;
+            Ok(Some(file).filter(|_| is_whole))
+        });
+        opened
+            .await
+            .map_err(Error::internal)?
+            .map_err(Error::internal)
+    }
+
+    /// For each file, whether it is there in its size; in the same order.
+    pub async fn are_whole(&self, expected: Vec<Expected>) -> Result<Vec<bool>, Error> {
+        let blobs = self.blobs.clone();
+        let is_whole = move |Expected { name, size }: Expected| {
+            let found = std::fs::metadata(blobs.join(name));
+            found.is_ok_and(|found| found.is_file() && found.len() == size)
+        };
+        tokio::task::spawn_blocking(move || expected.into_iter().map(is_whole).collect())
+            .await
+            .map_err(Error::internal)
     }
 
     /// Removes files whose rows are gone. Whoever reads one goes on reading.
@@ -206,223 +308,63 @@ impl Files {
         let blobs = self.blobs.clone();
         let removed = tokio::task::spawn_blocking(move || {
             for file in files {
-                // What stays is swept at the next start.
+                // What stays is swept later.
                 drop(std::fs::remove_file(blobs.join(file)));
             }
         });
         drop(removed.await);
     }
 
-    /// The names of all files of ours among the blobs.
-    pub fn names(&self) -> io::Result<HashSet<String>> {
-        own_files(&self.blobs)
-    }
-}
-
-/// The files in a folder whose names are like those of [`random_name`].
-fn own_files(folder: &Path) -> io::Result<HashSet<String>> {
-    let mut names = HashSet::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_ours = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_ours && entry.file_type()?.is_file() {
-            names.insert(name);
-        }
-    }
-    Ok(names)
-}
-
-impl Session {
-    /// How many bytes have arrived.
-    pub async fn size(&self) -> Result<u64, RegistryError> {
-        let upload = self.upload.lock().await;
-        upload
-            .as_ref()
-            .map(|upload| upload.size)
-            .ok_or(RegistryError::UploadUnknown)
-    }
-
-    /// Adds a body, whole or not at all; the size from then on. It goes on when the request that
-    /// asked for it is dropped, so that the upload is in a known state for the next one.
-    pub async fn append(
+    /// Goes on with a walk, or begins one: the next names, `most` at once, without those that the
+    /// database is about to learn; and the walk, unless that was its end.
+    pub async fn walk(
         self: &Arc<Self>,
-        body: Body,
-        range: Option<Range>,
-    ) -> Result<u64, RegistryError> {
-        let session = Arc::clone(self);
-        let appended = tokio::spawn(async move {
-            let mut place = session.upload.lock().await;
-            let upload = place.take().ok_or(RegistryError::UploadUnknown)?;
-            let (upload, outcome) = upload.append(body, range).await?;
-            let size = upload.size;
-            *place = Some(upload);
-            *session
-                .touched
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            outcome.map(|()| size)
-        });
-        appended.await.map_err(Error::internal)?
-    }
-
-    /// Takes the upload out, to finish it.
-    pub async fn take(&self) -> Result<Upload, RegistryError> {
-        self.upload
-            .lock()
-            .await
-            .take()
-            .ok_or(RegistryError::UploadUnknown)
-    }
-}
-
-/// The bytes that a request says it brings: `Content-Range: {first}-{last}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
-    first: u64,
-    length: u64,
-}
-
-impl Range {
-    /// Reads the header's value.
-    pub fn parse(text: &str) -> Result<Self, RegistryError> {
-        let range = text.trim().trim_start_matches("bytes").trim();
-        let range = range.split('/').next().unwrap_or_default();
-        range
-            .split_once('-')
-            .and_then(|(first, last)| {
-                let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-                let length = last.checked_sub(first)?.checked_add(1)?;
-                Some(Self { first, length })
-            })
-            .ok_or_else(|| {
-                RegistryError::RangeInvalid(format!("Content-Range {text:?} must be first-last"))
-            })
-    }
-}
-
-impl Upload {
-    async fn append(
-        mut self,
-        mut body: Body,
-        range: Option<Range>,
-    ) -> Result<(Self, Result<(), RegistryError>), RegistryError> {
-        if let Some(range) = range
-            && range.first != self.size
-        {
-            let reason = format!(
-                "the upload goes on at {}, not at {}",
-                self.size, range.first
-            );
-            return Ok((self, Err(RegistryError::RangeInvalid(reason))));
-        }
-        let (start, hash) = (self.size, self.hash.clone());
-        let (pieces, mut waiting) = mpsc::channel::<Bytes>(WAITING_PIECES);
-        let writer = tokio::task::spawn_blocking(move || {
-            let mut write = || {
-                let mut file = self.open()?;
-                while let Some(piece) = waiting.blocking_recv() {
-                    self.write(&mut file, &piece)?;
-                }
-                Ok(())
+        walk: Option<Walk>,
+        most: usize,
+    ) -> Result<(Vec<String>, Option<Walk>), Error> {
+        let files = Arc::clone(self);
+        let walked = tokio::task::spawn_blocking(move || {
+            let Walk(mut entries) = match walk {
+                Some(walk) => walk,
+                None => Walk(std::fs::read_dir(&files.blobs)?),
             };
-            let written: io::Result<()> = write();
-            (self, written)
-        });
-        let mut received = Ok(());
-        loop {
-            match tokio::time::timeout(IDLE_IN_REQUEST, body.frame()).await {
-                Ok(None) => break,
-                Ok(Some(Ok(frame))) => {
-                    let Ok(piece) = frame.into_data() else {
-                        continue;
-                    };
-                    if pieces.send(piece).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(Some(Err(error))) => {
-                    let reason = format!("the body broke off: {error}");
-                    received = Err(RegistryError::UploadInvalid(reason));
-                    break;
-                }
-                Err(_) => {
-                    let reason = "the body stopped arriving".to_owned();
-                    received = Err(RegistryError::UploadInvalid(reason));
+            let mut names = Vec::new();
+            let mut is_at_end = true;
+            for entry in entries.by_ref() {
+                names.extend(files.name_of_ours(&entry?));
+                if names.len() == most {
+                    is_at_end = false;
                     break;
                 }
             }
-        }
-        drop(pieces);
-        let (mut upload, written) = writer.await.map_err(Error::internal)?;
-        let mut outcome = written.map_err(RegistryError::from).and(received);
-        if let (Ok(()), Some(range)) = (&outcome, range)
-            && upload.size - start != range.length
-        {
-            let reason = format!(
-                "Content-Range names {} bytes, the body has {}",
-                range.length,
-                upload.size - start
-            );
-            outcome = Err(RegistryError::SizeInvalid(reason));
-        }
-        if outcome.is_err() {
-            upload.cut_back(start, hash)?;
-        }
-        Ok((upload, outcome))
+            let unlinked = files.unlinked.lock();
+            names.retain(|name| !unlinked.contains(name));
+            io::Result::Ok((names, Some(Walk(entries)).filter(|_| !is_at_end)))
+        });
+        let walked = walked.await.map_err(Error::internal)?;
+        walked.map_err(Error::internal)
     }
 
-    /// Opens the file at its end, making it at the first time.
-    fn open(&self) -> io::Result<File> {
-        File::options().create(true).append(true).open(&self.path)
-    }
-
-    fn write(&mut self, file: &mut File, piece: &[u8]) -> io::Result<()> {
-        file.write_all(piece)?;
-        self.hash.update(piece);
-        self.size += piece.len() as u64;
-        Ok(())
-    }
-
-    fn cut_back(&mut self, size: u64, hash: Sha256) -> io::Result<()> {
-        self.open()?.set_len(size)?;
-        self.size = size;
-        self.hash = hash;
-        Ok(())
-    }
-
-    /// The content's digest, in the algorithm of an expected one.
-    fn digest(&self, expected: &Digest) -> io::Result<Digest> {
-        if !expected.is_sha512() {
-            return Ok(Digest::from_sha256(self.hash.clone()));
-        }
-        // Rarely asked for, so it is not computed on the way.
-        let mut hash = HashWriter(Sha512::new());
-        io::copy(&mut File::open(&self.path)?, &mut hash)?;
-        Ok(Digest::from_sha512(hash.0))
+    /// The name of a file, if we made it.
+    fn name_of_ours(&self, entry: &std::fs::DirEntry) -> Option<String> {
+        let name = entry.file_name().into_string().ok()?;
+        let random = name.strip_prefix(&self.prefix)?;
+        let is_ours = random.len() == 32
+            && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && entry.file_type().is_ok_and(|kind| kind.is_file());
+        is_ours.then_some(name)
     }
 }
 
-struct HashWriter(Sha512);
-
-impl Write for HashWriter {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.0.update(piece);
-        Ok(piece.len())
+/// Lets go of uploads where that holds up nobody: the files of large ones take a while to remove.
+fn discard(mut sessions: Vec<Arc<Session>>) {
+    // What was finished, or never written, has no file.
+    sessions.retain(|session| session.size().is_ok_and(|size| size > 0));
+    if !sessions.is_empty()
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        drop(runtime.spawn_blocking(move || drop(sessions)));
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Runs what waits for the disk where it holds up no other request.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
-) -> Result<T, RegistryError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(Error::internal)?
 }
 
 /// A name that nobody can guess: 32 hex digits.
@@ -432,135 +374,44 @@ fn random_name() -> Result<String, RegistryError> {
     Ok(hex::encode(random))
 }
 
+/// What the tests of files and uploads share.
 #[cfg(test)]
-mod tests {
-    use futures_util::stream;
-
+pub(super) mod testing {
     use super::*;
 
-    fn files() -> (tempfile::TempDir, Files) {
+    pub(crate) const PREFIX: &str = "swr-test-";
+
+    pub(crate) fn files() -> (tempfile::TempDir, Files) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let files = Files::open(folder.path()).expect("made");
+        let files = Files::open(folder.path(), PREFIX).expect("made");
         (folder, files)
     }
 
-    fn session(files: &Files) -> Arc<Session> {
+    pub(crate) fn session(files: &Files) -> Arc<Session> {
         let path = ImagePath::parse("g/a").expect("a legal name");
-        let id = files.start(path.clone()).expect("started");
-        files.session(&path, &id).expect("there")
+        files.start(path).expect("started").1
     }
 
-    fn left(folder: &tempfile::TempDir, name: &str) -> usize {
+    /// As long as this lives, nobody else writes.
+    pub(crate) async fn all_turns(files: &Files) -> tokio::sync::SemaphorePermit<'_> {
+        let turns = u32::try_from(MOST_WRITING).expect("a few");
+        files.writing.acquire_many(turns).await.expect("open")
+    }
+
+    /// How many files are in a folder.
+    pub(crate) fn left(folder: &tempfile::TempDir, name: &str) -> usize {
         std::fs::read_dir(folder.path().join(name))
             .expect("there")
             .count()
     }
+}
 
-    #[tokio::test]
-    async fn pieces_become_a_blob_with_their_digest_in_either_algorithm() {
-        for sha512 in [false, true] {
-            let (folder, files) = files();
-            let session = session(&files);
-            assert_eq!(
-                session
-                    .append(Body::from("one "), None)
-                    .await
-                    .expect("added"),
-                4
-            );
-            let range = Range::parse("4-7").expect("a range");
-            assert_eq!(
-                session
-                    .append(Body::from("two!"), Some(range))
-                    .await
-                    .expect("added"),
-                8
-            );
-            let digest = if sha512 {
-                Digest::from_sha512(Sha512::new_with_prefix("one two!"))
-            } else {
-                Digest::of(b"one two!")
-            };
-            let upload = session.take().await.expect("there");
-            let stored = files.finish(upload, &digest).await.expect("stored");
-            assert_eq!(stored.size, 8);
-            let content = std::fs::read(folder.path().join("blobs").join(&stored.file));
-            assert_eq!(content.expect("there"), b"one two!");
-            assert_eq!(left(&folder, "uploads"), 0);
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
 
-    #[tokio::test]
-    async fn a_wrong_digest_leaves_nothing() {
-        let (folder, files) = files();
-        let session = session(&files);
-        session
-            .append(Body::from("content"), None)
-            .await
-            .expect("added");
-        let upload = session.take().await.expect("there");
-        let error = files
-            .finish(upload, &Digest::of(b"other"))
-            .await
-            .expect_err("refused");
-        assert!(matches!(error, RegistryError::DigestInvalid(_)));
-        assert_eq!((left(&folder, "uploads"), left(&folder, "blobs")), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn what_does_not_arrive_whole_or_in_order_is_not_added() {
-        let (_folder, files) = files();
-        let session = session(&files);
-        session
-            .append(Body::from("start"), None)
-            .await
-            .expect("added");
-        let broken = Body::from_stream(stream::iter([
-            Ok(Bytes::from_static(b"half")),
-            Err(io::Error::other("cut")),
-        ]));
-        let error = session.append(broken, None).await.expect_err("refused");
-        assert!(matches!(error, RegistryError::UploadInvalid(_)), "{error}");
-        let range = |text| Some(Range::parse(text).expect("a range"));
-        for (body, first_last, is_out_of_order) in [
-            ("late", "6-9", true),
-            ("early", "0-4", true),
-            ("short", "5-10", false),
-        ] {
-            let error = session.append(Body::from(body), range(first_last)).await;
-            let error = error.expect_err("refused");
-            assert_eq!(
-                matches!(error, RegistryError::RangeInvalid(_)),
-                is_out_of_order
-            );
-            assert_eq!(session.size().await.expect("there"), 5);
-        }
-        session
-            .append(Body::from(" end"), range("5-8"))
-            .await
-            .expect("added");
-        let upload = session.take().await.expect("there");
-        files
-            .finish(upload, &Digest::of(b"start end"))
-            .await
-            .expect("nothing else is in it");
-    }
-
-    #[test]
-    fn a_content_range_has_a_first_and_a_last_byte_in_order() {
-        let check = |text: &str, accepted: bool| {
-            assert_eq!(Range::parse(text).is_ok(), accepted, "{text}");
-        };
-        check("0-0", true);
-        check("5-10", true);
-        check("bytes 5-10/20", true);
-        check("10-5", false);
-        check("5", false);
-        check("-5", false);
-        check("a-b", false);
-        check("", false);
-        check("0-18446744073709551615", false);
-    }
+    use super::testing::{PREFIX, files, left, session};
+    use super::*;
 
     #[tokio::test]
     async fn what_others_keep_in_the_folders_is_left_alone() {
@@ -571,8 +422,8 @@ mod tests {
             std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
             std::fs::write(file, "x").expect("written");
         }
-        let files = Files::open(folder.path()).expect("opened");
-        assert!(files.names().expect("read").is_empty());
+        let files = Files::open(folder.path(), PREFIX).expect("opened");
+        drop(files);
         assert!(theirs.iter().all(|file| folder.path().join(file).exists()));
     }
 
@@ -582,7 +433,74 @@ mod tests {
         let session = session(&files);
         session.append(Body::from("x"), None).await.expect("added");
         assert_eq!(left(&folder, "uploads"), 1);
-        let _again = Files::open(folder.path()).expect("opened");
+        let _again = Files::open(folder.path(), PREFIX).expect("opened");
         assert_eq!(left(&folder, "uploads"), 0);
+    }
+
+    #[tokio::test]
+    async fn the_upload_that_was_left_alone_longest_makes_room_for_a_new_one() {
+        let (_folder, files) = files();
+        let path = ImagePath::parse("g/a").expect("a legal name");
+        let start = || Ok::<_, RegistryError>(files.start(path.clone())?.0);
+        let ids: Vec<_> = (0..MOST_UPLOADS)
+            .map(|_| start().expect("started"))
+            .collect();
+        // A request works on the first one, and the second was asked for a moment ago.
+        let busy = files.session(&path, &ids[0]).expect("there");
+        drop(files.session(&path, &ids[1]));
+
+        let new = start().expect("there is room");
+
+        assert!(files.session(&path, &ids[2]).is_err(), "it had to go");
+        for id in [&ids[0], &ids[1], &ids[3], &new] {
+            assert!(files.session(&path, id).is_ok());
+        }
+        drop(busy);
+        // Where requests work on all of them, there is nothing to displace.
+        let busy: Vec<_> = files.sessions().values().cloned().collect();
+        let error = start().expect_err("no room");
+        assert_eq!(
+            (error.status().as_u16(), error.code()),
+            (429, "TOOMANYREQUESTS")
+        );
+        drop(busy);
+        start().expect("there is room");
+    }
+
+    #[tokio::test]
+    async fn an_upload_ends_with_its_ending_and_its_file_with_the_last_request() {
+        let (folder, files) = files();
+        let files = Arc::new(files);
+        let path = ImagePath::parse("g/a").expect("a legal name");
+        let (id, session) = files.start(path.clone()).expect("started");
+        let added = session.append(Body::from("content"), None).await;
+        added.expect("added");
+        drop(Ending::of(&files, id.clone()));
+        assert!(files.session(&path, &id).is_err());
+        assert_eq!(left(&folder, "uploads"), 1);
+        drop(session);
+        // Whoever lets go of it last does so in a thread of its own.
+        let gone = async {
+            while left(&folder, "uploads") > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
+        gone.expect("the file goes");
+    }
+
+    #[tokio::test]
+    async fn a_stored_file_goes_unless_it_is_kept() {
+        for is_kept in [false, true] {
+            let (folder, files) = files();
+            let stored = files.store(Bytes::from_static(b"content")).await;
+            let mut stored = stored.expect("stored");
+            assert_eq!(left(&folder, "blobs"), 1);
+            if is_kept {
+                stored.keep();
+            }
+            drop(stored);
+            assert_eq!(left(&folder, "blobs"), usize::from(is_kept));
+        }
     }
 }

@@ -1,28 +1,18 @@
 //! The SQL that gives one repository an image of another. The files of blobs are shared: only
 //! links, manifests and what these name are copied. Tags are not.
 
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::clock::Moment;
 use crate::error::Result;
 
 /// The digests of an image's manifests: itself, and where it is an index all that it lists, at
 /// any depth. `?1` is the repository, `?2` the image.
-macro_rules! with_parts {
-    ($statement:literal) => {
-        concat!(
-            "WITH RECURSIVE parts (digest) AS (
-                 SELECT ?2
-                 UNION
-                 SELECT child.value->>'digest'
-                 FROM parts JOIN manifests m
-                     ON m.repository_id = ?1 AND m.digest = parts.digest,
-                     json_each(CAST(m.content AS TEXT), '$.manifests') child
-             ) ",
-            $statement
-        )
-    };
-}
+const WITH_PARTS: &str = "WITH RECURSIVE parts (digest) AS (
+         SELECT ?2
+         UNION
+         SELECT p.part FROM parts CROSS JOIN manifest_parts p
+             ON p.repository_id = ?1 AND p.manifest = parts.digest)";
 
 /// Copies an image from one repository to another, as it is in the source at this moment.
 pub async fn copy_image(
@@ -32,46 +22,63 @@ pub async fn copy_image(
     digest: &str,
     now: Moment,
 ) -> Result<()> {
+    let mut copy = async |statement: String| {
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(source_id)
+            .bind(digest)
+            .bind(target_id)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await
+    };
     // Foreign layers have no blob, and so no link.
-    sqlx::query(with_parts!(
-        "INSERT INTO repository_blobs (repository_id, digest, leased_until)
+    copy(format!(
+        "{WITH_PARTS}
+         INSERT INTO repository_blobs (repository_id, digest, leased_until)
          SELECT ?3, l.digest, l.leased_until
-         FROM repository_blobs l
-         WHERE l.repository_id = ?1 AND l.digest IN (
-             SELECT b.digest FROM manifest_blobs b
-             WHERE b.repository_id = ?1 AND b.manifest IN (SELECT digest FROM parts))
-         ON CONFLICT DO NOTHING"
+         FROM parts
+         CROSS JOIN manifest_blobs b ON b.repository_id = ?1 AND b.manifest = parts.digest
+         CROSS JOIN repository_blobs l ON l.repository_id = ?1 AND l.digest = b.digest
+         WHERE TRUE ON CONFLICT DO NOTHING"
     ))
-    .bind(source_id)
-    .bind(digest)
-    .bind(target_id)
-    .execute(&mut *transaction)
     .await?;
-    sqlx::query(with_parts!(
-        "INSERT INTO manifests (repository_id, digest, media_type, content, config, subject,
-                                created_at)
-         SELECT ?3, digest, media_type, content, config, subject, ?4
-         FROM manifests
-         WHERE repository_id = ?1 AND digest IN (SELECT digest FROM parts)
-         ON CONFLICT DO NOTHING"
+    copy(format!(
+        "{WITH_PARTS}
+         INSERT INTO manifests (repository_id, digest, media_type, config, subject, created_at,
+                                content_size, size, artifact_type, annotations)
+         SELECT ?3, m.digest, m.media_type, m.config, m.subject, ?4, m.content_size, m.size,
+                m.artifact_type, m.annotations
+         FROM parts
+         CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = parts.digest
+         WHERE TRUE ON CONFLICT DO NOTHING"
     ))
-    .bind(source_id)
-    .bind(digest)
-    .bind(target_id)
-    .bind(now)
-    .execute(&mut *transaction)
     .await?;
-    sqlx::query(with_parts!(
-        "INSERT INTO manifest_blobs (repository_id, manifest, digest)
-         SELECT ?3, manifest, digest
-         FROM manifest_blobs
-         WHERE repository_id = ?1 AND manifest IN (SELECT digest FROM parts)
-         ON CONFLICT DO NOTHING"
+    copy(format!(
+        "{WITH_PARTS}
+         INSERT INTO manifest_contents (repository_id, digest, content)
+         SELECT ?3, c.digest, c.content
+         FROM parts
+         CROSS JOIN manifest_contents c ON c.repository_id = ?1 AND c.digest = parts.digest
+         WHERE TRUE ON CONFLICT DO NOTHING"
     ))
-    .bind(source_id)
-    .bind(digest)
-    .bind(target_id)
-    .execute(transaction)
+    .await?;
+    copy(format!(
+        "{WITH_PARTS}
+         INSERT INTO manifest_blobs (repository_id, manifest, digest)
+         SELECT ?3, b.manifest, b.digest
+         FROM parts
+         CROSS JOIN manifest_blobs b ON b.repository_id = ?1 AND b.manifest = parts.digest
+         WHERE TRUE ON CONFLICT DO NOTHING"
+    ))
+    .await?;
+    copy(format!(
+        "{WITH_PARTS}
+         INSERT INTO manifest_parts (repository_id, manifest, part)
+         SELECT ?3, p.manifest, p.part
+         FROM parts
+         CROSS JOIN manifest_parts p ON p.repository_id = ?1 AND p.manifest = parts.digest
+         WHERE TRUE ON CONFLICT DO NOTHING"
+    ))
     .await?;
     Ok(())
 }
@@ -139,7 +146,7 @@ mod tests {
                 size: content.len() as u64,
                 now: 0,
             };
-            assert!(test.db.write(write).await.expect("linked"));
+            test.db.write(write).await.expect("linked");
         }
         let mut foreign = descriptor(b"far away");
         foreign["urls"] = json!(["http://elsewhere.test/layer"]);
@@ -177,10 +184,11 @@ mod tests {
         }
         let collect = CollectGarbage {
             now: i64::MAX,
+            after: None,
             most: 10,
         };
         let unused = test.db.write(collect).await.expect("collected");
-        assert_eq!(unused, ["unrelated"]);
+        assert_eq!(unused.files, ["unrelated"]);
         for content in ["config", "layer"] {
             let digest = Digest::of(content.as_bytes());
             let found = find_blob(db, ids[1], &digest).await.expect("read");

@@ -63,6 +63,9 @@ pub enum RegistryError {
     /// No such manifest in this repository.
     #[error("manifest unknown")]
     ManifestUnknown,
+    /// Requests work on as many uploads as there may be.
+    #[error("requests work on {0} uploads at this moment; try again later")]
+    TooManyUploads(usize),
     /// The manifest, or the tag it shall have, breaks a rule.
     #[error("{0}")]
     ManifestInvalid(String),
@@ -144,6 +147,7 @@ impl RegistryError {
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ManifestTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -160,6 +164,7 @@ impl RegistryError {
             Self::BlobUnknown => "BLOB_UNKNOWN",
             Self::RangeInvalid(_) | Self::UploadInvalid(_) => "BLOB_UPLOAD_INVALID",
             Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Self::TooManyUploads(_) => "TOOMANYREQUESTS",
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
             Self::ManifestInvalid(_) | Self::ManifestTooLarge(_) | Self::ManifestTooSlow(_) => {
                 "MANIFEST_INVALID"

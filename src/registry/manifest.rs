@@ -8,6 +8,10 @@ use super::reference::Digest;
 
 /// The largest manifest (OCI distribution specification: registries should take 4 MiB).
 pub(super) const MAX_SIZE: usize = 4 * 1024 * 1024;
+/// The longest artifact type, which is a media type (RFC 6838), and the largest annotations as
+/// JSON, that lists of manifests show.
+const MAX_ARTIFACT_TYPE: usize = 255;
+const MAX_ANNOTATIONS: usize = 16 * 1024;
 
 /// The kinds of manifests that are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +69,12 @@ pub struct Manifest {
     pub foreign: Vec<Digest>,
     /// The manifests that must be there, where it is an index.
     pub manifests: Vec<Digest>,
+    /// All manifests that an index lists, also those that are kept elsewhere.
+    pub parts: Vec<Digest>,
     /// The manifest that it is about.
     pub subject: Option<Digest>,
+    /// What it says of itself.
+    pub description: Description,
 }
 
 #[derive(Deserialize)]
@@ -110,25 +118,30 @@ impl Descriptor {
     }
 }
 
-/// What a manifest says of itself to those who ask for referrers.
-#[derive(Debug, Default, PartialEq)]
+/// What a manifest says of itself to those who list it. What is too large to be listed is left
+/// out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
-    /// What kind of artifact it is.
-    pub artifact_type: Option<String>,
-    /// Whatever else.
-    pub annotations: Option<Map<String, Value>>,
+    /// What kind of artifact it is; empty where it does not say.
+    pub artifact_type: String,
+    /// Whatever else, as a JSON object.
+    pub annotations: Option<String>,
 }
 
 impl Description {
-    /// Reads a stored manifest. The configuration's media type stands in for an artifact type.
-    pub fn of(content: &[u8]) -> Self {
-        let Ok(document) = serde_json::from_slice::<Document>(content) else {
-            return Self::default();
-        };
-        let named = document.artifact_type.filter(|text| !text.is_empty());
+    /// The configuration's media type stands in for an artifact type.
+    fn of(document: &Document) -> Self {
+        let named = document.artifact_type.as_deref();
+        let of_config = || document.config.as_ref()?.media_type.as_deref();
+        let artifact_type = named.filter(|text| !text.is_empty()).or_else(of_config);
+        let annotations = document.annotations.as_ref();
+        let annotations = annotations.and_then(|map| serde_json::to_string(map).ok());
         Self {
-            artifact_type: named.or_else(|| document.config.and_then(|config| config.media_type)),
-            annotations: document.annotations,
+            artifact_type: artifact_type
+                .filter(|text| text.len() <= MAX_ARTIFACT_TYPE)
+                .unwrap_or_default()
+                .to_owned(),
+            annotations: annotations.filter(|text| text.len() <= MAX_ANNOTATIONS),
         }
     }
 }
@@ -155,22 +168,25 @@ impl Manifest {
         };
         if document
             .media_type
+            .as_deref()
             .is_some_and(|named| named != media_type.as_str())
         {
             let rule = "mediaType must be the request's Content-Type".to_owned();
             return Err(invalid(rule));
         }
-        let digests = |descriptors: Option<&[Descriptor]>, foreign: bool| {
+        let digests = |descriptors: Option<&[Descriptor]>, wanted: fn(&Descriptor) -> bool| {
             let mut digests = descriptors
                 .unwrap_or_default()
                 .iter()
-                .filter(|descriptor| descriptor.is_foreign() == foreign)
+                .filter(|descriptor| wanted(descriptor))
                 .map(Descriptor::digest)
                 .collect::<Result<Vec<_>, _>>()?;
             digests.sort_unstable();
             digests.dedup();
             Ok::<_, RegistryError>(digests)
         };
+        let is_here = |descriptor: &Descriptor| !descriptor.is_foreign();
+        let description = Description::of(&document);
         let subject = document
             .subject
             .as_ref()
@@ -187,8 +203,10 @@ impl Manifest {
                 config: None,
                 blobs: Vec::new(),
                 foreign: Vec::new(),
-                manifests: digests(document.manifests.as_deref(), false)?,
+                manifests: digests(document.manifests.as_deref(), is_here)?,
+                parts: digests(document.manifests.as_deref(), |_| true)?,
                 subject,
+                description,
             });
         }
         if document.config.is_none() || document.layers.is_none() || document.manifests.is_some() {
@@ -201,15 +219,17 @@ impl Manifest {
             .map(Descriptor::digest)
             .transpose()?;
         let layers = document.layers.as_deref();
-        let mut blobs = digests(layers, false)?;
+        let mut blobs = digests(layers, is_here)?;
         blobs.extend(config.clone().filter(|config| !blobs.contains(config)));
         Ok(Self {
             media_type,
             config,
             blobs,
-            foreign: digests(layers, true)?,
+            foreign: digests(layers, Descriptor::is_foreign)?,
             manifests: Vec::new(),
+            parts: Vec::new(),
             subject,
+            description,
         })
     }
 }
@@ -320,11 +340,30 @@ mod tests {
     #[test]
     fn the_artifact_type_is_the_one_named_or_that_of_the_configuration() {
         let mut document = json!({"schemaVersion": 2, "config": descriptor("c"), "layers": []});
-        let of = |document: &Value| Description::of(document.to_string().as_bytes()).artifact_type;
-        assert_eq!(of(&document), Some("x/y".to_owned()));
+        let of = |document: &Value| {
+            let manifest = Manifest::parse(document.to_string().as_bytes(), Some(OCI));
+            manifest.expect("a manifest").description.artifact_type
+        };
+        assert_eq!(of(&document), "x/y");
         document["artifactType"] = json!("");
-        assert_eq!(of(&document), Some("x/y".to_owned()));
+        assert_eq!(of(&document), "x/y");
         document["artifactType"] = json!("a/b");
-        assert_eq!(of(&document), Some("a/b".to_owned()));
+        assert_eq!(of(&document), "a/b");
+        document["artifactType"] = json!("a".repeat(MAX_ARTIFACT_TYPE + 1));
+        assert_eq!(of(&document), "");
+    }
+
+    #[test]
+    fn annotations_that_are_too_large_for_a_list_are_left_out_of_it() {
+        let of = |length: usize| {
+            let annotations = json!({"a": "x".repeat(length)});
+            let document = json!({"schemaVersion": 2, "config": descriptor("c"), "layers": [],
+                                  "annotations": annotations});
+            let manifest = Manifest::parse(document.to_string().as_bytes(), Some(OCI));
+            manifest.expect("a manifest").description.annotations
+        };
+        assert_eq!(of(1).as_deref(), Some(r#"{"a":"x"}"#));
+        assert!(of(MAX_ANNOTATIONS - 8).is_some());
+        assert_eq!(of(MAX_ANNOTATIONS - 7), None);
     }
 }

@@ -1,12 +1,17 @@
-//! The bearer tokens of the registry: JWTs that say who may do what with which repository for a
-//! quarter of an hour. What one grants is looked up again when it is used.
+//! The bearer tokens of the registry: JWTs that say who may do what with which repository of which
+//! region for a quarter of an hour. What one grants is looked up again when it is used. A reset,
+//! and whoever puts the clock back, make a new key, with which all tokens end.
+
+use std::sync::{PoisonError, RwLock};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::access::Actions;
 use super::reference::ImagePath;
+use super::store;
 use crate::clock::Moment;
+use crate::db::Readers;
 use crate::error::{Error, Result};
 
 /// How long a token is valid, in seconds.
@@ -24,6 +29,7 @@ pub struct Claims {
     pub sub: String,
     iat: i64,
     exp: i64,
+    region: String,
     access: Vec<Grant>,
 }
 
@@ -48,7 +54,7 @@ impl Grant {
 
 impl Claims {
     /// A token's content, for a user or for nobody.
-    pub fn new(user_id: Option<&str>, access: Vec<Grant>, now: Moment) -> Self {
+    pub fn new(user_id: Option<&str>, region: &str, access: Vec<Grant>, now: Moment) -> Self {
         let now = now.as_seconds();
         Self {
             iss: ISSUER.to_owned(),
@@ -56,6 +62,7 @@ impl Claims {
             sub: user_id.unwrap_or_default().to_owned(),
             iat: now,
             exp: now + LIFETIME,
+            region: region.to_owned(),
             access,
         }
     }
@@ -77,8 +84,24 @@ impl Claims {
 
 /// The key that signs and checks tokens, one for each data folder.
 pub struct SigningKey {
+    keys: RwLock<Keys>,
+    /// Held while it is read anew, so that the newest one stays.
+    reloading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
+}
+
+impl Keys {
+    fn new(key: &[u8]) -> Self {
+        Self {
+            encoding: EncodingKey::from_secret(key),
+            decoding: DecodingKey::from_secret(key),
+        }
+    }
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -91,29 +114,44 @@ impl SigningKey {
     /// The key of a data folder.
     pub fn new(key: &[u8]) -> Self {
         Self {
-            encoding: EncodingKey::from_secret(key),
-            decoding: DecodingKey::from_secret(key),
+            keys: RwLock::new(Keys::new(key)),
+            reloading: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Takes the key that the database has by now.
+    pub async fn reload(&self, db: &Readers) -> Result<()> {
+        let _turn = self.reloading.lock().await;
+        let key = store::signing_key(db).await?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys::new(&key);
+        Ok(())
+    }
+
+    fn keys(&self) -> Keys {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.clone()
     }
 
     /// Writes a token.
     pub fn sign(&self, claims: &Claims) -> Result<String> {
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding)
-            .map_err(Error::internal)
+        let header = Header::new(Algorithm::HS256);
+        jsonwebtoken::encode(&header, claims, &self.keys().encoding).map_err(Error::internal)
     }
 
-    /// Reads a token; none when it is not ours, or not of now.
-    pub fn verify(&self, token: &str, now: Moment) -> Option<Claims> {
+    /// Reads a token; none when it is not ours, not of this region, or not of now.
+    pub fn verify(&self, token: &str, region: &str, now: Moment) -> Option<Claims> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[SERVICE]);
         validation.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
         // The library would ask the machine's clock; tokens age by the emulator's.
         validation.validate_exp = false;
-        let claims: Claims = jsonwebtoken::decode(token, &self.decoding, &validation)
+        let claims: Claims = jsonwebtoken::decode(token, &self.keys().decoding, &validation)
             .ok()?
             .claims;
-        (claims.exp > now.as_seconds()).then_some(claims)
+        // One that is issued later is of a clock that a restart put back.
+        let is_of_now = (claims.iat..claims.exp).contains(&now.as_seconds());
+        (is_of_now && claims.region == region).then_some(claims)
     }
 }
 
@@ -130,40 +168,41 @@ mod tests {
     fn a_token_is_read_by_its_key_until_it_expires() {
         let key = SigningKey::new(&[1; 32]);
         let now = Clock::default().now();
-        let claims = Claims::new(
-            Some("u"),
-            vec![Grant::new(&path("g/a"), Actions::PULL)],
-            now,
-        );
+        let grants = vec![Grant::new(&path("g/a"), Actions::PULL)];
+        let claims = Claims::new(Some("u"), "r1", grants, now);
         let token = key.sign(&claims).expect("signed");
 
-        assert_eq!(key.verify(&token, now), Some(claims));
-        assert_eq!(key.verify(&token, now.plus_hours(1)), None);
-        assert_eq!(SigningKey::new(&[2; 32]).verify(&token, now), None);
+        assert_eq!(key.verify(&token, "r1", now), Some(claims));
+        assert_eq!(key.verify(&token, "r2", now), None);
+        assert_eq!(key.verify(&token, "r1", now.plus_hours(1)), None);
+        assert_eq!(key.verify(&token, "r1", now.plus_seconds(-1)), None);
+        assert_eq!(SigningKey::new(&[2; 32]).verify(&token, "r1", now), None);
         let (front, _) = token.rsplit_once('.').expect("three parts");
-        assert_eq!(key.verify(&format!("{front}."), now), None);
+        assert_eq!(key.verify(&format!("{front}."), "r1", now), None);
     }
 
     #[test]
     fn a_token_of_another_algorithm_issuer_or_audience_is_none() {
         let key = SigningKey::new(&[1; 32]);
         let now = Clock::default().now();
-        let claims = Claims::new(Some("u"), Vec::new(), now);
+        let claims = Claims::new(Some("u"), "r1", Vec::new(), now);
         let sign = |algorithm, claims: &Claims| {
-            jsonwebtoken::encode(&Header::new(algorithm), claims, &key.encoding).expect("signed")
+            let header = Header::new(algorithm);
+            jsonwebtoken::encode(&header, claims, &key.keys().encoding).expect("signed")
         };
-        assert!(key.verify(&sign(Algorithm::HS256, &claims), now).is_some());
-        assert_eq!(key.verify(&sign(Algorithm::HS512, &claims), now), None);
+        let verify = |token: &str| key.verify(token, "r1", now);
+        assert!(verify(&sign(Algorithm::HS256, &claims)).is_some());
+        assert_eq!(verify(&sign(Algorithm::HS512, &claims)), None);
         let other = Claims {
             iss: "other".to_owned(),
             ..claims.clone()
         };
-        assert_eq!(key.verify(&sign(Algorithm::HS256, &other), now), None);
+        assert_eq!(verify(&sign(Algorithm::HS256, &other)), None);
         let other = Claims {
             aud: "other".to_owned(),
             ..claims
         };
-        assert_eq!(key.verify(&sign(Algorithm::HS256, &other), now), None);
+        assert_eq!(verify(&sign(Algorithm::HS256, &other)), None);
     }
 
     #[test]
@@ -172,7 +211,7 @@ mod tests {
             Grant::new(&path("g/a"), Actions::PULL),
             Grant::new(&path("g/b"), Actions::ALL),
         ];
-        let claims = Claims::new(None, grants, Clock::default().now());
+        let claims = Claims::new(None, "r1", grants, Clock::default().now());
         assert!(claims.allows(&path("g/a"), Actions::PULL));
         assert!(!claims.allows(&path("g/a"), Actions::PUSH));
         assert!(claims.allows(&path("g/b"), Actions::ALL));

@@ -211,7 +211,6 @@ async fn delete(
         now: app.clock.now(),
     };
     app.db.write(write).await?;
-    app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -261,7 +260,7 @@ async fn show(
     State(app): State<AppState>,
     Viewable(repository): Viewable<RepositoryRef>,
 ) -> Result<Response> {
-    let found = store::find(app.db.readers(), repository.id).await?;
+    let found = store::find(app.db.lookups(), repository.id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Repository))?;
     Ok(Answer(StatusCode::OK, RepositoryView::new(&app, found)).into_response())
 }

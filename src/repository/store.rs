@@ -11,7 +11,7 @@ use super::{
 };
 use crate::account;
 use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::db::{Readers, SingleWrite};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
 use crate::namespace::Namespace;
@@ -59,20 +59,15 @@ pub async fn exists(db: impl SqliteExecutor<'_>, id: i64) -> Result<bool> {
 }
 
 /// The columns of [`Repository`], and where they come from.
-macro_rules! repository_columns {
-    () => {
-        "r.id, r.namespace_id, n.name AS namespace, r.name, r.is_public, r.category, \
-         r.description, n.account_id, a.name AS account_name, r.creator_id, r.creator_name, \
-         r.created_at, r.updated_at, r.num_download, \
-         (SELECT count(*) FROM tags t WHERE t.repository_id = r.id) AS num_images, \
-         (SELECT coalesce(json_group_array(t.name ORDER BY t.updated_at DESC, t.id DESC), '[]') \
-          FROM tags t WHERE t.repository_id = r.id) AS tags, \
-         (SELECT coalesce(sum(b.size), 0) FROM blobs b WHERE b.digest IN \
-            (SELECT m.digest FROM manifest_blobs m WHERE m.repository_id = r.id)) \
-         + (SELECT coalesce(sum(length(m.content)), 0) FROM manifests m \
-            WHERE m.repository_id = r.id) AS size"
-    };
-}
+const COLUMNS: &str = "r.id, r.namespace_id, n.name AS namespace, r.name, r.is_public, r.category,
+     r.description, n.account_id, a.name AS account_name, r.creator_id, r.creator_name,
+     r.created_at, r.updated_at, r.num_download,
+     (SELECT coalesce(json_group_array(t.name ORDER BY t.updated_at DESC, t.id DESC), '[]')
+      FROM tags t WHERE t.repository_id = r.id) AS tags,
+     (SELECT coalesce(sum(b.size), 0) FROM blobs b WHERE b.digest IN
+        (SELECT m.digest FROM manifest_blobs m WHERE m.repository_id = r.id))
+     + (SELECT coalesce(sum(m.content_size), 0) FROM manifests m
+        WHERE m.repository_id = r.id) AS size";
 
 const FROM: &str = "FROM repositories r
      JOIN namespaces n ON n.id = r.namespace_id
@@ -94,22 +89,24 @@ const VISIBLE: &str = "n.account_id = ?2 AND (?8 IS NULL OR r.is_public
        OR EXISTS (SELECT 1 FROM repository_permissions p
                   WHERE p.repository_id = r.id AND p.user_id = ?8))";
 
+/// The shares of a repository.
+const SHARE: &str = "SELECT 1 FROM shares s WHERE s.repository_id = r.id";
+
 /// A share that still counts.
 const COUNTS: &str = "(s.ends_at IS NULL OR s.ends_at > ?9)";
 
 impl Scope {
     /// Which repositories are in it, and whether one is shared now.
     fn conditions(self) -> (String, String) {
-        let share = "SELECT 1 FROM shares s WHERE s.repository_id = r.id";
         match self {
             Self::Own => (VISIBLE.to_owned(), "FALSE".to_owned()),
             Self::SharedByMe => (
-                format!("{VISIBLE} AND EXISTS ({share})"),
-                format!("EXISTS ({share} AND {COUNTS})"),
+                format!("{VISIBLE} AND EXISTS ({SHARE})"),
+                format!("EXISTS ({SHARE} AND {COUNTS})"),
             ),
             Self::SharedWithMe => (
-                format!("EXISTS ({share} AND s.account_id = ?2)"),
-                format!("EXISTS ({share} AND s.account_id = ?2 AND {COUNTS})"),
+                format!("EXISTS ({SHARE} AND s.account_id = ?2)"),
+                format!("EXISTS ({SHARE} AND s.account_id = ?2 AND {COUNTS})"),
             ),
         }
     }
@@ -124,6 +121,8 @@ impl Scope {
 
 impl FromRow<'_, SqliteRow> for Repository {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let tags: Vec<String> = serde_json::from_str(row.try_get("tags")?)
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         Ok(Self {
             id: row.try_get("id")?,
             namespace_id: row.try_get("namespace_id")?,
@@ -138,9 +137,9 @@ impl FromRow<'_, SqliteRow> for Repository {
             creator_name: row.try_get("creator_name")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
-            tags: serde_json::from_str(row.try_get("tags")?)
+            num_images: i64::try_from(tags.len())
                 .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-            num_images: row.try_get("num_images")?,
+            tags,
             size: row.try_get("size")?,
             num_download: row.try_get("num_download")?,
             is_shared: row.try_get("is_shared")?,
@@ -150,10 +149,7 @@ impl FromRow<'_, SqliteRow> for Repository {
 
 /// The repository with this id.
 pub async fn find(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Repository>> {
-    let sql = format!(
-        "SELECT {}, FALSE AS is_shared {FROM} WHERE r.id = ?",
-        repository_columns!()
-    );
+    let sql = format!("SELECT {COLUMNS}, FALSE AS is_shared {FROM} WHERE r.id = ?");
     let found = sqlx::query_as(AssertSqlSafe(sql))
         .bind(id)
         .fetch_optional(db)
@@ -164,7 +160,7 @@ pub async fn find(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Reposit
 /// A page of the repositories that pass the filter, and how many pass in all. Ties, and a list
 /// without an order, go by id.
 pub async fn list(
-    db: &sqlx::SqlitePool,
+    db: &Readers,
     filter: &RepositoryFilter,
     order: Option<(OrderColumn, SortOrder)>,
     page: Page,
@@ -177,41 +173,34 @@ pub async fn list(
         None => "r.id",
         Some(OrderColumn::Name) => "r.name",
         Some(OrderColumn::UpdatedTime) => "r.updated_at",
-        Some(OrderColumn::TagCount) => "num_images",
+        Some(OrderColumn::TagCount) => "(SELECT count(*) FROM tags t WHERE t.repository_id = r.id)",
         Some(OrderColumn::Namespace) => "n.name",
         Some(OrderColumn::IsPublic) => "r.is_public",
         Some(OrderColumn::AccountName) => "a.name",
     };
     let (condition, is_shared) = filter.scope.condition();
+    // The page is cut first: what its entries show is read for these only.
     let sql = format!(
-        "SELECT {}, {is_shared} AS is_shared, count(*) OVER () AS total {condition}
-         ORDER BY {column} {direction}, r.id LIMIT ?12 OFFSET ?13",
-        repository_columns!()
+        "SELECT {COLUMNS}, {is_shared} AS is_shared
+         FROM (SELECT r.id {condition}
+               ORDER BY {column} {direction}, r.id LIMIT ?12 OFFSET ?13) page
+         CROSS JOIN repositories r ON r.id = page.id
+         JOIN namespaces n ON n.id = r.namespace_id
+         JOIN accounts a ON a.id = n.account_id
+         ORDER BY {column} {direction}, r.id"
     );
     let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
         .bind(page.limit)
         .bind(page.offset)
         .fetch_all(db)
         .await?;
-    let total = match rows.first() {
-        Some(row) => row.try_get("total")?,
-        None if page.offset == 0 => 0,
-        None => count(db, filter).await?,
-    };
-    let repositories = rows
-        .iter()
-        .map(Repository::from_row)
-        .collect::<sqlx::Result<_>>()?;
-    Ok((repositories, total))
-}
-
-async fn count(db: impl SqliteExecutor<'_>, filter: &RepositoryFilter) -> Result<i64> {
-    let (condition, _) = filter.scope.condition();
+    let repositories = rows.iter().map(Repository::from_row);
+    let repositories = repositories.collect::<sqlx::Result<_>>()?;
     let sql = format!("SELECT count(*) AS total {condition}");
     let row = bind(sqlx::query(AssertSqlSafe(sql)), filter)
         .fetch_one(db)
         .await?;
-    Ok(row.try_get("total")?)
+    Ok((repositories, row.try_get("total")?))
 }
 
 /// The repositories that pass the filter and come after an id, by id; `limit` at the most.
@@ -223,8 +212,8 @@ pub async fn list_after(
 ) -> Result<Vec<Repository>> {
     let (condition, is_shared) = filter.scope.condition();
     let sql = format!(
-        "SELECT {}, {is_shared} AS is_shared {condition} AND r.id > ?12 ORDER BY r.id LIMIT ?13",
-        repository_columns!()
+        "SELECT {COLUMNS}, {is_shared} AS is_shared {condition} AND r.id > ?12
+         ORDER BY r.id LIMIT ?13"
     );
     let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
         .bind(after)
@@ -349,6 +338,7 @@ pub struct DeleteRepository {
 impl SingleWrite for DeleteRepository {
     type Output = ();
     const CHANGES_NAMES: bool = true;
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         account::store::settle(transaction, self.id, self.now).await?;

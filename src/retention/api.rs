@@ -155,7 +155,7 @@ async fn list(
     State(app): State<AppState>,
     Viewable(repository): Viewable<RepositoryRef>,
 ) -> Result<Response> {
-    let found = store::find_any(app.db.readers(), repository.id).await?;
+    let found = store::find_any(app.db.lookups(), repository.id).await?;
     let views: Vec<_> = found.iter().map(RetentionView::from).collect();
     Ok(Answer(StatusCode::OK, views).into_response())
 }
@@ -172,7 +172,7 @@ async fn show(
             accessory::instead_of(&app, &repository, "retentions", ACCESSORIES, &query).await?;
         return accessories.ok_or(Error::NotFound(Resource::Retention));
     };
-    let found = store::find(app.db.readers(), repository.id, id).await?;
+    let found = store::find(app.db.lookups(), repository.id, id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Retention))?;
     Ok(Answer(StatusCode::OK, RetentionView::from(&found)).into_response())
 }
@@ -188,7 +188,7 @@ async fn update(
         Ok(policy) => policy,
         // That the rule is missing is told before any fault of the body.
         Err(fault) => {
-            let found = store::find(app.db.readers(), repository.id, id).await?;
+            let found = store::find(app.db.lookups(), repository.id, id).await?;
             return Err(found.map_or(Error::NotFound(Resource::Retention), |_| fault));
         }
     };

@@ -44,7 +44,7 @@ impl Daily {
 /// is gone. Whoever moves the clock calls it.
 pub async fn run_due(app: &App) -> Result<()> {
     let now = app.clock.now();
-    if store::last_day(app.db.readers()).await? == day(now) {
+    if store::last_day(app.db.lookups()).await? == day(now) {
         return Ok(());
     }
     let matcher = app.matcher.clone();

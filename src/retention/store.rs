@@ -1,11 +1,11 @@
 //! The SQL of retention. Rules run in here, in the transaction that set them or stored a tag.
 
-use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
+use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::notation::{self, PolicyView, RuleView};
 use super::{AgedTag, HistoryEntry, Policy, Retention, RetentionId, day};
 use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::db::{Readers, SingleWrite};
 use crate::engine::Matcher;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Fields, Page};
@@ -58,7 +58,7 @@ pub async fn find_any(
 
 /// A page of what was deleted, newest first, and how many entries there are in all.
 pub async fn list_histories(
-    db: &SqlitePool,
+    db: &Readers,
     repository_id: i64,
     page: Page,
 ) -> Result<(Vec<HistoryEntry>, i64)> {

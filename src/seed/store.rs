@@ -15,6 +15,7 @@ use crate::db::{SingleWrite, Write};
 use crate::error::{Error, Resource, Result};
 use crate::namespace::{self, NewNamespace};
 use crate::permission::{self, Grant, Place};
+use crate::registry;
 use crate::repository::{self, NewRepository};
 use crate::trigger::store::CreateTrigger;
 use crate::workload::{self, Misbehaviour, PodTemplate};
@@ -186,6 +187,7 @@ impl SingleWrite for Reset {
     /// The files of blobs that no row names any more.
     type Output = Vec<String>;
     const CHANGES_NAMES: bool = true;
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<String>> {
         // The counters of AUTOINCREMENT stay: a write under way must not meet a new row with an
@@ -199,6 +201,7 @@ impl SingleWrite for Reset {
         let files = sqlx::query_scalar("DELETE FROM blobs RETURNING file")
             .fetch_all(&mut *transaction)
             .await?;
+        registry::store::renew_signing_key(&mut *transaction).await?;
         self.0.run(transaction).await?;
         Ok(files)
     }

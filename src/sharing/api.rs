@@ -160,7 +160,7 @@ async fn show(
     AccessDomain(account_name): AccessDomain,
     Viewable(repository): Viewable<RepositoryRef>,
 ) -> Result<Response> {
-    let found = store::find(app.db.readers(), repository.id, &account_name).await?;
+    let found = store::find(app.db.lookups(), repository.id, &account_name).await?;
     let view = match found {
         Some(share) => ShownShareView {
             exist: true,

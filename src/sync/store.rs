@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 
 use super::{Outcome, SyncJob, SyncTarget, SyncTask};
 use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::db::{Readers, SingleWrite};
 use crate::engine::Judgement;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Page, SortOrder};
@@ -198,7 +198,7 @@ impl SingleWrite for CreateJobs {
 
 /// A page of a repository's jobs in the order in which they were made, and how many there are.
 pub async fn list_jobs(
-    db: &sqlx::SqlitePool,
+    db: &Readers,
     repository_id: i64,
     order: SortOrder,
     page: Page,

@@ -56,7 +56,7 @@ impl Worker {
         let mut pushes = self.db.pushes();
         loop {
             pushes.mark_unchanged();
-            match store::find_open(self.db.readers()).await {
+            match store::find_open(self.db.lookups()).await {
                 Ok(Some(job)) => self.end(&job).await,
                 Ok(None) => {
                     if pushes.changed().await.is_err() {

@@ -1,21 +1,22 @@
 //! The HTTP of tags (API reference, image tag management).
 
 use axum::extract::{FromRequestParts, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::accessory::{self, SignatureTag};
+use super::manifest_text::{self, ShownManifest};
 use super::store::{self, CopyTag, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, ContentRange, Description, Fields, Operation, Param, Query, Routes, Segment, Shape,
-    SortOrder, empty_object,
+    ContentRange, Description, Fields, Operation, Param, Query, Routes, Segment, Shape, SortOrder,
+    empty_object,
 };
 use crate::registry::MediaType;
 use crate::repository::RepositoryRef;
@@ -138,16 +139,18 @@ async fn list(
         count: found.len(),
         total,
     };
+    let shown = found.iter().map(ShownManifest::from).collect();
     let views: Vec<_> = found
         .into_iter()
         .map(|tag| ListedTagView {
             name: tag.name.clone(),
             deleted: None,
             scanned: false,
-            tag: TagView::new(&app, &repository, tag, true),
+            tag: TagView::new(&app, &repository, tag),
         })
         .collect();
-    Ok(range.on(Answer(StatusCode::OK, views)))
+    let answer = manifest_text::answer(db, repository.id, &views, shown).await?;
+    Ok(range.on(answer))
 }
 
 /// `ShowRepoTag`
@@ -157,17 +160,15 @@ async fn show(
     Viewable(repository): Viewable<RepositoryRef>,
     query: Query,
 ) -> Result<Response> {
-    let found = store::find(app.db.readers(), repository.id, &name).await?;
+    let found = store::find(app.db.lookups(), repository.id, &name).await?;
     let Some(found) = found else {
         let instead =
             accessory::instead_of(&app, &repository, "tags", name.as_str(), &query).await?;
         return instead.ok_or(Error::NotFound(Resource::Tag));
     };
-    Ok(Answer(
-        StatusCode::OK,
-        NamedTagView::new(&app, &repository, found, true),
-    )
-    .into_response())
+    let shown = vec![ShownManifest::from(&found)];
+    let view = NamedTagView::new(&app, &repository, found);
+    manifest_text::answer(app.db.lookups(), repository.id, &view, shown).await
 }
 
 /// `CreateRepoTag`
@@ -230,32 +231,37 @@ async fn list_v3(
     let part = criteria.get("tag");
     let db = app.db.readers();
     // One more than asked for tells whether there is a next page.
-    let mut found = store::list_after(
-        db,
-        repository.id,
-        part,
-        order,
-        after.as_ref(),
-        with_manifest,
-        limit + 1,
-    )
-    .await?;
+    let mut found =
+        store::list_after(db, repository.id, part, order, after.as_ref(), limit + 1).await?;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next_marker = found
         .last()
         .filter(|_| has_more)
         .map(|tag| write_marker(tag, order));
+    let shown = match with_manifest {
+        true => found.iter().map(ShownManifest::from).collect(),
+        false => Vec::new(),
+    };
     let tags = found
         .into_iter()
-        .map(|tag| NamedTagView::new(&app, &repository, tag, with_manifest))
+        .map(|tag| NamedTagView::new(&app, &repository, tag))
         .collect();
     let view = TagsV3View {
         tags,
         next_marker,
         has_more,
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    manifest_text::answer(db, repository.id, &view, shown).await
+}
+
+impl From<&Tag> for ShownManifest {
+    fn from(tag: &Tag) -> Self {
+        Self {
+            digest: tag.digest.clone(),
+            size: tag.content_size,
+        }
+    }
 }
 
 type Order = Option<(OrderColumn, SortOrder)>;
@@ -292,7 +298,8 @@ struct TagView {
     id: i64,
     repo_id: i64,
     image_id: String,
-    manifest: String,
+    // Filled in by `manifest_text`.
+    manifest: &'static str,
     digest: String,
     schema: i64,
     path: String,
@@ -306,7 +313,7 @@ struct TagView {
 }
 
 impl TagView {
-    fn new(app: &App, repository: &RepositoryRef, tag: Tag, with_manifest: bool) -> Self {
+    fn new(app: &App, repository: &RepositoryRef, tag: Tag) -> Self {
         let path = format!(
             "{}/{}/{}:{}",
             app.registry_host, repository.namespace.name, repository.name, tag.name
@@ -317,16 +324,11 @@ impl TagView {
         } else {
             i64::from(is_index)
         };
-        let manifest = if with_manifest {
-            String::from_utf8_lossy(&tag.content).into_owned()
-        } else {
-            String::new()
-        };
         Self {
             id: tag.id,
             repo_id: tag.repository_id,
             image_id: tag.config.trim_start_matches("sha256:").to_owned(),
-            manifest,
+            manifest: "",
             digest: tag.digest,
             schema: 2,
             internal_path: path.clone(),
@@ -362,10 +364,10 @@ struct NamedTagView {
 }
 
 impl NamedTagView {
-    fn new(app: &App, repository: &RepositoryRef, tag: Tag, with_manifest: bool) -> Self {
+    fn new(app: &App, repository: &RepositoryRef, tag: Tag) -> Self {
         Self {
             name: tag.name.clone(),
-            tag: TagView::new(app, repository, tag, with_manifest),
+            tag: TagView::new(app, repository, tag),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Tags of images: their names, what they show, and how one comes to be.
 //!
-//! `api` is their HTTP in the management API, `store` their SQL, `accessory` what is about the
-//! image of a tag. Pushing and pulling is the business of `registry`.
+//! `api` is their HTTP in the management API, `manifest_text` writes what is long in its answers,
+//! `store` their SQL, `accessory` what is about the image of a tag. Pushing and pulling is the business of `registry`.
 
 pub mod accessory;
 mod api;
+mod manifest_text;
 pub mod store;
 
 use std::sync::LazyLock;
@@ -70,8 +71,8 @@ pub struct Tag {
     pub digest: String,
     /// What that manifest is.
     pub media_type: String,
-    /// The manifest's bytes.
-    pub content: Vec<u8>,
+    /// How many bytes that manifest has.
+    pub content_size: i64,
     /// The digest of the image's configuration; empty for a list of images.
     pub config: String,
     /// How many bytes the image takes: manifest, configuration and layers, of all images of a

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 use super::{OrderColumn, Tag, TagName};
 use crate::account;
 use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::db::{Readers, SingleWrite};
 use crate::engine::{self, Judgement};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
@@ -15,31 +15,9 @@ use crate::sync;
 /// Pushes that are remembered.
 const MOST_PUSHES: i64 = 1000;
 
-/// How many bytes the manifest `m` takes with all that it names.
-macro_rules! image_size {
-    () => {
-        "length(m.content) + (
-            SELECT coalesce(sum(b.size), 0)
-            FROM manifest_blobs u JOIN blobs b ON b.digest = u.digest
-            WHERE u.repository_id = m.repository_id
-              AND (u.manifest = m.digest OR u.manifest IN (
-                  SELECT part.value->>'digest'
-                  FROM json_each(CAST(m.content AS TEXT), '$.manifests') part)))"
-    };
-}
-pub(super) use image_size;
-
 /// The columns of [`Tag`], and where they come from.
-const SELECT: &str = concat!(
-    "SELECT t.id, t.repository_id, t.name, t.digest, m.media_type,
-        m.config, t.created_at, t.updated_at,
-        CASE WHEN ?2 THEN m.content ELSE x'' END AS content, ",
-    image_size!(),
-    " AS size
-     FROM tags t
-     JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
-     WHERE t.repository_id = ?1"
-);
+const COLUMNS: &str = "t.id, t.repository_id, t.name, t.digest, m.media_type, m.content_size,
+        m.config, t.created_at, t.updated_at, m.size";
 
 /// The tag with this name.
 pub async fn find(
@@ -47,9 +25,13 @@ pub async fn find(
     repository_id: i64,
     name: &TagName,
 ) -> Result<Option<Tag>> {
-    let found = sqlx::query_as(AssertSqlSafe(format!("{SELECT} AND t.name = ?3")))
+    let sql = format!(
+        "SELECT {COLUMNS} FROM tags t
+         JOIN manifests m ON m.repository_id = t.repository_id AND m.digest = t.digest
+         WHERE t.repository_id = ?1 AND t.name = ?2"
+    );
+    let found = sqlx::query_as(AssertSqlSafe(sql))
         .bind(repository_id)
-        .bind(true)
         .bind(name.as_str())
         .fetch_optional(db)
         .await?;
@@ -58,34 +40,45 @@ pub async fn find(
 
 /// A page of a repository's tags that have some text in their name, and how many have it in all.
 pub async fn list(
-    db: &sqlx::SqlitePool,
+    db: &Readers,
     repository_id: i64,
     name_part: Option<&str>,
     order: Option<(OrderColumn, SortOrder)>,
     page: Page,
 ) -> Result<(Vec<Tag>, i64)> {
     let (column, direction) = ordering(order);
+    let filter = filter(name_part);
+    // The page is cut first: what comes before it is passed over in an index.
     let sql = format!(
-        "{SELECT} AND (?3 IS NULL OR instr(t.name, ?3) > 0)
-         ORDER BY {column} {direction}, t.id LIMIT ?4 OFFSET ?5"
+        "SELECT {COLUMNS}
+         FROM (SELECT id FROM tags t WHERE t.repository_id = ?1 {filter}
+               ORDER BY {column} {direction}, t.id LIMIT ?3 OFFSET ?4) page
+         CROSS JOIN tags t ON t.id = page.id
+         CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = t.digest
+         ORDER BY {column} {direction}, t.id"
     );
     let found = sqlx::query_as(AssertSqlSafe(sql))
         .bind(repository_id)
-        .bind(true)
         .bind(name_part)
         .bind(page.limit)
         .bind(page.offset)
         .fetch_all(db)
         .await?;
-    let total = sqlx::query_scalar(
-        "SELECT count(*) FROM tags
-         WHERE repository_id = ?1 AND (?2 IS NULL OR instr(name, ?2) > 0)",
-    )
-    .bind(repository_id)
-    .bind(name_part)
-    .fetch_one(db)
-    .await?;
+    let sql = format!("SELECT count(*) FROM tags t WHERE t.repository_id = ?1 {filter}");
+    let total = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(repository_id)
+        .bind(name_part)
+        .fetch_one(db)
+        .await?;
     Ok((found, total))
+}
+
+/// Lets tags pass that have a text, `?2`, in their name, if one is given.
+fn filter(name_part: Option<&str>) -> &'static str {
+    match name_part {
+        Some(_) => "AND instr(t.name, ?2) > 0",
+        None => "",
+    }
 }
 
 /// Where a page of the v3 list begins: after the tag that had this value and this id.
@@ -106,27 +99,35 @@ pub enum MarkerValue {
     Text(String),
 }
 
-/// The tags of a repository after a marker, that have some text in their name; `limit` at most,
-/// and their manifests only where they are wanted.
+/// The tags of a repository after a marker, that have some text in their name; `limit` at most.
 pub async fn list_after(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
     name_part: Option<&str>,
     order: Option<(OrderColumn, SortOrder)>,
     after: Option<&Marker>,
-    with_content: bool,
     limit: u32,
 ) -> Result<Vec<Tag>> {
     let (column, direction) = ordering(order);
+    let filter = filter(name_part);
     let comes_after = if direction == "DESC" { "<" } else { ">" };
+    let rest = match after {
+        // Two conditions, of which the first one finds the place in an index.
+        Some(_) => {
+            format!("AND {column} {comes_after}= ?3 AND ({column} {comes_after} ?3 OR t.id > ?4)")
+        }
+        None => String::new(),
+    };
     let sql = format!(
-        "{SELECT} AND (?3 IS NULL OR instr(t.name, ?3) > 0)
-           AND (?4 IS NULL OR {column} {comes_after} ?4 OR ({column} = ?4 AND t.id > ?5))
-         ORDER BY {column} {direction}, t.id LIMIT ?6"
+        "SELECT {COLUMNS}
+         FROM (SELECT id FROM tags t WHERE t.repository_id = ?1 {filter} {rest}
+               ORDER BY {column} {direction}, t.id LIMIT ?5) page
+         CROSS JOIN tags t ON t.id = page.id
+         CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = t.digest
+         ORDER BY {column} {direction}, t.id"
     );
     let query = sqlx::query_as(AssertSqlSafe(sql))
         .bind(repository_id)
-        .bind(with_content)
         .bind(name_part);
     let query = match after.map(|marker| &marker.value) {
         None => query.bind(None::<i64>),
@@ -141,6 +142,7 @@ pub async fn list_after(
     Ok(found)
 }
 
+/// The column that a list is ordered by, and the direction.
 fn ordering(order: Option<(OrderColumn, SortOrder)>) -> (&'static str, &'static str) {
     let column = match order {
         None => "t.id",
@@ -403,10 +405,9 @@ pub async fn delete_images(
                AND NOT EXISTS (
                    SELECT 1 FROM tags t
                    WHERE t.repository_id = ?1 AND t.digest = manifests.digest)
-               AND digest NOT IN (
-                   SELECT part.value->>'digest'
-                   FROM manifests i, json_each(CAST(i.content AS TEXT), '$.manifests') part
-                   WHERE i.repository_id = ?1 AND part.value->>'digest' IS NOT NULL)",
+               AND NOT EXISTS (
+                   SELECT 1 FROM manifest_parts p
+                   WHERE p.repository_id = ?1 AND p.part = manifests.digest)",
         )
         .bind(repository_id)
         .bind(&untagged)

@@ -1,11 +1,18 @@
 //! The HTTP of triggers (API reference, trigger management).
 
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{TryStreamExt, stream};
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
+use tracing::warn;
 
 use super::store::{self, CreateTrigger, DeleteTrigger, EnableTrigger};
 use super::{
@@ -25,6 +32,9 @@ use crate::tag::accessory;
 
 const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
 const TRIGGER: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers/{trigger}";
+
+/// How many triggers of a list are in memory at once.
+const PIECE: u32 = 1000;
 
 /// The fields of `CreateTrigger`, in the order of the reference's table, which is also the order
 /// in which they are checked.
@@ -127,7 +137,7 @@ async fn refuse_without_agency(
     repository: &RepositoryRef,
     trigger: &NewTrigger,
 ) -> Result<Error> {
-    let taken = store::find(app.db.readers(), repository.id, &trigger.name).await?;
+    let taken = store::find(app.db.lookups(), repository.id, &trigger.name).await?;
     Ok(if taken.is_some() {
         Error::AlreadyExists(Resource::Trigger)
     } else {
@@ -136,14 +146,52 @@ async fn refuse_without_agency(
     })
 }
 
-/// `ListTriggersDetails`
+/// `ListTriggersDetails`, which has no pages. A long list is read and written piece by piece, so
+/// that it is never in memory as a whole.
 async fn list(
     State(app): State<AppState>,
     Viewable(repository): Viewable<RepositoryRef>,
 ) -> Result<Response> {
-    let triggers = store::list(app.db.readers(), repository.id).await?;
-    let views: Vec<_> = triggers.into_iter().map(TriggerView::listed).collect();
-    Ok(Answer(StatusCode::OK, views).into_response())
+    let first = store::list(app.db.readers(), repository.id, 0, PIECE).await?;
+    if first.len() < PIECE as usize {
+        let views: Vec<_> = first.into_iter().map(TriggerView::listed).collect();
+        return Ok(Answer(StatusCode::OK, views).into_response());
+    }
+    let pieces = stream::try_unfold((first, b'['), move |(piece, opening)| {
+        let app = Arc::clone(&app);
+        async move { write_piece(&app, repository.id, piece, opening).await }
+    });
+    // The status is on its way by then: the client sees that the connection breaks.
+    let pieces = pieces.inspect_err(|error| {
+        warn!(chain = error.chain(), "A list of triggers broke off");
+    });
+    let json = [(CONTENT_TYPE, "application/json")];
+    Ok((json, Body::from_stream(pieces)).into_response())
+}
+
+/// A piece of the list as JSON, after `[` or `,`, and what the next one begins with; nothing after
+/// the end.
+async fn write_piece(
+    app: &App,
+    repository_id: i64,
+    piece: Vec<Trigger>,
+    opening: u8,
+) -> Result<Option<(Bytes, (Vec<Trigger>, u8))>> {
+    let Some(last) = piece.last().map(|trigger| trigger.id) else {
+        return Ok(None);
+    };
+    let mut json = Vec::new();
+    let mut separator = opening;
+    for trigger in piece {
+        json.push(separator);
+        serde_json::to_writer(&mut json, &TriggerView::listed(trigger)).map_err(Error::internal)?;
+        separator = b',';
+    }
+    let next = store::list(app.db.readers(), repository_id, last, PIECE).await?;
+    if next.is_empty() {
+        json.push(b']');
+    }
+    Ok(Some((Bytes::from(json), (next, b','))))
 }
 
 /// `ShowTrigger`
@@ -153,14 +201,14 @@ async fn show(
     Viewable(repository): Viewable<RepositoryRef>,
     query: Query,
 ) -> Result<Response> {
-    let trigger = store::find(app.db.readers(), repository.id, &name).await?;
+    let trigger = store::find(app.db.lookups(), repository.id, &name).await?;
     let Some(trigger) = trigger else {
         let instead =
             accessory::instead_of(&app, &repository, "triggers", name.as_str(), &query).await?;
         return instead.ok_or(Error::NotFound(Resource::Trigger));
     };
     let history = if trigger.has_history {
-        engine::store::list_history(app.db.readers(), repository.id, name.as_str()).await?
+        engine::store::list_history(app.db.lookups(), repository.id, name.as_str()).await?
     } else {
         Vec::new()
     };
@@ -178,7 +226,7 @@ async fn update(
         Ok(enabled) => enabled,
         // That the trigger is missing is told before any fault of the body.
         Err(fault) => {
-            let found = store::find(app.db.readers(), repository.id, &name).await?;
+            let found = store::find(app.db.lookups(), repository.id, &name).await?;
             return Err(found.map_or(Error::NotFound(Resource::Trigger), |_| fault));
         }
     };
@@ -202,7 +250,6 @@ async fn delete(
         name,
     };
     app.db.write(write).await?;
-    app.engine.look_again();
     Ok(StatusCode::NO_CONTENT)
 }
 

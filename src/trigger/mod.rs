@@ -339,6 +339,8 @@ pub struct NewTrigger {
 /// A trigger as it is stored, field for field of the API reference's trigger object.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Trigger {
+    /// Its number; younger ones have larger ones.
+    pub id: i64,
     /// Its name.
     pub name: String,
     /// See [`AppType`].

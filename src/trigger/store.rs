@@ -17,7 +17,7 @@ pub async fn find(
     name: &TriggerName,
 ) -> Result<Option<Trigger>> {
     let found = sqlx::query_as(
-        "SELECT name, app_type, application, cluster_ns, trigger_type, condition, enabled,
+        "SELECT id, name, app_type, application, cluster_ns, trigger_type, condition, enabled,
                 trigger_mode, cluster_id, cluster_name, container, creator_name, created_at,
                 EXISTS (SELECT 1 FROM trigger_history h WHERE h.trigger_id = triggers.id)
                     AS has_history
@@ -30,14 +30,21 @@ pub async fn find(
     Ok(found)
 }
 
-/// All triggers of a repository, in order of creation.
-pub async fn list(db: impl SqliteExecutor<'_>, repository_id: i64) -> Result<Vec<Trigger>> {
+/// The triggers of a repository after one, in order of creation; `limit` at most.
+pub async fn list(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Trigger>> {
     let found = sqlx::query_as(
-        "SELECT name, app_type, application, cluster_ns, trigger_type, condition, enabled,
+        "SELECT id, name, app_type, application, cluster_ns, trigger_type, condition, enabled,
                 trigger_mode, cluster_id, cluster_name, container, creator_name, created_at
-         FROM triggers WHERE repository_id = ? ORDER BY id",
+         FROM triggers WHERE repository_id = ? AND id > ? ORDER BY id LIMIT ?",
     )
     .bind(repository_id)
+    .bind(after)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     Ok(found)
@@ -170,6 +177,7 @@ pub struct DeleteTrigger {
 
 impl SingleWrite for DeleteTrigger {
     type Output = ();
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query("DELETE FROM triggers WHERE repository_id = ? AND name = ?")
@@ -271,7 +279,7 @@ mod tests {
             results[3],
             Err(Error::NotFound(Resource::Repository))
         ));
-        let stored = list(test.db.readers(), id).await.expect("read");
+        let stored = list(test.db.readers(), id, 0, 10).await.expect("read");
         let stored: Vec<_> = stored
             .iter()
             .map(|trigger| trigger.application.as_str())

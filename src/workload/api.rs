@@ -4,23 +4,29 @@ use std::ops::RangeInclusive;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::store::{self, DeleteWorkload, PutWorkload};
+use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
 use super::{Container, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
 use crate::app::AppState;
+use crate::auth::Controller;
 use crate::cce;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Fields, Operation, Param, Path, Routes, Shape};
+use crate::http::{
+    Answer, Description, Fields, NextPage, Operation, Param, Path, Query, Routes, Shape,
+    cut_to_page,
+};
 use crate::trigger::{AppType, label_shape, parse_label, parse_subdomain, subdomain_shape};
 
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";
 
 /// The longest delay of an update, in milliseconds.
 const MAX_DELAY: u32 = 600_000;
+/// How many rollouts are shown.
+const SHOWN_ROLLOUTS: u32 = 100;
 /// The longest name or id of a cluster that is made, in characters.
 const MAX_CLUSTER: usize = 128;
 /// The statuses with which updates can be made to fail, and how often at the most.
@@ -35,7 +41,12 @@ pub fn routes() -> Routes {
                 .lists()
                 .described(|| {
                     Description::new("Lists all clusters with their simulated workloads.")
+                        .remarks(
+                            "Workloads are counted, and clusters without any. A cluster whose \
+                             workloads do not fit on the page comes again on the next one.",
+                        )
                         .answers::<ClustersView>(StatusCode::OK)
+                        .in_pages()
                 }),
             list,
         )
@@ -46,12 +57,16 @@ pub fn routes() -> Routes {
                     .variables(place())
                     .takes(body_shape())
                     .answers::<WorkloadView>(StatusCode::OK)
+                    .needs_control()
             }),
             put,
         )
         .with(
             Operation::new("EmulatorShowWorkload", Method::GET, WORKLOAD).described(|| {
                 Description::new("Shows a simulated workload with what firings did to it.")
+                    .remarks(format!(
+                        "The newest {SHOWN_ROLLOUTS} changes of images, newest first."
+                    ))
                     .variables(place())
                     .answers::<WorkloadView>(StatusCode::OK)
             }),
@@ -62,6 +77,7 @@ pub fn routes() -> Routes {
                 Description::new("Deletes a simulated workload.")
                     .variables(place())
                     .answers_nothing()
+                    .needs_control()
             }),
             delete,
         )
@@ -69,29 +85,73 @@ pub fn routes() -> Routes {
 
 type Place = Path<(String, String, String, String)>;
 
-/// All clusters with their workloads.
-async fn list(State(app): State<AppState>) -> Result<Response> {
-    let clusters = cce::store::list(app.db.readers()).await?;
-    let workloads = store::list(app.db.readers()).await?;
-    let clusters = clusters
-        .into_iter()
-        .map(|cluster| ClusterView {
-            workloads: workloads
-                .iter()
-                .filter(|workload| workload.cluster_id == cluster.id)
-                .map(|workload| {
-                    format!("{}/{}/{}", workload.namespace, workload.kind, workload.name)
+/// All clusters with their workloads, by id and by place.
+async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let limit = criteria.limit()?;
+    let after = criteria.get("marker").map(ListedWorkload::parse_marker);
+    let after = after.transpose()?.unwrap_or_default();
+    let mut page = store::list(app.db.readers(), &after, limit + 1).await?;
+    let next = cut_to_page(&mut page, limit, ListedWorkload::marker);
+    let mut clusters: Vec<ClusterView> = Vec::new();
+    for listed in page {
+        let place = listed.place();
+        match clusters.last_mut() {
+            Some(cluster) if cluster.id == listed.cluster_id => cluster.workloads.extend(place),
+            _ => clusters.push(ClusterView {
+                id: listed.cluster_id,
+                name: listed.cluster_name,
+                workloads: place.into_iter().collect(),
+            }),
+        }
+    }
+    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, ClustersView { clusters })))
+}
+
+impl ListedWorkload {
+    /// Where it is in its cluster; none for a cluster without workloads.
+    fn place(&self) -> Option<String> {
+        let Self {
+            namespace,
+            kind,
+            name,
+            ..
+        } = self;
+        (!name.is_empty()).then(|| format!("{namespace}/{kind}/{name}"))
+    }
+
+    /// What the page after it begins with.
+    fn marker(&self) -> String {
+        let place = self.place().unwrap_or_else(|| "//".to_owned());
+        format!("{}/{place}", self.cluster_id)
+    }
+
+    fn parse_marker(text: &str) -> Result<Self> {
+        // From the end, since the id of a cluster may hold slashes.
+        let mut parts = text.rsplitn(4, '/').map(str::to_owned);
+        let [name, kind, namespace, cluster_id] = [(); 4].map(|()| parts.next());
+        cluster_id.map_or_else(
+            || Err(Error::fault(Fault::Page, "marker", "must be of a `Link`")),
+            |cluster_id| {
+                Ok(Self {
+                    cluster_id,
+                    cluster_name: String::new(),
+                    namespace: namespace.unwrap_or_default(),
+                    kind: kind.unwrap_or_default(),
+                    name: name.unwrap_or_default(),
                 })
-                .collect(),
-            id: cluster.id,
-            name: cluster.name,
-        })
-        .collect();
-    Ok(Answer(StatusCode::OK, ClustersView { clusters }).into_response())
+            },
+        )
+    }
 }
 
 /// Makes a workload, or makes it anew, with what is missing on the way to it.
-async fn put(State(app): State<AppState>, place: Place, body: Fields) -> Result<Response> {
+async fn put(
+    State(app): State<AppState>,
+    _: Controller,
+    place: Place,
+    body: Fields,
+) -> Result<Response> {
     let (cluster, key) = read_place(place)?;
     if cluster.trim().is_empty() || cluster.chars().count() > MAX_CLUSTER {
         return Err(Error::invalid(
@@ -120,7 +180,7 @@ async fn show(State(app): State<AppState>, place: Place) -> Result<Response> {
     view(&app, &cluster, key).await
 }
 
-async fn delete(State(app): State<AppState>, place: Place) -> Result<StatusCode> {
+async fn delete(State(app): State<AppState>, _: Controller, place: Place) -> Result<StatusCode> {
     let (cluster, mut key) = read_place(place)?;
     refuse_real(&app, &cluster).await?;
     key.cluster_id = cluster_id(&app, &cluster).await?;
@@ -141,7 +201,7 @@ fn read_place(Path((cluster, namespace, kind, name)): Place) -> Result<(String, 
 
 /// Workloads of a real cluster are its own.
 async fn refuse_real(app: &AppState, cluster: &str) -> Result<()> {
-    let found = cce::store::find_by_id_or_name(app.db.readers(), cluster).await?;
+    let found = cce::store::find_by_id_or_name(app.db.lookups(), cluster).await?;
     if found.is_some_and(|cluster| app.engine.real_clusters().get(&cluster.id).is_some()) {
         let rule = "must be a simulated one; this one has a kubeconfig or in_cluster";
         return Err(Error::invalid("cluster", rule));
@@ -150,7 +210,7 @@ async fn refuse_real(app: &AppState, cluster: &str) -> Result<()> {
 }
 
 async fn cluster_id(app: &AppState, cluster: &str) -> Result<String> {
-    let found = cce::store::find_by_id_or_name(app.db.readers(), cluster).await?;
+    let found = cce::store::find_by_id_or_name(app.db.lookups(), cluster).await?;
     found
         .map(|cluster| cluster.id)
         .ok_or(Error::NotFound(Resource::Cluster))
@@ -158,9 +218,9 @@ async fn cluster_id(app: &AppState, cluster: &str) -> Result<String> {
 
 async fn view(app: &AppState, cluster: &str, mut key: WorkloadKey) -> Result<Response> {
     key.cluster_id = cluster_id(app, cluster).await?;
-    let found = store::find(app.db.readers(), &key).await?;
+    let found = store::find(app.db.lookups(), &key).await?;
     let found = found.ok_or(Error::NotFound(Resource::Workload))?;
-    let rollouts = store::list_rollouts(app.db.readers(), found.id).await?;
+    let rollouts = store::list_rollouts(app.db.readers(), found.id, SHOWN_ROLLOUTS).await?;
     let view = WorkloadView {
         containers: found.template.containers,
         init_containers: found.template.init_containers,

@@ -7,6 +7,9 @@ use crate::cce::{self, Cluster};
 use crate::db::SingleWrite;
 use crate::error::{Error, Resource, Result};
 
+/// Rollouts that a workload keeps.
+const MOST_ROLLOUTS: usize = 1000;
+
 #[derive(FromRow)]
 struct WorkloadRow {
     id: i64,
@@ -54,11 +57,13 @@ pub async fn find(db: impl SqliteExecutor<'_>, key: &WorkloadKey) -> Result<Opti
     row.map(Workload::try_from).transpose()
 }
 
-/// A workload's name and place, for a list.
-#[derive(Debug, FromRow)]
+/// A workload's name and place, for a list; without a name it is a cluster that has none.
+#[derive(Debug, Default, FromRow)]
 pub struct ListedWorkload {
     /// The cluster's id.
     pub cluster_id: String,
+    /// The cluster's name.
+    pub cluster_name: String,
     /// The Kubernetes namespace.
     pub namespace: String,
     /// `deployments` or `statefulsets`.
@@ -67,24 +72,44 @@ pub struct ListedWorkload {
     pub name: String,
 }
 
-/// All workloads of all clusters.
-pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Vec<ListedWorkload>> {
+/// The workloads of all clusters after one; `limit` at most.
+pub async fn list(
+    db: impl SqliteExecutor<'_>,
+    after: &ListedWorkload,
+    limit: u32,
+) -> Result<Vec<ListedWorkload>> {
+    // The first comparison leads into the index, the second one is exact.
     let found = sqlx::query_as(
-        "SELECT cluster_id, namespace, kind, name FROM workloads
-         ORDER BY cluster_id, namespace, kind, name",
+        "SELECT c.id AS cluster_id, c.name AS cluster_name, coalesce(w.namespace, '') AS namespace,
+                coalesce(w.kind, '') AS kind, coalesce(w.name, '') AS name
+         FROM clusters c LEFT JOIN workloads w ON w.cluster_id = c.id
+         WHERE c.id >= ?1
+           AND (c.id, coalesce(w.namespace, ''), coalesce(w.kind, ''), coalesce(w.name, ''))
+             > (?1, ?2, ?3, ?4)
+         ORDER BY c.id, w.namespace, w.kind, w.name LIMIT ?5",
     )
+    .bind(&after.cluster_id)
+    .bind(&after.namespace)
+    .bind(&after.kind)
+    .bind(&after.name)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     Ok(found)
 }
 
-/// What firings did to a workload, newest first.
-pub async fn list_rollouts(db: impl SqliteExecutor<'_>, workload_id: i64) -> Result<Vec<Rollout>> {
+/// What firings did to a workload last, newest first.
+pub async fn list_rollouts(
+    db: impl SqliteExecutor<'_>,
+    workload_id: i64,
+    limit: u32,
+) -> Result<Vec<Rollout>> {
     let found = sqlx::query_as(
         "SELECT at, trigger_name, tag, digest, container, before, after FROM rollouts
-         WHERE workload_id = ? ORDER BY id DESC",
+         WHERE workload_id = ? ORDER BY id DESC LIMIT ?",
     )
     .bind(workload_id)
+    .bind(limit)
     .fetch_all(db)
     .await?;
     Ok(found)
@@ -105,6 +130,7 @@ pub struct PutWorkload {
 
 impl SingleWrite for PutWorkload {
     type Output = ();
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(mut self, transaction: &mut SqliteConnection) -> Result<()> {
         let cluster = cce::store::find_by_id_or_name(&mut *transaction, &self.cluster).await?;
@@ -172,6 +198,7 @@ pub struct DeleteWorkload(pub WorkloadKey);
 
 impl SingleWrite for DeleteWorkload {
     type Output = ();
+    const CHANGES_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query(
@@ -224,25 +251,89 @@ pub async fn update(
     Ok(())
 }
 
-/// Records what a firing did to a container.
-pub async fn insert_rollout(
-    db: impl SqliteExecutor<'_>,
+/// Records what a firing did to containers, and forgets what is older than the newest thousand.
+pub async fn insert_rollouts(
+    transaction: &mut SqliteConnection,
     workload_id: i64,
-    rollout: &Rollout,
+    rollouts: &[Rollout],
 ) -> Result<()> {
+    let newest = rollouts.len().saturating_sub(MOST_ROLLOUTS);
+    for rollout in &rollouts[newest..] {
+        sqlx::query(
+            "INSERT INTO rollouts (workload_id, at, trigger_name, tag, digest, container, before,
+                                   after)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(workload_id)
+        .bind(rollout.at)
+        .bind(&rollout.trigger_name)
+        .bind(&rollout.tag)
+        .bind(&rollout.digest)
+        .bind(&rollout.container)
+        .bind(&rollout.before)
+        .bind(&rollout.after)
+        .execute(&mut *transaction)
+        .await?;
+    }
     sqlx::query(
-        "INSERT INTO rollouts (workload_id, at, trigger_name, tag, digest, container, before, after)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "DELETE FROM rollouts WHERE workload_id = ?1 AND id <= (
+             SELECT id FROM rollouts WHERE workload_id = ?1
+             ORDER BY id DESC LIMIT 1 OFFSET ?2)",
     )
     .bind(workload_id)
-    .bind(rollout.at)
-    .bind(&rollout.trigger_name)
-    .bind(&rollout.tag)
-    .bind(&rollout.digest)
-    .bind(&rollout.container)
-    .bind(&rollout.before)
-    .bind(&rollout.after)
-    .execute(db)
+    .bind(i64::try_from(MOST_ROLLOUTS).map_err(Error::internal)?)
+    .execute(transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::testing::TestDb;
+
+    const SEED: &str = "
+clusters:
+  - name: c
+    namespaces:
+      - {name: default, deployments: [{name: web, containers: [{name: a, image: b}]}]}
+";
+
+    /// One of a firing's rollouts, which a test tells from others by its number.
+    struct Record(std::ops::Range<usize>);
+
+    impl SingleWrite for Record {
+        type Output = ();
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+            let rollouts: Vec<_> = self
+                .0
+                .map(|number| Rollout {
+                    at: Clock::default().now(),
+                    trigger_name: "t".to_owned(),
+                    tag: number.to_string(),
+                    digest: String::new(),
+                    container: "a".to_owned(),
+                    before: String::new(),
+                    after: String::new(),
+                })
+                .collect();
+            insert_rollouts(transaction, 1, &rollouts).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_workload_keeps_its_newest_thousand_rollouts() {
+        let test = TestDb::seeded(SEED).await;
+        for numbers in [0..700, 700..1400, 1400..2900] {
+            let last = numbers.end;
+            test.db.write(Record(numbers)).await.expect("recorded");
+            let kept = list_rollouts(test.db.readers(), 1, u32::MAX).await;
+            let kept: Vec<_> = kept.expect("read").into_iter().map(|one| one.tag).collect();
+            let first = last.saturating_sub(MOST_ROLLOUTS);
+            let newest: Vec<_> = (first..last).rev().map(|one| one.to_string()).collect();
+            assert_eq!(kept, newest);
+        }
+    }
 }

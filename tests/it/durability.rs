@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::Request;
+use http::{Request, StatusCode};
 use serde_json::json;
 
 use crate::registry::{self, Registry};
@@ -203,6 +203,40 @@ async fn a_large_layer_does_not_go_through_memory() {
 }
 
 #[tokio::test]
+async fn pulls_that_stand_still_hold_little_memory() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const PULLS: usize = 200;
+    let kept = Kept::seeded(SEED);
+    let process = kept.start(&["--log-level", "warn"]);
+    let registry = Registry::admin(&process.client(), &["group/busybox"]).await;
+    let content = vec![7; 16 * 1024 * 1024];
+    let digest = registry.push_blob("group/busybox", &content).await;
+    let bearer = registry.bearer.as_deref().expect("a token");
+    let head = format!(
+        "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer {bearer}\r\n\r\n"
+    );
+    let before = process.peak_memory();
+    let mut pulls = Vec::new();
+    for _ in 0..PULLS {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("set");
+        let address = registry.client.address.parse().expect("an address");
+        let mut stream = socket.connect(address).await.expect("a connection");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        pulls.push(stream);
+    }
+    for stream in &mut pulls {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    registry.push_image("group/busybox", "v1", b"beside").await;
+    let grown = process.peak_memory() - before;
+    assert!(grown < 64 * 1024, "the peak of memory grew by {grown} KiB");
+}
+
+#[tokio::test]
 #[ignore = "needs root to mount a small disk; ./tests/run runs it"]
 async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -239,6 +273,25 @@ async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
         }
     }
     let failed = failed.expect("the disk is full at some point");
+    // There is room for a blob, but not for its row.
+    let registry = Registry::admin(&client, &["group/busybox"]).await;
+    let (mut blobs, mut refused) = (0, 0);
+    for at in 0..8 {
+        SmallDisk::give_room(&filler, 1);
+        let content = vec![at; 4096];
+        let digest = registry::digest(&content);
+        let path = format!("/v2/group/busybox/blobs/uploads/?digest={digest}");
+        match registry.send("POST", &path, &[], content).await.status {
+            StatusCode::CREATED => blobs += 1,
+            StatusCode::INTERNAL_SERVER_ERROR => refused += 1,
+            status => panic!("{status}"),
+        }
+    }
+    assert!(refused > 0);
+    for (folder, expected) in [("blobs", blobs), ("uploads", 0)] {
+        let left = std::fs::read_dir(data.join(folder)).expect("there").count();
+        assert_eq!(left, expected, "{folder}");
+    }
     std::fs::remove_file(&filler).expect("removed");
     // The same request again, now that there is room.
     let again = client
@@ -277,6 +330,14 @@ impl SmallDisk {
         }
         assert!(written > 16);
         file.set_len(4096 * (written - 16)).expect("cut");
+    }
+
+    /// Leaves room for some more pages.
+    fn give_room(file: &std::path::Path, pages: u64) {
+        let file = std::fs::File::options().write(true).open(file);
+        let file = file.expect("it is there");
+        let length = file.metadata().expect("there").len();
+        file.set_len(length - 4096 * pages).expect("cut");
     }
 }
 

@@ -197,6 +197,119 @@ async fn a_push_remembers_the_first_hundred_triggers_by_name_that_did_not_fire()
 }
 
 #[tokio::test]
+async fn a_push_names_a_thousand_triggers_and_says_how_many_there_are() {
+    let triggers: Vec<_> = (0..1100).map(|at| trigger(&format!("t{at}"))).collect();
+    let repository = json!({"name": "busybox", "triggers": triggers});
+    let seed = json!({"organizations": [{"name": "group", "repositories": [repository]}]});
+    let app = TestApp::seeded(&seed.to_string()).await;
+
+    push(&app, "v1", "one").await;
+
+    let pushes = "/_emulator/pushes?namespace=group&repository=busybox";
+    let pushes = app.get(pushes).await.json();
+    assert_eq!(pushes[0]["triggers"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(pushes[0]["trigger_count"], 1100);
+    // SWR's own list has no pages, however long it is.
+    let listed = app.get(TRIGGERS).await;
+    assert_eq!(listed.header("content-length"), None, "it is streamed");
+    let listed = listed.json();
+    let names = listed.as_array().expect("a list").iter();
+    let names: Vec<_> = names.map(|trigger| trigger["name"].clone()).collect();
+    let expected: Vec<_> = (0..1100).map(|at| json!(format!("t{at}"))).collect();
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn a_reason_is_no_longer_than_a_line() {
+    let many = vec!["x".repeat(100); 100].join(";");
+    let app = with_trigger(&[("trigger_type", "tag"), ("condition", &many)]).await;
+    push(&app, "v1", "one").await;
+    let pushes = "/_emulator/pushes?namespace=group&repository=busybox";
+    let reason = app.get(pushes).await.json()[0]["triggers"][0]["reason"].clone();
+    let reason = reason.as_str().expect("text");
+    assert!(reason.starts_with("tag v1 is not one of xxx"), "{reason}");
+    assert_eq!(reason.len(), 1000);
+}
+
+#[tokio::test]
+async fn lists_of_the_emulator_come_in_pages() {
+    let app = TestApp::seeded(SEED).await;
+    for name in ["a", "b", "c", "d", "e"] {
+        let regular = [("trigger_type", "regular"), ("condition", "^never$")];
+        add_trigger(&app, name, &regular).await;
+        push(&app, &format!("v-{name}"), "one").await;
+        let fault = json!({"operation": "ShowTrigger", "delay_ms": 1, "times": 1});
+        app.post("/_emulator/faults", fault).await;
+    }
+    for place in [
+        "a/namespaces/n/deployments/x",
+        "b/namespaces/n/deployments/x",
+    ] {
+        for at in 0..3 {
+            let path = format!("/_emulator/clusters/{place}{at}");
+            let body = json!({"containers": [{"name": "c", "image": "x"}]});
+            assert_eq!(app.client.send("PUT", &path, Some(body)).await.status, 200);
+        }
+    }
+    app.delete("/_emulator/clusters/b/namespaces/n/deployments/x1")
+        .await
+        .is(204, "");
+    let group = "namespace=group&repository=busybox&tag=";
+    let every = |pages: Vec<Value>| -> Vec<Value> {
+        let pages = pages.into_iter();
+        pages
+            .flat_map(|page| page.as_array().expect("a list").clone())
+            .collect()
+    };
+    for (path, count) in [
+        (format!("/_emulator/pushes?{group}"), 5),
+        (format!("/_emulator/explain?{group}v1"), 5),
+        ("/_emulator/faults?".to_owned(), 5),
+        (
+            "/_emulator/requests?operation=EmulatorPutWorkload".to_owned(),
+            6,
+        ),
+    ] {
+        let whole = app.pages(&path).await;
+        assert_eq!(whole.len(), 1, "{path}");
+        let pages = app.pages(&format!("{path}&limit=2")).await;
+        assert_eq!(pages.len(), usize::div_ceil(count, 2), "{path}");
+        let (whole, paged) = (every(whole), every(pages));
+        assert_eq!(whole.len(), count, "{path}");
+        assert_eq!(paged, whole, "{path}");
+        for wrong in ["limit=0", "limit=1001", "marker=x", "marker=-1"] {
+            app.get(&format!("{path}&{wrong}"))
+                .await
+                .refused(400, "4000056");
+        }
+    }
+
+    let clusters = |pages: Vec<Value>| -> Vec<(Value, Value)> {
+        let clusters = pages
+            .into_iter()
+            .flat_map(|page| page["clusters"].as_array().expect("a list").clone());
+        clusters
+            .flat_map(|cluster| {
+                let workloads = cluster["workloads"].as_array().expect("a list").clone();
+                workloads
+                    .into_iter()
+                    .map(move |workload| (cluster["id"].clone(), workload))
+            })
+            .collect()
+    };
+    let path = "/_emulator/clusters?";
+    let whole = app.pages(path).await;
+    let pages = app.pages(&format!("{path}limit=2")).await;
+    assert_eq!((whole.len(), pages.len()), (1, 3));
+    let whole = clusters(whole);
+    assert_eq!(whole.len(), 6);
+    assert_eq!(clusters(pages), whole);
+    app.get(&format!("{path}marker=x"))
+        .await
+        .refused(400, "4000056");
+}
+
+#[tokio::test]
 async fn the_same_content_again_rolls_nothing_and_new_content_does() {
     let app = with_trigger(&[]).await;
     for nonce in ["one", "one", "two"] {
@@ -353,6 +466,65 @@ async fn a_slow_workload_holds_up_no_other_and_waiting_says_why() {
 }
 
 #[tokio::test]
+async fn what_is_taken_away_or_changed_does_not_hold_up_the_next_push() {
+    let seed = SEED.replace(
+        "{name: busybox}]",
+        &format!("{{name: busybox, triggers: [{}]}}]", trigger("t")),
+    );
+    let app = TestApp::seeded(&seed).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let slow = |delay: u32| json!({"containers": [{"name": "busybox", "image": image}], "delay_ms": delay});
+    let put = async |delay: u32| {
+        let put = app.client.send("PUT", WORKLOAD, Some(slow(delay))).await;
+        assert_eq!(put.status, 200, "{}", put.text());
+    };
+    for case in [
+        "reset",
+        "repository",
+        "trigger",
+        "workload",
+        "shorter delay",
+    ] {
+        put(600_000).await;
+        for tag in ["v1", "v2", "v3"] {
+            push(&app, tag, "one").await;
+        }
+        assert_eq!(app.get("/_emulator/idle?timeout=1ms").await.status, 408);
+
+        let repository = "/v2/manage/namespaces/group/repos/busybox";
+        let mut expected = "success";
+        match case {
+            "reset" => {
+                app.post("/_emulator/reset", json!({})).await.is(204, "");
+            }
+            "repository" => {
+                app.delete(repository).await.is(204, "");
+                put(0).await;
+                let body = json!({"repository": "busybox", "is_public": false});
+                app.post("/v2/manage/namespaces/group/repos", body).await;
+                add_trigger(&app, "t", &[]).await;
+            }
+            "trigger" => {
+                app.delete(&format!("{TRIGGERS}/t")).await.is(204, "");
+                put(0).await;
+                add_trigger(&app, "t", &[]).await;
+            }
+            "workload" => {
+                app.delete(WORKLOAD).await.is(204, "");
+                expected = "failed";
+            }
+            _ => put(1).await,
+        }
+        push(&app, "v4", case).await;
+
+        let wait = "/_emulator/wait?namespace=group&repository=busybox&tag=v4&trigger=t";
+        let settled = app.get(wait).await;
+        assert_eq!(settled.status, 200, "{case}: {}", settled.text());
+        assert_eq!(settled.json()["result"], expected, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn explain_tells_what_a_push_would_do() {
     let app = with_trigger(&[]).await;
     add_trigger(
@@ -435,7 +607,8 @@ async fn two_hundred_pushes_at_once_fire_fifty_triggers_each_exactly_once() {
     assert_eq!(answer.json(), json!({"fired": 10_000, "failed": 0}));
     // Of the fifty firings of a push, at one workload, the first one changes the image.
     let rollouts = app.get(WORKLOAD).await.json()["rollouts"].clone();
-    assert!(rollouts.as_array().is_some_and(|list| list.len() >= 200));
+    let count = rollouts.as_array().map(Vec::len);
+    assert_eq!(count, Some(100), "the last hundred are shown");
     for at in [0, 49] {
         assert_eq!(
             history(&app, &format!("t{at}")).await.len(),

@@ -26,6 +26,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// The token of a service account that may get and patch.
@@ -48,6 +49,8 @@ struct Shared {
     /// Answers that the next patches get instead of the real one.
     mishaps: Mutex<VecDeque<Mishap>>,
     patches: Mutex<Vec<Value>>,
+    /// Told of each patch that arrives.
+    patched: Notify,
 }
 
 /// What goes wrong with a patch.
@@ -213,6 +216,11 @@ impl FakeKubernetes {
     pub(crate) fn patches(&self) -> Vec<Value> {
         self.shared.patches.lock().expect("unpoisoned").clone()
     }
+
+    /// Waits until a patch has arrived that nobody waited for yet.
+    pub(crate) async fn patch_arrives(&self) {
+        self.shared.patched.notified().await;
+    }
 }
 
 /// Whether the connection came with a certificate of ours.
@@ -337,6 +345,7 @@ async fn patch(
         .lock()
         .expect("unpoisoned")
         .push(patch.clone());
+    shared.patched.notify_one();
     let mishap = shared.mishaps.lock().expect("unpoisoned").pop_front();
     match mishap {
         Some(Mishap::Status(code)) => {

@@ -201,6 +201,27 @@ async fn a_refused_patch_is_final_and_a_silent_cluster_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_firing_that_went_away_is_not_tried_any_longer() {
+    let kubernetes = with_deployment().await;
+    let app = emulator(&kubernetes, Proof::Token, &[]).await;
+    add_trigger(&app, json!({})).await;
+    kubernetes.mishaps(&[Mishap::Silence]);
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": "v2"});
+    assert_eq!(app.post("/_emulator/push", body).await.status, 201);
+    kubernetes.patch_arrives().await;
+
+    app.delete(&format!("{TRIGGERS}/t")).await.is(204, "");
+    add_trigger(&app, json!({})).await;
+
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": "v3"});
+    assert_eq!(app.post("/_emulator/push", body).await.status, 201);
+    let wait = "/_emulator/wait?namespace=group&repository=busybox&trigger=t&tag=v3";
+    let entry = app.get(wait).await;
+    assert_eq!(entry.status, 200, "{}", entry.text());
+    assert_eq!(entry.json()["result"], "success");
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_nowhere_delays_no_other() {
     let kubernetes = with_deployment().await;
     let path = kubernetes.kubeconfig(Proof::Certificate);

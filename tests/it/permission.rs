@@ -52,6 +52,17 @@ pub(crate) const RIGHTS: &[(&str, &str)] = &[
     ("ListRetentionHistories", "read"),
 ];
 
+/// The operations that concern the instance as a whole.
+pub(crate) const CONTROL: &[&str] = &[
+    "EmulatorReset",
+    "EmulatorMoveClock",
+    "EmulatorCreateFault",
+    "EmulatorDeleteFaults",
+    "EmulatorDeleteRequests",
+    "EmulatorPutWorkload",
+    "EmulatorDeleteWorkload",
+];
+
 /// One account with an admin and users of each level, and another account.
 const USERS: &str = "
 accounts:
@@ -195,6 +206,108 @@ async fn call(
         .send(operation.method.as_str(), &path, body)
         .await
         .status
+}
+
+#[tokio::test]
+async fn the_instance_is_controlled_by_admins_and_with_the_control_token() {
+    let without = format!("builtin_account: false{USERS}");
+    let statuses = async |seed: &str, token: Option<&str>, control: Option<&str>| {
+        let arguments = ["--control-token", "right-token"];
+        let app = TestApp::seeded_with(seed, &arguments).await;
+        let client = token.map_or_else(|| app.as_nobody(), |token| app.as_user(token));
+        let routes = swr_emulator::routes();
+        let own = routes.operations().iter();
+        let own = own.filter(|operation| CONTROL.contains(&operation.name));
+        let mut statuses = Vec::new();
+        for operation in own {
+            let path = operation
+                .path
+                .replace("{cluster}", "c")
+                .replace("{namespace}", "default")
+                .replace("{kind}", "deployments")
+                .replace("{name}", "web");
+            let mut request = http::Request::builder()
+                .method(operation.method.clone())
+                .uri(path)
+                .header("Content-Type", "application/json");
+            if let Some(control) = control {
+                request = request.header("X-Emulator-Control-Token", control);
+            }
+            let request = request.body("{}".into()).expect("a legal request");
+            let answer = client.request(request).await;
+            if answer.status == 403 {
+                answer.refused(403, "4030170");
+                statuses.push(403);
+            } else {
+                statuses.push(answer.status.as_u16());
+            }
+        }
+        assert_eq!(statuses.len(), CONTROL.len());
+        statuses
+    };
+    let all = |status: u16| vec![status; CONTROL.len()];
+    for (seed, token, control, is_let_in) in [
+        (USERS, crate::support::TOKEN, None, true),
+        (USERS, "boss", None, false),
+        (USERS, "manage", None, false),
+        (USERS, "manage", Some("right-token"), true),
+        (USERS, "manage", Some("right-tokens"), false),
+        (&without, "boss", None, true),
+        (&without, "eve", None, true),
+        (&without, "manage", None, false),
+    ] {
+        let found = statuses(seed, Some(token), control).await;
+        if is_let_in {
+            let refused = found.iter().filter(|status| [401, 403].contains(status));
+            assert_eq!(refused.count(), 0, "{token} {control:?}: {found:?}");
+        } else {
+            assert_eq!(found, all(403), "{token} {control:?}");
+        }
+    }
+    assert_eq!(statuses(USERS, None, Some("right-token")).await, all(401));
+}
+
+#[tokio::test]
+async fn without_a_control_token_none_is_right() {
+    let app = TestApp::seeded(USERS).await;
+    for sent in ["", "right-token"] {
+        let request = http::Request::post("/_emulator/reset")
+            .header("X-Emulator-Control-Token", sent)
+            .body("".into())
+            .expect("a legal request");
+        let answer = app.as_user("manage").request(request).await;
+        answer.refused(403, "4030170");
+    }
+}
+
+#[test]
+fn help_does_not_show_the_control_token() {
+    let mut help = crate::support::program(&["--help"]);
+    let help = help.env("SWR_EMULATOR_CONTROL_TOKEN", "hidden").output();
+    let help = String::from_utf8(help.expect("it runs").stdout).expect("UTF-8");
+    assert!(help.contains("SWR_EMULATOR_CONTROL_TOKEN") && !help.contains("hidden"));
+}
+
+#[tokio::test]
+async fn the_other_operations_of_the_emulator_are_for_every_caller() {
+    let app = TestApp::seeded(USERS).await;
+    let routes = swr_emulator::routes();
+    let own = routes.operations().iter();
+    let open = own.filter(|operation| {
+        operation.path.starts_with("/_emulator/") && !CONTROL.contains(&operation.name)
+    });
+    for operation in open {
+        let path = operation
+            .path
+            .replace("{cluster}", "c")
+            .replace("{namespace}", "default")
+            .replace("{kind}", "deployments")
+            .replace("{name}", "web");
+        let body = (operation.method != http::Method::GET).then(|| json!({}));
+        let method = operation.method.as_str();
+        let status = app.as_user("none").send(method, &path, body).await.status;
+        assert_ne!(status, 403, "{}", operation.name);
+    }
 }
 
 #[tokio::test]

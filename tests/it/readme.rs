@@ -6,7 +6,7 @@ use std::path::Path;
 
 use swr_emulator::routes;
 
-use crate::permission::RIGHTS;
+use crate::permission::{CONTROL, RIGHTS};
 
 #[test]
 fn the_table_of_operations_is_what_the_router_serves() {
@@ -38,6 +38,18 @@ fn the_table_has_all_59_operations_with_their_rights_and_a_test_for_each() {
         let text = text.unwrap_or_else(|error| panic!("{name}: {test}: {error}"));
         assert!(text.contains(&format!("fn {function}()")), "{name}: {test}");
     }
+}
+
+#[test]
+fn the_table_says_which_operations_need_control() {
+    let own = rows().filter(|row| row[2].starts_with("`/_emulator/"));
+    let mut marked = 0;
+    for row in own {
+        let is_marked = row[3].contains("[control](#control)");
+        assert_eq!(is_marked, CONTROL.contains(&row[0]), "{}", row[0]);
+        marked += usize::from(is_marked);
+    }
+    assert_eq!(marked, CONTROL.len());
 }
 
 /// The operations of the README, each as `name method path`.

@@ -959,5 +959,6 @@ async fn a_pull_under_way_outlives_the_deletion_of_its_blob() {
         .await
         .expect("whole");
     assert_eq!(self::digest(&body.to_bytes()), digest);
+    let registry = Registry::admin(&app.client, &["group/a"]).await;
     assert_eq!(registry.get(&path).await.status, 404);
 }

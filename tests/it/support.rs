@@ -1,7 +1,7 @@
 //! What the tests share: an emulator in this process, one as a program of its own, and requests.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,16 @@ impl TestApp {
 
     /// With arguments as on the command line.
     pub(crate) async fn with_arguments(arguments: &[&str]) -> Self {
-        let own = ["swr-emulator", "--ephemeral", "--listen", "127.0.0.1:0"];
+        Self::of(&[&["--ephemeral"], arguments].concat()).await
+    }
+
+    /// With a data folder that stays.
+    pub(crate) async fn kept(data_folder: &str) -> Self {
+        Self::of(&["--data-dir", data_folder]).await
+    }
+
+    async fn of(arguments: &[&str]) -> Self {
+        let own = ["swr-emulator", "--listen", "127.0.0.1:0"];
         let config = Arguments::parse_from(own.iter().chain(arguments)).config;
         let emulator = Emulator::start(&config).await.expect("the emulator starts");
         let client = Client {
@@ -80,8 +89,30 @@ impl TestApp {
         }
     }
 
+    /// Where it keeps its data.
+    pub(crate) fn data_folder(&self) -> &Path {
+        self.emulator.data_folder()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.client.send("GET", path, None).await
+    }
+
+    /// The pages of a list, as the header `Link` of each leads to the next.
+    pub(crate) async fn pages(&self, path: &str) -> Vec<Value> {
+        let mut pages = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(path) = next {
+            let answer = self.get(&path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            pages.push(answer.json());
+            next = answer.header("link").map(|link| {
+                let next = link.strip_suffix(">; rel=\"next\"");
+                let next = next.and_then(|next| next.strip_prefix('<'));
+                next.expect("a link to the next page").to_owned()
+            });
+        }
+        pages
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {

@@ -1,23 +1,25 @@
 //! Blobs: reading them, whole or in part, and taking them out of a repository.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
-use futures_util::TryStreamExt;
+use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
 use http::{HeaderName, StatusCode};
-use std::io::SeekFrom;
-use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use tracing::warn;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
 use super::super::reference::{Digest, ImagePath};
-use super::super::store::{self, LinkFrom, UnlinkBlob};
+use super::super::store::{self, Blob, BlobFile, LinkFrom, MarkBlobs, UnlinkBlob};
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
+use crate::app::App;
 
 /// How much is read from a file at once.
-const PIECE: usize = 256 * 1024;
+const PIECE: u64 = 128 * 1024;
 
 impl Call<'_> {
     pub(super) async fn get_blob(
@@ -27,9 +29,7 @@ impl Call<'_> {
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository = admitted.repository()?;
-        let db = &self.app.db;
-        let blob = store::find_blob(db.readers(), repository.id, digest).await?;
-        let blob = blob.ok_or(RegistryError::BlobUnknown)?;
+        let (blob, mut file) = self.open_blob(repository.id, digest).await?;
         let now = self.real_seconds();
         if self.is_head() && blob.needs_lease(now) {
             // Who is told that it is there may leave it out of an upload.
@@ -39,7 +39,7 @@ impl Call<'_> {
                 digest: digest.clone(),
                 now,
             };
-            if !db.write(write).await? {
+            if !self.app.db.write(write).await? {
                 return Err(RegistryError::BlobUnknown);
             }
         }
@@ -62,22 +62,19 @@ impl Call<'_> {
             None => None,
             Some(text) => requested_part(text, size)?,
         };
-        // Its row was there a moment ago; where the file is gone, so is the row by now.
-        let file = self.app.registry.files.read(&blob.file).await?;
-        let mut file = file.ok_or(RegistryError::BlobUnknown)?;
         let (first, last) = part.unwrap_or((0, size.saturating_sub(1)));
         let length = if size == 0 { 0 } else { last - first + 1 };
-        if first > 0 {
-            file.seek(SeekFrom::Start(first)).await?;
-        }
-        let app = Arc::clone(self.app);
-        let namespace_id = repository.namespace.id;
-        // A pull that breaks off counts as far as it came.
-        let stream =
-            ReaderStream::with_capacity(file.take(length), PIECE).inspect_ok(move |piece| {
-                let downloads = &app.registry.downloads;
-                downloads.count_bytes(&app, namespace_id, piece.len());
-            });
+        // This only sets a number.
+        file.seek(SeekFrom::Start(first))?;
+        let sending = Sending {
+            file,
+            left: length,
+            app: Arc::clone(self.app),
+            namespace_id: repository.namespace.id,
+            digest: digest.clone(),
+            blob,
+        };
+        let stream = futures_util::stream::try_unfold(sending, Sending::next);
         let mut response = Response::new(Body::from_stream(stream));
         add_headers(&mut response, &headers(length));
         if part.is_some() {
@@ -86,6 +83,30 @@ impl Call<'_> {
             add_headers(&mut response, &[(CONTENT_RANGE, range)]);
         }
         Ok(response)
+    }
+
+    /// Finds a blob and opens its file, which is there in its size.
+    pub(super) async fn open_blob(
+        &self,
+        repository_id: i64,
+        digest: &Digest,
+    ) -> Result<(Blob, File), RegistryError> {
+        let mut missing = None;
+        loop {
+            let blob = store::find_blob(self.app.db.lookups(), repository_id, digest).await?;
+            let blob = blob.ok_or(RegistryError::BlobUnknown)?;
+            let size = blob.size.unsigned_abs();
+            if let Some(file) = self.app.registry.files.read(&blob.file, size).await? {
+                return Ok((blob, file));
+            }
+            // A push of the same content may have brought another file meanwhile, and the row may
+            // be gone with the file. One that still names it is wrong.
+            if missing.as_ref() == Some(&blob.file) {
+                mark_damaged(self.app, digest, &blob, "it is missing or has another size").await;
+                return Err(RegistryError::BlobUnknown);
+            }
+            missing = Some(blob.file);
+        }
     }
 
     pub(super) async fn delete_blob(
@@ -103,6 +124,71 @@ impl Call<'_> {
         } else {
             Err(RegistryError::BlobUnknown)
         }
+    }
+}
+
+/// A blob, or a part of it, on its way to a client.
+struct Sending {
+    /// At the next byte.
+    file: File,
+    /// How many bytes are still to come.
+    left: u64,
+    app: Arc<App>,
+    namespace_id: i64,
+    digest: Digest,
+    blob: Blob,
+}
+
+impl Sending {
+    /// The next piece. Where the file ends early or cannot be read, so does the connection: the
+    /// client must not take what it has for the whole. Between two pieces nothing is held for a
+    /// client that takes its time but the one that it has not taken.
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let wanted = self.left.min(PIECE);
+        let mut file = self.file;
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+            let read = file.by_ref().take(wanted).read_to_end(&mut piece);
+            (file, read.map(|_| piece))
+        });
+        let (file, read) = reading.await.map_err(io::Error::other)?;
+        self.file = file;
+        let error = match read {
+            Ok(piece) if piece.is_empty() => {
+                io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early")
+            }
+            Ok(piece) => {
+                self.left -= piece.len() as u64;
+                // A pull that breaks off counts as far as it came.
+                let downloads = &self.app.registry.downloads;
+                downloads.count_bytes(&self.app, self.namespace_id, piece.len());
+                return Ok(Some((piece.into(), self)));
+            }
+            Err(error) => error,
+        };
+        mark_damaged(&self.app, &self.digest, &self.blob, &error.to_string()).await;
+        Err(error)
+    }
+}
+
+/// Takes a blob for not there from now on, because its file is not whole.
+async fn mark_damaged(app: &App, digest: &Digest, blob: &Blob, reason: &str) {
+    let file = &blob.file;
+    warn!(blob.digest = %digest, blob.file = %file, "The file {file} of {digest} is damaged: {reason}");
+    let mark = MarkBlobs(vec![BlobFile {
+        digest: digest.to_string(),
+        file: file.clone(),
+        size: blob.size,
+        is_damaged: true,
+    }]);
+    if let Err(error) = app.db.write(mark).await {
+        warn!(
+            chain = error.chain(),
+            "Could not note that a blob is damaged"
+        );
     }
 }
 

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use http::{HeaderName, StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::super::manifest::{Description, MAX_SIZE, Manifest, MediaType};
+use super::super::manifest::{MAX_SIZE, Manifest, MediaType};
 use super::super::reference::{Digest, ImagePath, Reference};
-use super::super::store::{self, DeleteManifest, PutManifest, PutOutcome};
+use super::super::store::{self, DeleteManifest, PutManifest, PutOutcome, Referrer};
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::http::{Limits, SharedBody, gather};
 use crate::tag::store::DeleteTag;
@@ -26,6 +26,10 @@ const LIMITS: Limits = Limits {
     time_per_kib: Duration::from_millis(30),
 };
 
+/// Referrers on a page, at the most, and bytes of their annotations.
+const MOST_REFERRERS: u32 = 1000;
+const MOST_ANNOTATIONS: i64 = 2 * 1024 * 1024;
+
 static OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 static OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -37,7 +41,7 @@ impl Call<'_> {
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository = admitted.repository()?;
-        let found = store::find_manifest(self.app.db.readers(), repository.id, reference).await?;
+        let found = store::find_manifest(self.app.db.lookups(), repository.id, reference).await?;
         let found = found.ok_or(RegistryError::ManifestUnknown)?;
         let headers = [
             (CONTENT_TYPE, found.media_type),
@@ -151,6 +155,7 @@ impl Call<'_> {
         }
     }
 
+    /// In the order in which they were pushed; `n` and `last` page, and the header `Link` leads on.
     pub(super) async fn list_referrers(
         &self,
         path: &ImagePath,
@@ -158,25 +163,40 @@ impl Call<'_> {
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository_id = admitted.repository()?.id;
-        let found = store::list_referrers(self.app.db.readers(), repository_id, digest).await?;
+        let limit = self.limit(MOST_REFERRERS)?;
+        let after = match self.query("last") {
+            None => 0,
+            Some(text) => text.parse().map_err(|_| {
+                let rule = "last must be that of the header Link of a page";
+                RegistryError::SizeInvalid(rule.to_owned())
+            })?,
+        };
         let wanted = self.query("artifactType").filter(|kind| !kind.is_empty());
+        let db = self.app.db.readers();
+        let (found, has_more) =
+            store::list_referrers(db, repository_id, digest, after, limit, MOST_ANNOTATIONS)
+                .await?;
+        let next = found.last().filter(|_| has_more).map(|last| {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            if let Some(kind) = &wanted {
+                query.append_pair("artifactType", kind);
+            }
+            query.append_pair("n", &limit.to_string());
+            query.append_pair("last", &last.id.to_string());
+            format!(
+                "</v2/{path}/referrers/{digest}?{}>; rel=\"next\"",
+                query.finish()
+            )
+        });
         let manifests = found
             .into_iter()
-            .map(|manifest| {
-                let Description {
-                    artifact_type,
-                    annotations,
-                } = Description::of(&manifest.content);
-                ReferrerView {
-                    media_type: manifest.media_type,
-                    digest: manifest.digest,
-                    size: manifest.content.len(),
-                    artifact_type,
-                    annotations,
-                }
+            .filter(|found| {
+                wanted
+                    .as_ref()
+                    .is_none_or(|kind| *kind == found.artifact_type)
             })
-            .filter(|view| wanted.is_none() || view.artifact_type == wanted)
-            .collect();
+            .map(ReferrerView::try_from)
+            .collect::<Result<_, _>>()?;
         let view = IndexView {
             schema_version: 2,
             media_type: MediaType::OciIndex.as_str(),
@@ -189,6 +209,9 @@ impl Call<'_> {
         if wanted.is_some() {
             let filters = "artifactType".to_owned();
             add_headers(&mut response, &[(OCI_FILTERS_APPLIED.clone(), filters)]);
+        }
+        if let Some(next) = next {
+            add_headers(&mut response, &[(LINK, next)]);
         }
         Ok(response)
     }
@@ -207,9 +230,24 @@ struct IndexView {
 struct ReferrerView {
     media_type: String,
     digest: String,
-    size: usize,
+    size: i64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    artifact_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    artifact_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<Map<String, Value>>,
+    annotations: Option<Box<RawValue>>,
+}
+
+impl TryFrom<Referrer> for ReferrerView {
+    type Error = RegistryError;
+
+    fn try_from(referrer: Referrer) -> Result<Self, RegistryError> {
+        let annotations = referrer.annotations.map(RawValue::from_string);
+        Ok(Self {
+            media_type: referrer.media_type,
+            digest: referrer.digest,
+            size: referrer.content_size,
+            artifact_type: referrer.artifact_type,
+            annotations: annotations.transpose().map_err(crate::Error::internal)?,
+        })
+    }
 }

@@ -223,6 +223,16 @@ impl Call<'_> {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// How many entries a page may have: `n`, and `most` at the most.
+    fn limit(&self, most: u32) -> Result<u32, RegistryError> {
+        let Some(text) = self.query("n") else {
+            return Ok(most);
+        };
+        let limit: Result<u32, _> = text.parse();
+        let rule = || RegistryError::SizeInvalid("n must be a whole number".to_owned());
+        Ok(limit.map_err(|_| rule())?.min(most))
+    }
+
     fn real_seconds(&self) -> i64 {
         self.app.clock.real_now().as_second()
     }

@@ -19,13 +19,7 @@ impl Call<'_> {
     pub(super) async fn list_tags(&self, path: &ImagePath) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository_id = admitted.repository()?.id;
-        let limit = match self.query("n") {
-            None => MOST,
-            Some(text) => text
-                .parse::<u32>()
-                .map_err(|_| RegistryError::SizeInvalid("n must be a whole number".to_owned()))?
-                .min(MOST),
-        };
+        let limit = self.limit(MOST)?;
         let last = self.query("last").unwrap_or_default();
         let db = self.app.db.readers();
         let mut tags = tag::store::list_names(db, repository_id, &last, limit + 1).await?;

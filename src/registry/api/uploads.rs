@@ -8,12 +8,15 @@ use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, StatusCode};
 
 use super::super::access::{self, Actions, Admitted};
-use super::super::blob::{Range, Session};
+use super::super::blob::Ending;
 use super::super::error::RegistryError;
 use super::super::push::{link, repository_for_push};
 use super::super::reference::{Digest, ImagePath};
 use super::super::store::LinkFrom;
+use super::super::upload::{Range, Session};
 use super::{Call, DOCKER_CONTENT_DIGEST, empty};
+use crate::app::App;
+use crate::error::Error;
 use crate::repository::RepositoryRef;
 
 static DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -39,17 +42,25 @@ impl Call<'_> {
         {
             return Ok(created(path, &digest));
         }
-        let id = self.app.registry.files.start(path.clone())?;
-        let session = self.app.registry.files.session(path, &id)?;
+        let files = &self.app.registry.files;
+        let (id, session) = files.start(path.clone())?;
         match whole {
             Some(digest) => {
-                let ended = async {
-                    session.append(body, None).await?;
-                    self.end(&session, path, &repository, &digest).await
+                let ending = Ending::of(files, id);
+                let upload = Whole {
+                    session,
+                    body,
+                    range: None,
+                    digest,
+                    repository_id: repository.id,
                 };
-                let ended = ended.await;
-                self.app.registry.files.forget(&id);
-                ended
+                let app = Arc::clone(self.app);
+                let ended = tokio::spawn(async move {
+                    let _ending = ending;
+                    upload.append().await?.end(&app).await
+                });
+                let digest = ended.await.map_err(Error::internal)??;
+                Ok(created(path, &digest))
             }
             None => Ok(under_way(StatusCode::ACCEPTED, path, &id, 0)),
         }
@@ -85,6 +96,11 @@ impl Call<'_> {
         let Some(source) = source else {
             return Ok(false);
         };
+        match self.open_blob(source.id, digest).await {
+            Ok(_) => {}
+            Err(RegistryError::BlobUnknown) => return Ok(false),
+            Err(error) => return Err(error),
+        }
         let write = LinkFrom {
             source_id: source.id,
             repository_id: repository.id,
@@ -101,12 +117,8 @@ impl Call<'_> {
     ) -> Result<Response, RegistryError> {
         self.admit(path, Actions::PUSH).await?;
         let session = self.app.registry.files.session(path, id)?;
-        Ok(under_way(
-            StatusCode::NO_CONTENT,
-            path,
-            id,
-            session.size().await?,
-        ))
+        let size = session.size()?;
+        Ok(under_way(StatusCode::NO_CONTENT, path, id, size))
     }
 
     pub(super) async fn append_upload(
@@ -133,11 +145,23 @@ impl Call<'_> {
             RegistryError::DigestInvalid("the query parameter digest is missing".to_owned())
         })?;
         let digest = Digest::parse(&digest)?;
-        let session = self.app.registry.files.session(path, id)?;
-        session.append(body, self.range()?).await?;
-        let ended = self.end(&session, path, repository, &digest).await;
-        self.app.registry.files.forget(id);
-        ended
+        let files = &self.app.registry.files;
+        let upload = Whole {
+            session: files.session(path, id)?,
+            body,
+            range: self.range()?,
+            digest,
+            repository_id: repository.id,
+        };
+        let (app, id) = (Arc::clone(self.app), id.to_owned());
+        let ended = tokio::spawn(async move {
+            // What did not arrive whole can be sent again.
+            let upload = upload.append().await?;
+            let _ending = Ending::of(&app.registry.files, id);
+            upload.end(&app).await
+        });
+        let digest = ended.await.map_err(Error::internal)??;
+        Ok(created(path, &digest))
     }
 
     pub(super) async fn cancel_upload(
@@ -146,32 +170,43 @@ impl Call<'_> {
         id: &str,
     ) -> Result<Response, RegistryError> {
         self.admit(path, Actions::PUSH).await?;
-        let session = self.app.registry.files.session(path, id)?;
-        self.app.registry.files.forget(id);
-        // Its file goes with it.
-        drop(session.take().await);
-        Ok(empty(StatusCode::NO_CONTENT, &[]))
-    }
-
-    /// Makes the file a blob of the repository: on disk first, then known.
-    async fn end(
-        &self,
-        session: &Arc<Session>,
-        path: &ImagePath,
-        repository: &RepositoryRef,
-        digest: &Digest,
-    ) -> Result<Response, RegistryError> {
         let files = &self.app.registry.files;
-        let upload = session.take().await?;
-        let stored = files.finish(upload, digest).await?;
-        link(self.app, repository.id, digest, stored).await?;
-        Ok(created(path, digest))
+        files.session(path, id)?;
+        files.forget(id);
+        Ok(empty(StatusCode::NO_CONTENT, &[]))
     }
 
     fn range(&self) -> Result<Option<Range>, RegistryError> {
         self.header(CONTENT_RANGE.as_str())
             .map(Range::parse)
             .transpose()
+    }
+}
+
+/// The last request of an upload. It runs to its end in a task of its own, so that a client that
+/// goes away leaves nothing half done.
+struct Whole {
+    session: Arc<Session>,
+    body: Body,
+    range: Option<Range>,
+    digest: Digest,
+    repository_id: i64,
+}
+
+impl Whole {
+    /// Adds the body.
+    async fn append(mut self) -> Result<Self, RegistryError> {
+        let body = std::mem::take(&mut self.body);
+        self.session.append(body, self.range).await?;
+        Ok(self)
+    }
+
+    /// Makes the file a blob of the repository, on disk first, then known; its digest.
+    async fn end(self, app: &App) -> Result<Digest, RegistryError> {
+        let upload = self.session.take().await?;
+        let stored = app.registry.files.finish(upload, &self.digest).await?;
+        link(app, self.repository_id, &self.digest, stored).await?;
+        Ok(self.digest)
     }
 }
 

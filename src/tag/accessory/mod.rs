@@ -11,7 +11,7 @@ use super::TagName;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::http::Shape;
-use crate::registry::{Description, Digest};
+use crate::registry::Digest;
 
 pub use api::{instead_of, or_accessories, routes};
 
@@ -79,7 +79,7 @@ pub struct Accessory {
     /// Empty where it was pushed by digest.
     tag: String,
     digest: String,
-    content: Vec<u8>,
+    artifact_type: String,
     size: i64,
     created_at: Moment,
     updated_at: Moment,
@@ -90,9 +90,7 @@ impl Accessory {
     fn kind(&self) -> String {
         match parse_name(&self.tag) {
             Some((_, kind)) => kind.to_owned(),
-            None => Description::of(&self.content)
-                .artifact_type
-                .unwrap_or_default(),
+            None => self.artifact_type.clone(),
         }
     }
 }

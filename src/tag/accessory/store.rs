@@ -1,39 +1,43 @@
 //! The SQL of accessories.
 
-use sqlx::{AssertSqlSafe, SqliteExecutor, SqlitePool};
+use sqlx::{AssertSqlSafe, SqliteExecutor};
 
-use super::super::store::image_size;
 use super::{Accessory, tag_names};
+use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::http::Page;
 use crate::registry::Digest;
 
-/// The accessories of a manifest, whose names by convention are a JSON array.
-const WHERE: &str = "WHERE m.repository_id = ?1
-    AND (m.subject = ?2 OR m.digest IN (
-        SELECT digest FROM tags
-        WHERE repository_id = ?1 AND name IN (SELECT value FROM json_each(?3))))";
+/// The numbers of the manifests that are accessories of a manifest, `?2`: those that say so, and
+/// those whose tags say so by the names `?3`, a JSON array.
+const IDS: &str = "SELECT rowid AS id FROM manifests WHERE repository_id = ?1 AND subject = ?2
+     UNION
+     SELECT m.rowid
+     FROM json_each(?3) n
+     CROSS JOIN tags t ON t.repository_id = ?1 AND t.name = n.value
+     CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = t.digest";
 
 /// A page of the accessories of a manifest, oldest first, and how many there are in all. One with
 /// several tags has the one by convention, else the first.
 pub(super) async fn list(
-    db: &SqlitePool,
+    db: &Readers,
     repository_id: i64,
     target: &Digest,
     page: Page,
 ) -> Result<(Vec<Accessory>, i64)> {
     let names = serde_json::to_string(&tag_names(target)).map_err(Error::internal)?;
     let sql = format!(
-        "SELECT m.rowid AS id, coalesce(t.name, '') AS tag, m.digest, m.content, {} AS size,
+        "SELECT page.id, coalesce(t.name, '') AS tag, m.digest, m.artifact_type, m.size,
                 coalesce(t.created_at, m.created_at) AS created_at,
                 coalesce(t.updated_at, m.created_at) AS updated_at
-         FROM manifests m
-         LEFT JOIN tags t ON t.id = (
-             SELECT id FROM tags
-             WHERE repository_id = m.repository_id AND digest = m.digest
-             ORDER BY name NOT IN (SELECT value FROM json_each(?3)), id LIMIT 1)
-         {WHERE} ORDER BY m.rowid LIMIT ?4 OFFSET ?5",
-        image_size!()
+         FROM (SELECT id FROM ({IDS}) ORDER BY id LIMIT ?4 OFFSET ?5) page
+         CROSS JOIN manifests m ON m.rowid = page.id
+         LEFT JOIN tags t ON t.id = coalesce(
+             (SELECT c.id FROM json_each(?3) n
+              CROSS JOIN tags c ON c.repository_id = ?1 AND c.name = n.value
+              WHERE c.digest = m.digest LIMIT 1),
+             (SELECT min(f.id) FROM tags f WHERE f.repository_id = ?1 AND f.digest = m.digest))
+         ORDER BY page.id"
     );
     let found = sqlx::query_as(AssertSqlSafe(sql))
         .bind(repository_id)
@@ -43,14 +47,13 @@ pub(super) async fn list(
         .bind(page.offset)
         .fetch_all(db)
         .await?;
-    let total = sqlx::query_scalar(AssertSqlSafe(format!(
-        "SELECT count(*) FROM manifests m {WHERE}"
-    )))
-    .bind(repository_id)
-    .bind(target.as_str())
-    .bind(&names)
-    .fetch_one(db)
-    .await?;
+    let sql = format!("SELECT count(*) FROM ({IDS})");
+    let total = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(repository_id)
+        .bind(target.as_str())
+        .bind(&names)
+        .fetch_one(db)
+        .await?;
     Ok((found, total))
 }
 

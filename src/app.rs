@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{Notify, Semaphore};
+
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
 use crate::control::{Faults, Requests};
 use crate::db::Db;
 use crate::engine::{Engine, Matcher};
-use crate::http::RequestIds;
+use crate::http::{BodyBudget, RequestIds, Stop};
 #[cfg(test)]
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
@@ -63,7 +65,18 @@ pub struct App {
     pub faults: Arc<Faults>,
     /// What was asked last.
     pub requests: Arc<Requests>,
+    /// The end of the instance.
+    pub stop: Arc<Stop>,
+    /// Told when a client finds no place for its connection.
+    pub wanted: Arc<Notify>,
+    /// Places for requests that wait.
+    pub waits: Arc<Semaphore>,
+    /// Room for bodies that are read as a whole.
+    pub bodies: Arc<BodyBudget>,
 }
+
+/// How many requests may wait for something at once, so that others find a connection.
+pub const MAX_WAITS: usize = 512;
 
 /// What the registry of an instance keeps outside the database.
 #[derive(Debug)]
@@ -116,6 +129,10 @@ impl App {
             request_ids: RequestIds::default(),
             faults: Arc::default(),
             requests: Arc::default(),
+            stop: Arc::default(),
+            wanted: Arc::default(),
+            waits: Arc::new(Semaphore::new(MAX_WAITS)),
+            bodies: Arc::default(),
         }
     }
 }

@@ -56,6 +56,15 @@ pub struct Config {
         value_parser = parse_registry_host
     )]
     pub registry_host: Vec<String>,
+    /// One more host that requests to a loopback address may be for (repeatable)
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_ALLOW_HOST",
+        value_name = "HOST",
+        value_delimiter = ',',
+        value_parser = parse_allowed_host
+    )]
+    pub allow_host: Vec<String>,
     /// How many organizations an account may have in a region
     #[arg(
         long,
@@ -171,5 +180,14 @@ pub(crate) fn parse_registry_host(text: &str) -> Result<String, String> {
     match authority {
         Ok(authority) if authority.as_str() == text && !text.contains('@') => Ok(text.to_owned()),
         _ => Err("a registry is named HOST or HOST:PORT, without a scheme or path".to_owned()),
+    }
+}
+
+/// Checks a name that requests may be for; their port is not looked at.
+fn parse_allowed_host(text: &str) -> Result<String, String> {
+    let authority: Result<http::uri::Authority, _> = text.parse();
+    match authority {
+        Ok(authority) if authority.host() == text => Ok(text.to_owned()),
+        _ => Err("an allowed host is a name without a scheme, a port or a path".to_owned()),
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
-use crate::app::{App, AppState, RegistryState};
+use crate::app::{App, AppState, MAX_WAITS, RegistryState};
 use crate::auth::{self, Directory, Mode, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -16,7 +17,7 @@ use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError};
 use crate::engine::{Engine, Matcher, Worker};
 use crate::error::Error;
-use crate::http::{RequestIds, Routes, Server};
+use crate::http::{AllowedHosts, RequestIds, Routes, Server};
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
 use crate::registry::blob::Files;
@@ -153,10 +154,12 @@ impl Emulator {
                 );
             }
         }
+        let hosts = AllowedHosts::new(app.regions.iter(), &config.allow_host);
+        let hosts = Arc::new(hosts);
         let mut servers = Vec::new();
         for ((listener, region), app) in listeners.into_iter().zip(app.regions.iter()).zip(apps) {
-            let router = routes().into_router(app);
-            let server = Server::start(listener, router)
+            let router = routes().into_router(Arc::clone(&app));
+            let server = Server::start(listener, router, app, &hosts)
                 .map_err(|error| StartError::Listen(region.address, error))?;
             servers.push(server);
         }
@@ -202,8 +205,10 @@ impl Emulator {
         self.app.directory.builtin_admin().is_some()
     }
 
-    /// Lets running requests finish (10 s at most), puts everything on disk and ends.
+    /// Ends what only waits, lets running requests finish (8 s at most), puts everything on disk
+    /// and ends.
     pub async fn stop(self) {
+        self.app.stop.raise();
         join_all(self.servers.into_iter().map(Server::stop)).await;
         drop(self.collector);
         drop(self.daily);
@@ -278,6 +283,9 @@ async fn prepare(
     );
     let faults = Arc::default();
     let requests = Arc::default();
+    let (stop, wanted) = (Arc::default(), Arc::default());
+    let waits = Arc::new(Semaphore::new(MAX_WAITS));
+    let bodies = Arc::default();
     let apps = regions.iter().map(|region| {
         Arc::new(App {
             region: region.name.clone(),
@@ -300,6 +308,10 @@ async fn prepare(
             request_ids: RequestIds::default(),
             faults: Arc::clone(&faults),
             requests: Arc::clone(&requests),
+            stop: Arc::clone(&stop),
+            wanted: Arc::clone(&wanted),
+            waits: Arc::clone(&waits),
+            bodies: Arc::clone(&bodies),
         })
     });
     Ok(apps.collect())

@@ -51,6 +51,18 @@ pub enum Error {
     /// The body is larger than the operation takes.
     #[error("The request body is larger than {0} bytes")]
     BodyTooLarge(usize),
+    /// The body did not arrive in time, or made room for faster ones.
+    #[error("The request body {0}")]
+    BodyTooSlow(Cow<'static, str>),
+    /// The request is for a name that is not the emulator's.
+    #[error(
+        "The emulator is not known as {0:?}; if requests for this host are meant for it, start it \
+         with --allow-host"
+    )]
+    Misdirected(String),
+    /// There is no room for the request now, or the instance stops.
+    #[error("{0}; try again later")]
+    Unavailable(&'static str),
     /// The description of a repository is too long.
     #[error("description: must be at most {0} characters")]
     DescriptionTooLong(usize),
@@ -101,6 +113,8 @@ pub enum Fault {
     Order,
     /// Any other query parameter.
     Query,
+    /// The header `Host`.
+    Host,
     /// The number of a retention rule that is to be deleted and is not there.
     RetentionId,
 }
@@ -218,6 +232,9 @@ impl Error {
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Injected { status, .. } => *status,
             Self::UnknownSyncRegion | Self::ClusterUnavailable(_) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -244,6 +261,7 @@ impl Error {
                 Fault::Page => "SVCSTG.SWR.4000056",
                 Fault::Order => "SVCSTG.SWR.4001096",
                 Fault::Query => "SVCSTG.SWR.4001025",
+                Fault::Host => "APIGW.0201",
                 Fault::RetentionId => "SVCSTG.SWR.4000306",
             },
             Self::NotFound(resource) => match resource {
@@ -275,11 +293,13 @@ impl Error {
             Self::Forbidden => "SVCSTG.SWR.4030170",
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
+            Self::BodyTooSlow(_) => "SVCSTG.SWR.4000014",
+            Self::Misdirected(_) => "APIGW.0201",
             Self::NoSyncTask => "SVCSTG.SWR.4001158",
             Self::UnknownSyncRegion => "SVCSTG.SWR.5001101",
             Self::ClusterUnavailable(_) => "SVCSTG.SWR.5004002",
             Self::Injected { code, .. } => code,
-            Self::Internal(_) => failure,
+            Self::Unavailable(_) | Self::Internal(_) => failure,
         }
     }
 

@@ -14,14 +14,14 @@
 //!
 //! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
 //! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
-//! (what names refer to), [`region`] (an instance can play several), [`error`], [`clock`],
-//! [`config`], [`data_folder`].
+//! (what names refer to), [`region`] (an instance can play several), [`error`], `excerpt`
+//! (what is cut before it is repeated), [`clock`], [`config`], [`data_folder`].
 //!
 //! # The life of a request
 //!
-//! `http::server` accepts the connection. `http::edge` finds the operation, reads the bounded
-//! body, finds the caller, sets the deadline, and lets a fault strike that was asked for. The
-//! handler's extractors resolve organization and repository (`auth::access`), then its body is
+//! `http::server` accepts the connection and checks for which host the request is. `http::edge`
+//! finds the operation and who says to be the caller, reads the bounded body, sets the deadline,
+//! and lets a fault strike that was asked for. The handler's extractors resolve organization and repository (`auth::access`), then its body is
 //! parsed into domain types. A read asks the chapter's `store` through the pool of readers; a write
 //! is queued to the writer, which commits it together with what others queued, and answers once it
 //! is on disk. The edge writes the answer, or the error in the operation's form, and one line in
@@ -56,6 +56,7 @@ pub mod db;
 mod emulator;
 pub mod engine;
 pub mod error;
+mod excerpt;
 pub mod http;
 pub mod iam;
 pub mod kubernetes;

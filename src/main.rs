@@ -5,6 +5,7 @@ mod command;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -35,6 +36,10 @@ enum Command {
     Healthcheck(command::healthcheck::Arguments),
 }
 
+/// How long threads are waited for that the end of the runtime finds at work. One that hangs, in an
+/// exec plug-in of a kubeconfig or on a file system that does not answer, holds nobody up.
+const LAST_THREADS: Duration = Duration::from_secs(1);
+
 /// What the process ends with when the command line is wrong.
 const USAGE: u8 = 2;
 
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
             runtime.block_on(command::healthcheck::run(&arguments))
         }
     };
+    runtime.shutdown_timeout(LAST_THREADS);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => fail(&message),

@@ -19,6 +19,7 @@ use http::request::Parts;
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::excerpt::excerpt;
 pub(crate) use access::reach_namespace;
 pub use access::{Editable, Grantable, Manageable, Viewable};
 pub use control::Controller;
@@ -29,6 +30,9 @@ pub use directory::{
 pub use registry_login::long_term_password;
 pub use secret::Secret;
 pub use token::{IssueToken, TokenHash, Tokens, find_all as find_tokens};
+
+/// How many characters of an access key that nobody has are repeated.
+const MAX_ACCESS_KEY: usize = 64;
 
 /// How strictly credentials are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -105,48 +109,83 @@ impl Credentials {
     }
 }
 
-/// Finds out who sent a request, or refuses it as the gateway does.
-pub fn authenticate(
-    app: &App,
-    credentials: &Credentials,
-    parts: &Parts,
-    body: &Bytes,
-) -> Result<Caller> {
+/// Who sent a request, as far as its head tells.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is known.
+    Known(Caller),
+    /// This one, if the signature says so, which takes the body.
+    Signed {
+        /// The signature.
+        authorization: signature::Authorization,
+        /// Whose access key it names.
+        user: std::sync::Arc<User>,
+    },
+}
+
+/// Finds out who a request says has sent it, or refuses it as the gateway does. Most of what can
+/// be wrong is found here, before anything of the body is read.
+pub fn identify(app: &App, headers: &HeaderMap) -> Result<Claim> {
+    let credentials = Credentials::from_headers(headers)?;
+    let known = |user: &std::sync::Arc<User>| Claim::Known(Caller(std::sync::Arc::clone(user)));
     if app.auth == Mode::Any {
         let admin = app.directory.builtin_admin();
-        return admin
-            .map(|user| Caller(std::sync::Arc::clone(user)))
-            .ok_or_else(|| Error::Unauthenticated("no built-in account".to_owned()));
+        let nobody = || Error::Unauthenticated("no built-in account".to_owned());
+        return admin.map(known).ok_or_else(nobody);
     }
-    let user = match credentials {
+    match credentials {
         Credentials::Token(token) => {
-            let hash = TokenHash::of(token);
+            let hash = TokenHash::of(&token);
             match app.directory.by_token(&hash) {
-                Some(user) => std::sync::Arc::clone(user),
-                None => app.tokens.user(&hash, app.clock.now())?,
+                Some(user) => Ok(known(user)),
+                None => app
+                    .tokens
+                    .user(&hash, app.clock.now())
+                    .map(|user| Claim::Known(Caller(user))),
             }
         }
         Credentials::Signature(authorization) => {
             let refused = Error::Unauthenticated;
             let access_key = authorization.access_key();
             let user = app.directory.by_access_key(access_key).ok_or_else(|| {
+                let access_key = excerpt(access_key, MAX_ACCESS_KEY);
                 refused(format!(
                     "Get secretKey failed,ak:{access_key},err:ak not exist"
                 ))
             })?;
-            let request = signature::SignedRequest {
-                method: parts.method.as_str(),
-                path: parts.uri.path(),
-                query: parts.uri.query().unwrap_or_default(),
-                headers: &parts.headers,
-                body,
-            };
-            let secret = user.secret_key.as_ref().map_or("", Secret::expose);
             authorization
-                .verify(&request, secret, app.clock.real_now())
+                .check_head(headers, app.clock.real_now())
                 .map_err(refused)?;
-            std::sync::Arc::clone(user)
+            let user = std::sync::Arc::clone(user);
+            Ok(Claim::Signed {
+                authorization,
+                user,
+            })
         }
-    };
-    Ok(Caller(user))
+    }
+}
+
+impl Claim {
+    /// Who sent the request, which has this body.
+    pub fn prove(self, app: &App, parts: &Parts, body: &Bytes) -> Result<Caller> {
+        let (authorization, user) = match self {
+            Self::Known(caller) => return Ok(caller),
+            Self::Signed {
+                authorization,
+                user,
+            } => (authorization, user),
+        };
+        let request = signature::SignedRequest {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &parts.headers,
+            body,
+        };
+        let secret = user.secret_key.as_ref().map_or("", Secret::expose);
+        authorization
+            .verify(&request, secret, app.clock.real_now())
+            .map_err(Error::Unauthenticated)?;
+        Ok(Caller(user))
+    }
 }

@@ -5,6 +5,7 @@
 //! is in the tests.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use hkdf::Hkdf;
@@ -17,6 +18,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::excerpt::excerpt;
+
 /// How far `X-Sdk-Date` may be from the clock, either way.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
@@ -28,6 +31,10 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// How many characters are repeated of what a client made up, and of its canonical request.
+const MAX_WORD: usize = 64;
+const MAX_CANONICAL: usize = 4096;
 
 /// Signed headers whose values are secrets; the answer to a wrong signature does not repeat them.
 const SECRET_HEADERS: [&str; 4] = [
@@ -105,7 +112,8 @@ impl Authorization {
             }
             _ => {
                 return Err(format!(
-                    "the algorithm {algorithm} is not offered; use SDK-HMAC-SHA256"
+                    "the algorithm {} is not offered; use SDK-HMAC-SHA256",
+                    excerpt(algorithm, MAX_WORD)
                 ));
             }
         };
@@ -114,7 +122,7 @@ impl Authorization {
         Ok(Self {
             scheme,
             access_key: access_key.to_owned(),
-            signed_headers: signed_headers.split(';').map(str::to_owned).collect(),
+            signed_headers: distinct(signed_headers)?,
             signature: signature.to_owned(),
         })
     }
@@ -124,6 +132,17 @@ impl Authorization {
         &self.access_key
     }
 
+    /// Checks what can be checked without the body: the date, and that what is signed is there; an
+    /// error is the text of the refusal.
+    pub fn check_head(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), String> {
+        check_date(date(headers)?, now)?;
+        let mut names = self.signed_headers.iter();
+        match names.find(|name| !headers.contains_key(name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(missing_header(name)),
+        }
+    }
+
     /// Checks date and signature; an error is the text of the refusal.
     pub fn verify(
         &self,
@@ -131,11 +150,7 @@ impl Authorization {
         secret_key: &str,
         now: Timestamp,
     ) -> Result<(), String> {
-        let date = request
-            .headers
-            .get("x-sdk-date")
-            .and_then(|date| date.to_str().ok())
-            .ok_or("verify aksk signature fail, the header X-Sdk-Date is missing")?;
+        let date = date(request.headers)?;
         check_date(date, now)?;
         let payloads = payloads(request)?;
         let mut matched = false;
@@ -159,9 +174,10 @@ impl Authorization {
                 value
             }
         })?;
+        let shown = String::from_utf8_lossy(&shown).replace('\n', "|");
         Err(format!(
             "verify aksk signature fail, canonicalRequest:{}",
-            String::from_utf8_lossy(&shown).replace('\n', "|")
+            excerpt(&shown, MAX_CANONICAL)
         ))
     }
 
@@ -194,9 +210,7 @@ impl Authorization {
                 .map(|value| String::from_utf8_lossy(value.as_bytes().trim_ascii()))
                 .collect();
             if values.is_empty() {
-                return Err(format!(
-                    "verify aksk signature fail, the signed header {name} is missing"
-                ));
+                return Err(missing_header(name));
             }
             values.sort_unstable();
             for value in values {
@@ -259,6 +273,33 @@ fn scoped(credential: &str) -> Result<(Scheme, &str), String> {
         service: service.to_owned(),
     };
     Ok((scheme, access_key))
+}
+
+fn date(headers: &HeaderMap) -> Result<&str, String> {
+    let date = headers.get("x-sdk-date");
+    let date = date.and_then(|date| date.to_str().ok());
+    let missing = "verify aksk signature fail, the header X-Sdk-Date is missing";
+    date.ok_or_else(|| missing.to_owned())
+}
+
+fn missing_header(name: &str) -> String {
+    let name = excerpt(name, MAX_WORD);
+    format!("verify aksk signature fail, the signed header {name} is missing")
+}
+
+/// The names in `SignedHeaders`, each of which comes once (API signing guide): with one that comes
+/// a thousand times, its value would be signed a thousand times.
+fn distinct(signed_headers: &str) -> Result<Vec<String>, String> {
+    let mut known = HashSet::new();
+    let names = signed_headers.split(';').map(|name| {
+        if known.insert(name.to_ascii_lowercase()) {
+            Ok(name.to_owned())
+        } else {
+            let name = excerpt(name, MAX_WORD);
+            Err(format!("SignedHeaders names {name} twice"))
+        }
+    });
+    names.collect()
 }
 
 fn check_date(text: &str, now: Timestamp) -> Result<(), String> {
@@ -522,6 +563,60 @@ mod tests {
             assert!(refusal.contains(&format!("{signed}:***")), "{refusal}");
             assert!(!refusal.contains("hidden"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn a_header_is_signed_once_in_whatever_case() {
+        let check = |signed: &str, expected: Result<(), &str>| {
+            let text = format!("SDK-HMAC-SHA256 Access=A, SignedHeaders={signed}, Signature=00");
+            let parsed = Authorization::parse(&text).map(drop);
+            assert_eq!(parsed, expected.map_err(str::to_owned), "{signed}");
+        };
+        check("host", Ok(()));
+        check("host;x-sdk-date", Ok(()));
+        check("host;host", Err("SignedHeaders names host twice"));
+        check(
+            "Host;x-sdk-date;host",
+            Err("SignedHeaders names host twice"),
+        );
+        check(";", Err("SignedHeaders names  twice"));
+        let long = "h".repeat(30_000);
+        let shown = format!("SignedHeaders names {}… twice", "h".repeat(64));
+        check(&format!("{long};{long}"), Err(&shown));
+    }
+
+    #[test]
+    fn a_refusal_repeats_a_few_kilobytes_at_the_most() {
+        let long = "x".repeat(60_000);
+        let headers = HeaderMap::from_iter([
+            (
+                HeaderName::from_static("x-sdk-date"),
+                HeaderValue::from_static("20260102T030405Z"),
+            ),
+            (
+                HeaderName::from_static("x-long"),
+                HeaderValue::from_str(&long).expect("a header value"),
+            ),
+        ]);
+        let request = SignedRequest {
+            method: "GET",
+            path: "/",
+            query: "",
+            headers: &headers,
+            body: b"",
+        };
+        let now = parse_date("20260102T030405Z").expect("a date");
+        let refused = |authorization: &str| {
+            let refusal = Authorization::parse(authorization)
+                .and_then(|authorization| authorization.verify(&request, "secret", now));
+            let refusal = refusal.expect_err("refused");
+            assert!(refusal.len() < 5000, "{} bytes", refusal.len());
+        };
+        refused("SDK-HMAC-SHA256 Access=A, SignedHeaders=x-long, Signature=00");
+        refused(&format!("{long} Access=A, SignedHeaders=x, Signature=00"));
+        refused(&format!(
+            "SDK-HMAC-SHA256 Access=A, SignedHeaders={long}, Signature=00"
+        ));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::app::AppState;
 use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
+use crate::excerpt::beginning;
 use crate::http::{
     Answer, Criteria, Description, NextPage, Operation, Param, Query, RequestLog, Routes, Shape,
     cut_to_page,
@@ -30,7 +31,7 @@ use crate::namespace::NamespaceName;
 
 /// How many requests are kept.
 const KEPT: usize = 1000;
-/// How many characters of a text are kept, and of a method or a user's name.
+/// How many characters of a text are kept, and of a user's name or a code.
 const MAX_TEXT: usize = 512;
 const MAX_NAME: usize = 64;
 
@@ -151,7 +152,7 @@ impl RecordedRequest {
         Self {
             number: 0,
             operation: log.operation,
-            method: log.method.clone(),
+            method: log.short_method(),
             path: beginning(&masked(log.uri), MAX_TEXT).to_owned(),
             caller: beginning(log.caller, MAX_NAME).to_owned(),
             status: log.status,
@@ -182,16 +183,6 @@ impl RecordedRequest {
         }
         form_urlencoded::parse(query.as_bytes())
             .find_map(|(name, value)| (name == "namespace").then_some(value))
-    }
-}
-
-fn beginning(text: &str, most: usize) -> &str {
-    if text.len() <= most {
-        return text;
-    }
-    match text.char_indices().nth(most) {
-        Some((end, _)) => &text[..end],
-        None => text,
     }
 }
 
@@ -360,7 +351,7 @@ impl<'a> From<&'a RecordedRequest> for RequestView<'a> {
     fn from(request: &'a RecordedRequest) -> Self {
         Self {
             operation: request.operation,
-            method: beginning(request.method.as_str(), MAX_NAME),
+            method: request.method.as_str(),
             path: &request.path,
             caller: &request.caller,
             status: request.status,
@@ -380,11 +371,11 @@ mod tests {
 
     use super::*;
 
-    fn recorded(uri: &str) -> RecordedRequest {
-        let log = RequestLog {
+    fn log(uri: &Uri) -> RequestLog<'_> {
+        RequestLog {
             request_id: "id",
             method: &Method::GET,
-            uri: &uri.parse().expect("a URI"),
+            uri,
             operation: "X",
             status: 200,
             started: Instant::now(),
@@ -392,8 +383,12 @@ mod tests {
             body_bytes: 0,
             failure: None,
             is_recorded: true,
-        };
-        RecordedRequest::new(&log, 1.0, Moment::from_microseconds(0))
+        }
+    }
+
+    fn recorded(uri: &str) -> RecordedRequest {
+        let uri = uri.parse().expect("a URI");
+        RecordedRequest::new(&log(&uri), 1.0, Moment::from_microseconds(0))
     }
 
     #[test]
@@ -420,15 +415,17 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_at_a_character() {
-        let check = |text: &str, expected: &str| assert_eq!(beginning(text, 3), expected);
-        check("", "");
-        check("abc", "abc");
-        check("abcd", "abc");
-        check("äöü", "äöü");
-        check("äöüß", "äöü");
+    fn what_is_kept_of_a_request_is_bounded() {
         let long = recorded(&format!("/{}?{}", "x".repeat(600), "y".repeat(600)));
         assert_eq!(long.path.len(), MAX_TEXT);
+        let method = Method::from_bytes("M".repeat(50_000).as_bytes()).expect("a method");
+        let uri = Uri::from_static("/");
+        let log = RequestLog {
+            method: &method,
+            ..log(&uri)
+        };
+        let kept = RecordedRequest::new(&log, 1.0, Moment::from_microseconds(0));
+        assert_eq!(kept.method.as_str(), "M".repeat(64));
     }
 
     #[test]
@@ -473,17 +470,10 @@ mod tests {
         let requests = Requests::default();
         let ids: Vec<_> = (0..KEPT + 5).map(|at| at.to_string()).collect();
         for id in &ids {
+            let uri = Uri::from_static("/");
             let log = RequestLog {
                 request_id: id,
-                method: &Method::GET,
-                uri: &Uri::from_static("/"),
-                operation: "X",
-                status: 200,
-                started: Instant::now(),
-                caller: "-",
-                body_bytes: 0,
-                failure: None,
-                is_recorded: true,
+                ..log(&uri)
             };
             requests.record(&log, 1.0, Moment::from_microseconds(0));
         }

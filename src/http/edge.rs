@@ -1,6 +1,6 @@
-//! What every request of the management port passes through: its id, its deadline, its bounded
-//! body, the caller, the fault that somebody asked for, the form of its errors, and its line in
-//! the log.
+//! What every request of the management port passes through: its id, its deadline, the caller, its
+//! bounded body, the fault that somebody asked for, the form of its errors, and its line in the
+//! log.
 //!
 //! The limits here are those of the JSON operations; a group of routes that moves blobs has its
 //! own edge.
@@ -14,28 +14,42 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
-use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::form::Form;
+use super::gathered_body::{Limits, Room, gather};
 use super::log::{Failure, RequestLog};
 use super::operation::{DEADLINE, Operation};
 use super::server::Cut;
 use super::shared_body::SharedBody;
-use crate::app::AppState;
-use crate::auth::{self, Caller, Credentials};
+use crate::app::{App, AppState};
+use crate::auth::{self, Caller};
 use crate::control::{Effect, Strike};
 use crate::error::{Error, Result};
+use crate::excerpt::excerpt;
 use crate::registry::RegistryError;
 
 /// The largest body that an operation reads.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
-/// How long a body may take: less than the request as a whole.
-const BODY_TIME: Duration = Duration::from_secs(20);
+/// How much of a body is read, and for how long: less than the request as a whole.
+const BODY: Limits = Limits {
+    bytes: MAX_BODY,
+    time: Duration::from_secs(20),
+    time_per_kib: Duration::ZERO,
+};
+/// How many characters of a method or a path that leads nowhere are repeated.
+const MAX_SHOWN: usize = 256;
+/// The code of a failure where there is no operation.
+const NO_API: &str = "APIGW.0601";
+/// What those are told who still wait for something, or for whom something is still waited for,
+/// when the instance stops.
+const STOPPING: Error = Error::Unavailable("The emulator stops");
+/// What those are told who would wait beside too many others.
+const TOO_MANY_WAIT: Error = Error::Unavailable("Too many requests wait already");
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -87,10 +101,19 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     let route = edge.operation(&request);
     let (parts, body) = request.into_parts();
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
-    let body = SharedBody::new(body);
+    let body = SharedBody::new(&parts.headers, body);
     let mut caller = None;
 
-    let outcome = dispatch(&edge.app, &route, parts, body.clone(), next, &mut caller).await;
+    let outcome = tokio::select! {
+        biased;
+        outcome = dispatch(&edge.app, &route, parts, &body, next, &mut caller) => outcome,
+        () = body.abandoned(&edge.app.stop) => Err(STOPPING),
+    };
+    match &outcome {
+        // Who is slow is not waited for again.
+        Err(Error::BodyTooSlow(_) | Error::Unavailable(_)) => {}
+        _ => body.discard(&edge.app.stop, &edge.app.wanted).await,
+    }
 
     let (form, failure, name, is_recorded) = match &route {
         Route::Operation(operation) => (
@@ -99,7 +122,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
             operation.name,
             operation.is_recorded,
         ),
-        Route::None { .. } => (Form::Gateway, "APIGW.0601", "-", true),
+        Route::None { .. } => (Form::Gateway, NO_API, "-", true),
     };
     let mut failed = None;
     let mut response = match outcome {
@@ -112,9 +135,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     if let Route::None { on_path } = route {
         allow(&mut response, on_path);
     }
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
-    }
+    identify(&mut response, &request_id);
     let is_cut = response.extensions().get::<Cut>().is_some();
     let failed = match &failed {
         Some(error) => Some(Failure::of(error, failure)),
@@ -148,7 +169,7 @@ async fn dispatch(
     app: &AppState,
     route: &Route<'_>,
     parts: Parts,
-    body: SharedBody,
+    body: &SharedBody,
     next: Next,
     caller: &mut Option<Caller>,
 ) -> Result<Response> {
@@ -157,9 +178,18 @@ async fn dispatch(
             Route::Operation(operation) => operation.deadline,
             Route::None { .. } => DEADLINE,
         };
-    let (operation, request) = until(deadline, admit(app, route, parts, body, caller)).await?;
+    let (operation, request, _room) =
+        until(deadline, admit(app, route, parts, body, caller)).await?;
+    let _place = if operation.waits {
+        Some(app.waits.try_acquire().map_err(|_| TOO_MANY_WAIT)?)
+    } else {
+        None
+    };
     if let Some(Strike { delay, effect }) = app.faults.strike(operation, request.uri().path()) {
-        tokio::time::sleep(delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = app.stop.raised() => return Err(STOPPING),
+        }
         deadline += delay;
         match effect {
             Effect::Refuse { status, code } => return Err(Error::Injected { status, code }),
@@ -171,7 +201,14 @@ async fn dispatch(
             Effect::Serve => {}
         }
     }
-    until(deadline, async { Ok(next.run(request).await) }).await
+    let serve = until(deadline, async { Ok(next.run(request).await) });
+    if !operation.waits {
+        return serve.await;
+    }
+    tokio::select! {
+        response = serve => response,
+        () = app.stop.raised() => Err(STOPPING),
+    }
 }
 
 async fn until<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -180,66 +217,64 @@ async fn until<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> R
         .unwrap_or_else(|_| Err(Error::internal("the request's deadline passed")))
 }
 
-/// Reads the whole request and finds its operation and its caller.
+/// Finds the request's operation and its caller, and reads its body, which is not begun where the
+/// head is enough to refuse it.
 async fn admit<'a>(
-    app: &AppState,
+    app: &'a AppState,
     route: &Route<'a>,
     mut parts: Parts,
-    body: SharedBody,
+    body: &SharedBody,
     caller: &mut Option<Caller>,
-) -> Result<(&'a Operation, Request)> {
-    let body = read(body).await;
+) -> Result<(&'a Operation, Request, Room<'a>)> {
     let operation = match route {
         Route::Operation(operation) => operation,
         Route::None { on_path } => return Err(no_such_api(&parts, on_path)),
     };
-    if operation.needs_credentials {
-        let credentials = Credentials::from_headers(&parts.headers)?;
-        let body = body.as_ref().map_err(Clone::clone)?;
-        let known = auth::authenticate(app, &credentials, &parts, body)?;
+    let claim = if operation.needs_credentials {
+        Some(auth::identify(app, &parts.headers)?)
+    } else {
+        None
+    };
+    let (mut body, mut room) = gather(body, BODY, &app.bodies).await?;
+    if let Some(claim) = claim {
+        let known = claim.prove(app, &parts, &body)?;
         parts.extensions.insert(known.clone());
         *caller = Some(known);
     }
-    Ok((operation, Request::from_parts(parts, Body::from(body?))))
+    if operation.waits {
+        // None of these takes a body, and for minutes nobody else could have its room.
+        body = Bytes::new();
+        room = room.given_back();
+    }
+    let request = Request::from_parts(parts, Body::from(body));
+    Ok((operation, request, room))
 }
 
-/// Reads the whole body, in time. One that is too large is still taken off the wire.
-async fn read(body: SharedBody) -> Result<Bytes> {
-    let outcome = tokio::time::timeout(BODY_TIME, collect(body.clone())).await;
-    let outcome = outcome.unwrap_or_else(|_| {
-        let rule = format!("must arrive within {} seconds", BODY_TIME.as_secs());
-        Err(Error::invalid("body", rule))
-    });
-    if matches!(outcome, Err(Error::BodyTooLarge(_))) {
-        body.discard().await;
+/// The answer to a request that is refused before anybody looks at what it wants.
+pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) -> Response {
+    let request_id = app.request_ids.next();
+    let mut response = Form::Gateway.render(refusal, NO_API, &request_id);
+    identify(&mut response, &request_id);
+    RequestLog {
+        request_id: &request_id,
+        method: request.method(),
+        uri: request.uri(),
+        operation: "-",
+        status: response.status().as_u16(),
+        started: std::time::Instant::now(),
+        caller: "-",
+        body_bytes: 0,
+        failure: Some(Failure::of(refusal, NO_API)),
+        is_recorded: true,
     }
-    outcome
+    .write(app);
+    response
 }
 
-async fn collect(mut body: SharedBody) -> Result<Bytes> {
-    let unreadable = |error: axum::Error| {
-        Error::invalid("body", format!("could not be read to its end ({error})"))
-    };
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(unreadable)?.into_data() else {
-            continue;
-        };
-        if first.len() + all.len() + data.len() > MAX_BODY {
-            return Err(Error::BodyTooLarge(MAX_BODY));
-        }
-        // Most bodies come in one piece, which then is not copied.
-        if first.is_empty() && all.is_empty() {
-            first = data;
-        } else {
-            if all.is_empty() {
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&data);
-        }
+fn identify(response: &mut Response, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
 /// What the live gateway says to a path, or a method on a path, that no API has.
@@ -251,8 +286,8 @@ fn no_such_api(parts: &Parts, on_path: &[Operation]) -> Error {
     };
     Error::NoSuchApi(format!(
         "The API does not exist or has not been published: {} {} ({reason})",
-        parts.method,
-        parts.uri.path(),
+        excerpt(parts.method.as_str(), MAX_SHOWN),
+        excerpt(parts.uri.path(), MAX_SHOWN),
     ))
 }
 
@@ -290,6 +325,7 @@ pub(super) fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
 mod tests {
     use axum::Router;
     use http::{Method, StatusCode};
+    use http_body_util::BodyExt;
     use serde_json::{Value, json};
     use tower::ServiceExt;
 
@@ -358,6 +394,43 @@ mod tests {
         let (status, text) = post(&router, "hang").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(text.contains("SVCSTG.SWR.5000046"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_holds_no_body() {
+        let router = router(Operation::new("CreateX", Method::POST, "/x").waits()).await;
+        let served = post(&router, "panic").await;
+        assert_eq!(served, (StatusCode::CREATED, "{}".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_in_time_is_refused_in_the_operations_form() {
+        let check = async |form: Form, expected: Value| {
+            let operation = Operation::new("X", Method::POST, "/x").in_form(form);
+            let router = router(operation).await;
+            let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+            let request = Request::post("/x")
+                .header("X-Auth-Token", BUILTIN_TOKEN)
+                .body(Body::from_stream(never))
+                .expect("a legal request");
+            tokio::time::pause();
+            let response = router.oneshot(request).await.expect("an answer");
+            tokio::time::resume();
+            assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+            let body = response.into_body().collect().await.expect("a body");
+            let body: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
+            let found = match form {
+                Form::Management => &body["errors"][0]["errorMessage"],
+                Form::Iam => &body["error"]["message"],
+                Form::Gateway => &body["error_msg"],
+                Form::Registry => &body["errors"][0]["message"],
+            };
+            assert_eq!(*found, expected, "{body}");
+        };
+        let message = json!("The request body did not arrive within 20 seconds");
+        for form in [Form::Management, Form::Gateway, Form::Iam, Form::Registry] {
+            check(form, message.clone()).await;
+        }
     }
 
     #[tokio::test]

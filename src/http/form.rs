@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use schemars::generate::SchemaGenerator;
@@ -15,7 +15,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::excerpt::excerpt;
 use crate::registry::RegistryError;
+
+/// How many characters of a message are told. What is longer repeats what the client sent, and a
+/// body of SWR holds it three times.
+pub(crate) const MAX_MESSAGE: usize = 5000;
+/// When to try again what there was no room for, in seconds.
+pub(crate) static RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// A family of operations whose errors look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +149,7 @@ impl Form {
     pub(super) fn render(self, error: &Error, failure: &'static str, request_id: &str) -> Response {
         let status = error.status();
         let message = error.to_string();
+        let message = excerpt(&message, MAX_MESSAGE);
         let code = error.code(failure);
         let form = self.of(error);
         // Opaque to clients; the live service's can be decoded by its token service only.
@@ -188,9 +196,11 @@ impl Form {
             body.push(b'\n');
         }
         let mut response = (status, body).into_response();
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(error, Error::Unavailable(_)) {
+            headers.insert(RETRY_AFTER, RETRY_SOON.clone());
+        }
         response
     }
 }

@@ -11,7 +11,14 @@ use tracing::{error, info};
 use crate::app::App;
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::excerpt::{beginning, excerpt};
 use crate::registry::RegistryError;
+
+/// How many characters of a method are told: all of those that there are, and not much of what
+/// somebody made up.
+const MAX_METHOD: usize = 64;
+/// How many characters of a reason are told.
+const MAX_REASON: usize = 1000;
 
 /// What is logged of a request once it is answered. Never a credential, never a body.
 #[derive(Debug)]
@@ -60,7 +67,7 @@ impl Failure {
         let reason = reason.split("canonicalRequest").next().unwrap_or_default();
         Self {
             code: error.code(failure).to_owned(),
-            reason: reason.to_owned(),
+            reason: excerpt(reason, MAX_REASON).into_owned(),
             is_ours,
         }
     }
@@ -84,24 +91,35 @@ impl From<&RegistryError> for Failure {
         };
         Self {
             code: error.code().to_owned(),
-            reason,
+            reason: excerpt(&reason, MAX_REASON).into_owned(),
             is_ours,
         }
     }
 }
 
 impl RequestLog<'_> {
+    /// The method as it is told and remembered: a client can make one up that fills a head.
+    pub fn short_method(&self) -> Method {
+        let text = self.method.as_str();
+        let short = beginning(text, MAX_METHOD);
+        if short.len() == text.len() {
+            return self.method.clone();
+        }
+        // The beginning of a token is a token.
+        Method::from_bytes(short.as_bytes()).unwrap_or_default()
+    }
+
     /// Writes the line, a failure of ours as an error and all else as information, and lets the
     /// instance remember the request.
     pub fn write(&self, app: &App) {
         let Self {
             request_id,
-            method,
             operation,
             status,
             caller,
             ..
         } = self;
+        let method = self.short_method();
         let elapsed = self.started.elapsed();
         let milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         match &self.failure {

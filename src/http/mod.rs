@@ -3,9 +3,13 @@
 
 mod answer;
 mod body;
+mod connections;
 mod description;
 mod edge;
 mod form;
+mod gathered_body;
+mod hosts;
+mod lingering;
 mod log;
 mod operation;
 mod pace;
@@ -14,12 +18,16 @@ mod query;
 mod server;
 mod shape;
 mod shared_body;
+mod stop;
 
 pub use answer::{Answer, ContentRange, NextPage, cut_to_page, empty_object, json};
 pub use body::{Fields, Items};
 pub use description::{Description, Param, Refusal, Success, Writer};
 pub(crate) use edge::MAX_BODY;
 pub use form::Form;
+pub(crate) use form::{MAX_MESSAGE, RETRY_SOON};
+pub use gathered_body::{BodyBudget, Incomplete, Limits, gather};
+pub use hosts::AllowedHosts;
 pub use log::{Failure, RequestIds, RequestLog};
 pub use operation::{Operation, Routes};
 pub use pace::Pace;
@@ -28,3 +36,4 @@ pub use query::{Criteria, Page, Query, SortOrder};
 pub use server::Server;
 pub use shape::Shape;
 pub use shared_body::SharedBody;
+pub use stop::Stop;

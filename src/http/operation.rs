@@ -40,6 +40,8 @@ pub struct Operation {
     pub failure: &'static str,
     /// How long a request may take, its body included.
     pub deadline: Duration,
+    /// Whether it waits for something that other requests bring about.
+    pub waits: bool,
     /// The chapter that it stands in.
     pub chapter: &'static str,
     /// Tells the document of the API the rest.
@@ -66,6 +68,7 @@ impl Operation {
             needs_credentials: true,
             failure,
             deadline: DEADLINE,
+            waits: false,
             chapter: "",
             description: None,
             is_recorded: true,
@@ -83,6 +86,7 @@ impl Operation {
     #[must_use]
     pub fn waits(mut self) -> Self {
         self.deadline = LONGEST_WAIT;
+        self.waits = true;
         self
     }
 

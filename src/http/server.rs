@@ -1,4 +1,5 @@
-//! The listener: connections, their bounds in number, size and time, and an orderly end.
+//! The listener: its bounds in number, size and time, and an orderly end. What it knows of its
+//! connections is in `connections`.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -7,33 +8,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::connections::{Connection, Connections, OpenConnection};
+use super::edge;
+use super::hosts::{self, AllowedHosts};
+use super::lingering::Lingering;
 use super::pace::PacedStream;
+use crate::app::AppState;
 
-/// Connections open at once; the next one waits in the system's queue.
-const MAX_CONNECTIONS: usize = 1024;
-/// The head of a request: all of its header lines together, and their number.
+/// The head of a request: all of its lines together, and the number of its header lines.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 /// How long a connection may take to send a head, or be idle before the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may leave an answer unread.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long running requests may take to finish once the server is told to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long running requests may take to finish once the instance stops. Who runs containers
+/// often kills after ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// Marks a response that is never sent: its connection is closed instead.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -46,24 +50,40 @@ impl From<Infallible> for Cut {
     }
 }
 
-/// A running listener.
+/// A running listener; it ends with this value.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    app: AppState,
     task: JoinHandle<()>,
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.app.stop.raise();
+    }
+}
+
 impl Server {
-    /// Serves `router` on a bound listener until it is stopped.
-    pub fn start(listener: TcpListener, router: Router) -> std::io::Result<Self> {
+    /// Serves `router` on a bound listener until the instance stops. On a loopback address only
+    /// requests for `hosts` are served.
+    pub fn start(
+        listener: TcpListener,
+        router: Router,
+        app: AppState,
+        hosts: &Arc<AllowedHosts>,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, router, stopped));
+        let hosts = address.ip().is_loopback().then(|| Arc::clone(hosts));
+        let front = Front {
+            app: Arc::clone(&app),
+            router,
+            hosts,
+        };
         Ok(Self {
             address,
-            stop,
-            task,
+            app,
+            task: tokio::spawn(accept(listener, Arc::new(front))),
         })
     }
 
@@ -72,31 +92,52 @@ impl Server {
         self.address
     }
 
-    /// Takes no new connection, lets running requests finish (10 s at most), and returns.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        if let Err(error) = self.task.await {
+    /// Takes no new connection, lets running requests finish (8 s at most), and returns.
+    pub async fn stop(mut self) {
+        self.app.stop.raise();
+        if let Err(error) = (&mut self.task).await {
             warn!(%error, "The listener's task failed");
         }
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let mut stop = pin!(async move {
-        // An error means that the server's handle is gone: reason enough to stop.
-        drop(stopped.wait_for(|stopped| *stopped).await);
-    });
+/// What all connections of a listener share.
+#[derive(Debug)]
+struct Front {
+    app: AppState,
+    router: Router,
+    /// For whom requests may be; for anybody where there is nothing.
+    hosts: Option<Arc<AllowedHosts>>,
+}
+
+impl Front {
+    async fn serve(&self, request: Request<Body>) -> Result<Response, Cut> {
+        if let Err(refusal) = hosts::check(&request, self.hosts.as_deref()) {
+            return Ok(edge::refuse(&self.app, &request, &refusal));
+        }
+        let response = self.router.clone().oneshot(request).await?;
+        // The error at which a connection is dropped before it has sent anything of the response.
+        match response.extensions().get::<Cut>() {
+            None => Ok(response),
+            Some(cut) => Err(*cut),
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, front: Arc<Front>) {
+    let connections = Connections::new(Arc::clone(&front.app.wanted));
+    let mut stop = pin!(front.app.stop.raised());
     loop {
-        let connection = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
+        // A place comes second: only when somebody is there is it known that one is needed.
+        let accepted = async {
+            let accepted = listener.accept().await;
+            let connection = connections.open().await;
+            accepted.map(|(stream, _)| (stream, connection))
         };
-        let (place, stream) = tokio::select! {
+        let (stream, connection) = tokio::select! {
             () = &mut stop => break,
-            (place, accepted) = connection => match accepted {
-                Ok((stream, _)) => (place, stream),
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: give connections time to close.
                     warn!(%error, "Could not accept a connection");
@@ -105,26 +146,11 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
                 }
             },
         };
-        let service = ServiceExt::<Request<Incoming>>::map_result(router.clone(), unless_cut);
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD)
-            .max_headers(MAX_HEADERS)
-            .serve_connection(
-                TokioIo::new(bounded(stream)),
-                TowerToHyperService::new(service),
-            );
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "A connection ended early");
-            }
-            drop(place);
-        });
+        tokio::spawn(serve_connection(stream, connection, Arc::clone(&front)));
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown())
+    connections.close_all();
+    if tokio::time::timeout(GRACE, connections.all_ended())
         .await
         .is_err()
     {
@@ -132,12 +158,41 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
     }
 }
 
-/// The response, or the error at which a connection is dropped before it has sent anything of it.
-fn unless_cut(response: Result<Response, Infallible>) -> Result<Response, Cut> {
-    let response = response?;
-    match response.extensions().get::<Cut>() {
-        None => Ok(response),
-        Some(cut) => Err(*cut),
+async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Front>) {
+    let connection: &Arc<Connection> = open.connection();
+    let service = service_fn(|request: Request<Incoming>| {
+        let running = connection.begin();
+        let front = &front;
+        async move {
+            let response = front.serve(request.map(Body::new)).await?;
+            Ok::<_, Cut>(response.map(|body| running.until_sent(body)))
+        }
+    });
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
+            .max_header_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(
+                TokioIo::new(Lingering::new(bounded(stream), Arc::clone(connection))),
+                service,
+            )
+    );
+    let served = tokio::select! {
+        served = served.as_mut() => served,
+        () = connection.told_to_close() => {
+            if !connection.has_served() {
+                // Nothing was asked yet, at most begun.
+                return;
+            }
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = served {
+        debug!(%error, "A connection ended early");
     }
 }
 

@@ -18,8 +18,9 @@ OCI distribution specification and is not described here.
 
 Every answer has the header `X-Request-Id`. Errors of SWR have both generations of its fields; \
 401 and unknown paths are answered by the API gateway, in a form of its own. A head of more than \
-64 KiB or 100 lines is answered with 431, and what is no HTTP with 400, before any operation is \
-found. An unknown path, or method on a path, is 404 `APIGW.0101`. A query parameter with an \
+64 KiB or 100 lines is answered with 431, what is no HTTP, or does not say once for which host it \
+is, with 400, and on a loopback address a host that is not the emulator's with 421, before any \
+operation is found. An unknown path, or method on a path, is 404 `APIGW.0101`. A query parameter with an \
 empty value counts as left out, and null in a body as absent where a field is optional.";
 
 /// The document of these operations.
@@ -177,6 +178,7 @@ fn refusals(operation: &Operation, description: &Description, variables: &[Param
         Error::invalid("body", ""),
         Error::BodyTooLarge(MAX_BODY),
         Error::internal("ours to fix"),
+        Error::Unavailable("There is no room for the request now"),
     ];
     if operation.needs_credentials {
         let reason = "no, expired or wrong credentials";
@@ -186,6 +188,7 @@ fn refusals(operation: &Operation, description: &Description, variables: &[Param
     errors.extend(params.flat_map(|param| param.refusals.iter().cloned()));
     if let Some(body) = &description.body {
         errors.push(Error::invalid("Content-Type", ""));
+        errors.push(Error::BodyTooSlow("did not arrive in time".into()));
         errors.extend(
             body.fields()
                 .map(|name| Error::invalid(name.to_owned(), "")),

@@ -15,6 +15,9 @@ use crate::namespace::Namespace;
 use crate::permission::Level;
 use crate::repository::RepositoryRef;
 
+/// The longest host, with its port, under which a token can be asked for.
+const LONGEST_HOST: usize = 262;
+
 /// Things to do with a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Actions {
@@ -218,7 +221,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Where to get a token, and for what: under the scheme and host that the request itself used.
 pub(super) fn challenge(headers: &HeaderMap, scope: Option<(&ImagePath, Actions)>) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let legal = |host: &&str| host.parse::<http::uri::Authority>().is_ok();
+    let legal =
+        |host: &&str| host.len() <= LONGEST_HOST && host.parse::<http::uri::Authority>().is_ok();
     let host = text(HOST.as_str()).filter(legal).unwrap_or("localhost");
     // A proxy that speaks TLS says so.
     let scheme = match text("x-forwarded-proto") {

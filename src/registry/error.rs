@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use schemars::generate::SchemaGenerator;
@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::excerpt::excerpt;
+use crate::http::{Incomplete, MAX_MESSAGE, RETRY_SOON};
 
 /// Why an operation of the registry did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,6 +72,12 @@ pub enum RegistryError {
     /// The manifest is larger than the registry takes.
     #[error("the manifest is larger than {0} bytes")]
     ManifestTooLarge(usize),
+    /// The manifest did not arrive in time, or made room for faster bodies.
+    #[error("the manifest {0}")]
+    ManifestTooSlow(String),
+    /// There is no room for the request now, or the instance stops.
+    #[error("{0}; try again later")]
+    Unavailable(&'static str),
     /// The manifest names something that is not in this repository.
     #[error("the manifest names {0}, which is not in this repository")]
     ManifestBlobUnknown(String),
@@ -102,6 +110,22 @@ impl From<std::io::Error> for RegistryError {
     }
 }
 
+/// Why a manifest is not whole.
+impl From<Incomplete> for RegistryError {
+    fn from(incomplete: Incomplete) -> Self {
+        match incomplete {
+            Incomplete::TooLarge(bytes) => Self::ManifestTooLarge(bytes),
+            Incomplete::TooLate(_) | Incomplete::TooSlow => {
+                Self::ManifestTooSlow(incomplete.slowness().unwrap_or_default())
+            }
+            Incomplete::NoRoom => Self::Unavailable("there is no room for the manifest now"),
+            Incomplete::Broken(reason) => {
+                Self::ManifestInvalid(format!("the manifest broke off: {reason}"))
+            }
+        }
+    }
+}
+
 impl RegistryError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
@@ -121,6 +145,8 @@ impl RegistryError {
             | Self::Unsupported => StatusCode::NOT_FOUND,
             Self::RangeInvalid(_) | Self::RangeOutside { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ManifestTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -140,7 +166,10 @@ impl RegistryError {
             Self::UploadUnknown => "BLOB_UPLOAD_UNKNOWN",
             Self::TooManyUploads(_) => "TOOMANYREQUESTS",
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
-            Self::ManifestInvalid(_) | Self::ManifestTooLarge(_) => "MANIFEST_INVALID",
+            Self::ManifestInvalid(_) | Self::ManifestTooLarge(_) | Self::ManifestTooSlow(_) => {
+                "MANIFEST_INVALID"
+            }
+            Self::Unavailable(_) => "UNAVAILABLE",
             Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",
             Self::Unsupported => "UNSUPPORTED",
             Self::Internal(_) => "UNKNOWN",
@@ -171,10 +200,11 @@ struct Item<'a> {
 
 impl IntoResponse for RegistryError {
     fn into_response(self) -> Response {
+        let message = self.to_string();
         let envelope = Envelope {
             errors: [Item {
                 code: self.code(),
-                message: &self.to_string(),
+                message: &excerpt(&message, MAX_MESSAGE),
             }],
         };
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
@@ -186,6 +216,9 @@ impl IntoResponse for RegistryError {
         {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        if matches!(self, Self::Unavailable(_)) {
+            headers.insert(RETRY_AFTER, RETRY_SOON.clone());
+        }
         if let Self::RangeOutside { size } = &self
             && let Ok(range) = HeaderValue::try_from(format!("bytes */{size}"))
         {
@@ -193,5 +226,33 @@ impl IntoResponse for RegistryError {
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_is_not_whole_is_refused_in_the_registrys_words() {
+        let check = |incomplete: Incomplete, status: u16, code: &str, message: &str| {
+            let error = RegistryError::from(incomplete);
+            let found = (error.status().as_u16(), error.code(), error.to_string());
+            assert_eq!(found, (status, code, message.to_owned()));
+            let response = error.into_response();
+            let is_later = response.headers().contains_key(RETRY_AFTER);
+            assert_eq!(is_later, status == 503);
+        };
+        let code = "MANIFEST_INVALID";
+        let large = "the manifest is larger than 9 bytes";
+        check(Incomplete::TooLarge(9), 413, code, large);
+        let late = "the manifest did not arrive within 30 seconds";
+        check(Incomplete::TooLate(30), 408, code, late);
+        let slow = "the manifest arrived slower than others when there was no room for all";
+        check(Incomplete::TooSlow, 408, code, slow);
+        let room = "there is no room for the manifest now; try again later";
+        check(Incomplete::NoRoom, 503, "UNAVAILABLE", room);
+        let broken = "the manifest broke off: reset";
+        check(Incomplete::Broken("reset".to_owned()), 400, code, broken);
     }
 }

@@ -321,6 +321,38 @@ async fn an_unknown_access_key_and_a_wrong_signature_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_no_product_of_what_was_sent() {
+    let app = TestApp::start().await;
+    let ask = async |authorization: String| {
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        let request = Request::get("/v2/manage/repos")
+            .header("Authorization", authorization)
+            .header("X-Sdk-Date", now.to_string())
+            .header("H", "x".repeat(20_000))
+            .body(bytes::Bytes::new())
+            .expect("legal");
+        let answer = app.as_nobody().request(request).await;
+        assert!(answer.body.len() < 8000, "{} bytes", answer.body.len());
+        answer.refused_by_gateway(401, "APIGW.0301")
+    };
+    let signed = |headers: &str| {
+        let scheme = "SDK-HMAC-SHA256 Access=SWREMULATOR000000001";
+        format!("{scheme}, SignedHeaders={headers}, Signature=00")
+    };
+    let twice = ask(signed(&vec!["h"; 500].join(";"))).await;
+    assert!(twice.ends_with("SignedHeaders names h twice"), "{twice}");
+    let wrong = ask(signed("h")).await;
+    assert!(wrong.contains("canonicalRequest:GET|"), "{wrong}");
+    let long = "x".repeat(30_000);
+    ask(format!("{long} Access=A, SignedHeaders=h, Signature=00")).await;
+    ask(signed(&long)).await;
+    ask(format!(
+        "SDK-HMAC-SHA256 Access={long}, SignedHeaders=h, Signature=00"
+    ))
+    .await;
+}
+
+#[tokio::test]
 async fn iam_knows_the_callers_account_only() {
     let app = TestApp::seeded(
         "accounts: [{name: partner, id: \"0000000000000000000000000000000a\",

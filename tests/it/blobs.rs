@@ -63,7 +63,7 @@ async fn send_head(registry: &Registry, request: &str, headers: &str) -> TcpStre
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let bearer = registry.bearer.as_deref().expect("a token");
     let head = format!(
-        "{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n{headers}\r\n\r\n"
+        "{request} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n{headers}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
     stream

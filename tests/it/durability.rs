@@ -169,7 +169,7 @@ async fn a_large_layer_does_not_go_through_memory() {
         .await
         .expect("a connection");
     let head = format!(
-        "POST /v2/group/busybox/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: x\r\n\
+        "POST /v2/group/busybox/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: localhost\r\n\
          Authorization: Bearer {bearer}\r\nContent-Length: {}\r\n\r\n",
         PIECE * PIECES
     );
@@ -184,7 +184,7 @@ async fn a_large_layer_does_not_go_through_memory() {
         .await
         .expect("a connection");
     let head = format!(
-        "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+        "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
          Authorization: Bearer {bearer}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
@@ -213,7 +213,7 @@ async fn pulls_that_stand_still_hold_little_memory() {
     let digest = registry.push_blob("group/busybox", &content).await;
     let bearer = registry.bearer.as_deref().expect("a token");
     let head = format!(
-        "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\
+        "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n\
          Authorization: Bearer {bearer}\r\n\r\n"
     );
     let before = process.peak_memory();

@@ -1,6 +1,13 @@
 //! The program: its command line, its start, its end.
 
-use crate::support::{Process, program};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::registry::Registry;
+use crate::support::{Client, Kept, Process, TOKEN, program, trigger};
 
 /// Runs the program to its end; exit code and stderr.
 fn fails(arguments: &[&str]) -> (Option<i32>, String) {
@@ -18,6 +25,11 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
         (&["--auth", "lax"][..], "strict, any"),
         (&["--quota-namespaces", "x"][..], "--quota-namespaces"),
         (&["--registry-host", "http://x"][..], "HOST:PORT"),
+        (&["--allow-host", "x:80"][..], "without a scheme, a port"),
+        (
+            &["--allow-host", "http://x"][..],
+            "without a scheme, a port",
+        ),
         (
             &["--ephemeral", "--data-dir", "x"][..],
             "exclude each other",
@@ -169,14 +181,11 @@ fn a_signal_ends_it_in_order_with_exit_code_0() {
 
 #[tokio::test]
 async fn a_running_request_is_finished_before_the_end() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
     let address = process.client().address;
-    let mut stream = tokio::net::TcpStream::connect(&address)
-        .await
-        .expect("a connection");
-    let head = "POST /v2/manage/namespaces HTTP/1.1\r\nHost: x\r\nX-Auth-Token: swr-emulator\r\n\
-                Expect: 100-continue\r\nContent-Length: 21\r\n\r\n";
+    let mut stream = TcpStream::connect(&address).await.expect("a connection");
+    let head = "POST /v2/manage/namespaces HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: swr-emulator\r\n\
+                Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = [0; 12];
     stream
@@ -185,18 +194,180 @@ async fn a_running_request_is_finished_before_the_end() {
         .expect("the request is under way");
     assert_eq!(&answer, b"HTTP/1.1 100");
     process.signal("TERM");
-    // New connections are refused once the signal has arrived.
-    while tokio::net::TcpStream::connect(&address).await.is_ok() {
-        tokio::task::yield_now().await;
+    // New connections are refused once the signal has arrived. Meanwhile the body goes on.
+    while TcpStream::connect(&address).await.is_ok() {
+        stream.write_all(b"1\r\n \r\n").await.expect("sent");
     }
-    stream
-        .write_all(b"{\"namespace\":\"group\"}")
-        .await
-        .expect("sent");
+    let rest = b"15\r\n{\"namespace\":\"group\"}\r\n0\r\n\r\n";
+    stream.write_all(rest).await.expect("sent");
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.expect("an answer");
     assert!(rest.contains("HTTP/1.1 201"), "{rest}");
     assert_eq!(process.wait().0, Some(0));
+}
+
+/// Sends the beginning of a request, or a whole one.
+async fn send(address: &str, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(bytes.as_bytes()).await.expect("sent");
+    stream
+}
+
+#[tokio::test]
+async fn what_only_waits_ends_at_once_with_the_program() {
+    let mut on_push = trigger("t");
+    on_push["application"] = json!("web");
+    let seed = json!({
+        "organizations": [{"name": "group",
+            "repositories": [{"name": "busybox", "triggers": [on_push]}]}],
+        "clusters": [{"id": on_push["cluster_id"], "name": "test"}],
+    });
+    let kept = Kept::seeded(&seed.to_string());
+    let process = kept.start(&[]);
+    let client = process.client();
+    let workload = "/_emulator/clusters/test/namespaces/default/deployments/web";
+    let slow = json!({"containers": [{"name": "a", "image": "b"}], "delay_ms": 600_000});
+    client.send("PUT", workload, Some(slow)).await;
+    let push = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
+    let pushed = client.send("POST", "/_emulator/push", Some(push)).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let registry = Registry::admin(&client, &["group/busybox"]).await;
+    let bearer = registry.bearer.as_deref().expect("a token");
+
+    let address = &client.address;
+    let head =
+        |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\nX-Auth-Token: {TOKEN}\r\n");
+    let wait = "/_emulator/wait?namespace=group&repository=busybox&tag=v1&trigger=t&timeout=10m";
+    let with_body = "Content-Length: 100\r\n\r\n{";
+    let of_bearer = format!("Authorization: Bearer {bearer}\r\n{with_body}");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let requests = [
+        head("GET /_emulator/idle?timeout=10m") + "\r\n",
+        head(&format!("GET {wait}")) + "\r\n",
+        head("GET /v2/manage/namespaces/group") + "\r\n",
+        head("POST /v2/manage/namespaces") + with_body,
+        head("PUT /v2/group/busybox/manifests/v2") + &of_bearer,
+        head(&format!(
+            "POST /v2/group/busybox/blobs/uploads/?digest={digest}"
+        )) + &of_bearer,
+    ];
+    let fault = json!({"operation": "ShowNamespace", "delay_ms": 600_000});
+    client.send("POST", "/_emulator/faults", Some(fault)).await;
+    let mut waiting = Vec::new();
+    for request in &requests {
+        waiting.push((request, send(address, request).await));
+    }
+    let refused = head("PUT /v2/manage/namespaces") + with_body;
+    let mut refused = send(address, &refused).await;
+    let mut half_head = send(address, "GET / HTTP/1.1\r\nHo").await;
+    let mut silent = send(address, "").await;
+    // Later than all of these, on a connection that stays open.
+    let mut connection = client.connect().await;
+    loop {
+        let request = http::Request::get("/_emulator/faults");
+        let request = request.body(bytes::Bytes::new()).expect("legal");
+        let answer = client.request_on(&mut connection, request).await;
+        if answer.expect("an answer").json()[0]["struck"] == 1 {
+            break;
+        }
+    }
+
+    process.signal("TERM");
+
+    let answers = async {
+        for (request, mut stream) in waiting {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 503"), "{request}: {answer}");
+            assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+        }
+        let mut answer = String::new();
+        refused
+            .read_to_string(&mut answer)
+            .await
+            .expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        for stream in [&mut half_head, &mut silent] {
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.expect("the end");
+            assert_eq!(rest, b"");
+        }
+    };
+    // Less than the ten seconds after which Docker kills, by far.
+    let time = Duration::from_secs(6);
+    tokio::time::timeout(time, answers)
+        .await
+        .expect("all ended");
+    assert_eq!(process.wait_for(time), Some(0));
+}
+
+#[tokio::test]
+async fn a_program_that_a_kubeconfig_runs_does_not_hold_up_the_end() {
+    let mut on_push = trigger("t");
+    on_push["application"] = json!("web");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let begun = folder.path().join("begun");
+    let script = format!("echo $$ > {}; exec sleep 30", begun.display());
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh",
+        "args": ["-c", script], "interactiveMode": "Never"});
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "main",
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": exec}}],
+        "contexts": [{"name": "main", "context": {"cluster": "c", "user": "u"}}],
+    });
+    let path = folder.path().join("kubeconfig.yaml");
+    std::fs::write(&path, kubeconfig.to_string()).expect("written");
+    let kept = Kept::seeded(
+        &json!({
+            "organizations": [{"name": "group",
+                "repositories": [{"name": "busybox", "triggers": [on_push]}]}],
+            "clusters": [{"id": on_push["cluster_id"], "name": "test", "kubeconfig": path}],
+        })
+        .to_string(),
+    );
+    let process = kept.start(&[]);
+    let client = process.client();
+    let push = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
+    let pushed = client.send("POST", "/_emulator/push", Some(push)).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let pid = loop {
+        // Each of these takes a moment.
+        client
+            .send("GET", "/_emulator/idle?timeout=10ms", None)
+            .await;
+        let pid = std::fs::read_to_string(&begun).unwrap_or_default();
+        if pid.ends_with('\n') {
+            break pid;
+        }
+    };
+
+    process.signal("TERM");
+
+    let code = process.wait_for(Duration::from_secs(8));
+    // It may have ended with the emulator.
+    let _ = std::process::Command::new("kill")
+        .arg(pid.trim())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
+async fn beyond_the_machine_a_request_may_be_for_any_host() {
+    let process = Process::start(&["--ephemeral", "--listen", "0.0.0.0:0"]);
+    let port = process.url.rsplit(':').next().expect("a port");
+    for (head, expected) in [
+        ("Host: swr.example\r\n", "HTTP/1.1 200"),
+        ("", "HTTP/1.1 400"),
+        ("Host: a\r\nHost: b\r\n", "HTTP/1.1 400"),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\n{head}Connection: close\r\n\r\n");
+        let mut stream = send(&format!("127.0.0.1:{port}"), &request).await;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with(expected), "{head}: {answer}");
+    }
 }
 
 #[test]
@@ -294,6 +465,7 @@ fn help_explains_every_flag_with_its_variable() {
         "region",
         "seed",
         "registry-host",
+        "allow-host",
         "quota-namespaces",
         "auth",
         "log-format",
@@ -305,8 +477,8 @@ fn help_explains_every_flag_with_its_variable() {
     }
 }
 
-#[test]
-fn a_log_line_tells_the_request_and_no_secret() {
+/// The log of a program, line by line, while a client did something.
+fn log_of(talk: impl AsyncFnOnce(Client)) -> String {
     use std::io::Read;
     use std::process::Stdio;
     let mut child = program(&[
@@ -321,6 +493,13 @@ fn a_log_line_tells_the_request_and_no_secret() {
     .spawn()
     .expect("it starts");
     let mut stdout = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut stderr = child.stderr.take().expect("a pipe");
+    // Beside the test, so that a full pipe holds nobody up.
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).expect("UTF-8");
+        log
+    });
     let mut line = String::new();
     std::io::BufRead::read_line(&mut stdout, &mut line).expect("a line");
     let address = line
@@ -328,31 +507,29 @@ fn a_log_line_tells_the_request_and_no_secret() {
         .trim_start_matches("listening on http://")
         .to_owned();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let client = crate::support::Client {
-            address,
-            token: Some("wrong-but-secret".to_owned()),
-        };
-        client.send("GET", "/v2/manage/repos?limit=1", None).await;
-        let client = crate::support::Client {
-            token: Some(crate::support::TOKEN.to_owned()),
-            ..client
-        };
-        client.send("GET", "/v2/manage/namespaces/none", None).await;
-    });
+    runtime.block_on(talk(Client {
+        address,
+        token: Some(TOKEN.to_owned()),
+    }));
     let pid = child.id().to_string();
     std::process::Command::new("kill")
         .arg(&pid)
         .status()
         .expect("kill is there");
-    let mut log = String::new();
-    child
-        .stderr
-        .take()
-        .expect("a pipe")
-        .read_to_string(&mut log)
-        .expect("UTF-8");
     child.wait().expect("ended");
+    log.join().expect("the log is read")
+}
+
+#[test]
+fn a_log_line_tells_the_request_and_no_secret() {
+    let log = log_of(async |client| {
+        client.send("GET", "/v2/manage/namespaces/none", None).await;
+        let client = Client {
+            token: Some("wrong-but-secret".to_owned()),
+            ..client
+        };
+        client.send("GET", "/v2/manage/repos?limit=1", None).await;
+    });
 
     assert!(!log.contains("wrong-but-secret"), "{log}");
     let lines: Vec<serde_json::Value> = log
@@ -373,4 +550,18 @@ fn a_log_line_tells_the_request_and_no_secret() {
     assert_eq!(missing["caller"], "admin");
     assert_eq!(missing["code"], "SVCSTG.SWR.4040058");
     assert_eq!(missing["request_id"].as_str().map(str::len), Some(32));
+}
+
+#[test]
+fn a_log_line_is_bounded_whatever_was_sent() {
+    let log = log_of(async |client| {
+        let (method, path) = ("M".repeat(25_000), format!("/{}/x", "p".repeat(25_000)));
+        for path in ["/v2/manage/repos", "/v2/group/busybox/nonsense", &path] {
+            client.send(&method, path, None).await;
+        }
+    });
+    let lines = log.lines().filter(|line| line.contains("MMM"));
+    let lengths: Vec<_> = lines.map(str::len).collect();
+    assert_eq!(lengths.len(), 3, "{log}");
+    assert!(lengths.iter().all(|length| *length < 2000), "{lengths:?}");
 }

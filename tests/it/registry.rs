@@ -941,7 +941,7 @@ async fn a_pull_under_way_outlives_the_deletion_of_its_blob() {
     let path = format!("/v2/group/a/blobs/{digest}");
     let mut connection = registry.client.connect().await;
     let request = Request::get(&path)
-        .header("Host", "x")
+        .header("Host", "localhost")
         .header(
             "Authorization",
             format!("Bearer {}", registry.bearer.as_deref().expect("one")),

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Parser;
@@ -382,6 +383,19 @@ impl Process {
         self.stdout.read_to_string(&mut rest).expect("UTF-8");
         let status = self.child.wait().expect("ended");
         (status.code(), rest)
+    }
+
+    /// The same, but for no longer than this.
+    pub(crate) fn wait_for(mut self, time: Duration) -> Option<i32> {
+        let late = Instant::now() + time;
+        while Instant::now() < late {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.child.kill().expect("killed");
+        panic!("the program did not end within {time:?}");
     }
 
     /// Sends a signal, by name.

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LINK, LOCATION};
 use http::{HeaderName, StatusCode};
-use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,10 +15,16 @@ use super::super::manifest::{MAX_SIZE, Manifest, MediaType};
 use super::super::reference::{Digest, ImagePath, Reference};
 use super::super::store::{self, DeleteManifest, PutManifest, PutOutcome, Referrer};
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
+use crate::http::{Limits, SharedBody, gather};
 use crate::tag::store::DeleteTag;
 
-/// How long a manifest's body may pause.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How much of a manifest is read, and for how long: half a minute, and as much more as a slow
+/// line needs for what has arrived.
+const LIMITS: Limits = Limits {
+    bytes: MAX_SIZE,
+    time: Duration::from_secs(30),
+    time_per_kib: Duration::from_millis(30),
+};
 
 /// Referrers on a page, at the most, and bytes of their annotations.
 const MOST_REFERRERS: u32 = 1000;
@@ -60,10 +64,10 @@ impl Call<'_> {
         &self,
         path: &ImagePath,
         reference: Reference,
-        body: Body,
+        body: &SharedBody,
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PUSH).await?;
-        let content = read(body).await?;
+        let (content, _room) = gather(body, LIMITS, &self.app.bodies).await?;
         let manifest = Manifest::parse(&content, self.header(CONTENT_TYPE.as_str()))?;
         let (digest, tag) = match reference {
             Reference::Tag(tag) => (Digest::of(&content), Some(tag)),
@@ -211,31 +215,6 @@ impl Call<'_> {
         }
         Ok(response)
     }
-}
-
-async fn read(mut body: Body) -> Result<Bytes, RegistryError> {
-    let mut content = BytesMut::new();
-    let mut is_too_large = false;
-    let stopped = |_| RegistryError::ManifestInvalid("the manifest stopped arriving".to_owned());
-    while let Some(frame) = tokio::time::timeout(PATIENCE, body.frame())
-        .await
-        .map_err(stopped)?
-    {
-        let frame = frame.map_err(|error| {
-            RegistryError::ManifestInvalid(format!("the manifest broke off: {error}"))
-        })?;
-        if let Some(piece) = frame.data_ref()
-            && !is_too_large
-        {
-            content.extend_from_slice(piece);
-            // Read to its end all the same, so that the client sees the answer.
-            is_too_large = content.len() > MAX_SIZE;
-        }
-    }
-    if is_too_large {
-        return Err(RegistryError::ManifestTooLarge(MAX_SIZE));
-    }
-    Ok(content.freeze())
 }
 
 #[derive(Serialize)]

@@ -40,21 +40,24 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let request_id = app.request_ids.next();
     let trace = Trace::default();
     let (parts, body) = request.into_parts();
-    let body = SharedBody::new(body);
-    let work = dispatch(&app, &parts, Body::new(body.clone()), &trace);
-    let outcome = AssertUnwindSafe(work)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            Err(RegistryError::Internal(Error::internal(
-                "the handler panicked",
-            )))
-        });
+    let body = SharedBody::new(&parts.headers, body);
+    let work = dispatch(&app, &parts, &body, &trace);
+    let outcome = tokio::select! {
+        biased;
+        outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|_| {
+            let reason = "the handler panicked";
+            Err(RegistryError::Internal(Error::internal(reason)))
+        }),
+        () = body.abandoned(&app.stop) => Err(RegistryError::Unavailable("the emulator stops")),
+    };
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => {
-            // What is refused is still taken off the wire, so that the client sees the answer.
-            body.clone().discard().await;
+            match error {
+                // Who is slow is not waited for again.
+                RegistryError::ManifestTooSlow(_) | RegistryError::Unavailable(_) => {}
+                _ => body.discard(&app.stop, &app.wanted).await,
+            }
             error.into_response()
         }
     };
@@ -86,7 +89,7 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
 async fn dispatch(
     app: &Arc<App>,
     parts: &Parts,
-    body: Body,
+    body: &SharedBody,
     trace: &Trace,
 ) -> Result<Response, RegistryError> {
     let path = parts.uri.path().strip_prefix("/v2/").unwrap_or_default();
@@ -99,22 +102,25 @@ async fn dispatch(
         Err(error) => return Err(error),
     };
     let call = Call { app, parts, trace };
+    let stream = || Body::new(body.clone());
     match (target, parts.method.clone()) {
         (Target::Base, Method::GET | Method::HEAD) => call.named("Base").base(),
         (Target::Uploads(path), Method::POST) => {
-            call.named("StartUpload").start_upload(&path, body).await
+            call.named("StartUpload")
+                .start_upload(&path, stream())
+                .await
         }
         (Target::Upload(path, id), Method::GET) => {
             call.named("ShowUpload").show_upload(&path, &id).await
         }
         (Target::Upload(path, id), Method::PATCH) => {
             call.named("AppendUpload")
-                .append_upload(&path, &id, body)
+                .append_upload(&path, &id, stream())
                 .await
         }
         (Target::Upload(path, id), Method::PUT) => {
             call.named("FinishUpload")
-                .finish_upload(&path, &id, body)
+                .finish_upload(&path, &id, stream())
                 .await
         }
         (Target::Upload(path, id), Method::DELETE) => {

@@ -97,7 +97,7 @@ fn main() -> Result<()> {
         let beside = large.neighbours(round)?;
         slow.stop()?;
         table.add_neighbours(&format!("{uploads} slow uploads"), &alone, &beside);
-        let leaving = Leaving::start(&large, 64)?;
+        let leaving = Leaving::start(&large, 64);
         let beside = large.neighbours(round)?;
         leaving.stop()?;
         table.add_neighbours("64 clients that leave", &alone, &beside);
@@ -403,7 +403,7 @@ struct Leaving {
 }
 
 impl Leaving {
-    fn start(instance: &Instance, count: usize) -> Result<Self> {
+    fn start(instance: &Instance, count: usize) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let clients = (0..count).map(|_| {
             let is_over = Arc::clone(&is_over);
@@ -421,7 +421,7 @@ impl Leaving {
         let clients = clients.collect();
         // All of them have come once.
         thread::sleep(PATIENCE);
-        Ok(Self { is_over, clients })
+        Self { is_over, clients }
     }
 
     fn stop(self) -> Result<()> {

@@ -15,7 +15,7 @@ use http_body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Connections open at once; the next one waits until one of them ends.
-const MAX_CONNECTIONS: u32 = 1024;
+const MAX_CONNECTIONS: u32 = 4096;
 /// How long a connection that was told to end is waited for before another one is told, too.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// In the place of a time: a request runs.
@@ -25,6 +25,7 @@ const BUSY: u64 = u64::MAX;
 #[derive(Debug)]
 pub(super) struct Connections {
     started: Instant,
+    most: u32,
     places: Arc<Semaphore>,
     open: Mutex<HashMap<u64, Arc<Connection>>>,
     next_id: AtomicU64,
@@ -37,10 +38,20 @@ pub(super) struct Connections {
 }
 
 impl Connections {
+    /// As many as an address takes. Each is an open file; half of those that the process may have are
+    /// left to what requests work with.
     pub(super) fn new(wanted: Arc<Notify>) -> Arc<Self> {
+        let most = most_files().map_or(MAX_CONNECTIONS, |files| {
+            u32::try_from(files / 2).unwrap_or(MAX_CONNECTIONS)
+        });
+        Self::at_most(most.clamp(1, MAX_CONNECTIONS), wanted)
+    }
+
+    fn at_most(most: u32, wanted: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS as usize)),
+            most,
+            places: Arc::new(Semaphore::new(most as usize)),
             open: Mutex::default(),
             next_id: AtomicU64::new(0),
             is_full: AtomicBool::new(false),
@@ -111,7 +122,7 @@ impl Connections {
 
     /// Ends once no connection is open any more.
     pub(super) async fn all_ended(&self) {
-        drop(self.places.acquire_many(MAX_CONNECTIONS).await);
+        drop(self.places.acquire_many(self.most).await);
     }
 
     fn now(&self) -> u64 {
@@ -121,6 +132,17 @@ impl Connections {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many files the process may have open, where the system says so.
+#[cfg(unix)]
+fn most_files() -> Option<u64> {
+    rlimit::Resource::NOFILE.get_soft().ok()
+}
+
+#[cfg(not(unix))]
+fn most_files() -> Option<u64> {
+    None
 }
 
 /// An open connection; its place is free with this value's end.
@@ -241,9 +263,11 @@ impl http_body::Body for AnsweredBody {
 mod tests {
     use super::*;
 
+    const MOST: u32 = 16;
+
     async fn all_open(connections: &Arc<Connections>) -> Vec<OpenConnection> {
         let mut open = Vec::new();
-        for _ in 0..MAX_CONNECTIONS {
+        for _ in 0..MOST {
             open.push(connections.open().await);
         }
         open
@@ -258,7 +282,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_idle_connections_make_room_the_longest_idle_one_first() {
-        let connections = Connections::new(Arc::default());
+        let connections = Connections::at_most(MOST, Arc::default());
         let mut open = all_open(&connections).await;
         let running: Vec<_> = open.iter().map(|open| open.connection().begin()).collect();
         let newcomer = tokio::spawn({
@@ -299,7 +323,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_end_is_not_waited_for() {
-        let connections = Connections::new(Arc::default());
+        let connections = Connections::at_most(MOST, Arc::default());
         let open = all_open(&connections).await;
         let newcomer = tokio::spawn({
             let connections = Arc::clone(&connections);

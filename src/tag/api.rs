@@ -239,9 +239,10 @@ async fn list_v3(
         .last()
         .filter(|_| has_more)
         .map(|tag| write_marker(tag, order));
-    let shown = match with_manifest {
-        true => found.iter().map(ShownManifest::from).collect(),
-        false => Vec::new(),
+    let shown = if with_manifest {
+        found.iter().map(ShownManifest::from).collect()
+    } else {
+        Vec::new()
     };
     let tags = found
         .into_iter()

@@ -1,5 +1,6 @@
 //! What every request passes through: routes, bodies, sizes, ids.
 
+use std::process::Command;
 use std::time::Duration;
 
 use http::Request;
@@ -8,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::registry::Registry;
-use crate::support::{Kept, Process, TRIGGERS, TestApp, trigger};
+use crate::support::{Kept, Process, TRIGGERS, TestApp, program, trigger};
 
 #[tokio::test]
 async fn an_unknown_path_or_method_is_answered_as_the_gateway_does() {
@@ -427,9 +428,13 @@ async fn all_bodies_take_a_bounded_memory_and_an_honest_one_finds_room() {
 
 #[tokio::test]
 async fn a_new_client_finds_a_place_where_others_only_hold_theirs() {
-    const PLACES: usize = 1024;
-    drop(rlimit::increase_nofile_limit(u64::MAX));
-    let process = Process::start(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+    // Half of the files that it may open.
+    const PLACES: usize = 128;
+    let program = program(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\""]);
+    limited.arg(program.get_program()).args(program.get_args());
+    let process = Process::of(&mut limited);
     let client = process.client();
     let request = "GET /_emulator/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut idle = Vec::new();

@@ -422,10 +422,13 @@ async fn plan(connection: &mut SqliteConnection, statement: &Statement) -> Vec<S
             || step.starts_with("USE TEMP B-TREE")
             || step.contains(" AUTOMATIC ")
     };
-    let named = |step: String| match step.starts_with("CORRELATED ") {
-        // Its number says nothing.
-        true => "CORRELATED SUBQUERY".to_owned(),
-        false => step,
+    let named = |step: String| {
+        if step.starts_with("CORRELATED ") {
+            // Its number says nothing.
+            "CORRELATED SUBQUERY".to_owned()
+        } else {
+            step
+        }
     };
     steps.into_iter().filter(is_dear).map(named).collect()
 }

@@ -33,7 +33,7 @@ pub use plan::{Plan, Target, plan};
 use crate::account::{self, NO_AGENCY};
 use crate::clock::Clock;
 use crate::db::{Db, Write};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::kubernetes::{Failure, RealClusters};
 use crate::region::Regions;
 use store::{Deployed, End, Firing, Outcome, Record, Simulate, WaitingFiring};
@@ -393,7 +393,7 @@ impl Engine {
                 } = record;
                 info!(
                     trigger.name = %trigger, tag, result, detail, workload = %firing.lane,
-                    "Fired trigger `{trigger}` for tag `{tag}`: {result} {detail}"
+                    "Fired trigger `{trigger}` for tag `{tag}`: {result} {}", one_line(&detail)
                 );
                 Step::Over
             }

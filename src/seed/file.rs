@@ -15,7 +15,7 @@ use crate::auth::{
 };
 use crate::cce::Cluster;
 use crate::config::{parse_region, parse_registry_host};
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, one_line};
 use crate::http::Fields;
 use crate::kubernetes::Access;
 use crate::namespace::NamespaceName;
@@ -48,19 +48,6 @@ fn syntax_line(path: &Path, error: &serde_saphyr::Error) -> String {
     let text = text.lines().next().unwrap_or_default();
     let text = text.strip_prefix("error: ").unwrap_or(text);
     format!("{}:{line}: {}", path.display(), one_line(text))
-}
-
-/// The text with its control characters written out: names stand in errors before they are judged.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    line
 }
 
 #[derive(Deserialize)]

@@ -60,6 +60,10 @@ pub(crate) enum Mishap {
     Status(u16),
     /// Somebody else changes the workload just before.
     Overtaken,
+    /// It is refused for good, with this message.
+    Refusal(&'static str),
+    /// It is answered with 64 MiB of nothing.
+    Flood,
     /// It is never answered.
     Silence,
 }
@@ -350,6 +354,15 @@ async fn patch(
     match mishap {
         Some(Mishap::Status(code)) => {
             return status(code, "InternalError", "as the test wants", &json!({}));
+        }
+        Some(Mishap::Refusal(message)) => return status(422, "Invalid", message, &json!({})),
+        Some(Mishap::Flood) => {
+            let piece = Bytes::from(vec![b' '; 64 * 1024]);
+            let pieces = futures_util::stream::iter(0..1024);
+            let pieces = futures_util::StreamExt::map(pieces, move |_| {
+                Ok::<_, std::convert::Infallible>(piece.clone())
+            });
+            return Response::new(Body::from_stream(pieces));
         }
         Some(Mishap::Silence) => {
             tokio::time::sleep(Duration::from_hours(1)).await;

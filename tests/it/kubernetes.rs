@@ -222,6 +222,24 @@ async fn a_firing_that_went_away_is_not_tried_any_longer() {
 }
 
 #[tokio::test]
+async fn an_answer_is_read_up_to_a_limit_and_told_in_one_line() {
+    let kubernetes = with_deployment().await;
+    let app = emulator(&kubernetes, Proof::Token, &[]).await;
+    add_trigger(&app, json!({})).await;
+    kubernetes.mishaps(&[Mishap::Flood, Mishap::Refusal("no\n1970 ERROR all is lost")]);
+    let failed = |detail: &str| ("failed".to_owned(), detail.to_owned());
+    assert_eq!(
+        push(&app, "v2", "a").await,
+        failed("the cluster answered with more than 8 MiB")
+    );
+    assert_eq!(
+        push(&app, "v3", "a").await,
+        failed("the cluster answered 422: no\\n1970 ERROR all is lost")
+    );
+    assert_eq!(push(&app, "v4", "a").await, success());
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_nowhere_delays_no_other() {
     let kubernetes = with_deployment().await;
     let path = kubernetes.kubeconfig(Proof::Certificate);

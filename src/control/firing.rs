@@ -275,7 +275,7 @@ async fn explain(
     let tag = tag(&criteria)?;
     let (explained, next) = app
         .engine
-        .explain(&repository, &tag, app.matcher.begin(), after, limit)
+        .explain(&repository, &tag, &app.matcher, after, limit)
         .await?;
     let views: Vec<_> = explained.into_iter().map(ExplainedView::from).collect();
     Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))

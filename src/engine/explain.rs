@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::destination::{Destination, Sighting};
-use super::matching::{Judgement, weight};
+use super::matching::{Judgement, Matcher, weight};
 use super::plan::{Plan, Target, plan};
 use super::{Engine, nearest_miss};
 use crate::account::NO_AGENCY;
@@ -45,13 +45,18 @@ impl Engine {
         &self,
         repository: &RepositoryRef,
         tag: &TagName,
-        judgement: Judgement,
+        matcher: &Matcher,
         after: i64,
         limit: u32,
     ) -> Result<(Vec<Explained>, Option<i64>)> {
         let db = self.db.readers();
         let mut triggers = trigger::store::list(db, repository.id, after, limit + 1).await?;
         let mut next = cut_to_page(&mut triggers, limit, |last| last.id);
+        let regular = triggers
+            .iter()
+            .filter(|trigger| trigger.enabled && trigger.trigger_type == "regular")
+            .map(|trigger| trigger.condition.clone());
+        let judgement = matcher.judge_all(regular.collect(), tag).await?;
         let pushed = tag.clone();
         let verdicts = move || verdicts(triggers, &pushed, judgement);
         let verdicts = tokio::task::spawn_blocking(verdicts).await;

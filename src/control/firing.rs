@@ -75,7 +75,7 @@ pub(super) fn routes() -> Routes {
                     .query(repository_params())
                     .query([tag_param().mandatory()])
                     .answers::<Vec<ExplainedView>>(StatusCode::OK)
-                    .in_pages()
+                    .in_pages(Shape::integer(0, i64::MAX))
             }),
             explain,
         )
@@ -87,7 +87,7 @@ pub(super) fn routes() -> Routes {
                         .query(repository_params())
                         .query([Param::new("tag", "The tag's name.", Shape::text())])
                         .answers::<Vec<PushView>>(StatusCode::OK)
-                        .in_pages()
+                        .in_pages(Shape::integer(0, i64::MAX))
                 }),
             pushes,
         )

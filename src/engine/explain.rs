@@ -247,7 +247,48 @@ fn describe(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::app::App;
+    use crate::db::testing::TestDb;
+    use crate::namespace::{self, NamespaceName};
+    use crate::repository::{self, RepositoryName};
+
+    #[tokio::test]
+    async fn only_what_is_on_the_page_is_explained() {
+        let trigger = |at: i64| {
+            format!(
+                "{{name: t{at}, action: update, app_type: deployments, application: a, \
+                 cluster_ns: d, condition: '^{at}$', enable: 'true', trigger_type: regular}}"
+            )
+        };
+        let triggers: Vec<_> = (1..=5).map(trigger).collect();
+        let repository = format!("{{name: r, triggers: [{}]}}", triggers.join(", "));
+        let test = TestDb::seeded(&format!(
+            "organizations: [{{name: g, repositories: [{repository}]}}]"
+        ))
+        .await;
+        let app = App::for_tests(test.db, test.directory, test.folder.path()).await;
+        let (db, name) = (app.db.readers(), NamespaceName::parse("g").expect("legal"));
+        let group = namespace::store::find(db, "r1", &name).await;
+        let group = Arc::new(group.expect("read").expect("there"));
+        let name = RepositoryName::parse("r").expect("legal");
+        let repository = repository::store::find_ref(db, &group, &name).await;
+        let repository = repository.expect("read").expect("there");
+        let tag = TagName::parse("x").expect("legal");
+
+        let explained = app.engine.explain(&repository, &tag, &app.matcher, 2, 2);
+        let (explained, next) = explained.await.expect("explained");
+
+        let names = explained.into_iter().map(|entry| entry.trigger_name);
+        assert_eq!(names.collect::<Vec<_>>(), ["t3", "t4"]);
+        assert_eq!(next, Some(4));
+        for at in 1..=5 {
+            let (_, weight) = app.matcher.compiled(&format!("^{at}$")).expect("legal");
+            assert_eq!(weight == 0, [3, 4].contains(&at), "{at}");
+        }
+    }
 
     #[test]
     fn only_so_many_expressions_get_a_hint() {

@@ -431,7 +431,7 @@ impl Trial<'_> {
     /// Waits until somebody takes the firing away, or changes its workload.
     async fn may_have_changed(&mut self) {
         if self.open.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

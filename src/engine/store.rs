@@ -536,18 +536,27 @@ struct DecisionRow {
     detail: Option<String>,
 }
 
+const COUNT_DECISIONS: &str = "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
+    + (SELECT count(*) FROM firings WHERE push_id = ?1)
+    + (SELECT count(*) FROM passed_over WHERE push_id = ?1)";
+
 /// For how many triggers it is known what a push meant for them.
 pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<i64> {
-    let count = sqlx::query_scalar(
-        "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
-              + (SELECT count(*) FROM firings WHERE push_id = ?1)
-              + (SELECT count(*) FROM passed_over WHERE push_id = ?1)",
-    )
-    .bind(push_id)
-    .fetch_one(db)
-    .await?;
+    let count = sqlx::query_scalar(COUNT_DECISIONS)
+        .bind(push_id)
+        .fetch_one(db)
+        .await?;
     Ok(count)
 }
+
+const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
+    FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
+    UNION ALL
+    SELECT t.name, NULL, NULL, NULL
+    FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
+    UNION ALL
+    SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1
+    LIMIT ?2";
 
 /// What a push meant for each trigger, those that fired first; `limit` at most.
 pub async fn list_decisions(
@@ -555,20 +564,11 @@ pub async fn list_decisions(
     push_id: i64,
     limit: u32,
 ) -> Result<Vec<Decision>> {
-    let rows: Vec<DecisionRow> = sqlx::query_as(
-        "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
-         FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
-         UNION ALL
-         SELECT t.name, NULL, NULL, NULL
-         FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
-         UNION ALL
-         SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1
-         LIMIT ?2",
-    )
-    .bind(push_id)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
+    let rows: Vec<DecisionRow> = sqlx::query_as(LIST_DECISIONS)
+        .bind(push_id)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
     let decisions = rows.into_iter().map(|row| {
         let state = match (row.reason, row.result) {
             (Some(reason), _) => FiringState::PassedOver { reason },
@@ -584,4 +584,29 @@ pub async fn list_decisions(
         }
     });
     Ok(decisions.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::TestDb;
+
+    #[tokio::test]
+    async fn what_became_of_a_push_is_found_without_reading_all_history() {
+        let test = TestDb::seeded("").await;
+        for sql in [LIST_DECISIONS, COUNT_DECISIONS] {
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                    .fetch_all(test.db.readers())
+                    .await
+                    .expect("a plan");
+            let steps: Vec<_> = plan.into_iter().map(|step| step.3).collect();
+            assert!(steps.len() > 3, "{steps:?}");
+            for step in &steps {
+                // The one row that the counts are in is no table.
+                let reads_all = step.starts_with("SCAN ") && !step.contains("CONSTANT");
+                assert!(!reads_all, "{steps:?}");
+            }
+        }
+    }
 }

@@ -257,7 +257,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn is_about_length(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
-        .any(|error| error.is::<LengthLimitError>())
+        .any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 /// The beginning of a text of others, in one line: it goes into the log.

@@ -21,8 +21,8 @@ use crate::trigger::{self, Expression, NewTrigger, Trigger};
 /// twice for that, and nothing of it is remembered.
 const MOST_HINTED: u64 = 250_000;
 
-/// How many containers the patches of a page may have together, but for those of its last trigger.
-const MOST_PATCHED: usize = 10_000;
+/// How many containers are looked at for a page, but for those of its last trigger.
+const MOST_LOOKED_AT: usize = 50_000;
 
 /// What a push of a tag would mean for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +67,9 @@ impl Engine {
         let mut silent: HashMap<[String; 3], Failure> = HashMap::new();
         let mut explained = Vec::new();
         let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
-        let mut patched = 0;
+        let mut looked_at = 0;
         for (trigger, fires, reason) in verdicts {
-            if patched > MOST_PATCHED {
+            if looked_at > MOST_LOOKED_AT {
                 next = Some(trigger.id - 1);
                 break;
             }
@@ -108,7 +108,12 @@ impl Engine {
                     digest: &digest,
                     container: &trigger.container,
                 };
-                patched += describe(&mut entry, target, sighting);
+                if let Ok(Sighting { template, .. }) = &sighting {
+                    looked_at += template.containers.len() + template.init_containers.len();
+                }
+                describe(&mut entry, target, sighting);
+                // A large workload takes a while.
+                tokio::task::yield_now().await;
             }
             explained.push(entry);
         }
@@ -221,28 +226,26 @@ impl Hints {
     }
 }
 
-/// Says in an entry what the trigger would do to what it finds, and how many containers that
-/// concerns.
+/// Says in an entry what the trigger would do to what it finds.
 fn describe(
     entry: &mut Explained,
     target: Target<'_>,
     sighting: std::result::Result<Sighting, Failure>,
-) -> usize {
+) {
     let sighting = match sighting {
         Ok(sighting) => sighting,
         Err(Failure::Final(reason) | Failure::Passing(reason)) => {
             entry.reason = reason;
-            return 0;
+            return;
         }
     };
     let plan = plan(target, &sighting.template);
     entry.patch = plan.patch(sighting.resource_version.as_deref());
     match plan {
-        Plan::Update { changes, .. } => return changes.len(),
+        Plan::Update { .. } => {}
         Plan::Unchanged => super::UNCHANGED.clone_into(&mut entry.reason),
         Plan::Impossible(reason) => entry.reason = reason,
     }
-    0
 }
 
 #[cfg(test)]

@@ -22,8 +22,9 @@ use crate::workload::{self, Rollout};
 const MOST_ENTRIES: i64 = 100;
 /// Triggers that a push's record names as not fired.
 const MOST_PASSED_OVER: i64 = 100;
-/// The longest reason why one did not, in characters: the tags of a condition can fill a body.
-const LONGEST_REASON: i64 = 1000;
+/// The longest reason why one did not, and the longest detail of one that did, in characters: the
+/// tags of a condition, and the image of a container, can fill a body.
+const LONGEST_REASON: u16 = 1000;
 
 /// The expressions that enabled triggers of a repository wait with, each as often as it is used.
 pub async fn list_expressions(
@@ -346,6 +347,7 @@ async fn record(
         Outcome::Success(detail) => ("success", detail),
         Outcome::Failed(detail) => ("failed", detail),
     };
+    let detail: String = detail.chars().take(LONGEST_REASON.into()).collect();
     sqlx::query(
         "INSERT INTO trigger_history (trigger_id, push_id, app_type, application, cluster_id,
                                       cluster_name, cluster_ns, condition, container,

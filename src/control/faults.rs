@@ -81,7 +81,7 @@ pub(super) fn routes() -> Routes {
                 .described(|| {
                     Description::new("Lists all faults, the oldest first.")
                         .answers::<Vec<FaultView>>(StatusCode::OK)
-                        .in_pages()
+                        .in_pages(Shape::integer(0, i64::MAX))
                 }),
             list,
         )

@@ -75,7 +75,7 @@ pub(super) fn routes() -> Routes {
                     .query(repository_params())
                     .query([tag_param().mandatory()])
                     .answers::<Vec<ExplainedView>>(StatusCode::OK)
-                    .in_pages()
+                    .in_pages(Shape::integer(0, i64::MAX))
             }),
             explain,
         )
@@ -87,7 +87,7 @@ pub(super) fn routes() -> Routes {
                         .query(repository_params())
                         .query([Param::new("tag", "The tag's name.", Shape::text())])
                         .answers::<Vec<PushView>>(StatusCode::OK)
-                        .in_pages()
+                        .in_pages(Shape::integer(0, i64::MAX))
                 }),
             pushes,
         )
@@ -275,7 +275,7 @@ async fn explain(
     let tag = tag(&criteria)?;
     let (explained, next) = app
         .engine
-        .explain(&repository, &tag, app.matcher.begin(), after, limit)
+        .explain(&repository, &tag, &app.matcher, after, limit)
         .await?;
     let views: Vec<_> = explained.into_iter().map(ExplainedView::from).collect();
     Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))

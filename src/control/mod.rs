@@ -104,10 +104,10 @@ async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode>
         app.faults.clear();
         let unused = app.db.write(Reset::to(&app)).await?;
         app.tokens.clear();
-        app.registry.key.reload(app.db.lookups()).await?;
+        let reloaded = app.registry.key.reload(app.db.lookups()).await;
         app.registry.files.forget_all();
         app.registry.files.remove(unused).await;
-        Ok(StatusCode::NO_CONTENT)
+        reloaded.map(|()| StatusCode::NO_CONTENT)
     };
     // To its end, even where the client does not wait for it.
     tokio::spawn(reset).await.map_err(Error::internal)?

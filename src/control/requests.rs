@@ -48,7 +48,7 @@ pub(super) fn routes() -> Routes {
                         .remarks("Those to the registry too; without bodies and secrets.")
                         .query(Filter::params())
                         .answers::<Vec<RequestView>>(StatusCode::OK)
-                        .in_pages()
+                        .in_pages(Shape::integer(0, i64::MAX))
                 }),
             list,
         )

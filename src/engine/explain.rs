@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::destination::{Destination, Sighting};
-use super::matching::{Judgement, weight};
+use super::matching::{Judgement, Matcher, weight};
 use super::plan::{Plan, Target, plan};
 use super::{Engine, nearest_miss};
 use crate::account::NO_AGENCY;
@@ -21,8 +21,8 @@ use crate::trigger::{self, Expression, NewTrigger, Trigger};
 /// twice for that, and nothing of it is remembered.
 const MOST_HINTED: u64 = 250_000;
 
-/// How many containers the patches of a page may have together, but for those of its last trigger.
-const MOST_PATCHED: usize = 10_000;
+/// How many containers are looked at for a page, but for those of its last trigger.
+const MOST_LOOKED_AT: usize = 50_000;
 
 /// What a push of a tag would mean for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +45,18 @@ impl Engine {
         &self,
         repository: &RepositoryRef,
         tag: &TagName,
-        judgement: Judgement,
+        matcher: &Matcher,
         after: i64,
         limit: u32,
     ) -> Result<(Vec<Explained>, Option<i64>)> {
         let db = self.db.readers();
         let mut triggers = trigger::store::list(db, repository.id, after, limit + 1).await?;
         let mut next = cut_to_page(&mut triggers, limit, |last| last.id);
+        let regular = triggers
+            .iter()
+            .filter(|trigger| trigger.enabled && trigger.trigger_type == "regular")
+            .map(|trigger| trigger.condition.clone());
+        let judgement = matcher.judge_all(regular.collect(), tag).await?;
         let pushed = tag.clone();
         let verdicts = move || verdicts(triggers, &pushed, judgement);
         let verdicts = tokio::task::spawn_blocking(verdicts).await;
@@ -62,9 +67,9 @@ impl Engine {
         let mut silent: HashMap<[String; 3], Failure> = HashMap::new();
         let mut explained = Vec::new();
         let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
-        let mut patched = 0;
+        let mut looked_at = 0;
         for (trigger, fires, reason) in verdicts {
-            if patched > MOST_PATCHED {
+            if looked_at > MOST_LOOKED_AT {
                 next = Some(trigger.id - 1);
                 break;
             }
@@ -103,7 +108,12 @@ impl Engine {
                     digest: &digest,
                     container: &trigger.container,
                 };
-                patched += describe(&mut entry, target, sighting);
+                if let Ok(Sighting { template, .. }) = &sighting {
+                    looked_at += template.containers.len() + template.init_containers.len();
+                }
+                describe(&mut entry, target, sighting);
+                // A large workload takes a while.
+                tokio::task::yield_now().await;
             }
             explained.push(entry);
         }
@@ -216,33 +226,72 @@ impl Hints {
     }
 }
 
-/// Says in an entry what the trigger would do to what it finds, and how many containers that
-/// concerns.
+/// Says in an entry what the trigger would do to what it finds.
 fn describe(
     entry: &mut Explained,
     target: Target<'_>,
     sighting: std::result::Result<Sighting, Failure>,
-) -> usize {
+) {
     let sighting = match sighting {
         Ok(sighting) => sighting,
         Err(Failure::Final(reason) | Failure::Passing(reason)) => {
             entry.reason = reason;
-            return 0;
+            return;
         }
     };
     let plan = plan(target, &sighting.template);
     entry.patch = plan.patch(sighting.resource_version.as_deref());
     match plan {
-        Plan::Update { changes, .. } => return changes.len(),
+        Plan::Update { .. } => {}
         Plan::Unchanged => super::UNCHANGED.clone_into(&mut entry.reason),
         Plan::Impossible(reason) => entry.reason = reason,
     }
-    0
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::app::App;
+    use crate::db::testing::TestDb;
+    use crate::namespace::{self, NamespaceName};
+    use crate::repository::{self, RepositoryName};
+
+    #[tokio::test]
+    async fn only_what_is_on_the_page_is_explained() {
+        let trigger = |at: i64| {
+            format!(
+                "{{name: t{at}, action: update, app_type: deployments, application: a, \
+                 cluster_ns: d, condition: '^{at}$', enable: 'true', trigger_type: regular}}"
+            )
+        };
+        let triggers: Vec<_> = (1..=5).map(trigger).collect();
+        let repository = format!("{{name: r, triggers: [{}]}}", triggers.join(", "));
+        let test = TestDb::seeded(&format!(
+            "organizations: [{{name: g, repositories: [{repository}]}}]"
+        ))
+        .await;
+        let app = App::for_tests(test.db, test.directory, test.folder.path()).await;
+        let (db, name) = (app.db.readers(), NamespaceName::parse("g").expect("legal"));
+        let group = namespace::store::find(db, "r1", &name).await;
+        let group = Arc::new(group.expect("read").expect("there"));
+        let name = RepositoryName::parse("r").expect("legal");
+        let repository = repository::store::find_ref(db, &group, &name).await;
+        let repository = repository.expect("read").expect("there");
+        let tag = TagName::parse("x").expect("legal");
+
+        let explained = app.engine.explain(&repository, &tag, &app.matcher, 2, 2);
+        let (explained, next) = explained.await.expect("explained");
+
+        let names = explained.into_iter().map(|entry| entry.trigger_name);
+        assert_eq!(names.collect::<Vec<_>>(), ["t3", "t4"]);
+        assert_eq!(next, Some(4));
+        for at in 1..=5 {
+            let (_, weight) = app.matcher.compiled(&format!("^{at}$")).expect("legal");
+            assert_eq!(weight == 0, [3, 4].contains(&at), "{at}");
+        }
+    }
 
     #[test]
     fn only_so_many_expressions_get_a_hint() {

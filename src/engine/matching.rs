@@ -2,9 +2,10 @@
 //! write is queued, off the runtime, and remembered.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regex::Regex;
+use tokio::sync::Semaphore;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -16,16 +17,45 @@ use crate::trigger::Expression;
 const MOST: u64 = 2_000_000;
 /// What an expression weighs beside its size: even the smallest one takes about 14 KB.
 const OWN_WEIGHT: u64 = 150;
+/// Of how many new expressions one displaces others, once there is no room. Where each push needs
+/// more than there is room for, most of what is remembered is then still there for the next one.
+const ONE_DISPLACES_OF: u32 = 4;
+/// What is compiled in one turn weighs as much as this, or is a single expression: a few hundredths
+/// of a second.
+const LOT: u64 = 100_000;
 
 /// The compiled expressions of an instance.
-#[derive(Debug, Clone, Default)]
-pub struct Matcher(Arc<Mutex<Remembered>>);
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    remembered: Arc<Mutex<Remembered>>,
+    /// So many lots are compiled at once; who has more waits in line between them.
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Matcher {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            remembered: Arc::default(),
+            turns: Arc::new(Semaphore::new(cores)),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Remembered {
+    entries: Vec<Entry>,
+    /// Where in `entries` an expression is.
+    places: HashMap<Arc<str>, usize>,
+    weight: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    expression: Arc<str>,
     /// Shared and never cloned: a clone begins without the automaton's states, and building those
     /// takes longer than a search.
-    compiled: HashMap<String, Arc<Regex>>,
+    compiled: Arc<Regex>,
     weight: u64,
 }
 
@@ -40,51 +70,98 @@ impl Matcher {
     /// Judges a tag by the expressions that its repository has at this moment.
     pub async fn judge(&self, db: &Db, repository_id: i64, tag: &TagName) -> Result<Judgement> {
         let expressions = super::store::list_expressions(db.lookups(), repository_id).await?;
-        let mut judgement = self.begin();
-        if expressions.is_empty() {
-            return Ok(judgement);
-        }
-        let tag = tag.clone();
-        tokio::task::spawn_blocking(move || {
-            for expression in expressions {
-                judgement.judge(&expression, &tag)?;
-            }
-            Ok(judgement)
-        })
-        .await
-        .map_err(Error::internal)?
+        self.judge_all(expressions, tag).await
     }
 
-    /// That nothing is known of a tag yet.
-    pub fn begin(&self) -> Judgement {
-        Judgement {
+    /// Judges a tag by some expressions. They are compiled in lots: others get their turn in
+    /// between, and where nobody waits any more, that is the end.
+    pub(super) async fn judge_all(
+        &self,
+        mut expressions: Vec<String>,
+        tag: &TagName,
+    ) -> Result<Judgement> {
+        let mut judgement = Judgement {
             matcher: self.clone(),
             verdicts: HashMap::new(),
+        };
+        while !expressions.is_empty() {
+            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            let turn = turn.map_err(Error::internal)?;
+            let tag = tag.clone();
+            let judge = move || {
+                let _turn = turn;
+                judgement.judge_lot(&mut expressions, &tag)?;
+                Ok::<_, Error>((judgement, expressions))
+            };
+            let judged = tokio::task::spawn_blocking(judge).await;
+            (judgement, expressions) = judged.map_err(Error::internal)??;
         }
+        Ok(judgement)
     }
 
     /// Whether an expression is found in a text.
     pub fn is_match(&self, expression: &str, text: &str) -> Result<bool> {
-        Ok(self.compiled(expression)?.is_match(text))
+        let (compiled, _) = self.compiled(expression)?;
+        Ok(compiled.is_match(text))
     }
 
-    fn compiled(&self, expression: &str) -> Result<Arc<Regex>> {
-        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compiled) = remembered.compiled.get(expression) {
-            return Ok(Arc::clone(compiled));
+    /// A compiled expression, and the weight of what had to be compiled for it.
+    pub(super) fn compiled(&self, expression: &str) -> Result<(Arc<Regex>, u64)> {
+        if let Some(compiled) = self.remembered().find(expression) {
+            return Ok((compiled, 0));
         }
-        drop(remembered);
         let checked = Expression::parse(expression).map_err(Error::internal)?;
         let compiled = Arc::new(Regex::new(checked.as_str()).map_err(Error::internal)?);
-        let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let weight = weight(&checked);
-        if remembered.weight + weight > MOST {
-            *remembered = Remembered::default();
+        let entry = Entry {
+            expression: expression.into(),
+            compiled: Arc::clone(&compiled),
+            weight,
+        };
+        let chance = || getrandom::u32().map_err(Error::internal);
+        let displaced = self.remembered().put(entry, chance)?;
+        // Freed only now, so that nobody waits for it.
+        drop(displaced);
+        Ok((compiled, weight))
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    fn find(&self, expression: &str) -> Option<Arc<Regex>> {
+        let place = *self.places.get(expression)?;
+        Some(Arc::clone(&self.entries[place].compiled))
+    }
+
+    /// Remembers an expression; what is forgotten for it. Chance says what: in a round of more
+    /// expressions than there is room for, the oldest or the least used is just the next one.
+    fn put(&mut self, entry: Entry, chance: impl Fn() -> Result<u32>) -> Result<Vec<Entry>> {
+        let is_known = self.places.contains_key(&entry.expression);
+        let is_full = self.weight + entry.weight > MOST;
+        if is_known || (is_full && !chance()?.is_multiple_of(ONE_DISPLACES_OF)) {
+            return Ok(vec![entry]);
         }
-        remembered.weight += weight;
-        let key = expression.to_owned();
-        remembered.compiled.insert(key, Arc::clone(&compiled));
-        Ok(compiled)
+        let mut displaced = Vec::new();
+        while self.weight + entry.weight > MOST && !self.entries.is_empty() {
+            let place = chance()? as usize % self.entries.len();
+            let gone = self.entries.swap_remove(place);
+            self.places.remove(&gone.expression);
+            if let Some(moved) = self.entries.get(place) {
+                self.places.insert(Arc::clone(&moved.expression), place);
+            }
+            self.weight -= gone.weight;
+            displaced.push(gone);
+        }
+        self.weight += entry.weight;
+        let place = self.entries.len();
+        self.places.insert(Arc::clone(&entry.expression), place);
+        self.entries.push(entry);
+        Ok(displaced)
     }
 }
 
@@ -103,6 +180,23 @@ impl Judgement {
         self.verdicts.insert(expression.to_owned(), verdict);
         Ok(verdict)
     }
+
+    /// Judges expressions from the last one on, until a lot was compiled.
+    fn judge_lot(&mut self, expressions: &mut Vec<String>, tag: &TagName) -> Result<()> {
+        let mut done = 0;
+        while let Some(expression) = expressions.pop() {
+            if !self.verdicts.contains_key(&expression) {
+                let (compiled, weight) = self.matcher.compiled(&expression)?;
+                let verdict = compiled.is_match(tag.as_str());
+                self.verdicts.insert(expression, verdict);
+                done += weight;
+            }
+            if done >= LOT {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What an expression costs to compile and to remember, in the units of [`Expression::size`].
@@ -112,18 +206,98 @@ pub(super) fn weight(expression: &Expression) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
-    #[test]
-    fn no_number_of_small_expressions_is_remembered_without_bound() {
-        let matcher = Matcher::default();
-        let remembered = || matcher.0.lock().expect("unpoisoned").compiled.len();
-        let mut most = 0;
-        for at in 0..15_000 {
-            matcher.compiled(&format!("{at}")).expect("compiled");
-            most = most.max(remembered());
+    fn remembered(matcher: &Matcher) -> usize {
+        let remembered = matcher.remembered();
+        let weights = remembered.entries.iter().map(|entry| entry.weight);
+        assert_eq!(weights.sum::<u64>(), remembered.weight);
+        assert!(remembered.weight <= MOST, "{}", remembered.weight);
+        assert_eq!(remembered.places.len(), remembered.entries.len());
+        for (place, entry) in remembered.entries.iter().enumerate() {
+            assert_eq!(remembered.places[&entry.expression], place);
         }
-        assert!(most > 10_000 && most < 14_000, "{most}");
+        remembered.entries.len()
+    }
+
+    #[test]
+    fn of_more_expressions_than_there_is_room_for_most_are_remembered() {
+        let matcher = Matcher::default();
+        let mut compiled = Vec::new();
+        for _push in 0..4 {
+            let weights = (0..15_000).map(|at| {
+                let (_, weight) = matcher.compiled(&format!("{at}")).expect("compiled");
+                weight
+            });
+            compiled.push(weights.filter(|weight| *weight > 0).count());
+            let remembered = remembered(&matcher);
+            assert!((12_000..14_000).contains(&remembered), "{remembered}");
+        }
+        assert_eq!(compiled[0], 15_000);
+        assert!(compiled[3] < 5_000, "{compiled:?}");
+    }
+
+    #[test]
+    fn a_large_expression_displaces_as_many_small_ones_as_it_must() {
+        let matcher = Matcher::default();
+        for at in 0..14_000 {
+            matcher.compiled(&format!("{at}")).expect("compiled");
+        }
+        let before = remembered(&matcher);
+        let large = Entry {
+            expression: "large".into(),
+            compiled: Arc::new(Regex::new("large").expect("compiled")),
+            weight: MOST / 2,
+        };
+        let displaced = matcher.remembered().put(large, || Ok(8)).expect("chance");
+        let after = remembered(&matcher);
+        assert_eq!(after, before + 1 - displaced.len());
+        assert!((before / 2).abs_diff(after) < 100, "{before} {after}");
+        assert!(matcher.remembered().find("large").is_some());
+    }
+
+    #[tokio::test]
+    async fn all_expressions_are_judged_however_many_lots_they_are() {
+        let matcher = Matcher::default();
+        let tag = TagName::parse("v7").expect("a tag");
+        let expressions: Vec<_> = (0..10)
+            .map(|at| format!("^v{at}$|(a{{1000}}){{40}}"))
+            .collect();
+
+        let mut judgement = matcher
+            .judge_all(expressions.clone(), &tag)
+            .await
+            .expect("judged");
+
+        assert_eq!(judgement.verdicts.len(), 10);
+        for (at, expression) in expressions.iter().enumerate() {
+            assert_eq!(judgement.judge(expression, &tag).ok(), Some(at == 7));
+        }
+    }
+
+    #[tokio::test]
+    async fn pushes_with_many_expressions_take_turns() {
+        let matcher = Matcher {
+            turns: Arc::new(Semaphore::new(1)),
+            ..Matcher::default()
+        };
+        let tag = TagName::parse("v1").expect("a tag");
+        let heavy: Vec<_> = (0..50)
+            .map(|at| format!("(a{{1000}}){{100}}{at}"))
+            .collect();
+        let many = matcher.judge_all(heavy, &tag);
+        tokio::pin!(many);
+        // The first lot has begun when the second caller gets in line.
+        assert!(many.as_mut().now_or_never().is_none());
+        let few = matcher.judge_all(vec!["^v1$".to_owned()], &tag);
+
+        tokio::select! {
+            biased;
+            judged = few => assert!(judged.is_ok()),
+            _ = &mut many => panic!("whoever has few waited for all of the other"),
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Which triggers fire is decided in the transaction that stores the tag (`matching`, `store`):
 //! it leaves one firing for each. This module's worker takes firings from the table, in order for
-//! each workload and without waiting for others, lets them act, and records their outcome.
+//! each workload and without waiting for others, lets them act (at a real cluster: `real`), and
+//! records their outcome.
 //! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
 //! pod template, and `explain` what it would change.
 //!
@@ -14,6 +15,7 @@ mod explain;
 mod matching;
 mod nearest_miss;
 mod plan;
+mod real;
 pub mod store;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -30,13 +32,14 @@ pub use explain::Explained;
 pub use matching::{Judgement, Matcher};
 pub use plan::{Plan, Target, plan};
 
-use crate::account::{self, NO_AGENCY};
+use crate::account;
 use crate::clock::Clock;
 use crate::db::{Db, Write};
-use crate::error::{Error, Result};
-use crate::kubernetes::{Failure, RealClusters};
+use crate::error::{Error, Result, one_line};
+use crate::kubernetes::RealClusters;
 use crate::region::Regions;
-use store::{Deployed, End, Firing, Outcome, Record, Simulate, WaitingFiring};
+use real::Attempt;
+use store::{Deployed, End, Outcome, Record, Simulate, WaitingFiring};
 
 /// The detail of a firing that found its workload as it wants it.
 const UNCHANGED: &str = "template unchanged, no rollout";
@@ -156,8 +159,10 @@ impl Engine {
         let mut are_changed = false;
         loop {
             pushes.mark_unchanged();
-            are_changed |= changes.has_changed().unwrap_or(false);
-            changes.mark_unchanged();
+            if changes.has_changed().unwrap_or(false) {
+                changes.mark_unchanged();
+                are_changed = true;
+            }
             let looked = async {
                 for firing in store::list_waiting(self.db.lookups(), last).await? {
                     last = firing.id;
@@ -316,46 +321,6 @@ impl Engine {
         self.record(firing, simulate).await
     }
 
-    /// Reads, plans and patches at a real cluster. The patch names the version that was read, so
-    /// that it never meets a workload that somebody has changed since.
-    async fn update_real(&self, firing_id: i64) -> Result<Attempt> {
-        let db = self.db.lookups();
-        let Some(firing) = store::find_firing(db, firing_id).await? else {
-            return Ok(Attempt::Gone);
-        };
-        if self.require_agency && !firing.has_agency {
-            let reason = NO_AGENCY.to_owned();
-            return Ok(Attempt::Ended(Outcome::Failed(reason)));
-        }
-        let Firing { destination, .. } = &firing;
-        let Ok(cluster) = destination.cluster(db).await? else {
-            return Ok(Attempt::NotReal);
-        };
-        let Some(real) = self.real_clusters.get(&cluster.id) else {
-            return Ok(Attempt::NotReal);
-        };
-        let key = destination.key(&cluster)?;
-        let found = match real.read(&key).await {
-            Ok(Some(found)) => found,
-            Ok(None) => {
-                let reason = destination.missing_in(&cluster);
-                return Ok(Attempt::Ended(Outcome::Failed(reason)));
-            }
-            Err(failure) => return Ok(failure.into()),
-        };
-        let plan = plan(firing.target(&self.regions), &found.template);
-        if let Plan::Impossible(reason) = plan {
-            return Ok(Attempt::Ended(Outcome::Failed(reason)));
-        }
-        let Some(patch) = plan.patch(Some(&found.resource_version)) else {
-            return Ok(Attempt::Ended(Outcome::Success(UNCHANGED.to_owned())));
-        };
-        Ok(match real.patch(&key, &patch).await {
-            Ok(()) => Attempt::Ended(Outcome::Success(String::new())),
-            Err(failure) => failure.into(),
-        })
-    }
-
     async fn end(&self, firing: &Trial<'_>, outcome: Outcome) -> Step {
         let end = End {
             firing_id: firing.id,
@@ -389,7 +354,7 @@ impl Engine {
                 } = record;
                 info!(
                     trigger.name = %trigger, tag, result, detail, workload = %firing.lane,
-                    "Fired trigger `{trigger}` for tag `{tag}`: {result} {detail}"
+                    "Fired trigger `{trigger}` for tag `{tag}`: {result} {}", one_line(&detail)
                 );
                 Step::Over
             }
@@ -427,7 +392,7 @@ impl Trial<'_> {
     /// Waits until somebody takes the firing away, or changes its workload.
     async fn may_have_changed(&mut self) {
         if self.open.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -440,25 +405,6 @@ enum Step {
     TooEarly(Duration),
     /// It is worth another one, and why.
     Again(String),
-}
-
-/// How a try at a real cluster went.
-enum Attempt {
-    Ended(Outcome),
-    Again(String),
-    /// The firing went away with its trigger.
-    Gone,
-    /// The cluster is simulated, or there is none.
-    NotReal,
-}
-
-impl From<Failure> for Attempt {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Final(reason) => Self::Ended(Outcome::Failed(reason)),
-            Failure::Passing(reason) => Self::Again(reason),
-        }
-    }
 }
 
 /// Between half of a pause and all of it, so that those who failed together do not try together.

@@ -22,8 +22,9 @@ use crate::workload::{self, Rollout};
 const MOST_ENTRIES: i64 = 100;
 /// Triggers that a push's record names as not fired.
 const MOST_PASSED_OVER: i64 = 100;
-/// The longest reason why one did not, in characters: the tags of a condition can fill a body.
-const LONGEST_REASON: i64 = 1000;
+/// The longest reason why one did not, and the longest detail of one that did, in characters: the
+/// tags of a condition, and the image of a container, can fill a body.
+const LONGEST_REASON: u16 = 1000;
 
 /// The expressions that enabled triggers of a repository wait with, each as often as it is used.
 pub async fn list_expressions(
@@ -346,6 +347,7 @@ async fn record(
         Outcome::Success(detail) => ("success", detail),
         Outcome::Failed(detail) => ("failed", detail),
     };
+    let detail: String = detail.chars().take(LONGEST_REASON.into()).collect();
     sqlx::query(
         "INSERT INTO trigger_history (trigger_id, push_id, app_type, application, cluster_id,
                                       cluster_name, cluster_ns, condition, container,
@@ -536,18 +538,27 @@ struct DecisionRow {
     detail: Option<String>,
 }
 
+const COUNT_DECISIONS: &str = "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
+    + (SELECT count(*) FROM firings WHERE push_id = ?1)
+    + (SELECT count(*) FROM passed_over WHERE push_id = ?1)";
+
 /// For how many triggers it is known what a push meant for them.
 pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<i64> {
-    let count = sqlx::query_scalar(
-        "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
-              + (SELECT count(*) FROM firings WHERE push_id = ?1)
-              + (SELECT count(*) FROM passed_over WHERE push_id = ?1)",
-    )
-    .bind(push_id)
-    .fetch_one(db)
-    .await?;
+    let count = sqlx::query_scalar(COUNT_DECISIONS)
+        .bind(push_id)
+        .fetch_one(db)
+        .await?;
     Ok(count)
 }
+
+const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
+    FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
+    UNION ALL
+    SELECT t.name, NULL, NULL, NULL
+    FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
+    UNION ALL
+    SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1
+    LIMIT ?2";
 
 /// What a push meant for each trigger, those that fired first; `limit` at most.
 pub async fn list_decisions(
@@ -555,20 +566,11 @@ pub async fn list_decisions(
     push_id: i64,
     limit: u32,
 ) -> Result<Vec<Decision>> {
-    let rows: Vec<DecisionRow> = sqlx::query_as(
-        "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
-         FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
-         UNION ALL
-         SELECT t.name, NULL, NULL, NULL
-         FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
-         UNION ALL
-         SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1
-         LIMIT ?2",
-    )
-    .bind(push_id)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
+    let rows: Vec<DecisionRow> = sqlx::query_as(LIST_DECISIONS)
+        .bind(push_id)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
     let decisions = rows.into_iter().map(|row| {
         let state = match (row.reason, row.result) {
             (Some(reason), _) => FiringState::PassedOver { reason },
@@ -584,4 +586,29 @@ pub async fn list_decisions(
         }
     });
     Ok(decisions.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::TestDb;
+
+    #[tokio::test]
+    async fn what_became_of_a_push_is_found_without_reading_all_history() {
+        let test = TestDb::seeded("").await;
+        for sql in [LIST_DECISIONS, COUNT_DECISIONS] {
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                    .fetch_all(test.db.readers())
+                    .await
+                    .expect("a plan");
+            let steps: Vec<_> = plan.into_iter().map(|step| step.3).collect();
+            assert!(steps.len() > 3, "{steps:?}");
+            for step in &steps {
+                // The one row that the counts are in is no table.
+                let reads_all = step.starts_with("SCAN ") && !step.contains("CONSTANT");
+                assert!(!reads_all, "{steps:?}");
+            }
+        }
+    }
 }

@@ -143,9 +143,10 @@ impl Description {
         self
     }
 
-    /// The answer that was told last is a page, and its header `Link` leads to the next one.
+    /// The answer that was told last is a page, and its header `Link` leads to the next one by a
+    /// marker that looks so.
     #[must_use]
-    pub fn in_pages(mut self) -> Self {
+    pub fn in_pages(mut self, marker: Shape) -> Self {
         if let Some(answer) = self.answers.last_mut() {
             answer.headers.push(("Link", NextPage::MEANING, false));
         }
@@ -154,7 +155,7 @@ impl Description {
             Param::new(
                 "marker",
                 "Where the page begins: of the `Link` of the page before; left out for the first.",
-                Shape::text(),
+                marker,
             )
             .refused(Fault::Page),
         ])

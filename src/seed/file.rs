@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
+use serde_saphyr::budget::BudgetBreach;
 
 use super::{Seed, SeedCluster, SeedNamespace, SeedRegion, SeedRepository};
 use crate::auth::{
@@ -15,7 +16,7 @@ use crate::auth::{
 };
 use crate::cce::Cluster;
 use crate::config::{parse_region, parse_registry_host};
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, one_line};
 use crate::http::Fields;
 use crate::kubernetes::Access;
 use crate::namespace::NamespaceName;
@@ -23,6 +24,9 @@ use crate::permission::{Grant, Level};
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::{self, AppType, parse_label, parse_subdomain};
 use crate::workload::{Container, PodTemplate, WorkloadKey};
+
+/// How many values a file may have: keys, texts, lists and what is in braces.
+const MOST_VALUES: usize = 3_000_000;
 
 /// Why a seed file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,24 +47,23 @@ pub enum SeedError {
 
 fn syntax_line(path: &Path, error: &serde_saphyr::Error) -> String {
     let line = error.location().map_or(0, |location| location.line());
+    if let serde_saphyr::Error::Budget { breach, .. } = error.without_snippet()
+        && matches!(
+            breach,
+            BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }
+        )
+    {
+        return format!(
+            "{}:{line}: must have at most {MOST_VALUES} values, which 100,000 triggers are; make \
+             the rest through the API",
+            path.display()
+        );
+    }
     let text = error.to_string();
     // The crate shows a picture of the place below the first line.
     let text = text.lines().next().unwrap_or_default();
     let text = text.strip_prefix("error: ").unwrap_or(text);
     format!("{}:{line}: {}", path.display(), one_line(text))
-}
-
-/// The text with its control characters written out: names stand in errors before they are judged.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    line
 }
 
 #[derive(Deserialize)]
@@ -185,7 +188,7 @@ struct WorkloadEntry {
 pub fn read(path: &Path, home: &str) -> Result<(Directory, Seed), SeedError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| SeedError::Unreadable(path.to_owned(), error))?;
-    let file: Option<SeedFile> = serde_saphyr::from_str(&text)
+    let file: Option<SeedFile> = serde_saphyr::from_str_with_options(&text, limits(MOST_VALUES))
         .map_err(|error| SeedError::Syntax(path.to_owned(), Box::new(error)))?;
     let file = file.unwrap_or_else(|| SeedFile {
         builtin_account: true,
@@ -195,6 +198,16 @@ pub fn read(path: &Path, home: &str) -> Result<(Directory, Seed), SeedError> {
         clusters: Vec::new(),
     });
     Checker { path, home }.check(file)
+}
+
+/// What keeps a file that means ill from taking all memory. A full trigger is 25 values.
+fn limits(values: usize) -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: values,
+            max_events: 2 * values,
+        },
+    }
 }
 
 struct Checker<'a> {
@@ -678,6 +691,37 @@ clusters:
         assert!(read_text(r#"{"organizations": [{"name": "group"}]}"#).is_ok());
         assert!(read_text("").is_ok());
         assert!(read_text("# nothing yet\n").is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_says_what_to_do() {
+        let text = format!("organizations:\n{}", "- [a, b]\n".repeat(1000));
+        let limits = limits(300);
+        let read = serde_saphyr::from_str_with_options::<serde::de::IgnoredAny>(&text, limits);
+        let error = syntax_line(Path::new("seed.yaml"), &read.expect_err("refused"));
+        assert!(
+            error.ends_with(
+                ": must have at most 3000000 values, which 100,000 triggers are; make the rest \
+                 through the API"
+            ),
+            "{error}"
+        );
+        assert!(error.starts_with("seed.yaml:101: "), "{error}");
+    }
+
+    #[test]
+    fn fifteen_thousand_triggers_are_read() {
+        let trigger = "{name: T, action: update, app_type: deployments, application: a, \
+                       cluster_id: c, cluster_name: c, cluster_ns: d, condition: '.*', \
+                       container: '', enable: 'true', trigger_mode: cce, trigger_type: all}";
+        let triggers = (0..15_000).map(|at| trigger.replace('T', &format!("t{at}")));
+        let triggers: Vec<_> = triggers.collect();
+        let text = format!(
+            "organizations: [{{name: g, repositories: [{{name: r, triggers: [{}]}}]}}]",
+            triggers.join(", ")
+        );
+        let (_, seed) = read_text(&text).expect("read");
+        assert_eq!(seed.namespaces[0].repositories[0].triggers.len(), 15_000);
     }
 
     #[test]

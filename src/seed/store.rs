@@ -20,6 +20,9 @@ use crate::repository::{self, NewRepository};
 use crate::trigger::store::CreateTrigger;
 use crate::workload::{self, Misbehaviour, PodTemplate};
 
+/// How many triggers one statement makes.
+const TRIGGERS_AT_ONCE: usize = 1000;
+
 /// Makes what of a seed is missing.
 #[derive(Debug)]
 pub struct ApplySeed {
@@ -132,16 +135,18 @@ impl ApplySeed {
             &repository.permissions,
         )
         .await?;
-        let triggers = repository.triggers.iter().map(|trigger| CreateTrigger {
-            repository_id: found.id,
-            trigger: trigger.clone(),
-            creator_name: creator.name.clone(),
-            created_at: self.now,
-        });
-        for outcome in CreateTrigger::run(triggers.collect(), transaction).await? {
-            match outcome {
-                Ok(()) | Err(Error::AlreadyExists(Resource::Trigger)) => {}
-                Err(error) => return Err(error),
+        for some in repository.triggers.chunks(TRIGGERS_AT_ONCE) {
+            let triggers = some.iter().map(|trigger| CreateTrigger {
+                repository_id: found.id,
+                trigger: trigger.clone(),
+                creator_name: creator.name.clone(),
+                created_at: self.now,
+            });
+            for outcome in CreateTrigger::run(triggers.collect(), &mut *transaction).await? {
+                match outcome {
+                    Ok(()) | Err(Error::AlreadyExists(Resource::Trigger)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())

@@ -46,7 +46,7 @@ pub fn routes() -> Routes {
                              workloads do not fit on the page comes again on the next one.",
                         )
                         .answers::<ClustersView>(StatusCode::OK)
-                        .in_pages()
+                        .in_pages(Shape::text().pattern("^[^/]+(/[^/]*){3}$"))
                 }),
             list,
         )

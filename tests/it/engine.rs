@@ -229,6 +229,16 @@ async fn a_reason_is_no_longer_than_a_line() {
     let reason = reason.as_str().expect("text");
     assert!(reason.starts_with("tag v1 is not one of xxx"), "{reason}");
     assert_eq!(reason.len(), 1000);
+
+    let image = "x".repeat(10_000);
+    let body = json!({"containers": [{"name": "busybox", "image": image}]});
+    app.client.send("PUT", WORKLOAD, Some(body)).await;
+    add_trigger(&app, "u", &[("container", "busybox")]).await;
+    push(&app, "v1", "two").await;
+    idle(&app).await;
+    let (_, _, detail) = history(&app, "u").await.remove(0);
+    assert!(detail.starts_with("container busybox uses xxx"), "{detail}");
+    assert_eq!(detail.len(), 1000);
 }
 
 #[tokio::test]

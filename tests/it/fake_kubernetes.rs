@@ -60,6 +60,10 @@ pub(crate) enum Mishap {
     Status(u16),
     /// Somebody else changes the workload just before.
     Overtaken,
+    /// It is refused for good, with this message.
+    Refusal(&'static str),
+    /// It is answered with 64 MiB of nothing.
+    Flood,
     /// It is never answered.
     Silence,
 }
@@ -72,6 +76,8 @@ pub(crate) enum Proof {
     PowerlessToken,
     WrongToken,
     ExecPlugin,
+    /// One that gives a certificate instead of a token.
+    ExecCertificate,
     Nothing,
 }
 
@@ -128,15 +134,10 @@ impl FakeKubernetes {
             Proof::PowerlessToken => json!({"token": POWERLESS_TOKEN}),
             Proof::WrongToken => json!({"token": "forged"}),
             Proof::Nothing => json!({}),
-            Proof::ExecPlugin => {
-                let credential = json!({
-                    "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-                    "status": {"token": GOOD_TOKEN},
-                });
-                json!({"exec": {
-                    "apiVersion": "client.authentication.k8s.io/v1", "command": "echo",
-                    "args": [credential.to_string()], "interactiveMode": "Never",
-                }})
+            Proof::ExecPlugin => plug_in(&json!({"token": GOOD_TOKEN})),
+            Proof::ExecCertificate => {
+                let (certificate, key) = &self.client;
+                plug_in(&json!({"clientCertificateData": certificate, "clientKeyData": key}))
             }
         };
         let cluster = json!({
@@ -156,6 +157,24 @@ impl FakeKubernetes {
         let path = self.folder.path().join("kubeconfig");
         std::fs::write(&path, config.to_string()).expect("written");
         path
+    }
+
+    /// Writes a kubeconfig with a plug-in that gives a token which is good until then, and notes
+    /// each time that it runs; the file of these notes.
+    pub(crate) fn expiring_kubeconfig(&self, end: &str) -> (PathBuf, PathBuf) {
+        let path = self.kubeconfig(Proof::Nothing);
+        let notes = self.folder.path().join("notes");
+        let mut user = plug_in(&json!({"token": GOOD_TOKEN, "expirationTimestamp": end}));
+        let answer = user["exec"]["args"][0].take();
+        user["exec"]["command"] = json!("sh");
+        user["exec"]["args"] = json!(["-c", "echo run >> \"$NOTES\"; echo \"$ANSWER\""]);
+        user["exec"]["env"] =
+            json!([{"name": "NOTES", "value": notes}, {"name": "ANSWER", "value": answer}]);
+        let config = std::fs::read(&path).expect("it was written");
+        let mut config: Value = serde_json::from_slice(&config).expect("JSON");
+        config["users"][0]["user"] = user;
+        std::fs::write(&path, config.to_string()).expect("written");
+        (path, notes)
     }
 
     /// The folder of the kubeconfig.
@@ -221,6 +240,16 @@ impl FakeKubernetes {
     pub(crate) async fn patch_arrives(&self) {
         self.shared.patched.notified().await;
     }
+}
+
+/// A user whom a plug-in logs in, with this status.
+fn plug_in(status: &Value) -> Value {
+    let version = "client.authentication.k8s.io/v1";
+    let credential = json!({"apiVersion": version, "kind": "ExecCredential", "status": status});
+    json!({"exec": {
+        "apiVersion": version, "command": "echo", "args": [credential.to_string()],
+        "interactiveMode": "Never",
+    }})
 }
 
 /// Whether the connection came with a certificate of ours.
@@ -350,6 +379,15 @@ async fn patch(
     match mishap {
         Some(Mishap::Status(code)) => {
             return status(code, "InternalError", "as the test wants", &json!({}));
+        }
+        Some(Mishap::Refusal(message)) => return status(422, "Invalid", message, &json!({})),
+        Some(Mishap::Flood) => {
+            let piece = Bytes::from(vec![b' '; 64 * 1024]);
+            let pieces = futures_util::stream::iter(0..1024);
+            let pieces = futures_util::StreamExt::map(pieces, move |_| {
+                Ok::<_, std::convert::Infallible>(piece.clone())
+            });
+            return Response::new(Body::from_stream(pieces));
         }
         Some(Mishap::Silence) => {
             tokio::time::sleep(Duration::from_hours(1)).await;

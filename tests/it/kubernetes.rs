@@ -53,7 +53,12 @@ fn success() -> (String, String) {
 
 #[tokio::test]
 async fn a_push_updates_the_deployment_with_every_way_to_log_in() {
-    for proof in [Proof::Certificate, Proof::Token, Proof::ExecPlugin] {
+    for proof in [
+        Proof::Certificate,
+        Proof::Token,
+        Proof::ExecPlugin,
+        Proof::ExecCertificate,
+    ] {
         let kubernetes = FakeKubernetes::start().await;
         let images = [
             ("web", "registry.test/group/busybox:v1"),
@@ -75,6 +80,31 @@ async fn a_push_updates_the_deployment_with_every_way_to_log_in() {
             .expect("text");
         assert!(digest.starts_with("sha256:"), "{digest}");
         assert_eq!(annotations.as_object().expect("an object").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_plug_in_is_asked_again_when_its_token_is_about_to_end() {
+    let kubernetes = with_deployment().await;
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(30);
+    for (end, runs_more_than_once) in [("2999-01-01T00:00:00Z", false), (&soon.to_string(), true)] {
+        let (kubeconfig, notes) = kubernetes.expiring_kubeconfig(end);
+        let seed = json!({
+            "organizations": [{"name": "group", "repositories": [{"name": "busybox"}]}],
+            "clusters": [{"id": CLUSTER, "name": "test", "kubeconfig": kubeconfig}],
+        });
+        let names = ["--registry-host", "registry.test"];
+        let app = TestApp::seeded_with(&seed.to_string(), &names).await;
+        add_trigger(&app, json!({})).await;
+        for tag in ["v2", "v3"] {
+            assert_eq!(push(&app, tag, end).await.0, "success");
+        }
+        let runs = std::fs::read_to_string(&notes)
+            .expect("notes")
+            .lines()
+            .count();
+        assert_eq!(runs > 1, runs_more_than_once, "{end}: {runs}");
+        std::fs::remove_file(notes).expect("it is there");
     }
 }
 
@@ -219,6 +249,24 @@ async fn a_firing_that_went_away_is_not_tried_any_longer() {
     let entry = app.get(wait).await;
     assert_eq!(entry.status, 200, "{}", entry.text());
     assert_eq!(entry.json()["result"], "success");
+}
+
+#[tokio::test]
+async fn an_answer_is_read_up_to_a_limit_and_told_in_one_line() {
+    let kubernetes = with_deployment().await;
+    let app = emulator(&kubernetes, Proof::Token, &[]).await;
+    add_trigger(&app, json!({})).await;
+    kubernetes.mishaps(&[Mishap::Flood, Mishap::Refusal("no\n1970 ERROR all is lost")]);
+    let failed = |detail: &str| ("failed".to_owned(), detail.to_owned());
+    assert_eq!(
+        push(&app, "v2", "a").await,
+        failed("the cluster answered with more than 8 MiB")
+    );
+    assert_eq!(
+        push(&app, "v3", "a").await,
+        failed("the cluster answered 422: no\\n1970 ERROR all is lost")
+    );
+    assert_eq!(push(&app, "v4", "a").await, success());
 }
 
 #[tokio::test]

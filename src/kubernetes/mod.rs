@@ -1,31 +1,33 @@
-//! Real Kubernetes clusters: how one is reached, and the two requests that a firing makes there.
+//! Real Kubernetes clusters, and the two requests that a firing makes there. `connection` makes
+//! their clients, `exec` runs the plug-ins that log in.
 //!
 //! Only clusters that the seed file names are ever contacted; a default kubeconfig is never
 //! looked for. Simulated clusters live in `workload`.
 
+mod connection;
+mod exec;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http_body_util::LengthLimitError;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Container as KubernetesContainer, PodTemplateSpec};
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use connection::{Connection, MAX_ANSWER};
+
+use crate::error::one_line;
 use crate::trigger::AppType;
 use crate::workload::{Container, PodTemplate, WorkloadKey};
 
 /// Who the cluster notes as the author of a change.
 const FIELD_MANAGER: &str = "swr-emulator";
-/// How long connecting to a cluster may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a cluster may keep silent.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many requests a cluster gets at once.
 const MOST_AT_ONCE: usize = 16;
 /// The longest reason that is passed on, in characters.
@@ -55,7 +57,7 @@ impl RealClusters {
         let clusters = clusters.into_iter().map(|(id, access)| {
             let cluster = RealCluster {
                 access,
-                client: Mutex::default(),
+                connection: Mutex::default(),
                 turns: Semaphore::new(MOST_AT_ONCE),
             };
             (id, cluster)
@@ -78,7 +80,7 @@ impl RealClusters {
 pub struct RealCluster {
     access: Access,
     /// Made at first use, and again after it was of no use.
-    client: Mutex<Option<Client>>,
+    connection: Mutex<Option<Connection>>,
     turns: Semaphore,
 }
 
@@ -154,62 +156,45 @@ impl RealCluster {
     }
 
     async fn client(&self) -> Result<Client, Failure> {
-        if let Some(client) = &*self.remembered() {
-            return Ok(client.clone());
-        }
-        let config = self.config().await;
-        let config = config.map_err(|reason| Failure::Final(short(&reason)))?;
-        // Named, because a process in which two providers are compiled in has no default one. That
-        // it is installed already is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // An exec plug-in runs here, and blocks.
-        let client = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
-        let client = match client {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return Err(Failure::Passing(short(&chain(&error)))),
-            Err(error) => return Err(Failure::Passing(error.to_string())),
-        };
-        *self.remembered() = Some(client.clone());
-        Ok(client)
-    }
-
-    async fn config(&self) -> Result<Config, String> {
-        let mut config = match &self.access {
-            Access::InCluster => Config::incluster().map_err(|error| chain(&error))?,
-            Access::Kubeconfig { path, context } => {
-                let file = Kubeconfig::read_from(path).map_err(|error| chain(&error))?;
-                let names_proxy = names_proxy(&file, context.as_deref());
-                let options = KubeConfigOptions {
-                    context: context.clone(),
-                    ..KubeConfigOptions::default()
-                };
-                let mut config = Config::from_custom_kubeconfig(file, &options)
-                    .await
-                    .map_err(|error| chain(&error))?;
-                if !names_proxy {
-                    // Else it is one of the environment, which is not meant for clusters like
-                    // these, and whose exceptions (NO_PROXY) would not be heeded.
-                    config.proxy_url = None;
-                }
-                config
+        let connection = {
+            let mut remembered = self.connection();
+            match &*remembered {
+                Some(connection) if connection.is_worth_asking() => connection.clone(),
+                _ => remembered
+                    .insert(Connection::begin(self.access.clone()))
+                    .clone(),
             }
         };
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.read_timeout = Some(READ_TIMEOUT);
-        // The engine does that itself, and tells.
-        config.default_retry = false;
-        Ok(config)
+        connection.client().await
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, Option<Client>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets the next request make its client anew. One that is being made is left to its end.
+    fn forget(&self) {
+        let mut connection = self.connection();
+        if connection
+            .as_ref()
+            .is_some_and(|known| !known.is_under_way())
+        {
+            *connection = None;
+        }
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What an error means for a firing. A client that reached nothing, or whom nobody knows any
     /// more, is forgotten: the cluster may have been made anew under another address.
     fn failure(&self, error: &kube::Error) -> Failure {
         let kube::Error::Api(status) = error else {
-            *self.remembered() = None;
+            self.forget();
+            if is_about_length(error) {
+                let most = MAX_ANSWER / 1024 / 1024;
+                let reason = format!("the cluster answered with more than {most} MiB");
+                return Failure::Final(reason);
+            }
             let reason = format!("the cluster cannot be reached: {}", chain(error));
             return Failure::Passing(short(&reason));
         };
@@ -221,7 +206,7 @@ impl RealCluster {
             409 | 429 | 500.. => Failure::Passing(reason),
             code => {
                 if code == 401 {
-                    *self.remembered() = None;
+                    self.forget();
                 }
                 Failure::Final(reason)
             }
@@ -255,25 +240,6 @@ impl From<KubernetesContainer> for Container {
     }
 }
 
-/// Whether a kubeconfig itself wants a cluster to be reached through a proxy.
-fn names_proxy(file: &Kubeconfig, context: Option<&str>) -> bool {
-    let context = context.or(file.current_context.as_deref());
-    let context = file
-        .contexts
-        .iter()
-        .find(|known| Some(&*known.name) == context);
-    let Some(context) = context.and_then(|known| known.context.as_ref()) else {
-        return false;
-    };
-    let cluster = file
-        .clusters
-        .iter()
-        .find(|known| known.name == context.cluster);
-    cluster
-        .and_then(|known| known.cluster.as_ref())
-        .is_some_and(|cluster| cluster.proxy_url.is_some())
-}
-
 /// An error and what caused it. Causes that their own error tells already are left out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -289,6 +255,128 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+fn is_about_length(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<LengthLimitError>)
+}
+
+/// The beginning of a text of others, in one line: it goes into the log.
 fn short(text: &str) -> String {
-    text.chars().take(LONGEST_REASON).collect()
+    one_line(text).chars().take(LONGEST_REASON).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, OpenOptions};
+    use std::io::Read;
+    use std::path::Path;
+
+    use futures_util::future::join_all;
+    use serde_json::json;
+    use tokio::sync::oneshot;
+
+    use super::connection::SETUP_TIME;
+    use super::*;
+
+    /// Held by a test that counts threads or makes one.
+    static THREADS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+    fn cluster(kubeconfig: &Path) -> RealClusters {
+        let access = Access::Kubeconfig {
+            path: kubeconfig.to_owned(),
+            context: None,
+        };
+        RealClusters::new([("c".to_owned(), access)])
+    }
+
+    fn key() -> WorkloadKey {
+        WorkloadKey {
+            cluster_id: "c".to_owned(),
+            namespace: "default".to_owned(),
+            kind: AppType::Deployments,
+            name: "web".to_owned(),
+        }
+    }
+
+    /// A pipe in the file system: whoever opens it waits for the other end.
+    fn pipe(path: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.expect("mkfifo is there").success());
+    }
+
+    fn threads() -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("the tests run on Linux");
+        tasks
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+            .filter(|name| name.trim() == "kubeconfig")
+            .count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kubeconfig_that_does_not_answer_costs_one_thread_and_a_bounded_wait() {
+        let _alone = THREADS.lock().await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("kubeconfig");
+        pipe(&path);
+        let clusters = cluster(&path);
+        let cluster = clusters.get("c").expect("it is real");
+        let key = key();
+        // Who reads the file gets to its end when this end is closed. Time stands still until
+        // somebody reads it.
+        let other_end = path.clone();
+        let other_end = move || OpenOptions::new().write(true).open(other_end);
+        let other_end = tokio::task::spawn_blocking(other_end);
+
+        let read = join_all((0..40).map(|_| cluster.read(&key))).await;
+
+        let reason = "the kubeconfig, or a plug-in of it, took more than 20 s";
+        for outcome in read {
+            assert_eq!(outcome, Err(Failure::Passing(reason.to_owned())));
+        }
+        let other_end = other_end.await.expect("no panic").expect("opened");
+        assert_eq!(threads(), 1);
+        drop(other_end);
+    }
+
+    #[tokio::test]
+    async fn a_plug_in_that_hangs_is_ended() {
+        let _alone = THREADS.lock().await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let lives = folder.path().join("lives");
+        pipe(&lives);
+        let path = folder.path().join("kubeconfig");
+        let exec = json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+            "command": "sh", "args": ["-c", "exec sleep 600 9> \"$LIVES\""],
+            "env": [{"name": "LIVES", "value": lives}],
+        });
+        let config = json!({
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+            "users": [{"name": "u", "user": {"exec": exec}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        });
+        std::fs::write(&path, config.to_string()).expect("written");
+        let (begun, begins) = oneshot::channel();
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut lives = File::open(lives).expect("the plug-in opens its end");
+            begun.send(()).expect("somebody waits");
+            lives.read_to_end(&mut Vec::new()).expect("its end");
+        });
+        let clusters = cluster(&path);
+        let cluster = clusters.get("c").expect("it is real");
+        let key = key();
+        let read = cluster.read(&key);
+        tokio::pin!(read);
+        tokio::select! {
+            begun = begins => begun.expect("the plug-in runs"),
+            outcome = &mut read => panic!("{outcome:?} before the plug-in ran"),
+        }
+
+        tokio::time::pause();
+        tokio::time::advance(SETUP_TIME).await;
+
+        assert!(matches!(read.await, Err(Failure::Passing(_))));
+        ended.await.expect("the plug-in is gone");
+    }
 }

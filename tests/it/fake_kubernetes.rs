@@ -162,19 +162,37 @@ impl FakeKubernetes {
     /// Writes a kubeconfig with a plug-in that gives a token which is good until then, and notes
     /// each time that it runs; the file of these notes.
     pub(crate) fn expiring_kubeconfig(&self, end: &str) -> (PathBuf, PathBuf) {
-        let path = self.kubeconfig(Proof::Nothing);
         let notes = self.folder.path().join("notes");
         let mut user = plug_in(&json!({"token": GOOD_TOKEN, "expirationTimestamp": end}));
         let answer = user["exec"]["args"][0].take();
-        user["exec"]["command"] = json!("sh");
-        user["exec"]["args"] = json!(["-c", "echo run >> \"$NOTES\"; echo \"$ANSWER\""]);
-        user["exec"]["env"] =
+        let script = "echo run >> \"$NOTES\"; echo \"$ANSWER\"";
+        let variables =
             json!([{"name": "NOTES", "value": notes}, {"name": "ANSWER", "value": answer}]);
+        (self.scripted_kubeconfig(script, &variables), notes)
+    }
+
+    /// Writes a kubeconfig with a plug-in that never ends, and holds a pipe open while it runs;
+    /// the pipe.
+    pub(crate) fn hanging_kubeconfig(&self) -> (PathBuf, PathBuf) {
+        let pipe = self.folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo is there").success());
+        let variables = json!([{"name": "PIPE", "value": pipe}]);
+        let script = "exec sleep 600 9> \"$PIPE\"";
+        (self.scripted_kubeconfig(script, &variables), pipe)
+    }
+
+    fn scripted_kubeconfig(&self, script: &str, variables: &Value) -> PathBuf {
+        let path = self.kubeconfig(Proof::Nothing);
+        let mut user = plug_in(&Value::Null);
+        user["exec"]["command"] = json!("sh");
+        user["exec"]["args"] = json!(["-c", script]);
+        user["exec"]["env"] = variables.clone();
         let config = std::fs::read(&path).expect("it was written");
         let mut config: Value = serde_json::from_slice(&config).expect("JSON");
         config["users"][0]["user"] = user;
         std::fs::write(&path, config.to_string()).expect("written");
-        (path, notes)
+        path
     }
 
     /// The folder of the kubeconfig.

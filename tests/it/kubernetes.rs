@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::fake_kubernetes::{FakeKubernetes, Mishap, Proof};
-use crate::support::{Process, TRIGGERS, TestApp, program, trigger};
+use crate::support::{Kept, Process, TRIGGERS, TestApp, program, trigger};
 
 const CLUSTER: &str = "5b28c12f-dc10-11e9-97b3-0255ac1001b5";
 
@@ -351,6 +351,35 @@ async fn a_proxy_of_the_environment_is_not_used() {
     let entry = client.send("GET", path, None).await;
     assert_eq!(entry.status, 200, "{}", entry.text());
     assert_eq!(entry.json()["result"], "success", "{}", entry.text());
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_program_and_a_plug_in_that_hangs() {
+    use std::io::Read;
+
+    let kubernetes = FakeKubernetes::start().await;
+    let (kubeconfig, pipe) = kubernetes.hanging_kubeconfig();
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories":
+            [{"name": "busybox", "triggers": [trigger("t")]}]}],
+        "clusters": [{"id": CLUSTER, "name": "test", "kubeconfig": kubeconfig}],
+    });
+    let kept = Kept::seeded(&seed.to_string());
+    let process = kept.start(&[]);
+    let client = process.client();
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": "v2"});
+    let pushed = client.send("POST", "/_emulator/push", Some(body));
+    assert_eq!(pushed.await.status, 201);
+
+    let ended = tokio::task::spawn_blocking(move || {
+        // Opened as soon as the plug-in runs, and at its end when that is gone.
+        let mut plug_in = std::fs::File::open(pipe).expect("the plug-in runs");
+        process.signal("TERM");
+        let (code, _) = process.wait();
+        plug_in.read_to_end(&mut Vec::new()).expect("its end");
+        code
+    });
+    assert_eq!(ended.await.expect("no panic"), Some(0));
 }
 
 #[tokio::test]

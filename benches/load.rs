@@ -380,6 +380,8 @@ impl SlowUploads {
             )?;
             streams.push(stream);
         }
+        // All of them have arrived.
+        thread::sleep(PATIENCE * 5);
         Ok(Self { streams })
     }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_stream::try_stream;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteQueryResult, SqliteRow, SqliteStatement, SqliteTypeInfo,
@@ -15,7 +16,7 @@ use sqlx::{
     ConnectOptions, Connection, Describe, Either, Execute, Executor, SqlStr, SqliteConnection,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 /// After how many of SQLite's instructions it is asked whether anybody still waits; some tens of
@@ -25,8 +26,6 @@ const INSTRUCTIONS: i32 = 4000;
 /// The pages that each connection keeps: 512 KiB (negative, as SQLite wants it). The system keeps
 /// all of them, and there are several connections.
 const CACHE: &str = "-512";
-/// Rows that SQLite may be ahead.
-const ROWS: usize = 16;
 
 /// A few connections, each with a thread of its own that is made at first use. A read gets one for
 /// as long as its statement runs; whoever finds none free waits in line.
@@ -171,27 +170,17 @@ impl<'c> Executor<'c> for &Readers {
         E: 'q + Execute<'q, Sqlite>,
     {
         let readers = self.clone();
-        let (rows, mut received) = mpsc::channel(ROWS);
-        let fetch = async move {
+        let rows = try_stream! {
             let mut lease = readers.take().await?;
-            let mut found = lease.connection().fetch_many(query);
-            while let Some(row) = found.try_next().await? {
-                if rows.send(Ok(row)).await.is_err() {
-                    return Ok(());
+            {
+                let mut found = lease.connection().fetch_many(query);
+                while let Some(row) = found.try_next().await? {
+                    yield row;
                 }
             }
-            drop(found);
             lease.give_back();
-            Ok(())
         };
-        // What fetches is part of the stream: it ends with it, in the middle of SQLite's work.
-        let failures =
-            stream::once(fetch).filter_map(async |ended: sqlx::Result<()>| ended.err().map(Err));
-        stream::select(
-            stream::poll_fn(move |context| received.poll_recv(context)),
-            failures,
-        )
-        .boxed()
+        rows.boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(

@@ -3,16 +3,9 @@
 
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use super::store::WITH_PARTS;
 use crate::clock::Moment;
 use crate::error::Result;
-
-/// The digests of an image's manifests: itself, and where it is an index all that it lists, at
-/// any depth. `?1` is the repository, `?2` the image.
-const WITH_PARTS: &str = "WITH RECURSIVE parts (digest) AS (
-         SELECT ?2
-         UNION
-         SELECT p.part FROM parts CROSS JOIN manifest_parts p
-             ON p.repository_id = ?1 AND p.manifest = parts.digest)";
 
 /// Copies an image from one repository to another, as it is in the source at this moment.
 pub async fn copy_image(

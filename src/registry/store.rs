@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 
 use super::manifest::Manifest;
 use super::reference::{Digest, Reference};
@@ -662,26 +662,31 @@ async fn insert_parts(
     Ok(())
 }
 
+/// The digests of an image's manifests: itself, and where it is an index all that it lists, at
+/// any depth. `?1` is the repository, `?2` the image.
+pub(super) const WITH_PARTS: &str = "WITH RECURSIVE parts (digest) AS (
+         SELECT ?2
+         UNION
+         SELECT p.part FROM parts CROSS JOIN manifest_parts p
+             ON p.repository_id = ?1 AND p.manifest = parts.digest)";
+
 /// Stores how many bytes an image takes: its manifest and the blobs of all manifests that it is
 /// made of. Nothing of that changes afterwards.
 async fn measure(db: impl SqliteExecutor<'_>, repository_id: i64, digest: &str) -> Result<()> {
-    sqlx::query(
-        "WITH RECURSIVE parts (digest) AS (
-             SELECT ?2
-             UNION
-             SELECT p.part FROM parts CROSS JOIN manifest_parts p
-                 ON p.repository_id = ?1 AND p.manifest = parts.digest)
+    let sql = format!(
+        "{WITH_PARTS}
          UPDATE manifests SET size = content_size + (
              SELECT coalesce(sum(b.size), 0)
              FROM parts
              CROSS JOIN manifest_blobs u ON u.repository_id = ?1 AND u.manifest = parts.digest
              CROSS JOIN blobs b ON b.digest = u.digest)
-         WHERE repository_id = ?1 AND digest = ?2",
-    )
-    .bind(repository_id)
-    .bind(digest)
-    .execute(db)
-    .await?;
+         WHERE repository_id = ?1 AND digest = ?2"
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(repository_id)
+        .bind(digest)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

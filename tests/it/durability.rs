@@ -298,6 +298,8 @@ async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
         .send("POST", TRIGGERS, Some(trigger(&format!("t{failed}"))))
         .await;
     again.is(201, "{}");
+    let health = client.send("GET", "/_emulator/health", None).await;
+    assert_eq!(health.status, 200);
     acknowledged.insert(format!("t{failed}"));
     assert_eq!(stored(&process).await, acknowledged);
     process.kill();

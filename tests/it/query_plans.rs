@@ -350,10 +350,14 @@ struct Statement {
 
 #[tokio::test]
 async fn no_statement_reads_more_than_what_it_is_asked_for() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let statements: Vec<_> = files(&source)
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sources: Vec<_> = files(&folder)
         .iter()
-        .flat_map(|path| statements(&source, path))
+        .map(|path| Source::read(&folder, path))
+        .collect();
+    let statements: Vec<_> = sources
+        .iter()
+        .flat_map(|source| source.statements(&sources))
         .collect();
     assert!(statements.len() > 150, "{} statements", statements.len());
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -447,35 +451,53 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The statements of a file, but for those of its tests, each as often as its choices differ.
-fn statements(source: &Path, path: &Path) -> Vec<Statement> {
-    let file = path
-        .strip_prefix(source)
-        .expect("within")
-        .to_str()
-        .expect("UTF-8");
-    let text = std::fs::read_to_string(path).expect("read");
-    let text = text
-        .split("#[cfg(test)]\nmod tests")
-        .next()
-        .expect("a part");
-    let tokens: TokenStream = text.parse().expect("Rust");
-    let mut literals = Vec::new();
-    let mut constants = BTreeMap::new();
-    collect(tokens, &mut literals, &mut constants);
-    let mut found = Vec::new();
-    for literal in literals {
-        for sql in expand(file, &literal, &constants) {
-            let first = sql.split_whitespace().next().unwrap_or_default();
-            let is_statement = matches!(first, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "WITH")
-                && sql.contains(' ');
-            if is_statement {
-                let file = file.to_owned();
-                found.push(Statement { file, sql });
-            }
+/// The texts of a file, but for those of its tests.
+struct Source {
+    file: String,
+    literals: Vec<String>,
+    constants: BTreeMap<String, String>,
+}
+
+impl Source {
+    fn read(folder: &Path, path: &Path) -> Self {
+        let file = path.strip_prefix(folder).expect("within").to_str();
+        let text = std::fs::read_to_string(path).expect("read");
+        let text = text
+            .split("#[cfg(test)]\nmod tests")
+            .next()
+            .expect("a part");
+        let tokens: TokenStream = text.parse().expect("Rust");
+        let mut literals = Vec::new();
+        let mut constants = BTreeMap::new();
+        collect(tokens, &mut literals, &mut constants);
+        Self {
+            file: file.expect("UTF-8").to_owned(),
+            literals,
+            constants,
         }
     }
-    found
+
+    /// Its statements, each as often as its choices differ. A constant is one of this file, else of
+    /// another one.
+    fn statements(&self, sources: &[Self]) -> Vec<Statement> {
+        let others = sources.iter().flat_map(|source| &source.constants);
+        let mut constants: BTreeMap<_, _> = others.collect();
+        constants.extend(&self.constants);
+        let file = &self.file;
+        let texts = self
+            .literals
+            .iter()
+            .flat_map(|literal| expand(file, literal, &constants));
+        let statements = texts.filter(|sql| {
+            let first = sql.split_whitespace().next().unwrap_or_default();
+            matches!(first, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "WITH") && sql.contains(' ')
+        });
+        let statements = statements.map(|sql| Statement {
+            file: file.clone(),
+            sql,
+        });
+        statements.collect()
+    }
 }
 
 /// The string literals, however deep in macros, and the constants by their name.
@@ -509,7 +531,7 @@ fn collect(
 
 /// What a text with names in braces can become: constants of its file, and the choices of code.
 /// A name stands for the same everywhere in a text.
-fn expand(file: &str, text: &str, constants: &BTreeMap<String, String>) -> Vec<String> {
+fn expand(file: &str, text: &str, constants: &BTreeMap<&String, &String>) -> Vec<String> {
     let name = text
         .split_once('{')
         .and_then(|(_, rest)| rest.split_once('}'));
@@ -519,7 +541,7 @@ fn expand(file: &str, text: &str, constants: &BTreeMap<String, String>) -> Vec<S
     let choices = CHOICES
         .iter()
         .find(|(of, choice, _)| *of == file && *choice == name);
-    let values: Vec<&str> = match (constants.get(name), choices) {
+    let values: Vec<&str> = match (constants.get(&name.to_owned()), choices) {
         (Some(value), _) => vec![value],
         (None, Some((_, _, values))) => values.to_vec(),
         // A text of another kind. As a statement it would not be SQL, and be found out.

@@ -40,11 +40,6 @@ enum Command {
 /// exec plug-in of a kubeconfig or on a file system that does not answer, holds nobody up.
 const LAST_THREADS: Duration = Duration::from_secs(1);
 
-/// Gives memory back to the system soon after it was needed.
-#[cfg(target_os = "linux")]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// What the process ends with when the command line is wrong.
 const USAGE: u8 = 2;
 

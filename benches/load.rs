@@ -380,8 +380,8 @@ impl SlowUploads {
             )?;
             streams.push(stream);
         }
-        // All of them have arrived.
-        thread::sleep(PATIENCE * 5);
+        // All of them have arrived, and their files are made.
+        thread::sleep(PATIENCE * 20);
         Ok(Self { streams })
     }
 

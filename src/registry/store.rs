@@ -530,10 +530,11 @@ impl SingleWrite for PutManifest {
         if !repository_exists(&mut *transaction, self.repository_id).await? {
             return Err(Error::NotFound(Resource::Repository));
         }
-        if let Some(missing) = self.missing(transaction).await? {
-            return Ok(PutOutcome::Missing(missing));
-        }
-        self.insert(transaction).await?;
+        let blob_bytes = match self.find_parts(transaction).await? {
+            Ok(bytes) => bytes,
+            Err(missing) => return Ok(PutOutcome::Missing(missing)),
+        };
+        self.insert(transaction, blob_bytes).await?;
         if let Some((name, judgement)) = self.tag {
             let put = PutTag {
                 repository_id: self.repository_id,
@@ -550,16 +551,22 @@ impl SingleWrite for PutManifest {
 }
 
 impl PutManifest {
-    /// The first thing that the manifest names and the repository does not have.
-    async fn missing(&self, transaction: &mut SqliteConnection) -> Result<Option<Digest>> {
+    /// How many bytes the blobs have that the manifest names; the inner error is the first thing
+    /// that it names and the repository does not have.
+    async fn find_parts(
+        &self,
+        transaction: &mut SqliteConnection,
+    ) -> Result<std::result::Result<i64, Digest>> {
+        let mut bytes = 0;
         for digest in &self.manifest.blobs {
             let found = find_blob(&mut *transaction, self.repository_id, digest).await?;
-            if found.is_none() {
-                return Ok(Some(digest.clone()));
+            match found {
+                Some(blob) => bytes += blob.size,
+                None => return Ok(Err(digest.clone())),
             }
         }
         if self.manifest.manifests.is_empty() {
-            return Ok(None);
+            return Ok(Ok(bytes));
         }
         let missing: Option<i64> = sqlx::query_scalar(
             "SELECT d.key FROM json_each(?2) d
@@ -572,16 +579,21 @@ impl PutManifest {
         .fetch_optional(transaction)
         .await?;
         let missing = missing.and_then(|at| usize::try_from(at).ok());
-        Ok(missing.and_then(|at| self.manifest.manifests.get(at).cloned()))
+        let missing = missing.and_then(|at| self.manifest.manifests.get(at).cloned());
+        Ok(missing.map_or(Ok(bytes), Err))
     }
 
-    async fn insert(&self, transaction: &mut SqliteConnection) -> Result<()> {
+    async fn insert(&self, transaction: &mut SqliteConnection, blob_bytes: i64) -> Result<()> {
+        let content_size = i64::try_from(self.content.len()).map_err(Error::internal)?;
+        // What an index takes, and a foreign layer that is here all the same, has to be looked up.
+        let is_plain = self.manifest.parts.is_empty() && self.manifest.foreign.is_empty();
+        let size = is_plain.then_some(content_size + blob_bytes);
         let config = self.manifest.config.as_ref().map_or("", Digest::as_str);
         let description = &self.manifest.description;
         let inserted: Option<i64> = sqlx::query_scalar(
             "INSERT INTO manifests (repository_id, digest, media_type, config, subject,
-                                    created_at, content_size, artifact_type, annotations)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                    created_at, content_size, size, artifact_type, annotations)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (repository_id, digest) DO NOTHING RETURNING rowid",
         )
         .bind(self.repository_id)
@@ -590,7 +602,8 @@ impl PutManifest {
         .bind(config)
         .bind(self.manifest.subject.as_ref().map(Digest::as_str))
         .bind(self.now)
-        .bind(i64::try_from(self.content.len()).map_err(Error::internal)?)
+        .bind(content_size)
+        .bind(size)
         .bind(&description.artifact_type)
         .bind(&description.annotations)
         .fetch_optional(&mut *transaction)
@@ -625,14 +638,12 @@ impl PutManifest {
         .bind(json(&blobs)?)
         .execute(&mut *transaction)
         .await?;
-        insert_parts(
-            &mut *transaction,
-            self.repository_id,
-            self.digest.as_str(),
-            &self.manifest.parts,
-        )
-        .await?;
-        measure(transaction, self.repository_id, self.digest.as_str()).await
+        if is_plain {
+            return Ok(());
+        }
+        let (id, digest) = (self.repository_id, self.digest.as_str());
+        insert_parts(&mut *transaction, id, digest, &self.manifest.parts).await?;
+        measure(transaction, id, digest).await
     }
 }
 

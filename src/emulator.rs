@@ -126,7 +126,7 @@ impl Emulator {
                 return Err(error.into());
             }
         };
-        let prefix = registry::store::file_prefix(db.readers())
+        let prefix = registry::store::file_prefix(db.lookups())
             .await
             .map_err(StartError::Prepare)?;
         let files = Files::open(folder.path(), &prefix)

@@ -104,6 +104,9 @@ impl Sweep {
     async fn step(&mut self, db: &Db, files: &Arc<Files>) -> Result<bool> {
         let (names, walk) = files.walk(self.walk.take(), STEP).await?;
         self.walk = walk;
+        if names.is_empty() {
+            return Ok(self.walk.is_some());
+        }
         let unnamed = store::list_unnamed(db.readers(), &names).await?;
         if !unnamed.is_empty() {
             let orphans = db.write(SweepFiles(unnamed)).await?;
@@ -120,7 +123,7 @@ async fn check(db: &Db, files: &Files) -> Result<()> {
     let (mut damaged, mut count, mut back) = (Vec::new(), 0, 0);
     let mut after = String::new();
     loop {
-        let blobs = store::list_blob_files(db.readers(), &after, STEP).await?;
+        let blobs = store::list_blob_files(db.lookups(), &after, STEP).await?;
         let Some(last) = blobs.last() else {
             break;
         };

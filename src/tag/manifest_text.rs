@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
@@ -56,7 +56,7 @@ pub(super) async fn answer(
         while let Some(part) = writer.next().await? {
             body.extend_from_slice(&part);
         }
-        return Ok(json(StatusCode::OK, body).into_response());
+        return Ok(json(StatusCode::OK, body));
     }
     let parts = stream::try_unfold(writer, async |mut writer| {
         let part = writer.next().await?;

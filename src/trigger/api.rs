@@ -7,7 +7,6 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
-use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
@@ -25,7 +24,7 @@ use crate::auth::{Caller, Editable, Viewable};
 use crate::engine::{self, store::HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, Description, Fields, Operation, Query, Routes, Segment, Shape, empty_object,
+    Answer, Description, Fields, Operation, Query, Routes, Segment, Shape, empty_object, json,
 };
 use crate::repository::RepositoryRef;
 use crate::tag::accessory;
@@ -165,8 +164,7 @@ async fn list(
     let pieces = pieces.inspect_err(|error| {
         warn!(chain = error.chain(), "A list of triggers broke off");
     });
-    let json = [(CONTENT_TYPE, "application/json")];
-    Ok((json, Body::from_stream(pieces)).into_response())
+    Ok(json(StatusCode::OK, Body::from_stream(pieces)))
 }
 
 /// A piece of the list as JSON, after `[` or `,`, and what the next one begins with; nothing after
@@ -180,18 +178,18 @@ async fn write_piece(
     let Some(last) = piece.last().map(|trigger| trigger.id) else {
         return Ok(None);
     };
-    let mut json = Vec::new();
+    let mut text = Vec::new();
     let mut separator = opening;
     for trigger in piece {
-        json.push(separator);
-        serde_json::to_writer(&mut json, &TriggerView::listed(trigger)).map_err(Error::internal)?;
+        text.push(separator);
+        serde_json::to_writer(&mut text, &TriggerView::listed(trigger)).map_err(Error::internal)?;
         separator = b',';
     }
     let next = store::list(app.db.readers(), repository_id, last, PIECE).await?;
     if next.is_empty() {
-        json.push(b']');
+        text.push(b']');
     }
-    Ok(Some((Bytes::from(json), (next, b','))))
+    Ok(Some((Bytes::from(text), (next, b','))))
 }
 
 /// `ShowTrigger`

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::app::{App, AppState};
@@ -286,6 +286,7 @@ struct ExplainedView {
     trigger: String,
     fires: bool,
     reason: String,
+    #[schemars(with = "Option<Map<String, Value>>")]
     patch: Option<Value>,
 }
 

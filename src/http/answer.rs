@@ -1,9 +1,12 @@
 //! Successful answers.
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, LINK};
 use http::{HeaderValue, StatusCode, Uri};
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 
@@ -20,6 +23,31 @@ impl<T: Serialize> IntoResponse for Answer<T> {
             Ok(body) => json(self.0, body),
             Err(error) => Error::internal(error).into_response(),
         }
+    }
+}
+
+/// `[]`, where nothing else is ever answered.
+#[derive(Debug, Clone, Copy)]
+pub struct EmptyList;
+
+impl Serialize for EmptyList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq::<[(); 0]>([])
+    }
+}
+
+impl JsonSchema for EmptyList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "EmptyList".into()
+    }
+
+    // Generators of clients want to know of every list what it holds.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "array", "items": {}, "maxItems": 0})
     }
 }
 

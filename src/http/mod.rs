@@ -20,7 +20,7 @@ mod shape;
 mod shared_body;
 mod stop;
 
-pub use answer::{Answer, ContentRange, NextPage, cut_to_page, empty_object, json};
+pub use answer::{Answer, ContentRange, EmptyList, NextPage, cut_to_page, empty_object, json};
 pub use body::{Fields, Items};
 pub use description::{Description, Param, Refusal, Success, Writer};
 pub(crate) use edge::MAX_BODY;

@@ -15,7 +15,7 @@ use crate::auth::{
     Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, User,
 };
 use crate::error::{Error, Result};
-use crate::http::{Answer, Description, Fields, Form, Operation, Routes, Shape};
+use crate::http::{Answer, Description, EmptyList, Fields, Form, Operation, Routes, Shape};
 
 pub(super) fn routes() -> Routes {
     let operation = Operation::new(
@@ -110,8 +110,8 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
         expires_at: expires_at.with_microseconds(),
         issued_at: now.with_microseconds(),
         methods: [method],
-        catalog: [],
-        roles: [],
+        catalog: EmptyList,
+        roles: EmptyList,
         domain: (scope == Scope::Domain).then(|| domain.clone()),
         project: match scope {
             Scope::Domain => None,
@@ -251,8 +251,8 @@ struct TokenView {
     expires_at: String,
     issued_at: String,
     methods: [&'static str; 1],
-    catalog: [(); 0],
-    roles: [(); 0],
+    catalog: EmptyList,
+    roles: EmptyList,
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<ProjectView>,
     #[serde(skip_serializing_if = "Option::is_none")]

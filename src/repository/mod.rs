@@ -215,7 +215,7 @@ pub struct Repository {
     pub size: i64,
     /// How often it was pulled from.
     pub num_download: i64,
-    /// Whether it is shared, and that has not ended; false in lists of other kinds.
+    /// Whether another account shares it, and that has not ended; false in lists of other kinds.
     pub is_shared: bool,
 }
 

@@ -115,7 +115,11 @@ impl Scope {
     fn condition(self) -> (String, String) {
         let (is_in, is_shared) = self.conditions();
         let text = format!("{FROM} {WHERE} AND {is_in} AND (?10 IS NULL OR {is_shared} = ?10)");
-        (text, is_shared)
+        let shown = match self {
+            Self::SharedWithMe => is_shared,
+            Self::Own | Self::SharedByMe => "FALSE".to_owned(),
+        };
+        (text, shown)
     }
 }
 

@@ -13,8 +13,8 @@ use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, ContentRange, Description, Fields, Operation, Param, Query, Routes, Shape, SortOrder,
-    empty_object,
+    Answer, ContentRange, Description, EmptyList, Fields, Operation, Param, Query, Routes, Shape,
+    SortOrder, empty_object,
 };
 use crate::repository::RepositoryRef;
 use crate::tag::TagName;
@@ -85,7 +85,7 @@ pub fn routes() -> Routes {
                                 .must("imageTag", tags)
                                 .may("override", override_shape()),
                         )
-                        .answers::<[(); 0]>(StatusCode::OK)
+                        .answers::<EmptyList>(StatusCode::OK)
                         .refuses([Error::UnknownSyncRegion])
                 },
             ),
@@ -219,7 +219,7 @@ async fn sync_images(
     };
     app.db.write(write).await?;
     // The tags that could not be asked for.
-    Ok(Answer(StatusCode::OK, [(); 0]).into_response())
+    Ok(Answer(StatusCode::OK, EmptyList).into_response())
 }
 
 fn target(app: &App, body: &Fields) -> Result<SyncTarget> {

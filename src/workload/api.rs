@@ -1,5 +1,6 @@
 //! The HTTP of simulated clusters, for people who write tests.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use axum::extract::State;
@@ -224,7 +225,7 @@ async fn view(app: &AppState, cluster: &str, mut key: WorkloadKey) -> Result<Res
     let view = WorkloadView {
         containers: found.template.containers,
         init_containers: found.template.init_containers,
-        annotations: json!(found.template.annotations),
+        annotations: found.template.annotations,
         rollouts: rollouts.into_iter().map(RolloutView::from).collect(),
     };
     Ok(Answer(StatusCode::OK, view).into_response())
@@ -328,7 +329,7 @@ struct ClusterView {
 struct WorkloadView {
     containers: Vec<Container>,
     init_containers: Vec<Container>,
-    annotations: Value,
+    annotations: BTreeMap<String, String>,
     rollouts: Vec<RolloutView>,
 }
 

@@ -168,8 +168,11 @@ async fn lists_tell_what_is_shared_by_and_with_an_account() {
             assert_eq!(listed, expected, "{query}");
         }
     };
+    // What it says is for those whom it is shared with; its owner can ask for it all the same.
+    let own = [("r", false), ("kept", false)];
+    check(&boss, "center=self", &own).await;
+    check(&boss, "center=self&status=true", &own[..1]).await;
     let both = [("r", true), ("kept", false)];
-    check(&boss, "center=self", &both).await;
     check(&eve, "center=thirdparty", &both).await;
     check(&eve, "center=thirdparty&status=true", &both[..1]).await;
     check(&eve, "center=thirdparty&status=false", &both[1..]).await;

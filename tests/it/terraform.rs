@@ -336,7 +336,7 @@ organizations: [{name: group, repositories: [{name: library/nginx}]}]
     let shared = send(&app, "GET", path, None).await.json();
     assert_eq!(
         (&shared[0]["total_range"], &shared[0]["status"]),
-        (&json!(1), &json!(true))
+        (&json!(1), &json!(false))
     );
     // destroy
     send(&app, "DELETE", &partner, None).await.is(204, "");

@@ -117,7 +117,7 @@ export function sharing(harness) {
       ['library/redis', false],
     ];
     const order = { orderColumn: 'name', orderType: 'desc' };
-    await check(client, 'self', order, [redis, nginx]);
+    await check(client, 'self', order, [redis, ['library/nginx', false]]);
     await check(client, 'thirdparty', {}, []);
     await check(partner, 'self', {}, []);
     await check(partner, 'thirdparty', { filter: `namespace::${organization}|name::red` }, [redis]);

@@ -104,7 +104,7 @@ class Sharing(Harness):
 
         both = [("library/nginx", True), ("library/redis", False)]
         partner = self.as_partner()
-        check(self.client, "self", both)
+        check(self.client, "self", [(name, False) for name, _ in both])
         check(self.client, "thirdparty", [])
         check(partner, "self", [])
         v2, v3 = check(partner, "thirdparty", both)

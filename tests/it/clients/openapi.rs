@@ -1,14 +1,18 @@
-//! schemathesis, which reads the document of the API, makes up requests from it, and judges every
-//! answer by it: no answer may have a status, a media type, a header or a body that the document
-//! does not promise, none may be a 500, and no operation that needs credentials may do without.
+//! Programs that read the document of the API.
+//!
+//! schemathesis makes up requests from it, and judges every answer by it: no answer may have a
+//! status, a media type, a header or a body that the document does not promise, none may be a 500,
+//! and no operation that needs credentials may do without. Two generators make clients from it,
+//! which have to be whole, and a linter reads it.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::{Outcome, root};
-use crate::support::{Process, TOKEN};
+use crate::support::{Process, TOKEN, TestApp};
 
 const CHECKS: &str = "status_code_conformance,content_type_conformance,\
                       response_headers_conformance,response_schema_conformance,ignored_auth";
@@ -117,5 +121,91 @@ fn schemathesis(folder: &Path) -> Command {
         .current_dir(folder)
         .env("NO_PROXY", "127.0.0.1")
         .env("no_proxy", "127.0.0.1");
+    command
+}
+
+#[tokio::test]
+#[ignore = "needs openapi-python-client; ./tests/run installs it"]
+async fn a_python_client_of_every_operation_is_generated_and_can_be_imported() {
+    let folder = folder_with_document().await;
+    let bin = root().join("tests/.venv/bin");
+    // Operations that it cannot make anything of are warnings.
+    let mut generate = in_folder(&bin.join("openapi-python-client"), folder.path());
+    generate.args(["generate", "--path", "openapi.json", "--fail-on-warning"]);
+    generate.args(["--meta", "none", "--output-path", "generated"]);
+    // The formatter that it runs afterwards stands beside it.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(bin.clone()).chain(std::env::split_paths(&path));
+    generate.env(
+        "PATH",
+        std::env::join_paths(path).expect("a list of folders"),
+    );
+    Outcome::of(&mut generate).succeeded();
+
+    let import = "import importlib, pkgutil, generated
+names = [found.name for found in pkgutil.walk_packages(generated.__path__, 'generated.')]
+modules = [importlib.import_module(name) for name in names]
+print(sum(hasattr(module, 'sync_detailed') for module in modules))";
+    let mut python = in_folder(&bin.join("python"), folder.path());
+    let operations = Outcome::of(python.args(["-c", import])).succeeded();
+    let expected = swr_emulator::routes().operations().len();
+    assert_eq!(operations.trim(), expected.to_string());
+}
+
+#[tokio::test]
+#[ignore = "needs openapi-typescript; ./tests/run installs it"]
+async fn types_of_typescript_are_generated_and_compile() {
+    let folder = folder_with_document().await;
+    let mut generate = npm("openapi-typescript", folder.path());
+    generate.args(["openapi.json", "--output", "types.ts"]);
+    Outcome::of(&mut generate).succeeded();
+    let call = "import type { operations } from './types';
+const body: operations['CreateNamespace']['requestBody']['content']['application/json'] =
+  { namespace: 'group' };
+// @ts-expect-error An organization is named by a text.
+body.namespace = 1;
+";
+    std::fs::write(folder.path().join("call.ts"), call).expect("the file is written");
+    let mut compile = npm("tsc", folder.path());
+    compile.args(["--strict", "--noEmit", "call.ts"]);
+    Outcome::of(&mut compile).succeeded();
+}
+
+#[tokio::test]
+#[ignore = "needs redocly; ./tests/run installs it"]
+async fn redocly_finds_no_error_in_the_document() {
+    let folder = folder_with_document().await;
+    let mut lint = npm("redocly", folder.path());
+    lint.args(["lint", "openapi.json"])
+        // Registry clients are sent to a path that ends in a slash, and so is the live service's.
+        .args(["--skip-rule", "no-path-trailing-slash"])
+        .envs([
+            ("REDOCLY_TELEMETRY", "off"),
+            ("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true"),
+        ]);
+    Outcome::of(&mut lint).succeeded();
+}
+
+/// A folder with the document, as an emulator serves it.
+async fn folder_with_document() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let document = TestApp::start()
+        .await
+        .as_nobody()
+        .send("GET", "/_emulator/openapi.json", None)
+        .await;
+    let path = folder.path().join("openapi.json");
+    std::fs::write(path, &document.body).expect("the file is written");
+    folder
+}
+
+fn npm(program: &str, folder: &Path) -> Command {
+    let programs = root().join("tests/.node/node_modules/.bin");
+    in_folder(&programs.join(program), folder)
+}
+
+fn in_folder(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder);
     command
 }

@@ -1,6 +1,7 @@
 //! The registry beside Debian's docker-registry, in one run and on the same disk: pushing and
 //! pulling many small blobs, one large blob, and many manifests. Rounds go A B B A; each figure is
-//! the other's time through ours, so above 1 the emulator is the faster one.
+//! the other's time through ours, so above 1 the emulator is the faster one. Then manifests as large
+//! as there can be, for the memory that the emulator has before, at once afterwards, and later.
 //!
 //! `docker-registry` has to be installed. It does not sync what it stores; the emulator does.
 
@@ -23,6 +24,10 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 4;
 const MIB: usize = 1024 * 1024;
+const LARGE_MANIFESTS: usize = 40;
+const LARGE_MANIFEST: usize = 4 * MIB - 1024;
+/// How long the emulator has nothing to do before its memory is looked at again.
+const REST: Duration = Duration::from_secs(10);
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn main() -> Result<()> {
@@ -30,6 +35,7 @@ fn main() -> Result<()> {
         .prefix("registry-bench-")
         .tempdir_in(".")?;
     let ours = Server::emulator(&folder.path().join("ours"))?;
+    let before = ours.memory()?;
     let theirs = Server::docker_registry(folder.path())?;
     let mut ratios: Vec<(&str, Vec<f64>)> = Vec::new();
     for round in 0..ROUNDS {
@@ -68,8 +74,38 @@ fn main() -> Result<()> {
         table,
         "\n{ROUNDS} rounds, {CONNECTIONS} connections, ABBA, same disk"
     )?;
+    large_manifests(&ours)?;
+    let after = ours.memory()?;
+    std::thread::sleep(REST);
+    let later = ours.memory()?;
+    writeln!(
+        table,
+        "\nMemory (RSS): {before:.1} MiB at the start, {after:.1} MiB after all of it, {later:.1} MiB \
+         ten seconds later"
+    )?;
     std::io::stdout().write_all(table.as_bytes())?;
     Ok(())
+}
+
+/// Pushes and pulls manifests of almost the size that a registry has to take.
+fn large_manifests(server: &Server) -> Result<()> {
+    let repository = "group/large";
+    let token = server.token(repository)?;
+    let config = (digest(b"{}"), b"{}".to_vec());
+    Connection::open(server, &token)?.push_blob(repository, &config)?;
+    let manifests: Vec<_> = (0..LARGE_MANIFESTS)
+        .map(|at| {
+            let (tag, content) = manifest(0, at);
+            let mut content: Value = serde_json::from_slice(&content)?;
+            content["annotations"] = json!({"padding": "x".repeat(LARGE_MANIFEST)});
+            Ok((tag, content.to_string().into_bytes()))
+        })
+        .collect::<Result<_>>()?;
+    each(server, &token, &manifests, |c, (tag, content)| {
+        c.push_manifest(repository, tag, content)?;
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        c.expect_body(&path, content.len())
+    })
 }
 
 /// Pushes and pulls everything once; how long each part took.
@@ -260,6 +296,16 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(server)
+    }
+
+    /// The memory that it has, in MiB.
+    fn memory(&self) -> Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let kibibytes = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .ok_or("/proc/PID/status has no VmRSS")?;
+        Ok(kibibytes.parse::<f64>()? / 1024.0)
     }
 
     /// A bearer token for a repository, where one is needed.

@@ -200,6 +200,11 @@ impl Emulator {
         self.folder.path()
     }
 
+    /// How many requests it has answered so far.
+    pub fn answered(&self) -> i64 {
+        self.app.requests.count()
+    }
+
     /// Whether it has the built-in account.
     pub fn has_builtin_account(&self) -> bool {
         self.app.directory.builtin_admin().is_some()

@@ -44,6 +44,8 @@
 //! - Nothing but [`clock`] asks for the time; nothing but `db` opens the database.
 //! - All state belongs to an [`Emulator`]; a process can run several.
 
+#![forbid(unsafe_code)]
+
 pub mod account;
 pub mod app;
 pub mod auth;

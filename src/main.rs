@@ -1,6 +1,7 @@
 //! The command line: reads the settings, starts logging, runs one instance or one sub-command.
 
 mod command;
+mod memory;
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -44,6 +45,7 @@ const LAST_THREADS: Duration = Duration::from_secs(1);
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    memory::limit_kept();
     // Nobody minds more file descriptors, and each connection is one.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let arguments = match parse() {
@@ -134,7 +136,10 @@ async fn run(config: &Config) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     say(&greeting(&emulator));
-    let signal = terminated.await;
+    let signal = tokio::select! {
+        signal = terminated => signal,
+        never = memory::give_back_at_rest(&emulator) => match never {},
+    };
     tracing::info!(signal, "Stopping");
     emulator.stop().await;
     Ok(())

@@ -113,6 +113,11 @@ impl Requests {
         drop(oldest);
     }
 
+    /// How many were recorded so far.
+    pub fn count(&self) -> i64 {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
     fn newest_first(&self) -> Vec<Arc<RecordedRequest>> {
         self.lock().iter().rev().cloned().collect()
     }

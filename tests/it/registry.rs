@@ -630,6 +630,39 @@ async fn discovery_lists_referrers() {
 }
 
 #[tokio::test]
+async fn discovery_lists_no_referrers_before_the_first_push_to_those_who_may_pull() {
+    let (app, registry) = seeded().await;
+    registry.push_image("group/b", "v1", b"layer").await;
+    let path = |name: &str| format!("/v2/{name}/referrers/{}", digest(b"x"));
+    for query in ["", "?artifactType=test/one"] {
+        let [missing, empty] = ["group/a", "group/b"].map(|name| path(name) + query);
+        let missing = registry.get(&missing).await;
+        let empty = registry.get(&empty).await;
+        assert_eq!(missing.status, 200, "{}", missing.text());
+        assert_eq!(missing.header("content-type"), Some(OCI_INDEX));
+        assert_eq!(missing.body, empty.body);
+        assert_eq!(missing.json()["manifests"], json!([]));
+        let names = |answer: &Answer| -> Vec<_> { answer.headers.keys().cloned().collect() };
+        assert_eq!(names(&missing), names(&empty));
+    }
+    // Nothing was made by that, and what is wrong with a question is told all the same.
+    let shown = app.get("/v2/manage/namespaces/group/repos/a").await;
+    assert_eq!(shown.status, 404);
+    let wrong = registry.get(&(path("group/a") + "?last=x")).await;
+    refused(&wrong, 400, "SIZE_INVALID");
+    // Others are told what they were told before.
+    let theirs = Registry::login(&app.client, "PARTNERAK", "PARTNERSK", &["group/a"]).await;
+    refused(&theirs.get(&path("group/a")).await, 401, "UNAUTHORIZED");
+    let anonymous = Registry::anonymous(&app.client, "scope=repository:group/a:pull").await;
+    refused(&anonymous.get(&path("group/a")).await, 401, "UNAUTHORIZED");
+    refused(
+        &registry.get("/v2/group/a/tags/list").await,
+        404,
+        "NAME_UNKNOWN",
+    );
+}
+
+#[tokio::test]
 async fn management_deletes_tags_manifests_and_blobs() {
     let (_app, registry) = seeded().await;
     let digest = registry.push_image("group/a", "v1", b"layer").await;

@@ -780,6 +780,55 @@ async fn without_a_token_the_challenge_leads_to_one() {
 }
 
 #[tokio::test]
+async fn the_challenge_of_a_mount_leads_to_a_token_that_mounts() {
+    let (app, registry) = seeded().await;
+    let digest = registry.push_blob("group/a", b"content").await;
+    let nobody = Registry {
+        client: app.as_nobody(),
+        bearer: None,
+    };
+    let scope_of = async |query: &str| {
+        let path = format!("/v2/group/b/blobs/uploads/?{query}");
+        let answer = nobody.send("POST", &path, &[], "").await;
+        refused(&answer, 401, "UNAUTHORIZED");
+        let challenge = answer.header("www-authenticate").expect("a challenge");
+        let (_, scope) = challenge.split_once(",scope=\"").expect("a scope");
+        let scope = scope.strip_suffix('"').expect("quoted");
+        scope.to_owned()
+    };
+    let target = "repository:group/b:pull,push";
+    let both = scope_of(&format!("mount={digest}&from=group/a")).await;
+    assert_eq!(both, format!("{target} repository:group/a:pull"));
+
+    let password = long_term_password(BUILTIN_ACCESS_KEY, &Secret::new(BUILTIN_SECRET_KEY));
+    let login = Some((BUILTIN_ACCESS_KEY, password.as_str()));
+    let query: String = form_urlencoded::Serializer::new(String::new())
+        .append_pair("scope", &both)
+        .finish();
+    let token = ask_for_token(&app.as_nobody(), login, &query).await;
+    let following = Registry {
+        client: app.as_nobody(),
+        bearer: token.json()["token"].as_str().map(str::to_owned),
+    };
+    let path = format!("/v2/group/b/blobs/uploads/?mount={digest}&from=group/a");
+    let mounted = following.send("POST", &path, &[], "").await;
+    assert_eq!(mounted.status, 201, "{}", mounted.text());
+
+    // What can be no source is not named: an organization that does not exist would have the
+    // token service refuse the whole list.
+    for query in [
+        "from=group/a",
+        &format!("mount={digest}"),
+        &format!("mount={digest}&from=NONSENSE"),
+        &format!("mount={digest}&from=group/b"),
+        &format!("mount={digest}&from=nowhere/a"),
+        &format!("mount={digest}&from=group/a%22,error=%22x"),
+    ] {
+        assert_eq!(scope_of(query).await, target, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_is_checked_and_an_unknown_organization_refused() {
     let (app, registry) = seeded().await;
     assert_eq!(registry.get("/v2/").await.status, 200);

@@ -163,7 +163,7 @@ pub(super) async fn admit(
         }
         return Err(RegistryError::Unauthorized { challenge });
     };
-    let user = app.directory.user_with_id(&claims.sub).map(Arc::clone);
+    let user = app.directory.user_with_id(&claims.sub);
     let admitted = locate(app, user, path).await?;
     let rights = allowed(
         admitted.user.as_deref(),
@@ -220,9 +220,12 @@ pub(super) fn has_token(app: &App, headers: &HeaderMap) -> bool {
     claims(app, headers).is_some()
 }
 
+/// What the request's token says, unless it is of a user who has gone or may not log in.
 fn claims(app: &App, headers: &HeaderMap) -> Option<Claims> {
     let key = &app.registry.key;
-    key.verify(bearer(headers)?, &app.region, app.clock.now())
+    let claims = key.verify(bearer(headers)?, &app.region, app.clock.now())?;
+    let is_held = claims.sub.is_empty() || app.directory.enabled_user(&claims.sub).is_some();
+    is_held.then_some(claims)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

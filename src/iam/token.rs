@@ -104,10 +104,11 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
     let (hash, expires_at) = (write.hash, write.expires_at);
     app.db.write(write).await?;
     app.tokens.remember(hash, &user, now, expires_at);
-    if app.directory.enabled_user(&user.id).is_none() {
-        // Disabled or deleted meanwhile, which has ended only what was there.
+    let current = app.directory.enabled_user(&user.id);
+    if !current.is_some_and(|current| Arc::ptr_eq(&current, &user)) {
+        // Changed or deleted since the login was checked, which ended only the tokens of then.
         app.tokens.forget(&user.id);
-        return Err(refused("The user is disabled or deleted."));
+        return Err(refused("The user was changed or deleted in the meantime."));
     }
 
     let domain = NamedView::domain(&user.account);

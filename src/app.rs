@@ -43,6 +43,8 @@ pub struct App {
     pub lookup: Lookup,
     /// Accounts and users.
     pub directory: Arc<Directory>,
+    /// Checks passwords.
+    pub passwords: Arc<auth::PasswordHasher>,
     /// Tokens that IAM issued.
     pub tokens: Arc<Tokens>,
     /// The time.
@@ -107,6 +109,7 @@ impl App {
             lookup: Lookup::new(Arc::clone(&db), "r1".to_owned()),
             db: Arc::clone(&db),
             directory: Arc::new(directory),
+            passwords: Arc::default(),
             tokens: Arc::default(),
             clock: Clock::default(),
             seed: Arc::default(),

@@ -268,6 +268,7 @@ async fn prepare(
         now: clock.now(),
     })
     .await?;
+    iam::adopt_stored_users(&db, &directory).await?;
     let stored = auth::find_tokens(db.lookups()).await?;
     let tokens = Arc::new(Tokens::restore(stored, &directory));
     let directory = Arc::new(directory);
@@ -286,6 +287,7 @@ async fn prepare(
         config.deploy_timeout(),
         config.require_agency,
     );
+    let passwords = Arc::default();
     let faults = Arc::default();
     let requests = Arc::default();
     let (stop, wanted) = (Arc::default(), Arc::default());
@@ -302,6 +304,7 @@ async fn prepare(
             lookup: Lookup::new(Arc::clone(&db), region.name.clone()),
             db: Arc::clone(&db),
             directory: Arc::clone(&directory),
+            passwords: Arc::clone(&passwords),
             tokens: Arc::clone(&tokens),
             clock: clock.clone(),
             seed: Arc::clone(&seed),

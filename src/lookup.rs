@@ -135,7 +135,7 @@ organizations:
         let level = async |namespace: &Arc<Namespace>| {
             let found = lookup.repository(namespace, &name).await;
             let found = found.expect("read").expect("r");
-            Level::of(ann, &found.namespace, None)
+            Level::of(&ann, &found.namespace, None)
         };
 
         let before = namespace().await;

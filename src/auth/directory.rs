@@ -1,11 +1,14 @@
-//! The accounts and users of an instance: the built-in one and those of the seed file. They are
-//! what the file says at this start; their secrets live in memory only.
+//! The accounts and users of an instance: the built-in one and those of the seed file, which are
+//! what the file says at this start and whose secrets live in memory only; and the users that were
+//! made by IAM's operations, which join and leave while it runs.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, MutexGuard};
 
+use super::password::Password;
 use super::secret::Secret;
 use super::token::TokenHash;
 
@@ -55,8 +58,10 @@ pub struct User {
     pub account: Arc<Account>,
     /// Whether it may do all in its account.
     pub admin: bool,
+    /// Whether it may log in; what it logged in with before has ended, if not.
+    pub is_enabled: bool,
     /// For `POST /v3/auth/tokens`.
-    pub password: Option<Secret>,
+    pub password: Option<Password>,
     /// For signatures.
     pub secret_key: Option<Secret>,
 }
@@ -104,9 +109,51 @@ pub struct DirectoryError {
 #[derive(Debug, Default)]
 pub struct Directory {
     accounts: Vec<Arc<Account>>,
-    users: Vec<Arc<User>>,
+    seeded: Users,
     by_access_key: HashMap<String, Arc<User>>,
     by_token: HashMap<TokenHash, Arc<User>>,
+    made: RwLock<Users>,
+    /// Held by whoever changes `made` together with the database.
+    turn: Mutex<()>,
+}
+
+/// Users in order.
+#[derive(Debug, Default)]
+struct Users {
+    all: Vec<Arc<User>>,
+    by_id: HashMap<String, Arc<User>>,
+}
+
+impl Users {
+    fn of(&self, account: &Account) -> impl Iterator<Item = &Arc<User>> {
+        self.all
+            .iter()
+            .filter(move |user| user.account.id == account.id)
+    }
+
+    /// Adds a user, or puts it in the place of the one with its id.
+    fn put(&mut self, user: User) -> Arc<User> {
+        let user = Arc::new(user);
+        let older = self.by_id.insert(user.id.clone(), Arc::clone(&user));
+        match older.and_then(|older| self.all.iter_mut().find(|known| **known == older)) {
+            Some(place) => *place = Arc::clone(&user),
+            None => self.all.push(Arc::clone(&user)),
+        }
+        user
+    }
+
+    fn remove(&mut self, id: &str) {
+        if self.by_id.remove(id).is_some() {
+            self.all.retain(|user| user.id != id);
+        }
+    }
+}
+
+/// Two users are the same if they have one id.
+impl PartialEq for User {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
 }
 
 impl Directory {
@@ -157,22 +204,23 @@ impl Directory {
             }
         };
         for new in new.users {
-            if self.users_of(&account).any(|user| user.name == new.name) {
+            if self.seeded.of(&account).any(|user| user.name == new.name) {
                 return twice("the user", &format!("{}/{}", account.name, new.name));
             }
             let id = new
                 .id
                 .unwrap_or_else(|| derived_id("user", &[&account.name, &new.name]));
-            if self.user_with_id(&id).is_some() {
+            if self.seeded.by_id.contains_key(&id) {
                 return twice("the user id", &id);
             }
             let name = format!("{}/{}", account.name, new.name);
-            let user = Arc::new(User {
+            let user = self.seeded.put(User {
                 id,
                 name: new.name,
                 account: Arc::clone(&account),
                 admin: new.admin,
-                password: new.password,
+                is_enabled: true,
+                password: new.password.map(Password::Plain),
                 secret_key: new.secret_key,
             });
             if let Some(access_key) = new.access_key {
@@ -187,7 +235,6 @@ impl Directory {
                     return twice("the token of user", &name);
                 }
             }
-            self.users.push(user);
         }
         Ok(())
     }
@@ -202,16 +249,46 @@ impl Directory {
         self.accounts.iter().find(|account| account.name == name)
     }
 
-    /// The users of an account, in the order in which they were given.
-    pub fn users_of<'a>(&'a self, account: &'a Account) -> impl Iterator<Item = &'a Arc<User>> {
-        self.users
-            .iter()
-            .filter(move |user| user.account.id == account.id)
+    /// The account with this id.
+    pub fn account_with_id(&self, id: &str) -> Option<&Arc<Account>> {
+        self.accounts.iter().find(|account| account.id == id)
+    }
+
+    /// The users of an account: those of the seed file in its order, then the others in that in
+    /// which they were made.
+    pub fn users_of(&self, account: &Account) -> impl Iterator<Item = Arc<User>> {
+        let made: Vec<_> = self.made().of(account).cloned().collect();
+        let seeded: Vec<_> = self.seeded.of(account).cloned().collect();
+        seeded.into_iter().chain(made)
     }
 
     /// The user with this id.
-    pub fn user_with_id(&self, id: &str) -> Option<&Arc<User>> {
-        self.users.iter().find(|user| user.id == id)
+    pub fn user_with_id(&self, id: &str) -> Option<Arc<User>> {
+        let seeded = self.seeded.by_id.get(id).cloned();
+        seeded.or_else(|| self.made_user(id))
+    }
+
+    /// The same, if it was made by an operation.
+    pub fn made_user(&self, id: &str) -> Option<Arc<User>> {
+        self.made().by_id.get(id).cloned()
+    }
+
+    /// The user with this id, if it may use what it logged in with.
+    pub fn enabled_user(&self, id: &str) -> Option<Arc<User>> {
+        self.user_with_id(id).filter(|user| user.is_enabled)
+    }
+
+    fn made(&self) -> RwLockReadGuard<'_, Users> {
+        self.made.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the turn to change which users there are besides those of the seed file, in the
+    /// database and here.
+    pub async fn turn(&self) -> DirectoryTurn<'_> {
+        DirectoryTurn {
+            directory: self,
+            _turn: self.turn.lock().await,
+        }
     }
 
     /// The user who signs with this access key.
@@ -227,6 +304,35 @@ impl Directory {
     /// The built-in account's own user, unless the seed file leaves it out.
     pub fn builtin_admin(&self) -> Option<&Arc<User>> {
         self.by_access_key.get(BUILTIN_ACCESS_KEY)
+    }
+}
+
+/// Leave to change which users there are.
+#[derive(Debug)]
+pub struct DirectoryTurn<'a> {
+    directory: &'a Directory,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl DirectoryTurn<'_> {
+    /// Adds a user, or puts it in the place of the one with its id.
+    pub fn put(&self, user: User) -> Arc<User> {
+        self.made().put(user)
+    }
+
+    /// Forgets a user.
+    pub fn remove(&self, id: &str) {
+        self.made().remove(id);
+    }
+
+    /// Forgets all users but those of the seed file.
+    pub fn clear(&self) {
+        *self.made() = Users::default();
+    }
+
+    fn made(&self) -> RwLockWriteGuard<'_, Users> {
+        let made = &self.directory.made;
+        made.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -260,7 +366,7 @@ mod tests {
         let id = |account_name: &str, user: &str| {
             let directory = Directory::new(true, vec![account(account_name, user)]);
             let directory = directory.expect("unique names");
-            directory.users.last().expect("a user").id.clone()
+            directory.seeded.all.last().expect("a user").id.clone()
         };
         assert_eq!(id("partner", "dev"), id("partner", "dev"));
         assert_ne!(id("partner", "dev"), id("partner", "ops"));
@@ -274,7 +380,7 @@ mod tests {
         let directory = directory.expect("unique names");
         assert_eq!(directory.accounts().len(), 1);
         let users = directory.users_of(&directory.accounts()[0]);
-        let names: Vec<_> = users.map(|user| user.name.as_str()).collect();
+        let names: Vec<_> = users.map(|user| user.name.clone()).collect();
         assert_eq!(names, ["admin", "second"]);
     }
 

@@ -1,12 +1,13 @@
 //! Who is calling, and what they may touch.
 //!
 //! `signature` checks `SDK-HMAC-SHA256`, `token` holds the issued tokens, `directory` the accounts
-//! and users, `access` the extractors through which handlers reach organizations and
+//! and users, `password` checks passwords, `access` the extractors through which handlers reach organizations and
 //! repositories, `control` the one for what concerns the instance as a whole. How a token is asked for is the business of `iam`.
 
 mod access;
 mod control;
 mod directory;
+mod password;
 mod registry_login;
 mod secret;
 pub mod signature;
@@ -25,11 +26,15 @@ pub use access::{Editable, Grantable, Manageable, Viewable};
 pub use control::Controller;
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
-    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount, NewUser, User,
+    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, DirectoryTurn, NewAccount, NewUser,
+    User,
 };
+pub use password::{Password, PasswordHash, PasswordHasher};
 pub use registry_login::long_term_password;
 pub use secret::Secret;
-pub use token::{IssueToken, TokenHash, Tokens, find_all as find_tokens};
+pub use token::{
+    IssueToken, TokenHash, Tokens, delete_of as delete_tokens_of, find_all as find_tokens,
+};
 
 /// How many characters of an access key that nobody has are repeated.
 const MAX_ACCESS_KEY: usize = 64;

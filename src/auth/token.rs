@@ -38,12 +38,12 @@ struct Issued {
 pub struct Tokens(RwLock<HashMap<TokenHash, Issued>>);
 
 impl Tokens {
-    /// The tokens of an earlier run whose users still exist.
+    /// The tokens of an earlier run whose users still may use them.
     pub fn restore(stored: Vec<(TokenHash, String, Moment)>, directory: &Directory) -> Self {
         let known = stored
             .into_iter()
             .filter_map(|(hash, user_id, expires_at)| {
-                let user = Arc::clone(directory.user_with_id(&user_id)?);
+                let user = directory.enabled_user(&user_id)?;
                 Some((hash, Issued { user, expires_at }))
             });
         Self(RwLock::new(known.collect()))
@@ -84,6 +84,20 @@ impl Tokens {
         }
     }
 
+    /// Lets the tokens of a user be of what the user is now.
+    pub fn renew(&self, user: &Arc<User>) {
+        let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for issued in tokens.values_mut().filter(|issued| issued.user == *user) {
+            issued.user = Arc::clone(user);
+        }
+    }
+
+    /// Forgets those of a user.
+    pub fn forget(&self, user_id: &str) {
+        let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|_, issued| issued.user.id != user_id);
+    }
+
     /// Forgets all of them.
     pub fn clear(&self) {
         self.0
@@ -122,6 +136,15 @@ impl SingleWrite for IssueToken {
             .await?;
         Ok(())
     }
+}
+
+/// Ends the tokens of a user.
+pub async fn delete_of(db: impl SqliteExecutor<'_>, user_id: &str) -> Result<()> {
+    sqlx::query("DELETE FROM tokens WHERE user_id = ?")
+        .bind(user_id)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// All stored tokens: hash, user id, expiry.

@@ -102,8 +102,11 @@ async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode>
     let reset = async move {
         app.clock.reset();
         app.faults.clear();
+        let users = app.directory.turn().await;
         let unused = app.db.write(Reset::to(&app)).await?;
+        users.clear();
         app.tokens.clear();
+        drop(users);
         let reloaded = app.registry.key.reload(app.db.lookups()).await;
         app.registry.files.forget_all();
         app.registry.files.remove(unused).await;

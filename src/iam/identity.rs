@@ -1,4 +1,4 @@
-//! Look-ups of projects, accounts (domains) and users. Each shows the caller's own account only.
+//! Lists of projects, accounts (domains) and users. Each shows the caller's own account only.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -6,10 +6,10 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::user::UserView;
 use crate::app::AppState;
-use crate::auth::{Caller, User};
-use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Description, Form, Operation, Param, Path, Query, Routes, Shape};
+use crate::auth::Caller;
+use crate::http::{Answer, Description, Form, Operation, Param, Query, Routes, Shape};
 
 pub(super) fn routes() -> Routes {
     let operation = |name, path| Operation::new(name, Method::GET, path).in_form(Form::Iam);
@@ -36,13 +36,6 @@ pub(super) fn routes() -> Routes {
                     .answers::<UsersView>(StatusCode::OK)
             }),
             users,
-        )
-        .with(
-            operation("ShowUser", "/v3.0/OS-USER/users/{user_id}").described(|| {
-                Description::new("Shows a user of the caller's account.")
-                    .answers::<OneUserView>(StatusCode::OK)
-            }),
-            user,
         )
 }
 
@@ -87,18 +80,6 @@ async fn users(State(app): State<AppState>, caller: Caller, query: Query) -> Res
     Answer(StatusCode::OK, UsersView { users }).into_response()
 }
 
-async fn user(
-    State(app): State<AppState>,
-    caller: Caller,
-    Path(user_id): Path<String>,
-) -> Result<Response> {
-    let found = app.directory.user_with_id(&user_id);
-    let found = found.filter(|user| user.account == caller.user().account);
-    let user = found.ok_or(Error::NotFound(Resource::User))?;
-    let user = UserView::from(user.as_ref());
-    Ok(Answer(StatusCode::OK, OneUserView { user }).into_response())
-}
-
 #[derive(Serialize, JsonSchema)]
 struct ProjectsView {
     projects: Vec<ProjectView>,
@@ -129,29 +110,4 @@ struct DomainView {
 #[derive(Serialize, JsonSchema)]
 struct UsersView {
     users: Vec<UserView>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct OneUserView {
-    user: UserView,
-}
-
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "User")]
-struct UserView {
-    id: String,
-    name: String,
-    domain_id: String,
-    enabled: bool,
-}
-
-impl From<&User> for UserView {
-    fn from(user: &User) -> Self {
-        Self {
-            id: user.id.clone(),
-            name: user.name.clone(),
-            domain_id: user.account.id.clone(),
-            enabled: true,
-        }
-    }
 }

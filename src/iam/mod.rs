@@ -1,14 +1,44 @@
 //! What clients ask of IAM by themselves: tokens, projects, accounts and users, as far as the
 //! emulator has them. The paths of IAM and SWR do not collide, so one port serves both.
 //!
-//! `token` issues tokens; `identity` answers look-ups.
+//! `token` issues tokens; `identity` lists; `user` makes, shows, changes and deletes users.
 
 mod identity;
 mod token;
+mod user;
 
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::auth::Directory;
+use crate::db::Db;
+use crate::error::Result;
 use crate::http::Routes;
 
 /// The operations of IAM.
 pub fn routes() -> Routes {
-    token::routes().and(identity::routes())
+    token::routes().and(identity::routes()).and(user::routes())
+}
+
+/// Brings the users that were made in an earlier run into the directory. Those whose account or
+/// name the seed file gives away now wait until it does not any more.
+pub async fn adopt_stored_users(db: &Db, directory: &Directory) -> Result<()> {
+    let turn = directory.turn().await;
+    for made in user::store::list(db.lookups()).await? {
+        let account = directory.account_with_id(made.account_id()).map(Arc::clone);
+        let free = account.filter(|account| {
+            let mut users = directory.users_of(account);
+            !users.any(|user| user.name == made.name() || user.id == made.id())
+        });
+        match free {
+            Some(account) => drop(turn.put(made.to_user(&account))),
+            None => warn!(
+                user.name = made.name(),
+                "The user `{}` cannot be used: the seed file has no such account, or has the name",
+                made.name()
+            ),
+        }
+    }
+    Ok(())
 }

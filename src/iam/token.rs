@@ -87,7 +87,7 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
     let methods = identity.strings("methods")?;
     let (method, user) = if methods.contains(&"password") {
         let user = identity.object("password")?.object("user")?;
-        ("password", by_password(&app, &user)?)
+        ("password", by_password(&app, &user).await?)
     } else if methods.contains(&"token") {
         let token = Secret::new(identity.object("token")?.string("id")?);
         ("token", by_token(&app, &token)?)
@@ -104,6 +104,12 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
     let (hash, expires_at) = (write.hash, write.expires_at);
     app.db.write(write).await?;
     app.tokens.remember(hash, &user, now, expires_at);
+    let current = app.directory.enabled_user(&user.id);
+    if !current.is_some_and(|current| Arc::ptr_eq(&current, &user)) {
+        // Changed or deleted since the login was checked, which ended only the tokens of then.
+        app.tokens.forget(&user.id);
+        return Err(refused("The user was changed or deleted in the meantime."));
+    }
 
     let domain = NamedView::domain(&user.account);
     let view = TokenView {
@@ -134,8 +140,8 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
     Ok(response)
 }
 
-fn by_password(app: &App, user: &Fields) -> Result<Arc<User>> {
-    let password = user.string("password")?;
+async fn by_password(app: &App, user: &Fields) -> Result<Arc<User>> {
+    let password = Secret::new(user.string("password")?);
     let id = user.optional_string("id")?;
     let name = user.optional_string("name")?;
     let domain = user.optional_object("domain")?;
@@ -154,12 +160,10 @@ fn by_password(app: &App, user: &Fields) -> Result<Arc<User>> {
     if app.auth == Mode::Any {
         return builtin(app);
     }
-    // A user without a password is compared too, so that time tells nothing.
-    let nothing = Secret::new("");
-    let expected = found.and_then(|user| user.password.as_ref());
-    let matches = expected.unwrap_or(&nothing).matches(password);
+    let expected = found.as_ref().and_then(|user| user.password.as_ref());
+    let matches = app.passwords.matches(expected, &password).await?;
     match found {
-        Some(user) if matches && expected.is_some() => Ok(Arc::clone(user)),
+        Some(user) if matches && user.is_enabled => Ok(user),
         _ => Err(refused("The username or password is wrong.")),
     }
 }
@@ -190,11 +194,7 @@ fn refused(message: &str) -> Error {
 /// The account that an object names by `id` or `name`.
 fn account<'a>(app: &'a App, domain: &Fields) -> Result<Option<&'a Arc<Account>>> {
     if let Some(id) = domain.optional_string("id")? {
-        return Ok(app
-            .directory
-            .accounts()
-            .iter()
-            .find(|account| account.id == id));
+        return Ok(app.directory.account_with_id(id));
     }
     Ok(app.directory.account_named(domain.string("name")?))
 }

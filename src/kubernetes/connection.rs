@@ -10,12 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use kube::client::{ClientBuilder, DynBody};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use rustls::{CertificateError, OtherError};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tower::util::MapResponseLayer;
 
-use super::{Access, Failure, chain, exec, short};
+use super::{Access, Failure, causes, chain, exec, short};
 use crate::clock::Clock;
 
 /// How long it may take until a cluster can be asked.
@@ -64,10 +65,9 @@ impl Connection {
         }
     }
 
-    /// Whether it is still being made.
-    pub(super) fn is_under_way(&self) -> bool {
-        // Who makes it is gone without a word only after a panic.
-        self.outcome.borrow().is_none() && self.outcome.has_changed().is_ok()
+    /// Whether both are the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.outcome.same_channel(&other.outcome)
     }
 
     /// Whether it is being made, or made and good for another while.
@@ -78,13 +78,15 @@ impl Connection {
                 now.duration_until(end) > SPARE
             }),
             Some(Err(_)) => false,
+            // Who makes it is gone without a word only after a panic.
             None => self.outcome.has_changed().is_ok(),
         }
     }
 
     /// The client, as soon as it is made; all who ask meanwhile get the same failure.
-    pub(super) async fn client(mut self) -> Result<Client, Failure> {
-        let made = self.outcome.wait_for(Option::is_some);
+    pub(super) async fn client(&self) -> Result<Client, Failure> {
+        let mut outcome = self.outcome.clone();
+        let made = outcome.wait_for(Option::is_some);
         let Ok(made) = tokio::time::timeout_at(self.deadline, made).await else {
             return Err(too_slow());
         };
@@ -115,7 +117,7 @@ async fn make(access: Access) -> Result<Ready, Failure> {
         config.auth_info = credential.replace(config.auth_info)?;
     }
     let client = on_a_thread(move |_| build(config)).await?;
-    let client = client.map_err(|error| Failure::Passing(short(&chain(&error))))?;
+    let client = client.map_err(|error| not_built(&error))?;
     Ok(Ready {
         client,
         valid_until,
@@ -177,6 +179,31 @@ fn build(config: Config) -> kube::Result<Client> {
         |response: Response<Box<DynBody>>| response.map(|body| Limited::new(body, MAX_ANSWER));
     let builder = ClientBuilder::try_from(config)?;
     Ok(builder.with_layer(&MapResponseLayer::new(limit)).build())
+}
+
+/// Why no client could be made of a kubeconfig that can be read.
+fn not_built(error: &kube::Error) -> Failure {
+    if is_about_version(error) {
+        let reason = "the client certificate in the kubeconfig is X.509 version 1; \
+                      TLS here needs version 3";
+        return Failure::Final(reason.to_owned());
+    }
+    Failure::Passing(short(&chain(error)))
+}
+
+/// Whether an error is that a certificate is of a version that rustls does not take.
+fn is_about_version(error: &kube::Error) -> bool {
+    causes(error)
+        .filter_map(<dyn std::error::Error>::downcast_ref)
+        .any(|cause| match cause {
+            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
+                matches!(
+                    cause.downcast_ref(),
+                    Some(webpki::Error::UnsupportedCertVersion)
+                )
+            }
+            _ => false,
+        })
 }
 
 /// Whether a kubeconfig itself wants a cluster to be reached through a proxy.

@@ -15,7 +15,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http_body_util::LengthLimitError;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Container as KubernetesContainer, PodTemplateSpec};
-use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -101,6 +100,33 @@ pub struct Found {
     pub resource_version: String,
 }
 
+/// What a cluster is asked about a workload.
+enum Request<'a> {
+    Read,
+    /// A strategic merge patch.
+    Patch(&'a Value),
+}
+
+impl Request<'_> {
+    async fn send(
+        &self,
+        workloads: &Api<DynamicObject>,
+        name: &str,
+    ) -> kube::Result<Option<DynamicObject>> {
+        match self {
+            Self::Read => workloads.get_opt(name).await,
+            Self::Patch(patch) => {
+                let parameters = PatchParams {
+                    field_manager: Some(FIELD_MANAGER.to_owned()),
+                    ..PatchParams::default()
+                };
+                let patch = Patch::Strategic(patch);
+                workloads.patch(name, &parameters, &patch).await.map(Some)
+            }
+        }
+    }
+}
+
 /// Why a request at a cluster came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -113,9 +139,7 @@ pub enum Failure {
 impl RealCluster {
     /// Reads a workload, if it exists.
     pub async fn read(&self, key: &WorkloadKey) -> Result<Option<Found>, Failure> {
-        let (_turn, workloads) = self.workloads(key).await?;
-        let object = workloads.get_opt(&key.name).await;
-        let Some(object) = object.map_err(|error| self.failure(&error))? else {
+        let Some(object) = self.ask(key, Request::Read).await? else {
             return Ok(None);
         };
         let template = object.data.pointer("/spec/template").cloned();
@@ -129,88 +153,95 @@ impl RealCluster {
 
     /// Applies a strategic merge patch to a workload.
     pub async fn patch(&self, key: &WorkloadKey, patch: &Value) -> Result<(), Failure> {
-        let (_turn, workloads) = self.workloads(key).await?;
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let patch = Patch::Strategic(patch);
-        let patched = workloads.patch(&key.name, &parameters, &patch).await;
-        patched.map(drop).map_err(|error| self.failure(&error))
+        self.ask(key, Request::Patch(patch)).await.map(drop)
     }
 
-    /// The workloads beside this one, and leave to send a request for as long as it is held.
-    async fn workloads(
+    /// Sends a request about a workload. A cluster that does not know the caller gets it once more:
+    /// the kubeconfig or its plug-in may have better credentials by now.
+    async fn ask(
         &self,
         key: &WorkloadKey,
-    ) -> Result<(tokio::sync::SemaphorePermit<'_>, Api<DynamicObject>), Failure> {
-        let turn = self.turns.acquire().await;
-        let turn = turn.map_err(|error| Failure::Passing(error.to_string()))?;
-        let client = self.client().await?;
+        request: Request<'_>,
+    ) -> Result<Option<DynamicObject>, Failure> {
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|error| Failure::Passing(error.to_string()))?;
         let kind = match key.kind {
             AppType::Deployments => ApiResource::erase::<Deployment>(&()),
             AppType::StatefulSets => ApiResource::erase::<StatefulSet>(&()),
         };
-        let workloads = Api::namespaced_with(client, &key.namespace, &kind);
-        Ok((turn, workloads))
-    }
-
-    async fn client(&self) -> Result<Client, Failure> {
-        let connection = {
-            let mut remembered = self.connection();
-            match &*remembered {
-                Some(connection) if connection.is_worth_asking() => connection.clone(),
-                _ => remembered
-                    .insert(Connection::begin(self.access.clone()))
-                    .clone(),
+        let mut may_try_again = true;
+        loop {
+            let connection = self.connection();
+            let client = connection.client().await?;
+            let workloads = Api::namespaced_with(client, &key.namespace, &kind);
+            let error = match request.send(&workloads, &key.name).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let is_unknown = is_unknown_caller(&error);
+            // A client that reached nothing is of no more use either: the cluster may have been
+            // made anew under another address.
+            if is_unknown || !matches!(error, kube::Error::Api(_)) {
+                self.forget(&connection);
             }
-        };
-        connection.client().await
-    }
-
-    /// Lets the next request make its client anew. One that is being made is left to its end.
-    fn forget(&self) {
-        let mut connection = self.connection();
-        if connection
-            .as_ref()
-            .is_some_and(|known| !known.is_under_way())
-        {
-            *connection = None;
+            if !(is_unknown && may_try_again) {
+                return Err(failure(&error));
+            }
+            may_try_again = false;
         }
     }
 
-    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+    /// The client to ask with, which may still be made.
+    fn connection(&self) -> Connection {
+        let mut remembered = self.remembered();
+        match &*remembered {
+            Some(connection) if connection.is_worth_asking() => connection.clone(),
+            _ => remembered
+                .insert(Connection::begin(self.access.clone()))
+                .clone(),
+        }
+    }
+
+    /// Lets the next request make its client anew, unless another one did so already.
+    fn forget(&self, used: &Connection) {
+        let mut remembered = self.remembered();
+        if remembered.as_ref().is_some_and(|known| known.is(used)) {
+            *remembered = None;
+        }
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// What an error means for a firing. A client that reached nothing, or whom nobody knows any
-    /// more, is forgotten: the cluster may have been made anew under another address.
-    fn failure(&self, error: &kube::Error) -> Failure {
-        let kube::Error::Api(status) = error else {
-            self.forget();
-            if is_about_length(error) {
-                let most = MAX_ANSWER / 1024 / 1024;
-                let reason = format!("the cluster answered with more than {most} MiB");
-                return Failure::Final(reason);
-            }
-            let reason = format!("the cluster cannot be reached: {}", chain(error));
-            return Failure::Passing(short(&reason));
-        };
-        let reason = short(&format!(
-            "the cluster answered {}: {}",
-            status.code, status.message
-        ));
-        match status.code {
-            409 | 429 | 500.. => Failure::Passing(reason),
-            code => {
-                if code == 401 {
-                    self.forget();
-                }
-                Failure::Final(reason)
-            }
+fn is_unknown_caller(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 401)
+}
+
+/// What an error means for a firing.
+fn failure(error: &kube::Error) -> Failure {
+    let kube::Error::Api(status) = error else {
+        if is_about_length(error) {
+            let most = MAX_ANSWER / 1024 / 1024;
+            let reason = format!("the cluster answered with more than {most} MiB");
+            return Failure::Final(reason);
         }
+        let reason = format!("the cluster cannot be reached: {}", chain(error));
+        return Failure::Passing(short(&reason));
+    };
+    let reason = short(&format!(
+        "the cluster answered {}: {}",
+        status.code, status.message
+    ));
+    match status.code {
+        409 | 429 | 500.. => Failure::Passing(reason),
+        _ => Failure::Final(reason),
     }
 }
 
@@ -256,8 +287,14 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn is_about_length(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error).any(<dyn std::error::Error>::is::<LengthLimitError>)
+}
+
+/// An error, what caused it, and so on.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
-        .any(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 /// The beginning of a text of others, in one line: it goes into the log.

@@ -4,7 +4,7 @@
 //! `api` is their HTTP, `store` their SQL.
 
 mod api;
-mod store;
+pub mod store;
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ pub(crate) async fn user(app: &App, name: &str, password: &str) -> Result<Option
     let found = store::find(app.db.lookups(), access_key, app.clock.now()).await?;
     let user = found
         .filter(|login| login.matches(&password_hash(password)))
-        .and_then(|login| app.directory.user_with_id(&login.user_id));
-    Ok(user.map(Arc::clone))
+        .and_then(|login| app.directory.enabled_user(&login.user_id));
+    Ok(user)
 }
 
 fn password_hash(password: &str) -> [u8; 32] {

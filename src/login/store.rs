@@ -37,6 +37,15 @@ pub(super) async fn find(
     Ok(found)
 }
 
+/// Ends the temporary logins of a user.
+pub async fn delete_of(db: impl SqliteExecutor<'_>, user_id: &str) -> Result<()> {
+    sqlx::query("DELETE FROM temporary_logins WHERE user_id = ?")
+        .bind(user_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Keeps a temporary login, and lets go of those that expired.
 #[derive(Debug)]
 pub(super) struct CreateLogin {

@@ -1,6 +1,7 @@
 //! The HTTP of permissions (API reference, organization and image permission management).
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -24,6 +25,11 @@ const REPOSITORY_ACCESS: &str = "/v2/manage/namespaces/{namespace}/repos/{reposi
 const MAX_LENGTH: usize = 64;
 /// How many users one request may name.
 const MOST_USERS: usize = 500;
+/// How many users are granted rights, or other rights, at once.
+const GRANTED: RangeInclusive<usize> = 1..=MOST_USERS;
+/// From how many users rights are taken away at once. From nobody is fine: the reference states no
+/// least number, and Terraform sends an empty list where it has read that nobody has a right.
+const REVOKED: RangeInclusive<usize> = 0..=MOST_USERS;
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
@@ -154,15 +160,15 @@ fn grants_shape() -> Shape {
         )
         .must("auth", auth.says("7 (manage), 3 (edit) or 1 (read)."));
     Shape::array(grant)
-        .length(1, MOST_USERS)
+        .length(*GRANTED.start(), *GRANTED.end())
         .says("Each user once.")
 }
 
 /// What [`user_ids`] reads.
 fn user_ids_shape() -> Shape {
     Shape::array(short_shape())
-        .length(1, MOST_USERS)
-        .says("The ids of the users, each once.")
+        .length(*REVOKED.start(), *REVOKED.end())
+        .says("The ids of the users, each once; none is fine.")
 }
 
 /// What [`short`] reads: not blank, and not too long.
@@ -290,16 +296,18 @@ async fn show_of_repository(
 
 /// Reads the body of a request that grants or changes rights.
 fn grants(app: &App, caller: &Caller, place: Place, body: &Items) -> Result<Vec<Grant>> {
+    let entries = body.objects()?;
+    check_number(entries.len(), &GRANTED)?;
     let mut seen = HashSet::new();
     let mut grants = Vec::new();
-    for entry in body.objects()? {
+    for entry in entries {
         let grant = grant(app, caller, place, &entry)?;
         if !seen.insert(grant.user_id.clone()) {
             return Err(Error::invalid("user_id", "must not come twice"));
         }
         grants.push(grant);
     }
-    bounded(grants)
+    Ok(grants)
 }
 
 fn grant(app: &App, caller: &Caller, place: Place, entry: &Fields) -> Result<Grant> {
@@ -336,23 +344,26 @@ fn grant(app: &App, caller: &Caller, place: Place, entry: &Fields) -> Result<Gra
 
 /// Reads the body of a request that takes rights away.
 fn user_ids(body: &Items) -> Result<Vec<String>> {
+    let texts = body.strings()?;
+    check_number(texts.len(), &REVOKED)?;
     let mut user_ids: Vec<String> = Vec::new();
-    for user_id in body.strings()? {
+    for user_id in texts {
         let user_id = short("user_id", user_id, Fault::Parameter)?;
         if user_ids.contains(&user_id) {
             return Err(Error::invalid("user_id", "must not come twice"));
         }
         user_ids.push(user_id);
     }
-    bounded(user_ids)
+    Ok(user_ids)
 }
 
-fn bounded<T>(items: Vec<T>) -> Result<Vec<T>> {
-    if items.is_empty() || items.len() > MOST_USERS {
-        let rule = format!("must name 1 to {MOST_USERS} users");
-        return Err(Error::invalid("body", rule));
+fn check_number(users: usize, allowed: &RangeInclusive<usize>) -> Result<()> {
+    if allowed.contains(&users) {
+        return Ok(());
     }
-    Ok(items)
+    let (least, most) = (allowed.start(), allowed.end());
+    let rule = format!("must name {least} to {most} users");
+    Err(Error::invalid("body", rule))
 }
 
 fn short(field: &'static str, text: &str, fault: Fault) -> Result<String> {

@@ -169,7 +169,7 @@ mod tests {
             };
             let user = directory.user_with_id(user).expect("there");
             let levels = [None, Some(&repository)]
-                .map(|repository| Level::of(user, &namespace, repository).map(Level::auth));
+                .map(|repository| Level::of(&user, &namespace, repository).map(Level::auth));
             assert_eq!(
                 levels, expected,
                 "{} {in_namespace} {in_repository}",

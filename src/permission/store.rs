@@ -85,6 +85,34 @@ pub async fn insert(db: impl SqliteExecutor<'_>, place: Place, grant: &Grant) ->
     }
 }
 
+/// Takes all rights of a user away.
+pub async fn delete_of(transaction: &mut SqliteConnection, user_id: &str) -> Result<()> {
+    sqlx::query("DELETE FROM namespace_permissions WHERE user_id = ?")
+        .bind(user_id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("DELETE FROM repository_permissions WHERE user_id = ?")
+        .bind(user_id)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Gives a user another name in all rights that it has.
+pub async fn rename(transaction: &mut SqliteConnection, user_id: &str, name: &str) -> Result<()> {
+    sqlx::query("UPDATE namespace_permissions SET user_name = ? WHERE user_id = ?")
+        .bind(name)
+        .bind(user_id)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("UPDATE repository_permissions SET user_name = ? WHERE user_id = ?")
+        .bind(name)
+        .bind(user_id)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
 /// Grants rights to users who have none there; all of them or none.
 #[derive(Debug)]
 pub struct CreateGrants {

@@ -141,24 +141,29 @@ impl Admitted {
     }
 }
 
-/// Checks the bearer token of a request, and that its user still may do what it grants.
+/// Checks the bearer token of a request, and that its user still may do what it grants. Who needs
+/// another token is told to ask for pulling from `source`, too.
 pub(super) async fn admit(
     app: &App,
     headers: &HeaderMap,
     path: &ImagePath,
     needed: Actions,
+    source: Option<&ImagePath>,
 ) -> Result<Admitted, RegistryError> {
-    let challenge = challenge(headers, Some((path, needed)));
     let claims = claims(app, headers);
-    let Some(claims) = claims else {
+    let is_enough = |claims: &&Claims| claims.allows(path, needed);
+    let Some(claims) = claims.as_ref().filter(is_enough) else {
+        let source = match source {
+            Some(source) => known_source(app, source).await?,
+            None => None,
+        };
+        let mut challenge = challenge(headers, Some((path, needed)), source);
+        if claims.is_some() {
+            challenge.push_str(",error=\"insufficient_scope\"");
+        }
         return Err(RegistryError::Unauthorized { challenge });
     };
-    if !claims.allows(path, needed) {
-        return Err(RegistryError::Unauthorized {
-            challenge: format!("{challenge},error=\"insufficient_scope\""),
-        });
-    }
-    let user = app.directory.user_with_id(&claims.sub).map(Arc::clone);
+    let user = app.directory.user_with_id(&claims.sub);
     let admitted = locate(app, user, path).await?;
     let rights = allowed(
         admitted.user.as_deref(),
@@ -172,6 +177,16 @@ pub(super) async fn admit(
         ));
     }
     Ok(admitted)
+}
+
+/// A source, if its organization exists: else the token service would refuse the whole list of
+/// scopes, and with it a push that needs no source.
+async fn known_source<'a>(
+    app: &App,
+    source: &'a ImagePath,
+) -> Result<Option<&'a ImagePath>, RegistryError> {
+    let namespace = app.lookup.namespace(&source.namespace).await?;
+    Ok(namespace.map(|_| source))
 }
 
 async fn locate(
@@ -196,7 +211,7 @@ pub(super) async fn mount_source(
     headers: &HeaderMap,
     path: &ImagePath,
 ) -> Option<RepositoryRef> {
-    let admitted = admit(app, headers, path, Actions::PULL).await.ok()?;
+    let admitted = admit(app, headers, path, Actions::PULL, None).await.ok()?;
     admitted.repository
 }
 
@@ -205,9 +220,12 @@ pub(super) fn has_token(app: &App, headers: &HeaderMap) -> bool {
     claims(app, headers).is_some()
 }
 
+/// What the request's token says, unless it is of a user who has gone or may not log in.
 fn claims(app: &App, headers: &HeaderMap) -> Option<Claims> {
     let key = &app.registry.key;
-    key.verify(bearer(headers)?, &app.region, app.clock.now())
+    let claims = key.verify(bearer(headers)?, &app.region, app.clock.now())?;
+    let is_held = claims.sub.is_empty() || app.directory.enabled_user(&claims.sub).is_some();
+    is_held.then_some(claims)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -218,8 +236,13 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .then_some(token.trim())
 }
 
-/// Where to get a token, and for what: under the scheme and host that the request itself used.
-pub(super) fn challenge(headers: &HeaderMap, scope: Option<(&ImagePath, Actions)>) -> String {
+/// Where to get a token, and for what: under the scheme and host that the request itself used. With
+/// a `source`, the scope is a list, joined by a space as distribution has it.
+pub(super) fn challenge(
+    headers: &HeaderMap,
+    scope: Option<(&ImagePath, Actions)>,
+    source: Option<&ImagePath>,
+) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let legal =
         |host: &&str| host.len() <= LONGEST_HOST && host.parse::<http::uri::Authority>().is_ok();
@@ -241,13 +264,18 @@ pub(super) fn challenge(headers: &HeaderMap, scope: Option<(&ImagePath, Actions)
                 push: true,
                 ..actions
             };
-            let names: Vec<_> = actions.names().collect();
-            format!(
-                "{challenge},scope=\"repository:{path}:{}\"",
-                names.join(",")
-            )
+            let mut scope = scope_of(path, actions);
+            if let Some(source) = source.filter(|source| *source != path) {
+                scope = format!("{scope} {}", scope_of(source, Actions::PULL));
+            }
+            format!("{challenge},scope=\"{scope}\"")
         }
     }
+}
+
+fn scope_of(path: &ImagePath, actions: Actions) -> String {
+    let names: Vec<_> = actions.names().collect();
+    format!("repository:{path}:{}", names.join(","))
 }
 
 #[cfg(test)]

@@ -435,7 +435,7 @@ impl Checker<'_> {
             None => users.next(),
         };
         match found {
-            Some(user) => Ok(Arc::clone(user)),
+            Some(user) => Ok(user),
             None => {
                 let rule = format!("must be a user of the account {}", account.name);
                 self.wrong(line, &format!("{under}.creator"), rule)

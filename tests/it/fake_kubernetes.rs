@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,8 +30,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-/// The token of a service account that may get and patch.
+/// The token of a service account that may get and patch, and the one that it gets when it is made
+/// anew.
 const GOOD_TOKEN: &str = "token-of-the-deployer";
+const RENEWED_TOKEN: &str = "token-of-the-deployer-made-anew";
 /// The token of one that may not.
 const POWERLESS_TOKEN: &str = "token-of-a-reader";
 
@@ -49,6 +52,10 @@ struct Shared {
     /// Answers that the next patches get instead of the real one.
     mishaps: Mutex<VecDeque<Mishap>>,
     patches: Mutex<Vec<Value>>,
+    /// Whether the service account was made anew.
+    is_renewed: AtomicBool,
+    /// How many requests were answered 401.
+    unknown_callers: AtomicUsize,
     /// Told of each patch that arrives.
     patched: Notify,
 }
@@ -78,6 +85,8 @@ pub(crate) enum Proof {
     ExecPlugin,
     /// One that gives a certificate instead of a token.
     ExecCertificate,
+    /// A certificate of X.509 version 1, which nobody here has signed.
+    CertificateOfVersion1,
     Nothing,
 }
 
@@ -130,11 +139,16 @@ impl FakeKubernetes {
                 "client-certificate-data": BASE64_STANDARD.encode(&self.client.0),
                 "client-key-data": BASE64_STANDARD.encode(&self.client.1),
             }),
-            Proof::Token => json!({"token": GOOD_TOKEN}),
+            Proof::CertificateOfVersion1 => json!({
+                "client-certificate-data":
+                    BASE64_STANDARD.encode(include_str!("x509-v1/certificate.pem")),
+                "client-key-data": BASE64_STANDARD.encode(include_str!("x509-v1/key.pem")),
+            }),
+            Proof::Token => json!({"token": self.shared.good_token()}),
             Proof::PowerlessToken => json!({"token": POWERLESS_TOKEN}),
             Proof::WrongToken => json!({"token": "forged"}),
             Proof::Nothing => json!({}),
-            Proof::ExecPlugin => plug_in(&json!({"token": GOOD_TOKEN})),
+            Proof::ExecPlugin => plug_in(&json!({"token": self.shared.good_token()})),
             Proof::ExecCertificate => {
                 let (certificate, key) = &self.client;
                 plug_in(&json!({"clientCertificateData": certificate, "clientKeyData": key}))
@@ -254,9 +268,29 @@ impl FakeKubernetes {
         self.shared.patches.lock().expect("unpoisoned").clone()
     }
 
+    /// Makes the service account anew, whose old token ends with that.
+    pub(crate) fn renew_service_account(&self) {
+        self.shared.is_renewed.store(true, Ordering::Release);
+    }
+
+    /// How many requests were answered 401.
+    pub(crate) fn unknown_callers(&self) -> usize {
+        self.shared.unknown_callers.load(Ordering::Acquire)
+    }
+
     /// Waits until a patch has arrived that nobody waited for yet.
     pub(crate) async fn patch_arrives(&self) {
         self.shared.patched.notified().await;
+    }
+}
+
+impl Shared {
+    fn good_token(&self) -> &'static str {
+        if self.is_renewed.load(Ordering::Acquire) {
+            RENEWED_TOKEN
+        } else {
+            GOOD_TOKEN
+        }
     }
 }
 
@@ -298,6 +332,7 @@ type Place = Segments<(String, String, String)>;
 
 /// Who is calling, and whether they may.
 fn refusal(
+    shared: &Shared,
     headers: &HeaderMap,
     has_certificate: bool,
     verb: &str,
@@ -307,10 +342,13 @@ fn refusal(
         .get(AUTHORIZATION)
         .map(|value| value.to_str().expect("ASCII"));
     let user = match bearer.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(GOOD_TOKEN) => return None,
+        Some(token) if token == shared.good_token() => return None,
         None if has_certificate => return None,
         Some(POWERLESS_TOKEN) => "system:serviceaccount:default:reader",
-        Some(_) => return Some(status(401, "Unauthorized", "Unauthorized", &json!({}))),
+        Some(_) => {
+            shared.unknown_callers.fetch_add(1, Ordering::AcqRel);
+            return Some(status(401, "Unauthorized", "Unauthorized", &json!({})));
+        }
         None => "system:anonymous",
     };
     let Segments((namespace, kind, name)) = place;
@@ -353,7 +391,7 @@ async fn read(
     place: Place,
     headers: HeaderMap,
 ) -> Response {
-    if let Some(refusal) = refusal(&headers, has_certificate, "get", &place) {
+    if let Some(refusal) = refusal(&shared, &headers, has_certificate, "get", &place) {
         return refusal;
     }
     match shared.objects.lock().expect("unpoisoned").get(&key(&place)) {
@@ -369,7 +407,7 @@ async fn patch(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Some(refusal) = refusal(&headers, has_certificate, "patch", &place) {
+    if let Some(refusal) = refusal(&shared, &headers, has_certificate, "patch", &place) {
         return refusal;
     }
     if headers

@@ -209,6 +209,47 @@ async fn what_will_not_change_is_final_at_once_and_says_why() {
 }
 
 #[tokio::test]
+async fn credentials_that_were_renewed_in_the_meantime_save_the_push() {
+    for proof in [Proof::Token, Proof::ExecPlugin] {
+        let kubernetes = with_deployment().await;
+        let app = emulator(&kubernetes, proof, &[]).await;
+        add_trigger(&app, json!({})).await;
+        assert_eq!(push(&app, "v2", "a").await, success());
+        kubernetes.renew_service_account();
+        kubernetes.kubeconfig(proof);
+        assert_eq!(push(&app, "v3", "a").await, success());
+        assert_eq!(kubernetes.unknown_callers(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_whom_the_cluster_does_not_know_tries_once_more_and_no_oftener() {
+    let kubernetes = with_deployment().await;
+    let app = emulator(&kubernetes, Proof::WrongToken, &[]).await;
+    add_trigger(&app, json!({})).await;
+    let unknown = "the cluster answered 401: Unauthorized";
+    let expected = ("failed".to_owned(), unknown.to_owned());
+    assert_eq!(push(&app, "v2", "a").await, expected);
+    assert_eq!(kubernetes.unknown_callers(), 2);
+    assert_eq!(push(&app, "v3", "a").await, expected);
+    assert_eq!(kubernetes.unknown_callers(), 4);
+}
+
+#[tokio::test]
+async fn a_client_certificate_of_version_1_is_told_in_words() {
+    let kubernetes = with_deployment().await;
+    let app = emulator(&kubernetes, Proof::CertificateOfVersion1, &[]).await;
+    add_trigger(&app, json!({})).await;
+    let reason = "the client certificate in the kubeconfig is X.509 version 1; \
+                  TLS here needs version 3";
+    let expected = ("failed".to_owned(), reason.to_owned());
+    assert_eq!(push(&app, "v2", "a").await, expected);
+    // A kubeconfig with a better one is read for the next push.
+    kubernetes.kubeconfig(Proof::Certificate);
+    assert_eq!(push(&app, "v3", "a").await, success());
+}
+
+#[tokio::test]
 async fn a_refused_patch_is_final_and_a_silent_cluster_is_given_up() {
     let kubernetes = with_deployment().await;
     let app = emulator(&kubernetes, Proof::Token, &["--deploy-timeout", "0"]).await;

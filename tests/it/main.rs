@@ -11,6 +11,7 @@ mod durability;
 mod edge;
 mod engine;
 mod fake_kubernetes;
+mod iam;
 mod kubernetes;
 mod large;
 mod namespace;

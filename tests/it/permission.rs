@@ -423,7 +423,12 @@ async fn a_faulty_grant_is_refused_with_its_own_code() {
     };
     for (path, auth) in [(ACCESS, "4001065"), (IMAGE_ACCESS, "4001066")] {
         check(path, json!({}), "4000014", "body: must be a JSON array").await;
-        check(path, json!([]), "4000014", "body: must name 1 to 500 users").await;
+        let rule = "body: must name 1 to 500 users";
+        check(path, json!([]), "4000014", rule).await;
+        let many: Vec<_> = (0..501).map(|at| right(&at.to_string(), 1)).collect();
+        check(path, json!(many), "4000014", rule).await;
+        let changed = boss.send("PATCH", path, Some(json!([]))).await;
+        assert_eq!(changed.refused(400, "4000014"), rule);
         check(
             path,
             json!(["x"]),
@@ -454,6 +459,21 @@ async fn a_faulty_grant_is_refused_with_its_own_code() {
     // IAM knows users of whom the seed file says nothing.
     let unknown = json!([{"user_id": "0123", "user_name": "somebody", "auth": 1}]);
     boss.send("POST", ACCESS, Some(unknown)).await.is(200, "{}");
+}
+
+#[tokio::test]
+async fn rights_are_taken_away_from_no_user_up_to_500_by_those_who_may() {
+    let (app, boss) = granted().await;
+    for path in [ACCESS, IMAGE_ACCESS] {
+        let nobody = async |client: &Client| client.send("DELETE", path, Some(json!([]))).await;
+        nobody(&boss).await.is(204, "");
+        nobody(&app.as_user("read")).await.refused(403, "4030170");
+        assert_eq!(nobody(&app.as_user("eve")).await.status, 404);
+        let many: Vec<_> = (0..501).map(|at| at.to_string()).collect();
+        let refused = boss.send("DELETE", path, Some(json!(many))).await;
+        let message = refused.refused(400, "4000014");
+        assert_eq!(message, "body: must name 0 to 500 users");
+    }
 }
 
 #[tokio::test]

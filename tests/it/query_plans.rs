@@ -106,6 +106,12 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
         "once, at the start",
     ),
     (
+        "iam/user/store.rs",
+        "ORDER BY rowid",
+        "SCAN iam_users",
+        "once, at the start",
+    ),
+    (
         "cce/store.rs",
         "FROM clusters",
         "SCAN clusters",

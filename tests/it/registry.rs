@@ -630,6 +630,39 @@ async fn discovery_lists_referrers() {
 }
 
 #[tokio::test]
+async fn discovery_lists_no_referrers_before_the_first_push_to_those_who_may_pull() {
+    let (app, registry) = seeded().await;
+    registry.push_image("group/b", "v1", b"layer").await;
+    let path = |name: &str| format!("/v2/{name}/referrers/{}", digest(b"x"));
+    for query in ["", "?artifactType=test/one"] {
+        let [missing, empty] = ["group/a", "group/b"].map(|name| path(name) + query);
+        let missing = registry.get(&missing).await;
+        let empty = registry.get(&empty).await;
+        assert_eq!(missing.status, 200, "{}", missing.text());
+        assert_eq!(missing.header("content-type"), Some(OCI_INDEX));
+        assert_eq!(missing.body, empty.body);
+        assert_eq!(missing.json()["manifests"], json!([]));
+        let names = |answer: &Answer| -> Vec<_> { answer.headers.keys().cloned().collect() };
+        assert_eq!(names(&missing), names(&empty));
+    }
+    // Nothing was made by that, and what is wrong with a question is told all the same.
+    let shown = app.get("/v2/manage/namespaces/group/repos/a").await;
+    assert_eq!(shown.status, 404);
+    let wrong = registry.get(&(path("group/a") + "?last=x")).await;
+    refused(&wrong, 400, "SIZE_INVALID");
+    // Others are told what they were told before.
+    let theirs = Registry::login(&app.client, "PARTNERAK", "PARTNERSK", &["group/a"]).await;
+    refused(&theirs.get(&path("group/a")).await, 401, "UNAUTHORIZED");
+    let anonymous = Registry::anonymous(&app.client, "scope=repository:group/a:pull").await;
+    refused(&anonymous.get(&path("group/a")).await, 401, "UNAUTHORIZED");
+    refused(
+        &registry.get("/v2/group/a/tags/list").await,
+        404,
+        "NAME_UNKNOWN",
+    );
+}
+
+#[tokio::test]
 async fn management_deletes_tags_manifests_and_blobs() {
     let (_app, registry) = seeded().await;
     let digest = registry.push_image("group/a", "v1", b"layer").await;
@@ -744,6 +777,55 @@ async fn without_a_token_the_challenge_leads_to_one() {
         ..nobody
     };
     assert_eq!(wrong.get("/v2/").await.status, 401);
+}
+
+#[tokio::test]
+async fn the_challenge_of_a_mount_leads_to_a_token_that_mounts() {
+    let (app, registry) = seeded().await;
+    let digest = registry.push_blob("group/a", b"content").await;
+    let nobody = Registry {
+        client: app.as_nobody(),
+        bearer: None,
+    };
+    let scope_of = async |query: &str| {
+        let path = format!("/v2/group/b/blobs/uploads/?{query}");
+        let answer = nobody.send("POST", &path, &[], "").await;
+        refused(&answer, 401, "UNAUTHORIZED");
+        let challenge = answer.header("www-authenticate").expect("a challenge");
+        let (_, scope) = challenge.split_once(",scope=\"").expect("a scope");
+        let scope = scope.strip_suffix('"').expect("quoted");
+        scope.to_owned()
+    };
+    let target = "repository:group/b:pull,push";
+    let both = scope_of(&format!("mount={digest}&from=group/a")).await;
+    assert_eq!(both, format!("{target} repository:group/a:pull"));
+
+    let password = long_term_password(BUILTIN_ACCESS_KEY, &Secret::new(BUILTIN_SECRET_KEY));
+    let login = Some((BUILTIN_ACCESS_KEY, password.as_str()));
+    let query: String = form_urlencoded::Serializer::new(String::new())
+        .append_pair("scope", &both)
+        .finish();
+    let token = ask_for_token(&app.as_nobody(), login, &query).await;
+    let following = Registry {
+        client: app.as_nobody(),
+        bearer: token.json()["token"].as_str().map(str::to_owned),
+    };
+    let path = format!("/v2/group/b/blobs/uploads/?mount={digest}&from=group/a");
+    let mounted = following.send("POST", &path, &[], "").await;
+    assert_eq!(mounted.status, 201, "{}", mounted.text());
+
+    // What can be no source is not named: an organization that does not exist would have the
+    // token service refuse the whole list.
+    for query in [
+        "from=group/a",
+        &format!("mount={digest}"),
+        &format!("mount={digest}&from=NONSENSE"),
+        &format!("mount={digest}&from=group/b"),
+        &format!("mount={digest}&from=nowhere/a"),
+        &format!("mount={digest}&from=group/a%22,error=%22x"),
+    ] {
+        assert_eq!(scope_of(query).await, target, "{query}");
+    }
 }
 
 #[tokio::test]

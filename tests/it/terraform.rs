@@ -295,6 +295,33 @@ organizations: [{name: group, repositories: [{name: library/nginx}]}]
 }
 
 #[tokio::test]
+async fn permissions_revoked_behind_its_back_are_granted_anew_and_destroyed() {
+    let seed = "
+accounts:
+  - {name: swr-emulator, users: [{name: developer, id: developer-id}]}
+organizations: [{name: group, repositories: [{name: web}]}]
+";
+    let app = TestApp::seeded(seed).await;
+    for (access, created) in [
+        ("/v2/manage/namespaces/group/access", 200),
+        ("/v2/manage/namespaces/group/repos/web/access", 201),
+    ] {
+        let grant = json!([{"user_id": "developer-id", "user_name": "developer", "auth": 3}]);
+        let send = async |method: &str, body: Value| send(&app, method, access, Some(body)).await;
+        send("POST", grant.clone()).await.is(created, "{}");
+        // By somebody else.
+        send("DELETE", json!(["developer-id"])).await.is(204, "");
+        // It reads that nobody has a right, so it takes none away before it grants anew.
+        send("DELETE", json!([])).await.is(204, "");
+        send("POST", grant).await.is(created, "{}");
+        let shown = app.get(access).await.json();
+        assert_eq!(shown["others_auths"][0]["auth"], 3);
+        send("DELETE", json!(["developer-id"])).await.is(204, "");
+        send("DELETE", json!([])).await.is(204, "");
+    }
+}
+
+#[tokio::test]
 async fn apply_update_import_and_destroy_of_a_repository_sharing() {
     let seed = "
 accounts: [{name: partner, users: [{name: dev, token: dev}]}]

@@ -162,7 +162,6 @@ impl Call<'_> {
         digest: &Digest,
     ) -> Result<Response, RegistryError> {
         let admitted = self.admit(path, Actions::PULL).await?;
-        let repository_id = admitted.repository()?.id;
         let limit = self.limit(MOST_REFERRERS)?;
         let after = match self.query("last") {
             None => 0,
@@ -172,10 +171,16 @@ impl Call<'_> {
             })?,
         };
         let wanted = self.query("artifactType").filter(|kind| !kind.is_empty());
-        let db = self.app.db.readers();
-        let (found, has_more) =
-            store::list_referrers(db, repository_id, digest, after, limit, MOST_ANNOTATIONS)
-                .await?;
+        let (found, has_more) = match admitted.repository() {
+            Ok(repository) => {
+                let db = self.app.db.readers();
+                store::list_referrers(db, repository.id, digest, after, limit, MOST_ANNOTATIONS)
+                    .await?
+            }
+            // Clients take a 404 for a registry that cannot list referrers (distribution
+            // specification, listing referrers).
+            Err(_) => (Vec::new(), false),
+        };
         let next = found.last().filter(|_| has_more).map(|last| {
             let mut query = form_urlencoded::Serializer::new(String::new());
             if let Some(kind) = &wanted {

@@ -163,7 +163,7 @@ async fn dispatch(
 fn challenged(parts: &Parts, path: Option<&ImagePath>) -> RegistryError {
     let scope = path.map(|path| (path, Actions::PULL));
     RegistryError::Unauthorized {
-        challenge: access::challenge(&parts.headers, scope),
+        challenge: access::challenge(&parts.headers, scope, None),
     }
 }
 
@@ -197,7 +197,18 @@ impl Call<'_> {
         path: &ImagePath,
         needed: Actions,
     ) -> Result<access::Admitted, RegistryError> {
-        let admitted = access::admit(self.app, &self.parts.headers, path, needed).await?;
+        self.admit_with_source(path, needed, None).await
+    }
+
+    /// The same, where the client could use a right to pull from `source`.
+    async fn admit_with_source(
+        &self,
+        path: &ImagePath,
+        needed: Actions,
+        source: Option<&ImagePath>,
+    ) -> Result<access::Admitted, RegistryError> {
+        let headers = &self.parts.headers;
+        let admitted = access::admit(self.app, headers, path, needed, source).await?;
         self.trace
             .caller
             .get_or_init(|| admitted.user_name().to_owned());

@@ -29,7 +29,10 @@ impl Call<'_> {
         path: &ImagePath,
         body: Body,
     ) -> Result<Response, RegistryError> {
-        let admitted = self.admit(path, Actions::PUSH).await?;
+        let source = self.mount_source();
+        let admitted = self
+            .admit_with_source(path, Actions::PUSH, source.as_ref())
+            .await?;
         let parse = |name| {
             self.query(name)
                 .map(|text| Digest::parse(&text))
@@ -37,8 +40,8 @@ impl Call<'_> {
         };
         let (mounted, whole) = (parse("mount")?, parse("digest")?);
         let repository = self.existing_or_new(path, &admitted).await?;
-        if let Some(digest) = mounted
-            && self.mount(&digest, &repository).await?
+        if let (Some(digest), Some(source)) = (mounted, source)
+            && self.mount(&digest, &source, &repository).await?
         {
             return Ok(created(path, &digest));
         }
@@ -79,20 +82,21 @@ impl Call<'_> {
         Ok(repository_for_push(self.app, namespace, &path.repository, creator).await?)
     }
 
+    /// Where a blob shall be mounted from, if one shall, and from what can be a repository.
+    fn mount_source(&self) -> Option<ImagePath> {
+        self.query("mount")?;
+        ImagePath::parse(&self.query("from")?).ok()
+    }
+
     /// Links the blob of another repository, or of this one; whether that could be done. Where it
     /// could not, the client uploads.
     async fn mount(
         &self,
         digest: &Digest,
+        source: &ImagePath,
         repository: &RepositoryRef,
     ) -> Result<bool, RegistryError> {
-        let Some(from) = self.query("from") else {
-            return Ok(false);
-        };
-        let Ok(from) = ImagePath::parse(&from) else {
-            return Ok(false);
-        };
-        let source = access::mount_source(self.app, &self.parts.headers, &from).await;
+        let source = access::mount_source(self.app, &self.parts.headers, source).await;
         let Some(source) = source else {
             return Ok(false);
         };

@@ -1,0 +1,394 @@
+//! The HTTP of users: made, shown, changed and deleted, each in the caller's own account.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::store::{self, CreateUser, DeleteUser, UpdateUser};
+use super::{Changes, MAX_NAME, MadeUser, PASSWORD, Texts, parse_name, parse_password};
+use crate::app::{App, AppState};
+use crate::auth::{Caller, User};
+use crate::error::{Error, Resource, Result};
+use crate::http::{Answer, Description, Fields, Form, Operation, Path, Routes, Shape};
+
+const USERS: &str = "/v3.0/OS-USER/users";
+const USER: &str = "/v3.0/OS-USER/users/{user_id}";
+const KEYSTONE_USER: &str = "/v3/users/{user_id}";
+const ACCESS_MODES: [&str; 3] = ["default", "programmatic", "console"];
+
+pub(in crate::iam) fn routes() -> Routes {
+    let operation = |name, method, path| Operation::new(name, method, path).in_form(Form::Iam);
+    let delete_description = || {
+        Description::new("Deletes a user with all rights, tokens and logins.")
+            .remarks("For administrators only.")
+            .answers_nothing()
+            .refuses([Error::Forbidden, of_the_seed_file()])
+    };
+    Routes::of("IAM")
+        .with(
+            operation("CreateUser", Method::POST, USERS).described(|| {
+                Description::new("Makes a user, who has no rights yet.")
+                    .remarks("For administrators only.")
+                    .takes(body_shape(true))
+                    .answers::<OneUserView>(StatusCode::CREATED)
+                    .refuses([Error::Forbidden, Error::AlreadyExists(Resource::User)])
+            }),
+            create,
+        )
+        .with(
+            operation("ShowUser", Method::GET, USER).described(|| {
+                Description::new("Shows a user of the caller's account.")
+                    .answers::<OneUserView>(StatusCode::OK)
+            }),
+            show,
+        )
+        .with(
+            operation("UpdateUser", Method::PUT, USER).described(|| {
+                Description::new("Changes a user; what is left out stays as it is.")
+                    .remarks(
+                        "For administrators only. Another password, and `enabled` set to false, \
+                         end all tokens and logins of the user.",
+                    )
+                    .takes(body_shape(false))
+                    .answers::<OneUserView>(StatusCode::OK)
+                    .refuses([Error::Forbidden, Error::AlreadyExists(Resource::User)])
+            }),
+            update,
+        )
+        .with(
+            operation("DeleteUser", Method::DELETE, USER).described(delete_description),
+            delete,
+        )
+        .with(
+            operation("KeystoneDeleteUser", Method::DELETE, KEYSTONE_USER)
+                .described(delete_description),
+            delete,
+        )
+}
+
+fn body_shape(is_new: bool) -> Shape {
+    let name = Shape::text()
+        .length(1, MAX_NAME)
+        .pattern("^[A-Za-z_.-][A-Za-z0-9 _.-]*$");
+    let password = Shape::text().says("Characters of two kinds at least.");
+    let password = password.length(*PASSWORD.start(), *PASSWORD.end());
+    let text = |most| Shape::text().length(0, most);
+    let user = if is_new {
+        let account = Shape::text().says("The caller's account.");
+        Shape::object().must("name", name).may("domain_id", account)
+    } else {
+        Shape::object().may("name", name)
+    };
+    let user = user
+        .may("password", password)
+        .may("enabled", Shape::boolean())
+        .may("pwd_status", Shape::boolean())
+        .may("email", text(255))
+        .may("areacode", text(8).says("With `phone`."))
+        .may("phone", text(32).says("With `areacode`."))
+        .may("xuser_id", text(128).says("With `xuser_type`."))
+        .may("xuser_type", text(64).says("With `xuser_id`."))
+        .may("access_mode", Shape::one_of(ACCESS_MODES))
+        .may("description", text(255));
+    Shape::object().must("user", user)
+}
+
+fn of_the_seed_file() -> Error {
+    let rule = "must be of a user that was made by IAM; the seed file says what all others are";
+    Error::invalid("user_id", rule)
+}
+
+/// A caller who may do all in the account.
+struct Administrator(Caller);
+
+impl FromRequestParts<AppState> for Administrator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        if caller.is_admin() {
+            Ok(Self(caller))
+        } else {
+            Err(Error::Forbidden)
+        }
+    }
+}
+
+async fn create(
+    State(app): State<AppState>,
+    Administrator(caller): Administrator,
+    body: Fields,
+) -> Result<Response> {
+    let body = body.object("user")?;
+    let name = parse_name(body.string("name")?)?;
+    if body
+        .optional_string("domain_id")?
+        .is_some_and(|id| id != caller.account_id())
+    {
+        return Err(Error::Forbidden);
+    }
+    let changes = changes(&app, &body).await?;
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(Error::internal)?;
+    let now = app.clock.now();
+    let mut user = MadeUser {
+        id: hex::encode(id),
+        account_id: caller.account_id().to_owned(),
+        name,
+        is_enabled: true,
+        password: None,
+        pwd_status: changes.password.is_some(),
+        texts: Texts {
+            access_mode: ACCESS_MODES[0].to_owned(),
+            ..Texts::default()
+        },
+        created_at: now,
+        updated_at: now,
+    };
+    changes.apply(&mut user, now);
+    let create = async move {
+        let turn = app.directory.turn().await;
+        check_name(&app, caller.user(), &user.id, &user.name)?;
+        app.db.write(CreateUser(user.clone())).await?;
+        turn.put(user.to_user(&caller.user().account));
+        Ok(Answer(StatusCode::CREATED, OneUserView::from(&user)).into_response())
+    };
+    // To its end, even where the client does not wait for it.
+    tokio::spawn(create).await.map_err(Error::internal)?
+}
+
+async fn show(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(user_id): Path<String>,
+) -> Result<Response> {
+    let user = find(&app, &caller, &user_id)?;
+    let view = match store::find(app.db.lookups(), &user_id).await? {
+        Some(made) => OneUserView::from(&made),
+        None => OneUserView::from(user.as_ref()),
+    };
+    Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+async fn update(
+    State(app): State<AppState>,
+    Administrator(caller): Administrator,
+    Path(user_id): Path<String>,
+    body: Fields,
+) -> Result<Response> {
+    find_made(&app, &caller, &user_id)?;
+    let body = body.object("user")?;
+    let mut changes = changes(&app, &body).await?;
+    changes.name = body.optional_string("name")?.map(parse_name).transpose()?;
+    let update = async move {
+        let turn = app.directory.turn().await;
+        if let Some(name) = &changes.name {
+            check_name(&app, caller.user(), &user_id, name)?;
+        }
+        let end_logins = changes.end_logins();
+        let write = UpdateUser {
+            id: user_id,
+            changes,
+            now: app.clock.now(),
+        };
+        let made = app.db.write(write).await?;
+        let user = turn.put(made.to_user(&caller.user().account));
+        if end_logins {
+            app.tokens.forget(&user.id);
+        } else {
+            app.tokens.renew(&user);
+        }
+        Ok(Answer(StatusCode::OK, OneUserView::from(&made)).into_response())
+    };
+    tokio::spawn(update).await.map_err(Error::internal)?
+}
+
+async fn delete(
+    State(app): State<AppState>,
+    Administrator(caller): Administrator,
+    Path(user_id): Path<String>,
+) -> Result<StatusCode> {
+    find_made(&app, &caller, &user_id)?;
+    let delete = async move {
+        let turn = app.directory.turn().await;
+        app.db.write(DeleteUser(user_id.clone())).await?;
+        turn.remove(&user_id);
+        app.tokens.forget(&user_id);
+        Ok(StatusCode::NO_CONTENT)
+    };
+    tokio::spawn(delete).await.map_err(Error::internal)?
+}
+
+fn find(app: &App, caller: &Caller, id: &str) -> Result<Arc<User>> {
+    let found = app.directory.user_with_id(id);
+    let found = found.filter(|user| user.account == caller.user().account);
+    found.ok_or(Error::NotFound(Resource::User))
+}
+
+fn find_made(app: &App, caller: &Caller, id: &str) -> Result<()> {
+    find(app, caller, id)?;
+    let made = app.directory.made_user(id);
+    made.map(drop).ok_or_else(of_the_seed_file)
+}
+
+/// A name is of one user in its account, also of those of the seed file.
+fn check_name(app: &App, caller: &User, id: &str, name: &str) -> Result<()> {
+    let mut users = app.directory.users_of(&caller.account);
+    if users.any(|user| user.name == name && user.id != id) {
+        return Err(Error::AlreadyExists(Resource::User));
+    }
+    Ok(())
+}
+
+/// Reads what a body says about a user, but for its name.
+async fn changes(app: &App, body: &Fields) -> Result<Changes> {
+    let text = |field: &'static str, most: usize| -> Result<Option<String>> {
+        let text = body.optional_string(field)?;
+        if text.is_some_and(|text| text.chars().count() > most) {
+            let rule = format!("must have at most {most} characters");
+            return Err(Error::invalid(field, rule));
+        }
+        Ok(text.map(str::to_owned))
+    };
+    let together = |field: &'static str, one: &Option<String>, other: &Option<String>| {
+        let is_said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if is_said(one) == is_said(other) {
+            return Ok(());
+        }
+        Err(Error::invalid(field, "must be given with its counterpart"))
+    };
+    let (areacode, phone) = (text("areacode", 8)?, text("phone", 32)?);
+    together("phone", &areacode, &phone)?;
+    let (xuser_id, xuser_type) = (text("xuser_id", 128)?, text("xuser_type", 64)?);
+    together("xuser_id", &xuser_id, &xuser_type)?;
+    let access_mode = body.optional_string("access_mode")?;
+    let access_mode = access_mode.filter(|mode| !mode.is_empty());
+    if access_mode.is_some_and(|mode| !ACCESS_MODES.contains(&mode)) {
+        let rule = format!("must be one of {}", ACCESS_MODES.join(", "));
+        return Err(Error::invalid("access_mode", rule));
+    }
+    let mut changes = Changes {
+        is_enabled: body.optional_boolean("enabled")?,
+        pwd_status: body.optional_boolean("pwd_status")?,
+        email: text("email", 255)?,
+        areacode,
+        phone,
+        xuser_id,
+        xuser_type,
+        access_mode: access_mode.map(str::to_owned),
+        description: text("description", 255)?,
+        ..Changes::default()
+    };
+    if let Some(password) = body.optional_string("password")? {
+        let password = parse_password(password)?;
+        changes.password = Some(app.passwords.hash(&password).await?);
+    }
+    Ok(changes)
+}
+
+/// A user in short, as lists show it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "User")]
+pub(in crate::iam) struct UserView {
+    id: String,
+    name: String,
+    domain_id: String,
+    enabled: bool,
+}
+
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id.clone(),
+            name: user.name.clone(),
+            domain_id: user.account.id.clone(),
+            enabled: user.is_enabled,
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OneUserView {
+    user: WholeUserView,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WholeUser")]
+struct WholeUserView {
+    #[serde(flatten)]
+    short: UserView,
+    links: LinksView,
+    is_domain_owner: bool,
+    access_mode: String,
+    description: String,
+    email: String,
+    areacode: String,
+    phone: String,
+    xuser_id: String,
+    xuser_type: String,
+    pwd_status: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_time: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UserLinks")]
+struct LinksView {
+    #[serde(rename = "self")]
+    itself: String,
+}
+
+impl OneUserView {
+    fn new(short: UserView, texts: Texts) -> Self {
+        let itself = KEYSTONE_USER.replace("{user_id}", &short.id);
+        let user = WholeUserView {
+            links: LinksView { itself },
+            short,
+            is_domain_owner: false,
+            access_mode: texts.access_mode,
+            description: texts.description,
+            email: texts.email,
+            areacode: texts.areacode,
+            phone: texts.phone,
+            xuser_id: texts.xuser_id,
+            xuser_type: texts.xuser_type,
+            pwd_status: false,
+            create_time: None,
+            update_time: None,
+        };
+        Self { user }
+    }
+}
+
+impl From<&MadeUser> for OneUserView {
+    fn from(made: &MadeUser) -> Self {
+        let short = UserView {
+            id: made.id.clone(),
+            name: made.name.clone(),
+            domain_id: made.account_id.clone(),
+            enabled: made.is_enabled,
+        };
+        let mut view = Self::new(short, made.texts.clone());
+        view.user.pwd_status = made.pwd_status;
+        view.user.create_time = Some(made.created_at.with_microseconds());
+        view.user.update_time = Some(made.updated_at.with_microseconds());
+        view
+    }
+}
+
+impl From<&User> for OneUserView {
+    fn from(user: &User) -> Self {
+        let texts = Texts {
+            access_mode: ACCESS_MODES[0].to_owned(),
+            ..Texts::default()
+        };
+        Self::new(UserView::from(user), texts)
+    }
+}

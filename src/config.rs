@@ -1,23 +1,28 @@
 //! Every setting, its flag, its variable and its default.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::auth;
 
+/// What an address to listen on must be.
+const LISTEN_RULE: &str = "must be an address with a port, like 127.0.0.1:7970";
+
 /// The settings of an instance.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Address to listen on; port 0 takes any free one
+    /// Address, or name of this machine's loopback, and port to listen on; port 0 takes any free one
     #[arg(
         long,
         env = "SWR_EMULATOR_LISTEN",
         value_name = "ADDR",
-        default_value = "127.0.0.1:7970"
+        default_value = "127.0.0.1:7970",
+        value_parser = parse_listen
     )]
     pub listen: SocketAddr,
     /// Folder that holds all data; made (mode 0700) if it is missing
@@ -32,7 +37,7 @@ pub struct Config {
     #[arg(
         long,
         env = "SWR_EMULATOR_EPHEMERAL",
-        value_parser = FalseyValueParser::new()
+        value_parser = parse_switch
     )]
     pub ephemeral: bool,
     /// Region that the emulator plays; its projects are named so
@@ -70,7 +75,9 @@ pub struct Config {
         long,
         env = "SWR_EMULATOR_QUOTA_NAMESPACES",
         value_name = "N",
-        default_value_t = 1000
+        default_value_t = 1000,
+        allow_negative_numbers = true,
+        value_parser = whole_number("must be a whole number", 0..=u32::MAX)
     )]
     pub quota_namespaces: u32,
     /// How long a fired trigger is tried while its cluster fails, in seconds
@@ -79,21 +86,22 @@ pub struct Config {
         env = "SWR_EMULATOR_DEPLOY_TIMEOUT",
         value_name = "SECONDS",
         default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(0..=3600)
+        allow_negative_numbers = true,
+        value_parser = whole_number("must be a whole number of seconds", 0..=3600)
     )]
     pub deploy_timeout: u32,
     /// Refuse a new trigger whose cluster, workload or image does not exist, as the live service does
     #[arg(
         long,
         env = "SWR_EMULATOR_STRICT_TARGETS",
-        value_parser = FalseyValueParser::new()
+        value_parser = parse_switch
     )]
     pub strict_targets: bool,
     /// Refuse new triggers and fail firings until the account has the agency, as the live service does
     #[arg(
         long,
         env = "SWR_EMULATOR_REQUIRE_AGENCY",
-        value_parser = FalseyValueParser::new()
+        value_parser = parse_switch
     )]
     pub require_agency: bool,
     /// Whether credentials are checked, or any token or access key is the built-in admin
@@ -165,6 +173,65 @@ fn parse_control_token(text: &str) -> Result<auth::Secret, String> {
     Ok(auth::Secret::new(text))
 }
 
+/// Reads an address to listen on: an IP address, or a name that resolves to loopback addresses only.
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    listen_address(text, |host, port| {
+        (host, port).to_socket_addrs().map(Iterator::collect)
+    })
+}
+
+/// The same with a resolver; of the addresses of a name, those of IPv4 come first.
+fn listen_address(
+    text: &str,
+    resolve: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>>,
+) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let named = text.rsplit_once(':').and_then(|(host, port)| {
+        let is_host = (1..=253).contains(&host.len()) && host.bytes().all(legal);
+        Some((is_host.then_some(host)?, port.parse().ok()?))
+    });
+    let Some((host, port)) = named else {
+        return Err(LISTEN_RULE.to_owned());
+    };
+    let addresses = resolve(host, port)
+        .map_err(|error| format!("{LISTEN_RULE}; {host} does not resolve: {error}"))?;
+    if let Some(beyond) = addresses.iter().find(|one| !one.ip().is_loopback()) {
+        return Err(format!(
+            "{host} resolves to {}, which is beyond this machine; give the address itself",
+            beyond.ip()
+        ));
+    }
+    addresses
+        .into_iter()
+        .min_by_key(SocketAddr::is_ipv6)
+        .ok_or_else(|| format!("{LISTEN_RULE}; {host} resolves to nothing"))
+}
+
+/// Reads a switch.
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("must be true, yes, on or 1, or else false, no, off or 0".to_owned()),
+    }
+}
+
+/// Reads a number; the rule is told with its bounds.
+fn whole_number(
+    rule: &'static str,
+    bounds: RangeInclusive<u32>,
+) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| {
+        let number = text.parse().ok();
+        number
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| format!("{rule} from {} to {}", bounds.start(), bounds.end()))
+    }
+}
+
 /// Checks the name of a region.
 pub(crate) fn parse_region(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -178,8 +245,19 @@ pub(crate) fn parse_region(text: &str) -> Result<String, String> {
 pub(crate) fn parse_registry_host(text: &str) -> Result<String, String> {
     let authority: Result<http::uri::Authority, _> = text.parse();
     match authority {
-        Ok(authority) if authority.as_str() == text && !text.contains('@') => Ok(text.to_owned()),
-        _ => Err("a registry is named HOST or HOST:PORT, without a scheme or path".to_owned()),
+        // A port that is none is left out by the crate without a word.
+        Ok(authority) if authority.host() == text => Ok(text.to_owned()),
+        Ok(authority)
+            if authority.port_u16().is_some_and(|port| port > 0)
+                && authority.as_str() == text
+                && !text.contains('@') =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err(
+            "a registry is named HOST or HOST:PORT (1 to 65535), without a scheme or path"
+                .to_owned(),
+        ),
     }
 }
 
@@ -189,5 +267,65 @@ fn parse_allowed_host(text: &str) -> Result<String, String> {
     match authority {
         Ok(authority) if authority.host() == text => Ok(text.to_owned()),
         _ => Err("an allowed host is a name without a scheme, a port or a path".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_to_listen_on_is_its_first_loopback_address_ipv4_before_ipv6() {
+        let resolved = |addresses: &[&str]| {
+            let addresses = addresses.iter().map(|one| one.parse().expect("an address"));
+            let addresses: Vec<SocketAddr> = addresses.collect();
+            listen_address("name:80", |_, _| Ok(addresses))
+        };
+        let first = resolved(&["[::1]:80", "127.0.0.2:80", "127.0.0.1:80"]);
+        assert_eq!(first.expect("taken").to_string(), "127.0.0.2:80");
+        assert_eq!(
+            resolved(&["[::1]:80"]).expect("taken").to_string(),
+            "[::1]:80"
+        );
+        let beyond = resolved(&["127.0.0.1:80", "10.1.2.3:80"]).expect_err("refused");
+        assert!(
+            beyond.starts_with("name resolves to 10.1.2.3, which is beyond this machine"),
+            "{beyond}"
+        );
+        assert!(resolved(&[]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_address_with_a_port_is_refused_unresolved() {
+        for text in [
+            ":7970",
+            "7970",
+            "127.0.0.1",
+            "localhost",
+            "a b:1",
+            "a:99999",
+            "[::1]",
+            "",
+        ] {
+            let refused = listen_address(text, |_, _| panic!("{text} was looked up"));
+            assert_eq!(refused.expect_err("refused"), LISTEN_RULE, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_registry_has_a_port_that_there_is() {
+        for name in ["swr.test", "swr.test:1", "swr.test:65535", "[::1]:5000"] {
+            assert!(parse_registry_host(name).is_ok(), "{name}");
+        }
+        for name in [
+            "swr.test:99999",
+            "swr.test:0",
+            "swr.test:",
+            "a@b",
+            "http://x",
+            "x/y",
+        ] {
+            assert!(parse_registry_host(name).is_err(), "{name}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use swr_emulator::auth::{
@@ -21,7 +21,11 @@ use tracing::level_filters::LevelFilter;
 
 /// Huawei Cloud SWR on your own machine: starts an emulator unless a command is given
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    args_override_self = true
+)]
 struct Arguments {
     #[command(flatten)]
     config: Config,
@@ -52,6 +56,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    for warning in command::variables::warnings(&Arguments::command()) {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
@@ -106,14 +113,30 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.to_string();
-    let first: Vec<_> = text
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .map(str::trim)
-        .collect();
-    let _ = writeln!(std::io::stderr(), "{} (see --help)", first.join(" "));
+    let text = wrong_value(error).unwrap_or_else(|| {
+        let text = error.to_string();
+        let lines = text.lines().take_while(|line| !line.is_empty());
+        lines.map(str::trim).collect::<Vec<_>>().join(" ")
+    });
+    let _ = writeln!(std::io::stderr(), "{text} (see --help)");
     ExitCode::from(USAGE)
+}
+
+/// A value that breaks a rule: the setting, as it was given, and the rule.
+fn wrong_value(error: &clap::Error) -> Option<String> {
+    use std::error::Error as _;
+    let rule = match error.kind() {
+        ErrorKind::ValueValidation => error.source()?.to_string(),
+        ErrorKind::InvalidValue => match error.get(ContextKind::ValidValue) {
+            Some(ContextValue::Strings(values)) if !values.is_empty() => {
+                format!("must be one of {}", values.join(", "))
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let setting = command::variables::setting(&Arguments::command(), error)?;
+    Some(format!("error: {setting}: {rule}"))
 }
 
 fn fail(message: &str) -> ExitCode {

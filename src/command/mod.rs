@@ -1,4 +1,6 @@
-//! Sub-commands of the program, none of which starts an emulator.
+//! Sub-commands of the program, none of which starts an emulator, and the variables that all of it
+//! reads.
 
 pub(crate) mod env;
 pub(crate) mod healthcheck;
+pub(crate) mod variables;

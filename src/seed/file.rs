@@ -15,7 +15,7 @@ use crate::auth::{
     Account, BUILTIN_ACCOUNT, Directory, DirectoryError, NewAccount, NewUser, Secret, User,
 };
 use crate::cce::Cluster;
-use crate::config::{parse_region, parse_registry_host};
+use crate::config::{parse_listen, parse_region, parse_registry_host};
 use crate::error::{Error, Fault, one_line};
 use crate::http::Fields;
 use crate::kubernetes::Access;
@@ -272,10 +272,12 @@ impl Checker<'_> {
             if regions.iter().any(|known| known.name == name) {
                 return self.wrong(line, &format!("{under}.name"), "must be unique");
             }
-            let Ok(listen) = entry.listen.value.parse() else {
-                let line = entry.listen.defined.line();
-                let rule = "must be an address with a port, like 127.0.0.1:7971";
-                return self.wrong(line, &format!("{under}.listen"), rule);
+            let listen = match parse_listen(&entry.listen.value) {
+                Ok(listen) => listen,
+                Err(rule) => {
+                    let line = entry.listen.defined.line();
+                    return self.wrong(line, &format!("{under}.listen"), rule);
+                }
             };
             let registry_host = match entry.registry_host {
                 None => None,

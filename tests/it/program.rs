@@ -23,7 +23,23 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
         (&["--listen", "nonsense"][..], "--listen"),
         (&["--region", "Not_a_region"][..], "a region has"),
         (&["--auth", "lax"][..], "strict, any"),
-        (&["--quota-namespaces", "x"][..], "--quota-namespaces"),
+        (
+            &["--quota-namespaces", "x"][..],
+            "--quota-namespaces: must be a whole number from 0",
+        ),
+        (
+            &["--quota-namespaces", "-1"][..],
+            "--quota-namespaces: must be a whole number from 0",
+        ),
+        (
+            &["--deploy-timeout", "60s"][..],
+            "--deploy-timeout: must be a whole number of seconds from 0 to 3600",
+        ),
+        (&["--registry-host", "host:99999"][..], "1 to 65535"),
+        (
+            &["--listen", ":7970"][..],
+            "--listen: must be an address with a port, like 127.0.0.1:7970",
+        ),
         (&["--registry-host", "http://x"][..], "HOST:PORT"),
         (&["--allow-host", "x:80"][..], "without a scheme, a port"),
         (
@@ -41,12 +57,62 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
         assert_eq!(code, Some(2), "{message}");
         assert!(message.contains(part), "{message}");
     }
-    let mut command = program(&[]);
-    let output = command
-        .env("SWR_EMULATOR_LISTEN", "x")
+}
+
+#[test]
+fn a_wrong_value_of_a_variable_is_told_under_the_name_of_the_variable() {
+    for (variable, value, rule) in [
+        ("SWR_EMULATOR_LISTEN", "x", "must be an address with a port"),
+        ("SWR_EMULATOR_AUTH", "lax", "must be one of strict, any"),
+        ("SWR_EMULATOR_EPHEMERAL", "maybe", "must be true, yes, on"),
+        ("SWR_EMULATOR_STRICT_TARGETS", "", "must be true, yes, on"),
+    ] {
+        let output = program(&[]).env(variable, value).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{variable}");
+        let message = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(
+            message.starts_with(&format!("error: {variable}: {rule}")),
+            "{message}"
+        );
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_a_warning_with_the_nearest_one() {
+    let output = program(&["env"])
+        .env("SWR_EMULATOR_LISTN", "127.0.0.1:0")
+        .env("SWR_EMULATOR_URL", "http://127.0.0.1:1")
+        .env("SWR_EMULATOR_TOKEN", "x")
+        .env("SWR_EMULATOR_REGISTRY", "x")
+        .env("SWR_EMULATOR_PORT", "tcp://10.0.0.1:7970")
+        .env("SWR_EMULATOR_PORT_7970_TCP", "x")
+        .env("SWR_EMULATOR_SERVICE_HOST", "x")
         .output()
         .expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
+    assert!(output.status.success());
+    assert_eq!(
+        String::from_utf8(output.stderr).expect("UTF-8"),
+        "warning: SWR_EMULATOR_LISTN is not a setting; did you mean SWR_EMULATOR_LISTEN?\n"
+    );
+}
+
+#[test]
+fn of_a_flag_given_twice_the_last_counts() {
+    let arguments = ["--ephemeral", "--listen", "x:", "--listen", "127.0.0.1:0"];
+    let (code, message) = fails(&arguments);
+    assert_eq!(code, Some(2), "{message}");
+    let arguments = ["--ephemeral", "--ephemeral", "--listen", "127.0.0.1:1"];
+    let process = Process::start(&[&arguments[..], &["--listen", "127.0.0.1:0"]].concat());
+    assert!(!process.url.ends_with(":1"), "{}", process.url);
+}
+
+#[test]
+fn it_listens_on_a_name_of_the_loopback_address() {
+    let process = Process::start(&["--ephemeral", "--listen", "localhost:0"]);
+    let address = process.client().address;
+    let address: std::net::SocketAddr = address.parse().expect("an address, not a name");
+    assert!(address.ip().is_loopback());
 }
 
 #[test]

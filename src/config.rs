@@ -82,7 +82,7 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(0..=3600)
     )]
     pub deploy_timeout: u32,
-    /// Refuse a new trigger whose cluster, workload or image does not exist, as the live service does
+    /// Refuse a new trigger whose cluster, workload or container does not exist, as the live service does
     #[arg(
         long,
         env = "SWR_EMULATOR_STRICT_TARGETS",

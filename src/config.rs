@@ -90,7 +90,7 @@ pub struct Config {
         value_parser = whole_number("must be a whole number of seconds", 0..=3600)
     )]
     pub deploy_timeout: u32,
-    /// Refuse a new trigger whose cluster, workload or image does not exist, as the live service does
+    /// Refuse a new trigger whose cluster, workload or container does not exist, as the live service does
     #[arg(
         long,
         env = "SWR_EMULATOR_STRICT_TARGETS",

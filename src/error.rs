@@ -66,6 +66,9 @@ pub enum Error {
     /// The description of a repository is too long.
     #[error("description: must be at most {0} characters")]
     DescriptionTooLong(usize),
+    /// The push that somebody waited for did not come.
+    #[error("No push of {0} came in time")]
+    NoPush(String),
     /// There is no automatic sync to this target: 400 on the live service, where the pages say 404.
     #[error("Not found sync task")]
     NoSyncTask,
@@ -142,8 +145,6 @@ pub enum Resource {
     Cluster,
     /// A workload of a simulated cluster.
     Workload,
-    /// A push.
-    Push,
     /// An IAM user.
     User,
     /// An account's leave for SWR to use CCE and CCI.
@@ -163,7 +164,6 @@ impl Resource {
             Self::Retention => "Not found retention rule",
             Self::Cluster => "Not found cluster",
             Self::Workload => "Not found workload",
-            Self::Push => "Not found push",
             Self::User => "Not found user",
             Self::Agency => "Not found agency",
         }
@@ -181,7 +181,6 @@ impl Resource {
             Self::Share => "access_domain: the image is shared with this account already",
             Self::Retention => "the repository already has a retention rule; delete it first",
             Self::Workload => "a workload with this name already exists",
-            Self::Push => "the push already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
             Self::Agency => "the account has the agency already",
@@ -232,7 +231,7 @@ impl Error {
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooSlow(_) | Self::NoPush(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Injected { status, .. } => *status,
@@ -274,7 +273,7 @@ impl Error {
                 // Terraform knows this one.
                 Resource::Share => "SVCSTG.SWR.4001090",
                 Resource::Cluster | Resource::Workload => "CCE.01404001",
-                Resource::Push | Resource::Retention => "SVCSTG.SWR.4040083",
+                Resource::Retention => "SVCSTG.SWR.4040083",
                 Resource::User => "IAM.0004",
             },
             Self::AlreadyExists(resource) => match resource {
@@ -285,7 +284,7 @@ impl Error {
                     "SVCSTG.SWR.4090089"
                 }
                 Resource::Trigger | Resource::Retention => "SVCSTG.SWR.4000014",
-                Resource::Cluster | Resource::Workload | Resource::Push => "CCE.01409001",
+                Resource::Cluster | Resource::Workload => "CCE.01409001",
                 Resource::User => "IAM.0011",
             },
             Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",
@@ -294,6 +293,8 @@ impl Error {
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
             Self::BodyTooSlow(_) => "SVCSTG.SWR.4000014",
+            // The reference has no code for a wait.
+            Self::NoPush(_) => "SVCSTG.SWR.4040083",
             Self::Misdirected(_) => "APIGW.0201",
             Self::NoSyncTask => "SVCSTG.SWR.4001158",
             Self::UnknownSyncRegion => "SVCSTG.SWR.5001101",

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, reach_namespace};
 use crate::engine::store::{
-    self, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
+    self, Decision, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
 };
-use crate::engine::{Counts, Explained};
+use crate::engine::{Counts, Expected, Explained, Fate, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
     Answer, Criteria, Description, NextPage, Operation, Param, Query, Routes, Shape, cut_to_page,
@@ -26,7 +26,7 @@ use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
 use crate::sync;
 use crate::tag::TagName;
-use crate::trigger::TriggerName;
+use crate::trigger::{HistoryView, TriggerName};
 
 /// How long `idle` and `wait` wait when nothing is said, and at the most.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +34,15 @@ const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 /// How many triggers a push names at the most, and the pushes of a page together, but for the last.
 const MOST_DECISIONS: u32 = 1000;
 const MOST_DECISIONS_OF_PAGE: usize = 10_000;
+
+/// What there is to know of `EmulatorWait`.
+const WAIT: &str = "\
+The newest push of the tag that is there is the one waited for, else the next one that comes. With \
+`trigger`: 200 with the entry of its history, whatever the result; 409 at once, with the reason, \
+where the trigger did not fire or its history does not reach back to the push; 404 once the push is \
+there and no trigger has the name. Without `trigger`: 200 with the push, as `/_emulator/pushes` \
+shows it, once none of its firings is open, also where there was none. 408 at the timeout: with the \
+push where it came, else with an error that names it.";
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
@@ -53,25 +62,36 @@ pub(super) fn routes() -> Routes {
             Operation::new("EmulatorWait", Method::GET, "/_emulator/wait")
                 .waits()
                 .described(|| {
-                    let name = Param::new("trigger", "The trigger's name.", TriggerName::shape());
-                    Description::new(
-                        "Waits until a trigger has settled for the newest push of a tag.",
-                    )
-                    .query(repository_params())
-                    .query([
-                        tag_param().mandatory(),
-                        name.mandatory().refused(Fault::Parameter),
-                        timeout_param(),
-                    ])
-                    .answers::<crate::trigger::HistoryView>(StatusCode::OK)
-                    .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
-                    .refuses([Error::NotFound(Resource::Push)])
+                    let after = "Only pushes with a larger id count: of those that `/_emulator/pushes` \
+                                 shows, the newest before yours.";
+                    let trigger = "The trigger that is waited for; left out for all that fire.";
+                    Description::new("Waits for the push of a tag, and until it is fired.")
+                        .remarks(WAIT)
+                        .query(repository_params())
+                        .query([
+                            tag_param().mandatory(),
+                            Param::new("trigger", trigger, TriggerName::shape())
+                                .refused(Fault::Parameter)
+                                .missing(Resource::Trigger),
+                            Param::new("after", after, Shape::integer(0, i64::MAX))
+                                .refused(Fault::Query),
+                            timeout_param(),
+                        ])
+                        .answers_either::<HistoryView, PushView>(StatusCode::OK)
+                        .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
+                        .answers::<DecisionView>(StatusCode::CONFLICT)
+                        .refuses([Error::NoPush("the tag".to_owned())])
                 }),
             wait,
         )
         .with(
             Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain").described(|| {
                 Description::new("Tells what a push of a tag would do, trigger by trigger.")
+                    .remarks(
+                        "`outcome` says what would become of the workload: `updates`, `unchanged`, \
+                         `fails` (it fires, and cannot update it) or `skipped` (it does not fire). \
+                         `reason` says why, and `patch` what the cluster would be sent.",
+                    )
                     .query(repository_params())
                     .query([tag_param().mandatory()])
                     .answers::<Vec<ExplainedView>>(StatusCode::OK)
@@ -132,29 +152,57 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
 
 #[derive(Serialize, JsonSchema)]
 struct IdleView {
+    /// Firings that have ended since the program started, failed ones included.
     fired: u64,
+    /// Those of them that failed.
     failed: u64,
+    /// Firings and syncs that have not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     open: Option<i64>,
 }
 
-/// Waits until one trigger has settled for the newest push of a tag.
+/// Waits for the push of a tag, and until it has settled for a trigger or for all.
 async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
     let criteria = query.parameters();
     let deadline = Instant::now() + timeout(&criteria)?;
-    let repository = repository(&app, &caller, &criteria).await?;
     let tag = tag(&criteria)?;
-    let trigger = TriggerName::parse("trigger", criteria.mandatory("trigger")?)?;
+    let trigger = criteria.get("trigger");
+    let trigger = trigger.map(|name| TriggerName::parse("trigger", name));
+    let trigger = trigger.transpose()?;
+    let after = after(&criteria)?;
+
+    let mut pushes = app.db.pushes();
+    let mut changes = app.db.firing_changes();
+    let (repository_id, push) = loop {
+        pushes.mark_unchanged();
+        changes.mark_unchanged();
+        let repository = repository(&app, &caller, &criteria).await?;
+        let found = find_newest_push(app.db.lookups(), repository.id, &tag, after.unwrap_or(0));
+        if let Some(push) = found.await? {
+            break (repository.id, push);
+        }
+        let changed = async {
+            tokio::select! {
+                changed = pushes.changed() => changed,
+                // The repository may be gone.
+                changed = changes.changed() => changed,
+            }
+        };
+        if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            return Err(Error::NoPush(push_name(&repository, &tag, after)));
+        }
+    };
+
     let mut counts = app.engine.counts();
-    let push = find_newest_push(app.db.lookups(), repository.id, &tag).await?;
-    let push = push.ok_or(Error::NotFound(Resource::Push))?;
     loop {
-        counts.borrow_and_update();
-        let settled =
-            store::find_history(app.db.lookups(), push.id, repository.id, trigger.as_str()).await?;
-        if let Some(entry) = settled {
-            let view = crate::trigger::HistoryView::from(entry);
-            return Ok(Answer(StatusCode::OK, view).into_response());
+        counts.mark_unchanged();
+        let settled = settled(&app, repository_id, &push, &tag, trigger.as_ref()).await;
+        // What went away with its repository did not settle.
+        if repository(&app, &caller, &criteria).await?.id != repository_id {
+            return Err(Error::NotFound(Resource::Repository));
+        }
+        if let Some(response) = settled? {
+            return Ok(response);
         }
         if tokio::time::timeout_at(deadline, counts.changed())
             .await
@@ -163,6 +211,48 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
             let view = PushView::of(&app, push).await?;
             return Ok(Answer(StatusCode::REQUEST_TIMEOUT, view).into_response());
         }
+    }
+}
+
+/// The answer to who waits for a push that is there, once there is one.
+async fn settled(
+    app: &App,
+    repository_id: i64,
+    push: &RecordedPush,
+    tag: &TagName,
+    trigger: Option<&TriggerName>,
+) -> Result<Option<Response>> {
+    let Some(trigger) = trigger else {
+        if store::is_open(app.db.lookups(), push.id).await? {
+            return Ok(None);
+        }
+        let view = PushView::of(app, push.clone()).await?;
+        return Ok(Some(Answer(StatusCode::OK, view).into_response()));
+    };
+    let fate = app
+        .engine
+        .fate(push, tag, repository_id, trigger, &app.matcher)
+        .await?;
+    Ok(match fate.ok_or(Error::NotFound(Resource::Trigger))? {
+        Fate::Open => None,
+        Fate::Ended(entry) => {
+            let view = HistoryView::from(entry);
+            Some(Answer(StatusCode::OK, view).into_response())
+        }
+        Fate::Without(decision) => {
+            let view = DecisionView::of(app, decision);
+            Some(Answer(StatusCode::CONFLICT, view).into_response())
+        }
+    })
+}
+
+/// What an error calls a push that did not come.
+fn push_name(repository: &RepositoryRef, tag: &TagName, after: Option<i64>) -> String {
+    let namespace = repository.namespace.name.as_str();
+    let name = format!("{namespace}/{}:{}", repository.name.as_str(), tag.as_str());
+    match after {
+        Some(after) => format!("{name} after the push {after}"),
+        None => name,
     }
 }
 
@@ -216,6 +306,65 @@ struct DecisionView {
     result: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How often it was tried, so far where the last try failed and there will be another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tries: Option<u32>,
+    /// Why the last try failed, where there will be another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_answer: Option<String>,
+    /// When the next try begins; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_try_at: Option<String>,
+}
+
+impl DecisionView {
+    fn of(app: &App, decision: Decision) -> Self {
+        let mut view = Self {
+            trigger: decision.trigger_name,
+            fires: true,
+            reason: String::new(),
+            result: None,
+            detail: None,
+            tries: None,
+            last_answer: None,
+            next_try_at: None,
+        };
+        match decision.state {
+            FiringState::PassedOver { reason } => {
+                view.fires = false;
+                view.reason = reason;
+            }
+            FiringState::Open { firing_id } => match app.engine.retry(firing_id) {
+                None => "waiting or running".clone_into(&mut view.reason),
+                Some(retry) => view.add_retry(app, retry),
+            },
+            FiringState::Ended {
+                result,
+                detail,
+                tries,
+            } => {
+                "matched".clone_into(&mut view.reason);
+                view.result = Some(result);
+                view.detail = Some(detail);
+                view.tries = Some(tries);
+            }
+            FiringState::Forgotten => {
+                "matched, but the history of the trigger does not reach back to this push any more"
+                    .clone_into(&mut view.reason);
+            }
+        }
+        view
+    }
+
+    fn add_retry(&mut self, app: &App, retry: Retry) {
+        self.reason = retry.told();
+        self.next_try_at = retry.pause().map(|pause| {
+            let microseconds = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
+            app.clock.now().plus_microseconds(microseconds).to_string()
+        });
+        self.tries = Some(retry.tries);
+        self.last_answer = Some(retry.last_answer);
+    }
 }
 
 impl PushView {
@@ -225,30 +374,8 @@ impl PushView {
         let trigger_count = store::count_decisions(db, push.id).await?;
         let triggers = decisions
             .into_iter()
-            .map(|decision| match decision.state {
-                FiringState::PassedOver { reason } => DecisionView {
-                    trigger: decision.trigger_name,
-                    fires: false,
-                    reason,
-                    result: None,
-                    detail: None,
-                },
-                FiringState::Open => DecisionView {
-                    trigger: decision.trigger_name,
-                    fires: true,
-                    reason: "waiting or running".to_owned(),
-                    result: None,
-                    detail: None,
-                },
-                FiringState::Ended { result, detail } => DecisionView {
-                    trigger: decision.trigger_name,
-                    fires: true,
-                    reason: "matched".to_owned(),
-                    result: Some(result),
-                    detail: Some(detail),
-                },
-            })
-            .collect::<Vec<_>>();
+            .map(|decision| DecisionView::of(app, decision))
+            .collect();
         Ok(Self {
             id: push.id,
             tag: push.tag,
@@ -285,16 +412,40 @@ async fn explain(
 struct ExplainedView {
     trigger: String,
     fires: bool,
+    outcome: OutcomeView,
     reason: String,
     #[schemars(with = "Option<Map<String, Value>>")]
     patch: Option<Value>,
+}
+
+/// What would become of the workload.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "ExplainedOutcome")]
+enum OutcomeView {
+    Updates,
+    Unchanged,
+    Fails,
+    Skipped,
+}
+
+impl From<Expected> for OutcomeView {
+    fn from(expected: Expected) -> Self {
+        match expected {
+            Expected::Updates => Self::Updates,
+            Expected::Unchanged => Self::Unchanged,
+            Expected::Fails => Self::Fails,
+            Expected::Skipped => Self::Skipped,
+        }
+    }
 }
 
 impl From<Explained> for ExplainedView {
     fn from(explained: Explained) -> Self {
         Self {
             trigger: explained.trigger_name,
-            fires: explained.fires,
+            fires: explained.expected != Expected::Skipped,
+            outcome: explained.expected.into(),
             reason: explained.reason,
             patch: explained.patch,
         }
@@ -348,6 +499,17 @@ fn timeout_param() -> Param {
 fn tag(criteria: &Criteria<'_>) -> Result<TagName> {
     TagName::parse(criteria.mandatory("tag")?)
         .ok_or_else(|| Error::fault(Fault::Query, "tag", "must be the name of a tag"))
+}
+
+/// `after`, the id of a push.
+fn after(criteria: &Criteria<'_>) -> Result<Option<i64>> {
+    let Some(text) = criteria.get("after") else {
+        return Ok(None);
+    };
+    let id = text.parse().ok().filter(|id| *id >= 0);
+    let rule = "must be the id of a push, a whole number of 0 or more";
+    id.ok_or_else(|| Error::fault(Fault::Query, "after", rule))
+        .map(Some)
 }
 
 /// `timeout`, like `10s` or `2m`: ten seconds when absent, ten minutes at the most.

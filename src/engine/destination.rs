@@ -3,12 +3,17 @@
 
 use sqlx::{FromRow, SqliteExecutor};
 
+use super::plan::{MOST_NAMED, there};
 use crate::cce::{self, Cluster};
 use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::kubernetes::{Failure, RealClusters};
 use crate::trigger::{AppType, NewTrigger, Trigger};
-use crate::workload::{self, PodTemplate, WorkloadKey};
+use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
+
+/// How many workloads near a missing one are read: one more than are named, so that it is known
+/// that there are more.
+pub(super) const MOST_NEAR: usize = MOST_NAMED + 1;
 
 /// The fields of a trigger that say what it updates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, FromRow)]
@@ -55,37 +60,121 @@ pub(super) struct Sighting {
     pub(super) resource_version: Option<String>,
 }
 
+/// A part of a destination that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// The trigger's field that names it.
+    pub(super) field: &'static str,
+    /// What is missing, and what there is instead.
+    pub(super) reason: String,
+}
+
+impl From<Missing> for Error {
+    fn from(missing: Missing) -> Self {
+        Self::invalid(missing.field, missing.reason)
+    }
+}
+
+/// Why a workload cannot be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// There is none.
+    Missing(Missing),
+    /// The cluster does not show it.
+    Refused(String),
+    /// The cluster does not answer, or not now.
+    Silent(String),
+}
+
+impl Unseen {
+    /// What there is to know.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Missing(Missing { reason, .. })
+            | Self::Refused(reason)
+            | Self::Silent(reason) => reason,
+        }
+    }
+}
+
+impl From<Failure> for Unseen {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Final(reason) => Self::Refused(reason),
+            Failure::Passing(reason) => Self::Silent(reason),
+        }
+    }
+}
+
 impl Destination {
-    /// The cluster: by its id, else by its name, else the only one of CCE; the inner error is the
-    /// reason why there is none.
+    /// The cluster: by its id, else by its name, else the only one of CCE.
     pub(super) async fn cluster(
         &self,
         db: impl SqliteExecutor<'_>,
-    ) -> Result<std::result::Result<Cluster, String>> {
+    ) -> Result<std::result::Result<Cluster, Missing>> {
         let clusters = cce::store::list(db).await?;
         let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
         let is_cci = |cluster: &Cluster| cluster.name == "cci";
-        let (found, reason) = if self.trigger_mode == "cci" {
-            (find(&is_cci), "there is no cluster named cci".to_owned())
+        let (found, field, reason) = if self.trigger_mode == "cci" {
+            let reason = "there is no cluster named cci".to_owned();
+            (find(&is_cci), "trigger_mode", reason)
         } else if !self.cluster_id.is_empty() {
-            let reason = format!("there is no cluster with the id {}", self.cluster_id);
-            (find(&|cluster| cluster.id == self.cluster_id), reason)
+            let found = find(&|cluster| cluster.id == self.cluster_id);
+            (found, "cluster_id", self.no_such_id(&clusters))
         } else if !self.cluster_name.is_empty() {
-            let reason = format!("there is no cluster named {}", self.cluster_name);
-            (find(&|cluster| cluster.name == self.cluster_name), reason)
+            let found = find(&|cluster| cluster.name == self.cluster_name);
+            let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
+            let reason = format!("there is no cluster named {}{there}", self.cluster_name);
+            (found, "cluster_name", reason)
         } else {
             let of_cce: Vec<_> = clusters.iter().filter(|cluster| !is_cci(cluster)).collect();
             let only = match of_cce[..] {
                 [only] => Some(only.clone()),
                 _ => None,
             };
-            let reason = format!(
-                "the trigger names no cluster, and there are {}",
-                of_cce.len()
-            );
-            (only, reason)
+            let there = there(of_cce.iter().map(|cluster| cluster.id.as_str()));
+            let reason =
+                format!("the trigger names no cluster, and there is not exactly one{there}");
+            (only, "cluster_id", reason)
         };
-        Ok(found.ok_or(reason))
+        Ok(found.ok_or(Missing { field, reason }))
+    }
+
+    /// The reason when no cluster has the id. Names are taken for ids at times.
+    fn no_such_id(&self, clusters: &[Cluster]) -> String {
+        let named = clusters
+            .iter()
+            .find(|cluster| cluster.name == self.cluster_id);
+        let instead = match named {
+            Some(Cluster { id, name }) => format!("; the cluster named {name} has the id {id}"),
+            None => there(clusters.iter().map(|cluster| cluster.id.as_str())),
+        };
+        format!(
+            "there is no cluster with the id {}{instead}",
+            self.cluster_id
+        )
+    }
+
+    /// Checks that the cluster which the id chooses has the name, where both are given. A firing
+    /// looks at the id only.
+    pub(super) async fn check_name(
+        &self,
+        db: impl SqliteExecutor<'_>,
+    ) -> Result<std::result::Result<(), Missing>> {
+        if self.cluster_id.is_empty() || self.cluster_name.is_empty() {
+            return Ok(Ok(()));
+        }
+        Ok(match self.cluster(db).await? {
+            Ok(cluster) if cluster.name != self.cluster_name => Err(Missing {
+                field: "cluster_name",
+                reason: format!(
+                    "the cluster with the id {} is named {}, not {}",
+                    cluster.id, cluster.name, self.cluster_name
+                ),
+            }),
+            Ok(_) => Ok(()),
+            Err(missing) => Err(missing),
+        })
     }
 
     /// The workload in a cluster.
@@ -98,12 +187,36 @@ impl Destination {
         })
     }
 
-    /// The reason when the cluster does not have the workload.
-    pub(super) fn missing_in(&self, cluster: &Cluster) -> String {
-        format!(
-            "{} \"{}\" not found in namespace {} of cluster {}",
-            self.app_type, self.application, self.cluster_ns, cluster.name
-        )
+    /// What is missing when a real cluster does not have the workload. It does not tell more.
+    pub(super) fn missing_in(&self, cluster: &Cluster) -> Missing {
+        Missing {
+            field: "application",
+            reason: format!(
+                "{} \"{}\" not found in namespace {} of cluster {}",
+                self.app_type, self.application, self.cluster_ns, cluster.name
+            ),
+        }
+    }
+
+    /// What is missing when a simulated cluster does not have the workload, and what is near it.
+    /// A namespace without workloads does not exist there.
+    pub(super) fn missing_near(&self, cluster: &Cluster, near: &Neighbours) -> Missing {
+        let mut missing = self.missing_in(cluster);
+        if near.is_of_other_kind {
+            let other = match self.app_type.as_str() {
+                "deployments" => "StatefulSet",
+                _ => "Deployment",
+            };
+            let hint = format!("; a {other} has this name");
+            missing.reason.push_str(&hint);
+        }
+        let names = near.of_kind.iter().map(String::as_str);
+        missing.reason.push_str(&there(names));
+        if !near.is_namespace_used {
+            missing.field = "cluster_ns";
+            missing.reason.push_str("; the namespace has no workloads");
+        }
+        missing
     }
 
     /// Looks at the workload without touching it.
@@ -111,27 +224,31 @@ impl Destination {
         &self,
         db: &Readers,
         real: &RealClusters,
-    ) -> Result<std::result::Result<Sighting, Failure>> {
+    ) -> Result<std::result::Result<Sighting, Unseen>> {
         let cluster = match self.cluster(db).await? {
             Ok(cluster) => cluster,
-            Err(reason) => return Ok(Err(Failure::Final(reason))),
+            Err(missing) => return Ok(Err(Unseen::Missing(missing))),
         };
         let key = self.key(&cluster)?;
-        let sighting = if let Some(real) = real.get(&cluster.id) {
-            match real.read(&key).await {
-                Ok(found) => found.map(|found| Sighting {
-                    template: found.template,
-                    resource_version: Some(found.resource_version),
-                }),
-                Err(failure) => return Ok(Err(failure)),
-            }
-        } else {
-            let found = workload::store::find(db, &key).await?;
-            found.map(|workload| Sighting {
-                template: workload.template,
-                resource_version: None,
-            })
+        if let Some(real) = real.get(&cluster.id) {
+            let found = match real.read(&key).await {
+                Ok(found) => found,
+                Err(failure) => return Ok(Err(failure.into())),
+            };
+            let sighting = found.map(|found| Sighting {
+                template: found.template,
+                resource_version: Some(found.resource_version),
+            });
+            return Ok(sighting.ok_or_else(|| Unseen::Missing(self.missing_in(&cluster))));
+        }
+        let Some(workload) = workload::store::find(db, &key).await? else {
+            let near = workload::store::find_neighbours(db, &key, MOST_NEAR).await?;
+            let missing = self.missing_near(&cluster, &near);
+            return Ok(Err(Unseen::Missing(missing)));
         };
-        Ok(sighting.ok_or_else(|| Failure::Final(self.missing_in(&cluster))))
+        Ok(Ok(Sighting {
+            template: workload.template,
+            resource_version: None,
+        }))
     }
 }

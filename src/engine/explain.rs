@@ -5,14 +5,15 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::destination::{Destination, Sighting};
+use super::destination::{Destination, Sighting, Unseen};
 use super::matching::{Judgement, Matcher, weight};
-use super::plan::{Plan, Target, plan};
+use super::plan::{Obstacle, Plan, Target, plan};
+use super::store::LONGEST_REASON;
 use super::{Engine, nearest_miss};
 use crate::account::NO_AGENCY;
 use crate::error::{Error, Result};
+use crate::excerpt::beginning;
 use crate::http::cut_to_page;
-use crate::kubernetes::Failure;
 use crate::repository::RepositoryRef;
 use crate::tag::{self, TagName};
 use crate::trigger::{self, Expression, NewTrigger, Trigger};
@@ -20,6 +21,9 @@ use crate::trigger::{self, Expression, NewTrigger, Trigger};
 /// How much the expressions may weigh together whose nearest miss is looked for. Each is compiled
 /// twice for that, and nothing of it is remembered.
 const MOST_HINTED: u64 = 250_000;
+
+/// The reason why a trigger does not fire that is switched off.
+pub(super) const DISABLED: &str = "the trigger is disabled";
 
 /// How many containers are looked at for a page, but for those of its last trigger.
 const MOST_LOOKED_AT: usize = 50_000;
@@ -29,12 +33,25 @@ const MOST_LOOKED_AT: usize = 50_000;
 pub struct Explained {
     /// The trigger's name.
     pub trigger_name: String,
-    /// Whether it would fire.
-    pub fires: bool,
+    /// What would become of its workload.
+    pub expected: Expected,
     /// Why, or why not; where it fires and would change nothing, that.
     pub reason: String,
     /// What its cluster would be sent.
     pub patch: Option<Value>,
+}
+
+/// What would become of a trigger's workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It gets the tag.
+    Updates,
+    /// It is as the trigger wants it.
+    Unchanged,
+    /// The trigger fires, and cannot update it.
+    Fails,
+    /// The trigger does not fire.
+    Skipped,
 }
 
 impl Engine {
@@ -52,19 +69,11 @@ impl Engine {
         let db = self.db.readers();
         let mut triggers = trigger::store::list(db, repository.id, after, limit + 1).await?;
         let mut next = cut_to_page(&mut triggers, limit, |last| last.id);
-        let regular = triggers
-            .iter()
-            .filter(|trigger| trigger.enabled && trigger.trigger_type == "regular")
-            .map(|trigger| trigger.condition.clone());
-        let judgement = matcher.judge_all(regular.collect(), tag).await?;
-        let pushed = tag.clone();
-        let verdicts = move || verdicts(triggers, &pushed, judgement);
-        let verdicts = tokio::task::spawn_blocking(verdicts).await;
-        let verdicts = verdicts.map_err(Error::internal)??;
+        let verdicts = judge(triggers, tag, matcher).await?;
         let digest = tag::store::find_digest(db, repository.id, tag).await?;
         let digest = digest.unwrap_or_else(|| "{digest}".to_owned());
-        let mut seen: HashMap<Destination, std::result::Result<Sighting, Failure>> = HashMap::new();
-        let mut silent: HashMap<[String; 3], Failure> = HashMap::new();
+        let mut seen: HashMap<Destination, std::result::Result<Sighting, Unseen>> = HashMap::new();
+        let mut silent: HashMap<[String; 3], Unseen> = HashMap::new();
         let mut explained = Vec::new();
         let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
         let mut looked_at = 0;
@@ -75,7 +84,11 @@ impl Engine {
             }
             let mut entry = Explained {
                 trigger_name: trigger.name.clone(),
-                fires,
+                expected: if fires {
+                    Expected::Fails
+                } else {
+                    Expected::Skipped
+                },
                 reason,
                 patch: None,
             };
@@ -90,11 +103,11 @@ impl Engine {
                 ];
                 let sighting = match (seen.get(&destination), silent.get(&cluster)) {
                     (Some(sighting), _) => sighting.clone(),
-                    (None, Some(failure)) => Err(failure.clone()),
+                    (None, Some(unseen)) => Err(unseen.clone()),
                     (None, None) => {
                         let sighting = destination.look(db, &self.real_clusters).await?;
-                        if let Err(failure @ Failure::Passing(_)) = &sighting {
-                            silent.insert(cluster, failure.clone());
+                        if let Err(unseen @ Unseen::Silent(_)) = &sighting {
+                            silent.insert(cluster, unseen.clone());
                         }
                         seen.insert(destination, sighting.clone());
                         sighting
@@ -115,26 +128,32 @@ impl Engine {
                 // A large workload takes a while.
                 tokio::task::yield_now().await;
             }
+            entry.reason = beginning(&entry.reason, LONGEST_REASON.into()).to_owned();
             explained.push(entry);
         }
         Ok((explained, next))
     }
 
-    /// Checks that a new trigger has a workload to update, and that it uses the repository's
-    /// image, as the live service does (`--strict-targets`).
+    /// Checks that a new trigger has a workload to update, with the container that it names, as the
+    /// live service does (`--strict-targets`); the reason why it could update nothing yet.
     pub async fn check_target(
         &self,
         repository: &RepositoryRef,
         trigger: &NewTrigger,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let destination = Destination::from(trigger);
-        let sighting = destination
-            .look(self.db.readers(), &self.real_clusters)
-            .await?;
-        let sighting = match sighting {
+        let db = self.db.readers();
+        if let Err(missing) = destination.check_name(db).await? {
+            return Err(missing.into());
+        }
+        let sighting = match destination.look(db, &self.real_clusters).await? {
             Ok(sighting) => sighting,
-            Err(Failure::Passing(reason)) => return Err(Error::ClusterUnavailable(reason)),
-            Err(Failure::Final(reason)) => return Err(Error::invalid("application", reason)),
+            Err(Unseen::Missing(missing)) => return Err(missing.into()),
+            Err(Unseen::Refused(reason)) => return Err(Error::invalid("application", reason)),
+            Err(Unseen::Silent(reason)) => {
+                let kind = trigger.app_type.resource();
+                return Err(Error::ClusterUnavailable(format!("{kind}: {reason}")));
+            }
         };
         let target = Target {
             registry_names: self.regions.registry_names(&repository.namespace.region),
@@ -145,17 +164,32 @@ impl Engine {
             container: &trigger.container,
         };
         match plan(target, &sighting.template) {
-            Plan::Impossible(reason) if trigger.container.is_empty() => {
-                Err(Error::invalid("application", reason))
+            Plan::Impossible(Obstacle::NoContainer(reason)) => {
+                Err(Error::invalid("container", reason))
             }
-            Plan::Impossible(reason) => Err(Error::invalid("container", reason)),
-            Plan::Update { .. } | Plan::Unchanged => Ok(()),
+            Plan::Impossible(Obstacle::OtherImage(reason)) => Ok(Some(reason)),
+            Plan::Update { .. } | Plan::Unchanged => Ok(None),
         }
     }
 }
 
-/// Which triggers fire for a tag, and why, naming what was compared. It may compile expressions,
-/// so it takes a while.
+/// Which triggers fire for a tag, and why, naming what was compared.
+pub(super) async fn judge(
+    triggers: Vec<Trigger>,
+    tag: &TagName,
+    matcher: &Matcher,
+) -> Result<Vec<(Trigger, bool, String)>> {
+    let regular = triggers
+        .iter()
+        .filter(|trigger| trigger.enabled && trigger.trigger_type == "regular")
+        .map(|trigger| trigger.condition.clone());
+    let judgement = matcher.judge_all(regular.collect(), tag).await?;
+    let tag = tag.clone();
+    let verdicts = tokio::task::spawn_blocking(move || verdicts(triggers, &tag, judgement));
+    verdicts.await.map_err(Error::internal)?
+}
+
+/// It may compile expressions, so it takes a while.
 fn verdicts(
     triggers: Vec<Trigger>,
     tag: &TagName,
@@ -180,7 +214,7 @@ fn verdict(
     let tag_name = tag.as_str();
     let condition = &trigger.condition;
     Ok(match trigger.trigger_type.as_str() {
-        _ if !trigger.enabled => (false, "the trigger is disabled".to_owned()),
+        _ if !trigger.enabled => (false, DISABLED.to_owned()),
         "all" => (true, "every tag matches .*".to_owned()),
         "tag" => {
             let tags: Vec<_> = condition.split(';').collect();
@@ -230,21 +264,24 @@ impl Hints {
 fn describe(
     entry: &mut Explained,
     target: Target<'_>,
-    sighting: std::result::Result<Sighting, Failure>,
+    sighting: std::result::Result<Sighting, Unseen>,
 ) {
     let sighting = match sighting {
         Ok(sighting) => sighting,
-        Err(Failure::Final(reason) | Failure::Passing(reason)) => {
-            entry.reason = reason;
+        Err(unseen) => {
+            entry.reason = unseen.reason();
             return;
         }
     };
     let plan = plan(target, &sighting.template);
     entry.patch = plan.patch(sighting.resource_version.as_deref());
     match plan {
-        Plan::Update { .. } => {}
-        Plan::Unchanged => super::UNCHANGED.clone_into(&mut entry.reason),
-        Plan::Impossible(reason) => entry.reason = reason,
+        Plan::Update { .. } => entry.expected = Expected::Updates,
+        Plan::Unchanged => {
+            entry.expected = Expected::Unchanged;
+            super::UNCHANGED.clone_into(&mut entry.reason);
+        }
+        Plan::Impossible(obstacle) => entry.reason = obstacle.reason(),
     }
 }
 

@@ -5,17 +5,20 @@
 //! each workload and without waiting for others, lets them act (at a real cluster: `real`), and
 //! records their outcome.
 //! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
-//! pod template, and `explain` what it would change.
+//! pod template, and `explain` what it would change. `retry` holds what is tried again, and `fate`
+//! tells what became of a trigger at a push.
 //!
 //! A firing and its record are in the database, so none is lost over a crash, and none recorded
 //! twice: the record and the end of the firing are one transaction.
 
 mod destination;
 mod explain;
+mod fate;
 mod matching;
 mod nearest_miss;
 mod plan;
 mod real;
+mod retry;
 pub mod store;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -28,9 +31,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-pub use explain::Explained;
+pub use explain::{Expected, Explained};
+pub use fate::Fate;
 pub use matching::{Judgement, Matcher};
-pub use plan::{Plan, Target, plan};
+pub use plan::{Obstacle, Plan, Target, plan};
+pub use retry::Retry;
 
 use crate::account;
 use crate::clock::Clock;
@@ -39,14 +44,12 @@ use crate::error::{Error, Result, one_line};
 use crate::kubernetes::RealClusters;
 use crate::region::Regions;
 use real::Attempt;
-use store::{Deployed, End, Outcome, Record, Simulate, WaitingFiring};
+use retry::{FIRST_PAUSE, LONGEST_PAUSE, Retries, jittered};
+use store::{Deployed, End, Ending, Outcome, Record, Simulate, WaitingFiring};
 
 /// The detail of a firing that found its workload as it wants it.
 const UNCHANGED: &str = "template unchanged, no rollout";
 
-/// The first pause before a try is repeated, and the longest one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The least and the most time that one try at a real cluster gets.
 const SHORTEST_TRY: Duration = Duration::from_secs(2);
 const LONGEST_TRY: Duration = Duration::from_secs(30);
@@ -79,6 +82,8 @@ pub struct Engine {
     lanes: Mutex<HashMap<String, VecDeque<i64>>>,
     /// Those without an outcome, as they were when some may have gone away.
     open: watch::Sender<HashSet<i64>>,
+    /// Those whose last try failed.
+    retries: Retries,
     counts: watch::Sender<Counts>,
     /// Whether what waits is left to the next run.
     is_stopping: AtomicBool,
@@ -117,6 +122,7 @@ impl Engine {
             require_agency,
             lanes: Mutex::default(),
             open: watch::Sender::default(),
+            retries: Retries::default(),
             counts: watch::Sender::new(Counts::default()),
             is_stopping: AtomicBool::new(false),
         })
@@ -134,6 +140,11 @@ impl Engine {
     /// How many firings have ended, as it changes.
     pub fn counts(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
+    }
+
+    /// What is known of a firing whose last try failed, until it has an outcome.
+    pub fn retry(&self, firing_id: i64) -> Option<Retry> {
+        self.retries.get(firing_id)
     }
 
     /// The clusters that are not simulated.
@@ -238,6 +249,8 @@ impl Engine {
                 next.map(|id| Trial {
                     id,
                     lane,
+                    tries: 1,
+                    about: None,
                     open: self.open.subscribe(),
                 })
             };
@@ -250,10 +263,10 @@ impl Engine {
 
     /// Tries until the firing has an outcome that is recorded, or has gone away.
     async fn fire(&self, firing: &mut Trial<'_>) {
+        let _retry = self.retries.forgetting(firing.id);
         let started = Instant::now();
         let mut begun = started;
         let mut pause = FIRST_PAUSE;
-        let mut tries = 1_u32;
         while !self.is_stopping.load(Ordering::Acquire) {
             let left = self.deploy_timeout.saturating_sub(started.elapsed());
             let reason = match self.try_once(firing, begun.elapsed(), left).await {
@@ -268,19 +281,45 @@ impl Engine {
                 Step::Again(reason) => reason,
             };
             if started.elapsed() + pause > self.deploy_timeout {
-                let reason = format!("gave up after {tries} tries: {reason}");
+                let tries = retry::count(firing.tries);
+                let reason = format!("gave up after {tries}: {reason}");
                 if let Step::Over = self.end(firing, Outcome::Failed(reason)).await {
                     return;
                 }
             }
+            let now = jittered(pause);
+            self.retries.note(firing.id, firing.tries, &reason, now);
+            self.warn_of(firing, &reason, now).await;
             tokio::select! {
-                () = tokio::time::sleep(jittered(pause)) => {}
+                () = tokio::time::sleep(now) => {}
                 () = firing.goes_away() => return,
             }
+            self.retries.begin(firing.id);
             pause = (pause * 2).min(LONGEST_PAUSE);
             begun = Instant::now();
-            tries += 1;
+            firing.tries += 1;
         }
+    }
+
+    /// Tells the log of a try that failed and will be repeated after a pause.
+    async fn warn_of(&self, firing: &mut Trial<'_>, reason: &str, pause: Duration) {
+        if firing.about.is_none() {
+            // It is about the words only: the next try tells what is wrong with the database.
+            let found = store::find_firing(self.db.lookups(), firing.id).await;
+            firing.about = found.ok().flatten().map(|found| About {
+                trigger: found.trigger_name,
+                tag: found.tag,
+            });
+        }
+        let Some(About { trigger, tag }) = &firing.about else {
+            return;
+        };
+        let (tries, next) = (firing.tries, retry::length(pause));
+        warn!(
+            trigger.name = %trigger, tag, tries, workload = %firing.lane,
+            "Try {tries} of trigger {trigger} for tag {tag} failed: {}; the next one is in {next}",
+            one_line(reason)
+        );
     }
 
     /// One try, which `waited` for the workload already.
@@ -312,22 +351,28 @@ impl Engine {
             }
         }
         let simulate = Simulate {
-            firing_id: firing.id,
+            ending: self.ending(firing),
             regions: Arc::clone(&self.regions),
             require_agency: self.require_agency,
             waited,
-            now: self.clock.now(),
         };
         self.record(firing, simulate).await
     }
 
     async fn end(&self, firing: &Trial<'_>, outcome: Outcome) -> Step {
         let end = End {
-            firing_id: firing.id,
             outcome,
-            now: self.clock.now(),
+            ending: self.ending(firing),
         };
         self.record(firing, end).await
+    }
+
+    fn ending(&self, firing: &Trial<'_>) -> Ending {
+        Ending {
+            firing_id: firing.id,
+            tries: firing.tries,
+            now: self.clock.now(),
+        }
     }
 
     /// Runs a write that may end a firing, and counts it if it did.
@@ -346,16 +391,7 @@ impl Engine {
             Ok(Deployed::TooEarly(delay)) => Step::TooEarly(delay),
             Ok(Deployed::Gone) => Step::Over,
             Ok(Deployed::Recorded(record)) => {
-                let Record {
-                    trigger,
-                    tag,
-                    result,
-                    detail,
-                } = record;
-                info!(
-                    trigger.name = %trigger, tag, result, detail, workload = %firing.lane,
-                    "Fired trigger `{trigger}` for tag `{tag}`: {result} {}", one_line(&detail)
-                );
+                log(&record, firing);
                 Step::Over
             }
             Err(error) => {
@@ -370,10 +406,38 @@ impl Engine {
     }
 }
 
+/// Tells the log what came of a firing.
+fn log(record: &Record, firing: &Trial<'_>) {
+    let Record {
+        trigger,
+        tag,
+        result,
+        detail,
+    } = record;
+    let (tries, detail) = (firing.tries, one_line(detail));
+    let workload = firing.lane;
+    if *result == "failed" {
+        warn!(
+            trigger.name = %trigger, tag, result, tries, workload,
+            "Trigger {trigger} failed for tag {tag}: {detail}"
+        );
+        return;
+    }
+    let separator = if detail.is_empty() { "" } else { ": " };
+    info!(
+        trigger.name = %trigger, tag, result, tries, workload,
+        "Trigger {trigger} fired for tag {tag}{separator}{detail}"
+    );
+}
+
 /// A firing that is being tried.
 struct Trial<'a> {
     id: i64,
     lane: &'a str,
+    /// How many tries it makes, the one that is made or comes next included.
+    tries: u32,
+    /// What the log calls it; looked up once it has something to tell.
+    about: Option<About>,
     /// See [`Engine::open`]; changes when this firing may have gone away, or its workload changed.
     open: watch::Receiver<HashSet<i64>>,
 }
@@ -397,6 +461,12 @@ impl Trial<'_> {
     }
 }
 
+/// What the log calls a firing.
+struct About {
+    trigger: String,
+    tag: String,
+}
+
 /// How a try went.
 enum Step {
     /// Nothing is left to do: there is an outcome, or the firing has gone away.
@@ -405,10 +475,4 @@ enum Step {
     TooEarly(Duration),
     /// It is worth another one, and why.
     Again(String),
-}
-
-/// Between half of a pause and all of it, so that those who failed together do not try together.
-fn jittered(pause: Duration) -> Duration {
-    let share = getrandom::u32().unwrap_or_default() % 512;
-    pause / 2 + pause * share / 1024
 }

@@ -4,11 +4,18 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::excerpt::excerpt;
 use crate::workload::{Container, PodTemplate};
 
 /// The annotation that holds the digest which a container's tag had when it was fired: it makes
 /// new content under an old tag roll the pods, and old content not.
 const DIGEST_ANNOTATION: &str = "digest.swr-emulator/";
+
+/// How many things a reason names that are there instead, and how much of each.
+pub(super) const MOST_NAMED: usize = 5;
+const LONGEST_NAME: usize = 100;
+/// How much of an image a reason repeats that is about it: more than a legal one has.
+const LONGEST_IMAGE: usize = 500;
 
 /// What was pushed, and what the trigger wants with it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +47,25 @@ pub enum Plan {
     /// Nothing of the template would change.
     Unchanged,
     /// The workload is not one that this trigger can update.
-    Impossible(String),
+    Impossible(Obstacle),
+}
+
+/// Why a workload cannot be updated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It does not have the container that the trigger names.
+    NoContainer(String),
+    /// What is to be updated does not use the image.
+    OtherImage(String),
+}
+
+impl Obstacle {
+    /// What there is to know.
+    pub fn reason(self) -> String {
+        match self {
+            Self::NoContainer(reason) | Self::OtherImage(reason) => reason,
+        }
+    }
 }
 
 impl Plan {
@@ -96,10 +121,13 @@ pub fn plan(target: Target<'_>, template: &PodTemplate) -> Plan {
         }
         let Some(image) = target.image_for(container) else {
             if named {
-                return Plan::Impossible(format!(
+                return Plan::Impossible(Obstacle::OtherImage(format!(
                     "container {} uses {}, not {}/{}",
-                    container.name, container.image, target.namespace, target.repository
-                ));
+                    container.name,
+                    excerpt(&container.image, LONGEST_IMAGE),
+                    target.namespace,
+                    target.repository
+                )));
             }
             continue;
         };
@@ -114,13 +142,16 @@ pub fn plan(target: Target<'_>, template: &PodTemplate) -> Plan {
         }
     }
     if !is_found {
+        let containers = template.containers.iter().chain(&template.init_containers);
         return Plan::Impossible(if named {
-            format!("there is no container {}", target.container)
+            let there = there(containers.map(|container| container.name.as_str()));
+            Obstacle::NoContainer(format!("there is no container {}{there}", target.container))
         } else {
-            format!(
-                "no container uses {}/{}",
+            let there = there(containers.map(|container| container.image.as_str()));
+            Obstacle::OtherImage(format!(
+                "no container uses {}/{}{there}",
                 target.namespace, target.repository
-            )
+            ))
         });
     }
     if changes.is_empty() {
@@ -130,6 +161,17 @@ pub fn plan(target: Target<'_>, template: &PodTemplate) -> Plan {
         template: updated,
         changes,
     }
+}
+
+/// What a reason names that is there instead: the first few of them.
+pub(super) fn there<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names = names.map(|name| excerpt(name, LONGEST_NAME)).peekable();
+    let first: Vec<_> = names.by_ref().take(MOST_NAMED).collect();
+    if first.is_empty() {
+        return String::new();
+    }
+    let more = if names.peek().is_some() { ", …" } else { "" };
+    format!("; there: {}{more}", first.join(", "))
 }
 
 impl Target<'_> {
@@ -262,15 +304,40 @@ mod tests {
         };
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].0, "b");
-        let reason = |container| match planned(container, &before) {
-            Plan::Impossible(reason) => reason,
+        let obstacle = |container| match planned(container, &before) {
+            Plan::Impossible(obstacle) => obstacle,
             plan => panic!("{plan:?}"),
         };
-        assert_eq!(reason("c"), "container c uses nginx:1, not g/a/b");
-        assert_eq!(reason("d"), "there is no container d");
-        let Plan::Impossible(reason) = planned("", &template(&[], &[("c", "nginx:1")])) else {
+        let other = |reason: &str| Obstacle::OtherImage(reason.to_owned());
+        let none = |reason: &str| Obstacle::NoContainer(reason.to_owned());
+        assert_eq!(obstacle("c"), other("container c uses nginx:1, not g/a/b"));
+        assert_eq!(
+            obstacle("d"),
+            none("there is no container d; there: a, b, c")
+        );
+        let foreign = planned("", &template(&[], &[("c", "nginx:1")]));
+        let reason = other("no container uses g/a/b; there: nginx:1");
+        assert_eq!(foreign, Plan::Impossible(reason));
+    }
+
+    #[test]
+    fn what_is_there_instead_is_named_up_to_a_bound() {
+        let long = "x".repeat(10_000);
+        assert_eq!(there([].into_iter()), "");
+        assert_eq!(
+            there(["a", "b", "c", "d", "e"].into_iter()),
+            "; there: a, b, c, d, e"
+        );
+        assert_eq!(
+            there(["a", "b", "c", "d", "e", "f"].into_iter()),
+            "; there: a, b, c, d, e, …"
+        );
+        let cut = format!("; there: {}…", "x".repeat(100));
+        assert_eq!(there([long.as_str()].into_iter()), cut);
+        let before = template(&[], &[("c", &long)]);
+        let Plan::Impossible(obstacle) = planned("c", &before) else {
             panic!("impossible")
         };
-        assert_eq!(reason, "no container uses g/a/b");
+        assert!(obstacle.reason().ends_with("x…, not g/a/b"));
     }
 }

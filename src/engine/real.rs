@@ -30,14 +30,14 @@ impl Engine {
         let found = match real.read(&key).await {
             Ok(Some(found)) => found,
             Ok(None) => {
-                let reason = destination.missing_in(&cluster);
-                return Ok(Attempt::Ended(Outcome::Failed(reason)));
+                let missing = destination.missing_in(&cluster);
+                return Ok(Attempt::Ended(Outcome::Failed(missing.reason)));
             }
             Err(failure) => return Ok(failure.into()),
         };
         let plan = plan(firing.target(&self.regions), &found.template);
-        if let Plan::Impossible(reason) = plan {
-            return Ok(Attempt::Ended(Outcome::Failed(reason)));
+        if let Plan::Impossible(obstacle) = plan {
+            return Ok(Attempt::Ended(Outcome::Failed(obstacle.reason())));
         }
         let Some(patch) = plan.patch(Some(&found.resource_version)) else {
             return Ok(Attempt::Ended(Outcome::Success(UNCHANGED.to_owned())));

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::UNCHANGED;
-use super::destination::Destination;
+use super::destination::{Destination, MOST_NEAR};
 use super::matching::Judgement;
 use super::plan::{Plan, Target, plan};
 use crate::account::NO_AGENCY;
@@ -24,7 +25,7 @@ const MOST_ENTRIES: i64 = 100;
 const MOST_PASSED_OVER: i64 = 100;
 /// The longest reason why one did not, and the longest detail of one that did, in characters: the
 /// tags of a condition, and the image of a container, can fill a body.
-const LONGEST_REASON: u16 = 1000;
+pub(super) const LONGEST_REASON: u16 = 1000;
 
 /// The expressions that enabled triggers of a repository wait with, each as often as it is used.
 pub async fn list_expressions(
@@ -152,7 +153,7 @@ pub(super) struct Firing {
     trigger_id: i64,
     pub(super) tag: String,
     pub(super) digest: String,
-    trigger_name: String,
+    pub(super) trigger_name: String,
     #[sqlx(flatten)]
     pub(super) destination: Destination,
     container: String,
@@ -231,27 +232,25 @@ pub enum Outcome {
 /// Lets a firing update its simulated workload, and records the outcome, in one transaction.
 #[derive(Debug)]
 pub struct Simulate {
-    /// The firing.
-    pub firing_id: i64,
+    /// The firing, as it is where it ends.
+    pub ending: Ending,
     /// They say under which names images of a registry are known.
     pub regions: Arc<Regions>,
     /// Whether only accounts with the agency get anything deployed.
     pub require_agency: bool,
     /// How long ago the try began.
     pub waited: Duration,
-    /// When.
-    pub now: Moment,
 }
 
 impl SingleWrite for Simulate {
     type Output = Deployed;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {
-        let Some(firing) = find_firing(&mut *transaction, self.firing_id).await? else {
+        let Some(firing) = find_firing(&mut *transaction, self.ending.firing_id).await? else {
             return Ok(Deployed::Gone);
         };
         match self.update(transaction, &firing).await? {
-            Ok(outcome) => record(transaction, self.firing_id, &firing, outcome, self.now).await,
+            Ok(outcome) => record(transaction, &self.ending, &firing, outcome).await,
             Err(deployed) => Ok(deployed),
         }
     }
@@ -269,11 +268,13 @@ impl Simulate {
         }
         let cluster = match firing.destination.cluster(&mut *transaction).await? {
             Ok(cluster) => cluster,
-            Err(reason) => return Ok(Ok(Outcome::Failed(reason))),
+            Err(missing) => return Ok(Ok(Outcome::Failed(missing.reason))),
         };
         let key = firing.destination.key(&cluster)?;
         let Some(workload) = workload::store::find(&mut *transaction, &key).await? else {
-            return Ok(Ok(Outcome::Failed(firing.destination.missing_in(&cluster))));
+            let near = workload::store::find_neighbours(transaction, &key, MOST_NEAR).await?;
+            let missing = firing.destination.missing_near(&cluster, &near);
+            return Ok(Ok(Outcome::Failed(missing.reason)));
         };
         let delay = Duration::from_millis(workload.misbehaviour.delay_ms.into());
         if self.waited < delay {
@@ -289,7 +290,7 @@ impl Simulate {
             });
         }
         let (template, changes) = match plan(firing.target(&self.regions), &workload.template) {
-            Plan::Impossible(reason) => return Ok(Ok(Outcome::Failed(reason))),
+            Plan::Impossible(obstacle) => return Ok(Ok(Outcome::Failed(obstacle.reason()))),
             Plan::Unchanged => return Ok(Ok(Outcome::Success(UNCHANGED.to_owned()))),
             Plan::Update { template, changes } => (template, changes),
         };
@@ -297,7 +298,7 @@ impl Simulate {
         let rollouts = changes
             .into_iter()
             .map(|(container, before, after)| Rollout {
-                at: self.now,
+                at: self.ending.now,
                 trigger_name: firing.trigger_name.clone(),
                 tag: firing.tag.clone(),
                 digest: firing.digest.clone(),
@@ -314,10 +315,19 @@ impl Simulate {
 /// Ends a firing with an outcome that is known already.
 #[derive(Debug)]
 pub struct End {
-    /// The firing.
-    pub firing_id: i64,
     /// What its history will say.
     pub outcome: Outcome,
+    /// The firing.
+    pub ending: Ending,
+}
+
+/// A firing that ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending {
+    /// Its number.
+    pub firing_id: i64,
+    /// How often it was tried.
+    pub tries: u32,
     /// When.
     pub now: Moment,
 }
@@ -326,10 +336,8 @@ impl SingleWrite for End {
     type Output = Deployed;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {
-        match find_firing(&mut *transaction, self.firing_id).await? {
-            Some(firing) => {
-                record(transaction, self.firing_id, &firing, self.outcome, self.now).await
-            }
+        match find_firing(&mut *transaction, self.ending.firing_id).await? {
+            Some(firing) => record(transaction, &self.ending, &firing, self.outcome).await,
             None => Ok(Deployed::Gone),
         }
     }
@@ -338,10 +346,9 @@ impl SingleWrite for End {
 /// Writes the entry of the history and ends the firing.
 async fn record(
     transaction: &mut SqliteConnection,
-    firing_id: i64,
+    ending: &Ending,
     firing: &Firing,
     outcome: Outcome,
-    now: Moment,
 ) -> Result<Deployed> {
     let (result, detail) = match outcome {
         Outcome::Success(detail) => ("success", detail),
@@ -351,9 +358,9 @@ async fn record(
     sqlx::query(
         "INSERT INTO trigger_history (trigger_id, push_id, app_type, application, cluster_id,
                                       cluster_name, cluster_ns, condition, container,
-                                      creator_name, tag, result, detail, created_at)
+                                      creator_name, tag, result, detail, created_at, tries)
          SELECT id, ?2, app_type, application, cluster_id, cluster_name, cluster_ns, condition,
-                container, creator_name, ?3, ?4, ?5, ?6
+                container, creator_name, ?3, ?4, ?5, ?6, ?7
          FROM triggers WHERE id = ?1",
     )
     .bind(firing.trigger_id)
@@ -361,7 +368,8 @@ async fn record(
     .bind(&firing.tag)
     .bind(result)
     .bind(&detail)
-    .bind(now)
+    .bind(ending.now)
+    .bind(ending.tries)
     .execute(&mut *transaction)
     .await?;
     sqlx::query(
@@ -374,7 +382,7 @@ async fn record(
     .execute(&mut *transaction)
     .await?;
     sqlx::query("DELETE FROM firings WHERE id = ?")
-        .bind(firing_id)
+        .bind(ending.firing_id)
         .execute(transaction)
         .await?;
     Ok(Deployed::Recorded(Record {
@@ -433,18 +441,51 @@ pub async fn list_history(
     Ok(found)
 }
 
-/// The entry that a push left in a trigger's history.
-pub async fn find_history(
+/// What is known of a trigger at a push.
+#[derive(Debug, Clone)]
+pub(super) struct Trace {
+    /// The trigger's number.
+    pub(super) trigger_id: i64,
+    /// Whether it has a firing without an outcome.
+    pub(super) is_open: bool,
+    /// The entry that the push left in its history.
+    pub(super) entry: Option<HistoryEntry>,
+    /// Why it did not fire, where the push remembers that.
+    pub(super) reason: Option<String>,
+}
+
+impl FromRow<'_, SqliteRow> for Trace {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let has_entry: bool = row.try_get("has_entry")?;
+        Ok(Self {
+            trigger_id: row.try_get("trigger_id")?,
+            is_open: row.try_get("is_open")?,
+            entry: has_entry.then(|| HistoryEntry::from_row(row)).transpose()?,
+            reason: row.try_get("reason")?,
+        })
+    }
+}
+
+/// What is known of the trigger with this name at a push. One statement: what has no firing any
+/// more has its entry then.
+pub(super) async fn find_trace(
     db: impl SqliteExecutor<'_>,
     push_id: i64,
     repository_id: i64,
     trigger: &str,
-) -> Result<Option<HistoryEntry>> {
+) -> Result<Option<Trace>> {
     let found = sqlx::query_as(
-        "SELECT h.app_type, h.application, h.cluster_id, h.cluster_name, h.cluster_ns,
+        "SELECT t.id AS trigger_id,
+                EXISTS (SELECT 1 FROM firings f WHERE f.push_id = ?1 AND f.trigger_id = t.id)
+                    AS is_open,
+                h.id IS NOT NULL AS has_entry,
+                (SELECT reason FROM passed_over WHERE push_id = ?1 AND trigger_name = ?3)
+                    AS reason,
+                h.app_type, h.application, h.cluster_id, h.cluster_name, h.cluster_ns,
                 h.condition, h.container, h.creator_name, h.tag, h.result, h.detail, h.created_at
-         FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id
-         WHERE h.push_id = ? AND t.repository_id = ? AND t.name = ?",
+         FROM triggers t
+         LEFT JOIN trigger_history h ON h.trigger_id = t.id AND h.push_id = ?1
+         WHERE t.repository_id = ?2 AND t.name = ?3",
     )
     .bind(push_id)
     .bind(repository_id)
@@ -452,6 +493,24 @@ pub async fn find_history(
     .fetch_optional(db)
     .await?;
     Ok(found)
+}
+
+/// Whether a trigger's history would still have the entry of a push, had there been one.
+pub(super) async fn reaches_back_to(
+    db: impl SqliteExecutor<'_>,
+    trigger_id: i64,
+    push_id: i64,
+) -> Result<bool> {
+    let reaches = sqlx::query_scalar(
+        "SELECT count(*) < ?3 OR coalesce(min(push_id) < ?2, 0)
+         FROM trigger_history WHERE trigger_id = ?1",
+    )
+    .bind(trigger_id)
+    .bind(push_id)
+    .bind(MOST_ENTRIES)
+    .fetch_one(db)
+    .await?;
+    Ok(reaches)
 }
 
 /// A push that is remembered.
@@ -467,6 +526,8 @@ pub struct RecordedPush {
     pub pushed_by: String,
     /// When.
     pub pushed_at: Moment,
+    /// The newest trigger of all that there was.
+    pub newest_trigger: i64,
 }
 
 /// The pushes of a repository, or of one tag of it, newest first; those before one, where that is
@@ -479,7 +540,7 @@ pub async fn list_pushes(
     limit: u32,
 ) -> Result<Vec<RecordedPush>> {
     let found = sqlx::query_as(
-        "SELECT id, tag, digest, pushed_by, pushed_at FROM pushes
+        "SELECT id, tag, digest, pushed_by, pushed_at, newest_trigger FROM pushes
          WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) AND id < ?3
          ORDER BY id DESC LIMIT ?4",
     )
@@ -492,14 +553,24 @@ pub async fn list_pushes(
     Ok(found)
 }
 
-/// The newest push of a tag.
+/// The newest push of a tag, of those after one.
 pub async fn find_newest_push(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
     tag: &TagName,
+    after: i64,
 ) -> Result<Option<RecordedPush>> {
     let mut newest = list_pushes(db, repository_id, Some(tag.as_str()), None, 1).await?;
-    Ok(newest.pop())
+    Ok(newest.pop().filter(|push| push.id > after))
+}
+
+/// Whether a firing of a push has no outcome yet.
+pub async fn is_open(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<bool> {
+    let is_open = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM firings WHERE push_id = ?)")
+        .bind(push_id)
+        .fetch_one(db)
+        .await?;
+    Ok(is_open)
 }
 
 /// What a push meant for a trigger.
@@ -520,22 +591,31 @@ pub enum FiringState {
         reason: String,
     },
     /// It fired, and has no outcome yet.
-    Open,
+    Open {
+        /// The firing.
+        firing_id: i64,
+    },
     /// It fired, and this is the outcome.
     Ended {
         /// `success` or `failed`.
         result: String,
         /// Why it failed, or what was special.
         detail: String,
+        /// How often it was tried.
+        tries: u32,
     },
+    /// It fired, and the history does not reach back to the push any more.
+    Forgotten,
 }
 
 #[derive(FromRow)]
 struct DecisionRow {
     trigger_name: String,
     reason: Option<String>,
+    firing_id: Option<i64>,
     result: Option<String>,
     detail: Option<String>,
+    tries: Option<u32>,
 }
 
 const COUNT_DECISIONS: &str = "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
@@ -551,13 +631,14 @@ pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Resul
     Ok(count)
 }
 
-const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, h.result, h.detail
+const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, NULL AS firing_id,
+           h.result, h.detail, h.tries
     FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
     UNION ALL
-    SELECT t.name, NULL, NULL, NULL
+    SELECT t.name, NULL, f.id, NULL, NULL, NULL
     FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
     UNION ALL
-    SELECT trigger_name, reason, NULL, NULL FROM passed_over WHERE push_id = ?1
+    SELECT trigger_name, reason, NULL, NULL, NULL, NULL FROM passed_over WHERE push_id = ?1
     LIMIT ?2";
 
 /// What a push meant for each trigger, those that fired first; `limit` at most.
@@ -572,13 +653,14 @@ pub async fn list_decisions(
         .fetch_all(db)
         .await?;
     let decisions = rows.into_iter().map(|row| {
-        let state = match (row.reason, row.result) {
+        let state = match (row.reason, row.firing_id) {
             (Some(reason), _) => FiringState::PassedOver { reason },
-            (None, Some(result)) => FiringState::Ended {
-                result,
+            (None, Some(firing_id)) => FiringState::Open { firing_id },
+            (None, None) => FiringState::Ended {
+                result: row.result.unwrap_or_default(),
                 detail: row.detail.unwrap_or_default(),
+                tries: row.tries.unwrap_or_default(),
             },
-            (None, None) => FiringState::Open,
         };
         Decision {
             trigger_name: row.trigger_name,

@@ -91,7 +91,13 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     for answer in &description.answers {
         responses.insert(answer.status.as_u16().to_string(), success(answer, schemas));
     }
-    responses.extend(refused(operation, refusals, schemas));
+    for (status, refusal) in refused(operation, refusals, schemas) {
+        let response = match responses.remove(&status) {
+            Some(answer) => either(answer, &refusal),
+            None => refusal,
+        };
+        responses.insert(status, response);
+    }
     let mut parameters: Vec<_> = variables
         .into_iter()
         .map(|variable| parameter("path", variable))
@@ -166,6 +172,15 @@ fn success(answer: &Success, schemas: &mut SchemaGenerator) -> Value {
         response["content"] = json!({ media_type: {"schema": write(schemas)} });
     }
     response
+}
+
+/// An answer and a refusal that have the same status.
+fn either(mut answer: Value, refusal: &Value) -> Value {
+    let schema = |response: &Value| response["content"]["application/json"]["schema"].clone();
+    answer["content"]["application/json"]["schema"] =
+        json!({ "anyOf": [schema(&answer), schema(refusal)] });
+    answer["description"] = refusal["description"].clone();
+    answer
 }
 
 fn headers() -> Value {

@@ -223,8 +223,8 @@ pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Resu
     .await?;
     touch(&mut *transaction, tag.repository_id, tag.now).await?;
     let push: i64 = sqlx::query_scalar(
-        "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at)
-         VALUES (?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at, newest_trigger)
+         VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM triggers)) RETURNING id",
     )
     .bind(tag.repository_id)
     .bind(tag.name.as_str())

@@ -22,7 +22,7 @@ use crate::account::NO_AGENCY;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
 use crate::engine::{self, store::HistoryEntry};
-use crate::error::{Error, Fault, Resource, Result};
+use crate::error::{Error, Fault, Resource, Result, one_line};
 use crate::http::{
     Answer, Description, Fields, Operation, Query, Routes, Segment, Shape, empty_object, json,
 };
@@ -63,7 +63,7 @@ pub fn routes() -> Routes {
                     .refuses([
                         Error::AlreadyExists(Resource::Trigger),
                         Error::ClusterUnavailable(
-                            "(with `--strict-targets` or `--require-agency`)".to_owned(),
+                            "deployment (with `--strict-targets` or `--require-agency`)".to_owned(),
                         ),
                     ])
             }),
@@ -109,9 +109,11 @@ async fn create(
     body: Fields,
 ) -> Result<Response> {
     let trigger = read_body(&body)?;
-    if app.strict_targets {
-        app.engine.check_target(&repository, &trigger).await?;
-    }
+    let hint = if app.strict_targets {
+        app.engine.check_target(&repository, &trigger).await?
+    } else {
+        None
+    };
     if app
         .engine
         .lacks_agency(&repository.namespace.account_id)
@@ -119,6 +121,7 @@ async fn create(
     {
         return Err(refuse_without_agency(&app, &repository, &trigger).await?);
     }
+    let name = hint.is_some().then(|| trigger.name.clone());
     let write = CreateTrigger {
         repository_id: repository.id,
         trigger,
@@ -126,6 +129,13 @@ async fn create(
         created_at: app.clock.now(),
     };
     app.db.write(write).await?;
+    if let (Some(hint), Some(name)) = (hint, name) {
+        let (name, hint) = (name.as_str(), one_line(&hint));
+        warn!(
+            trigger.name = name,
+            "Trigger {name} can update nothing yet: {hint}"
+        );
+    }
     Ok(empty_object(StatusCode::CREATED))
 }
 
@@ -140,7 +150,7 @@ async fn refuse_without_agency(
     Ok(if taken.is_some() {
         Error::AlreadyExists(Resource::Trigger)
     } else {
-        let kind = trigger.app_type.as_str().trim_end_matches('s');
+        let kind = trigger.app_type.resource();
         Error::ClusterUnavailable(format!("{kind}: {NO_AGENCY}"))
     })
 }

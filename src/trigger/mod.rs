@@ -86,6 +86,11 @@ impl AppType {
             Self::StatefulSets => "statefulsets",
         }
     }
+
+    /// The live service's word for one of them, in its sentence about what it could not get.
+    pub fn resource(self) -> &'static str {
+        self.as_str().trim_end_matches('s')
+    }
 }
 
 /// How the pushes that fire a trigger are described: `trigger_type`.

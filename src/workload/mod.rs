@@ -76,6 +76,17 @@ pub struct WorkloadKey {
     pub name: String,
 }
 
+/// What is near the place of a workload that is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Neighbours {
+    /// The first names of its kind in its namespace.
+    pub of_kind: Vec<String>,
+    /// Whether one of the other kind has its name.
+    pub is_of_other_kind: bool,
+    /// Whether anything is in its namespace.
+    pub is_namespace_used: bool,
+}
+
 /// What a simulated workload does wrong, so that tests can see retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Misbehaviour {

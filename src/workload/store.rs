@@ -2,7 +2,7 @@
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
-use super::{Misbehaviour, PodTemplate, Rollout, Workload, WorkloadKey};
+use super::{Misbehaviour, Neighbours, PodTemplate, Rollout, Workload, WorkloadKey};
 use crate::cce::{self, Cluster};
 use crate::db::SingleWrite;
 use crate::error::{Error, Resource, Result};
@@ -55,6 +55,44 @@ pub async fn find(db: impl SqliteExecutor<'_>, key: &WorkloadKey) -> Result<Opti
     .fetch_optional(db)
     .await?;
     row.map(Workload::try_from).transpose()
+}
+
+#[derive(FromRow)]
+struct NeighboursRow {
+    of_kind: String,
+    is_of_other_kind: bool,
+    is_namespace_used: bool,
+}
+
+/// What is near the place of a workload that is missing; `limit` names at most.
+pub async fn find_neighbours(
+    db: impl SqliteExecutor<'_>,
+    key: &WorkloadKey,
+    limit: usize,
+) -> Result<Neighbours> {
+    let row: NeighboursRow = sqlx::query_as(
+        "SELECT (SELECT json_group_array(name) FROM (
+                     SELECT name FROM workloads
+                     WHERE cluster_id = ?1 AND namespace = ?2 AND kind = ?3
+                     ORDER BY name LIMIT ?5)) AS of_kind,
+                EXISTS (SELECT 1 FROM workloads
+                        WHERE cluster_id = ?1 AND namespace = ?2 AND kind <> ?3 AND name = ?4)
+                    AS is_of_other_kind,
+                EXISTS (SELECT 1 FROM workloads WHERE cluster_id = ?1 AND namespace = ?2)
+                    AS is_namespace_used",
+    )
+    .bind(&key.cluster_id)
+    .bind(&key.namespace)
+    .bind(key.kind.as_str())
+    .bind(&key.name)
+    .bind(i64::try_from(limit).map_err(Error::internal)?)
+    .fetch_one(db)
+    .await?;
+    Ok(Neighbours {
+        of_kind: serde_json::from_str(&row.of_kind).map_err(Error::internal)?,
+        is_of_other_kind: row.is_of_other_kind,
+        is_namespace_used: row.is_namespace_used,
+    })
 }
 
 /// A workload's name and place, for a list; without a name it is a cluster that has none.

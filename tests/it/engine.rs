@@ -165,7 +165,7 @@ async fn each_condition_fires_on_its_tags_and_says_why_it_did_not() {
         newest[0]["triggers"],
         json!([
             {"trigger": "all", "fires": true, "reason": "matched", "result": "success",
-             "detail": ""},
+             "detail": "", "tries": 1},
             {"trigger": "off", "fires": false, "reason": "the trigger is disabled"},
             {"trigger": "regular", "fires": false, "reason": "^v2.* does not match w"},
             {"trigger": "tags", "fires": false, "reason": "tag w is not one of v1, v2"}
@@ -238,7 +238,8 @@ async fn a_reason_is_no_longer_than_a_line() {
     idle(&app).await;
     let (_, _, detail) = history(&app, "u").await.remove(0);
     assert!(detail.starts_with("container busybox uses xxx"), "{detail}");
-    assert_eq!(detail.len(), 1000);
+    assert!(detail.ends_with("xxx…, not group/busybox"), "{detail}");
+    assert!(detail.chars().count() < 1000, "{detail}");
 }
 
 #[tokio::test]
@@ -344,12 +345,18 @@ async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
         (
             "c1",
             vec![("cluster_id", "none")],
-            "there is no cluster with the id none",
+            "there is no cluster with the id none; there: 5b28c12f-dc10-11e9-97b3-0255ac1001b5",
+        ),
+        (
+            "c0",
+            vec![("cluster_id", "test")],
+            "there is no cluster with the id test; the cluster named test has the id \
+             5b28c12f-dc10-11e9-97b3-0255ac1001b5",
         ),
         (
             "c2",
             vec![("cluster_id", ""), ("cluster_name", "none")],
-            "there is no cluster named none",
+            "there is no cluster named none; there: test",
         ),
         (
             "c3",
@@ -363,7 +370,19 @@ async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
         (
             "w1",
             vec![("application", "none")],
-            "deployments \"none\" not found in namespace default of cluster test",
+            "deployments \"none\" not found in namespace default of cluster test; there: adsfa",
+        ),
+        (
+            "w4",
+            vec![("app_type", "statefulsets")],
+            "statefulsets \"adsfa\" not found in namespace default of cluster test; a Deployment \
+             has this name",
+        ),
+        (
+            "w5",
+            vec![("cluster_ns", "prod")],
+            "deployments \"adsfa\" not found in namespace prod of cluster test; the namespace has \
+             no workloads",
         ),
         (
             "w2",
@@ -373,7 +392,7 @@ async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
         (
             "w3",
             vec![("container", "none")],
-            "there is no container none",
+            "there is no container none; there: busybox, side",
         ),
         ("ok", vec![("cluster_id", ""), ("cluster_name", "")], ""),
         (
@@ -426,7 +445,7 @@ async fn a_firing_gives_up_at_its_deadline() {
     app.client.send("PUT", WORKLOAD, Some(body)).await;
     push(&app, "v1", "one").await;
     assert_eq!(idle(&app).await, json!({"fired": 1, "failed": 1}));
-    let detail = "gave up after 1 tries: the cluster answered 503";
+    let detail = "gave up after 1 try: the cluster answered 503";
     assert_eq!(history(&app, "t").await, [entry("v1", "failed", detail)]);
 }
 
@@ -470,9 +489,18 @@ async fn a_slow_workload_holds_up_no_other_and_waiting_says_why() {
             .refused(400, "4001025");
     }
     let never = wait.replace("tag=v1", "tag=v9");
-    app.get(&format!("{never}&trigger=t"))
+    let message = app
+        .get(&format!("{never}&trigger=t&after=7&timeout=1ms"))
         .await
-        .refused(404, "4040083");
+        .refused(408, "4040083");
+    assert_eq!(
+        message,
+        "No push of group/busybox:v9 after the push 7 came in time"
+    );
+    for query in ["after=x", "after=-1", "trigger=1"] {
+        let refused = app.get(&format!("{wait}&{query}")).await;
+        assert_eq!(refused.status, 400, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -553,14 +581,257 @@ async fn explain_tells_what_a_push_would_do() {
     assert_eq!(
         app.get(explain).await.json(),
         json!([
-            {"trigger": "t", "fires": true, "reason": "every tag matches .*", "patch": patch},
-            {"trigger": "tags", "fires": false, "reason": "tag v3 is not one of v1, v2",
-             "patch": null},
-            {"trigger": "lost", "fires": true, "patch": null, "reason":
-             "deployments \"none\" not found in namespace default of cluster test"}
+            {"trigger": "t", "fires": true, "outcome": "updates",
+             "reason": "every tag matches .*", "patch": patch},
+            {"trigger": "tags", "fires": false, "outcome": "skipped",
+             "reason": "tag v3 is not one of v1, v2", "patch": null},
+            {"trigger": "lost", "fires": true, "outcome": "fails", "patch": null, "reason":
+             "deployments \"none\" not found in namespace default of cluster test; there: adsfa"}
         ])
     );
     assert!(history(&app, "t").await.is_empty());
+
+    push(&app, "v3", "one").await;
+    idle(&app).await;
+    let explained = app.get(explain).await.json();
+    assert_eq!(explained[0]["outcome"], "unchanged");
+    assert_eq!(explained[0]["reason"], "template unchanged, no rollout");
+}
+
+const WAIT: &str = "/_emulator/wait?namespace=group&repository=busybox";
+const PUSHES: &str = "/_emulator/pushes?namespace=group&repository=busybox";
+
+#[tokio::test]
+async fn wait_waits_for_the_push_and_for_one_after_another() {
+    let app = with_trigger(&[]).await;
+    let other = "/_emulator/wait?namespace=group&repository=none&tag=v1&trigger=t";
+    app.get(other).await.refused(404, "4040010");
+    let push_later = async |tag: &str, nonce: &str| {
+        // Something that takes longer than the way of a request to its wait.
+        for _ in 0..20 {
+            app.get(TRIGGERS).await;
+        }
+        push(&app, tag, nonce).await
+    };
+    for trigger in ["&trigger=t", ""] {
+        let tag = format!("v1{}", trigger.len());
+        let path = format!("{WAIT}&tag={tag}&timeout=60s{trigger}");
+        let (first, _) = tokio::join!(app.get(&path), push_later(&tag, "one"));
+        assert_eq!(first.status, 200, "{}", first.text());
+        assert_eq!(app.get(&path).await.status, 200, "the newest one is there");
+        let newest = app.get(PUSHES).await.json()[0]["id"].clone();
+
+        let path = format!("{path}&after={newest}");
+        app.get(&path.replace("60s", "1ms"))
+            .await
+            .refused(408, "4040083");
+        let (second, digest) = tokio::join!(app.get(&path), push_later(&tag, "two"));
+
+        assert_eq!(second.status, 200, "{}", second.text());
+        let pushed = app.get(PUSHES).await.json()[0].clone();
+        assert_eq!(
+            (&pushed["digest"], &pushed["tag"]),
+            (&json!(digest), &json!(tag))
+        );
+        if trigger.is_empty() {
+            assert_eq!(second.json(), pushed);
+            assert_eq!(pushed["triggers"][0]["result"], "success");
+        } else {
+            assert_eq!(second.json()["result"], "success");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_its_repository() {
+    let app = with_trigger(&[]).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let slow = json!({"containers": [{"name": "busybox", "image": image}], "delay_ms": 600_000});
+    app.client.send("PUT", WORKLOAD, Some(slow)).await;
+    push(&app, "v1", "one").await;
+    let waits =
+        ["tag=v1&trigger=t", "tag=v1", "tag=v2"].map(|query| format!("{WAIT}&timeout=60s&{query}"));
+    let waits = waits.iter().map(|path| app.get(path));
+    let delete = async {
+        for _ in 0..20 {
+            app.get(TRIGGERS).await;
+        }
+        app.delete("/v2/manage/namespaces/group/repos/busybox")
+            .await
+    };
+    let (answers, deleted) = tokio::join!(futures_util::future::join_all(waits), delete);
+    deleted.is(204, "");
+    for answer in answers {
+        answer.refused(404, "4040010");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_all_triggers_ends_where_none_fires() {
+    let app = with_trigger(&[("enable", "false")]).await;
+    push(&app, "v1", "one").await;
+    let settled = app.get(&format!("{WAIT}&tag=v1")).await;
+    assert_eq!(settled.status, 200, "{}", settled.text());
+    let disabled = json!({"trigger": "t", "fires": false, "reason": "the trigger is disabled"});
+    assert_eq!(settled.json()["triggers"], json!([disabled]));
+}
+
+#[tokio::test]
+async fn a_wait_for_a_trigger_that_leaves_no_entry_says_why_at_once() {
+    let app = TestApp::seeded(SEED).await;
+    let regular = [("trigger_type", "regular"), ("condition", "^v2")];
+    add_trigger(&app, "regular", &regular).await;
+    add_trigger(&app, "off", &[("enable", "false")]).await;
+    add_trigger(&app, "anew", &regular).await;
+    add_trigger(&app, "fired", &[]).await;
+    push(&app, "v1", "one").await;
+    idle(&app).await;
+    app.patch(&format!("{TRIGGERS}/off"), json!({"enable": "true"}))
+        .await
+        .is(201, "{}");
+    // Earlier by the clock than the push.
+    let body = json!({"advance": "-1h"});
+    assert_eq!(app.post("/_emulator/clock", body).await.status, 200);
+    for name in ["anew", "fired"] {
+        app.delete(&format!("{TRIGGERS}/{name}")).await.is(204, "");
+        add_trigger(&app, name, &[]).await;
+    }
+    add_trigger(&app, "later", &[]).await;
+
+    let made_later = "the trigger was made after this push";
+    for (name, reason) in [
+        ("regular", "^v2 does not match v1"),
+        ("off", "the trigger is disabled"),
+        ("anew", made_later),
+        ("fired", made_later),
+        ("later", made_later),
+    ] {
+        let answer = app.get(&format!("{WAIT}&tag=v1&trigger={name}")).await;
+        assert_eq!(answer.status, 409, "{name}: {}", answer.text());
+        let expected = json!({"trigger": name, "fires": false, "reason": reason});
+        assert_eq!(answer.json(), expected);
+    }
+    let answer = app.get(&format!("{WAIT}&tag=v1&trigger=none")).await;
+    assert_eq!(answer.refused(404, "4040126"), "Not found trigger");
+    app.get(&format!("{WAIT}&tag=v9&trigger=none&timeout=1ms"))
+        .await
+        .refused(408, "4040083");
+}
+
+#[tokio::test]
+async fn a_wait_knows_triggers_that_the_record_of_a_push_no_longer_names() {
+    let mut triggers: Vec<_> = (0..100).map(|at| trigger(&format!("a{at:03}"))).collect();
+    for trigger in &mut triggers {
+        trigger["enable"] = json!("false");
+    }
+    for (name, kind, condition, enable) in [
+        ("no-match", "regular", "^w", "true"),
+        ("no-tag", "tag", "w;x", "true"),
+        ("off", "all", ".*", "false"),
+        ("on", "all", ".*", "true"),
+        ("on-now-off", "all", ".*", "true"),
+    ] {
+        let mut one = trigger(name);
+        one["trigger_type"] = json!(kind);
+        one["condition"] = json!(condition);
+        one["enable"] = json!(enable);
+        triggers.push(one);
+    }
+    let mut seed: Value = json!({"organizations": [{"name": "group",
+        "repositories": [{"name": "busybox", "triggers": triggers}]}]});
+    seed["clusters"] = json!([]);
+    let app = TestApp::seeded(&seed.to_string()).await;
+    push(&app, "v1", "one").await;
+    let ask = async |name: &str| {
+        let answer = app.get(&format!("{WAIT}&tag=v1&trigger={name}")).await;
+        (answer.status.as_u16(), answer.json())
+    };
+    assert_eq!(ask("on").await.0, 200);
+    assert_eq!(ask("on-now-off").await.0, 200);
+    for name in ["off", "on-now-off"] {
+        let enable = json!({"enable": if name == "off" { "true" } else { "false" }});
+        app.patch(&format!("{TRIGGERS}/{name}"), enable)
+            .await
+            .is(201, "{}");
+    }
+    let passed_over = |name: &str, reason: &str| {
+        (
+            409,
+            json!({"trigger": name, "fires": false, "reason": reason}),
+        )
+    };
+    for (name, reason) in [
+        ("no-match", "^w does not match v1: it cannot begin with v"),
+        ("no-tag", "tag v1 is not one of w, x"),
+        ("off", "the trigger is disabled"),
+    ] {
+        assert_eq!(ask(name).await, passed_over(name, reason));
+    }
+    assert_eq!(ask("on-now-off").await.0, 200);
+
+    for at in 0..100 {
+        push(&app, "v2", &at.to_string()).await;
+    }
+    idle(&app).await;
+    let forgotten =
+        "matched, but the history of the trigger does not reach back to this push any more";
+    let expected = json!({"trigger": "on", "fires": true, "reason": forgotten});
+    assert_eq!(ask("on").await, (409, expected));
+    assert_eq!(ask("on-now-off").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_firing_that_is_tried_again_tells_tries_answer_and_the_next_try() {
+    let app = with_trigger(&[]).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let fail = async |times: u32| {
+        let mut body = json!({"containers": [{"name": "busybox", "image": image}]});
+        if times > 0 {
+            body["fail"] = json!({"status": 503, "times": times});
+        }
+        let answer = app.client.send("PUT", WORKLOAD, Some(body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    fail(2).await;
+    push(&app, "v1", "one").await;
+    idle(&app).await;
+    let ended = app.get(PUSHES).await.json()[0]["triggers"][0].clone();
+    let expected = json!({"trigger": "t", "fires": true, "reason": "matched",
+                          "result": "success", "detail": "", "tries": 3});
+    assert_eq!(ended, expected);
+
+    fail(1_000_000).await;
+    push(&app, "v2", "two").await;
+    let open = loop {
+        let path = format!("{WAIT}&tag=v2&trigger=t&timeout=10ms");
+        let waiting = app.get(&path).await;
+        assert_eq!(waiting.status, 408, "{}", waiting.text());
+        let open = waiting.json()["triggers"][0].clone();
+        let is_later = open["tries"].as_u64().is_some_and(|tries| tries >= 2);
+        if is_later && open["next_try_at"].is_string() {
+            break open;
+        }
+    };
+    assert_eq!(open["last_answer"], "the cluster answered 503");
+    let begins = format!(
+        "waiting: {} tries, the cluster answered 503, next in ",
+        open["tries"]
+    );
+    let reason = open["reason"].as_str().expect("text");
+    assert!(
+        reason.starts_with(&begins) && reason.ends_with('s'),
+        "{reason}"
+    );
+    let shown = app.get(PUSHES).await.json()[0]["triggers"][0].clone();
+    assert_eq!(shown["last_answer"], "the cluster answered 503");
+    // Nothing of it is left once it has ended.
+    fail(0).await;
+    idle(&app).await;
+    let ended = app.get(PUSHES).await.json()[0]["triggers"][0].clone();
+    assert_eq!(
+        (&ended["reason"], &ended["last_answer"]),
+        (&json!("matched"), &Value::Null)
+    );
 }
 
 #[tokio::test]

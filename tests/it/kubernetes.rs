@@ -203,7 +203,7 @@ async fn what_will_not_change_is_final_at_once_and_says_why() {
     check(
         Proof::Token,
         json!({"container": "none"}),
-        "there is no container none",
+        "there is no container none; there: web, log, init",
     )
     .await;
 }
@@ -262,11 +262,11 @@ async fn a_refused_patch_is_final_and_a_silent_cluster_is_given_up() {
     );
     assert_eq!(
         push(&app, "v3", "a").await,
-        failed("gave up after 1 tries: the cluster answered 503: as the test wants")
+        failed("gave up after 1 try: the cluster answered 503: as the test wants")
     );
     assert_eq!(
         push(&app, "v4", "a").await,
-        failed("gave up after 1 tries: the cluster took more than 2 s")
+        failed("gave up after 1 try: the cluster took more than 2 s")
     );
     assert_eq!(push(&app, "v5", "a").await, success());
 }
@@ -494,7 +494,6 @@ async fn workloads_of_a_real_cluster_are_its_own() {
 #[tokio::test]
 async fn strict_targets_refuse_a_trigger_that_could_update_nothing() {
     let kubernetes = with_deployment().await;
-    kubernetes.put("deployments", "nginx", &[("web", "nginx:1")]);
     let app = emulator(&kubernetes, Proof::Token, &["--strict-targets"]).await;
     let check = async |changes: Value, expected: &str| {
         let mut body = trigger("t");
@@ -511,18 +510,108 @@ async fn strict_targets_refuse_a_trigger_that_could_update_nothing() {
     .await;
     check(
         json!({"cluster_id": "c2"}),
-        "application: there is no cluster with the id c2",
+        &format!("cluster_id: there is no cluster with the id c2; there: {CLUSTER}"),
     )
     .await;
     check(
-        json!({"application": "nginx"}),
-        "application: no container uses group/busybox",
+        json!({"cluster_name": "other"}),
+        &format!("cluster_name: the cluster with the id {CLUSTER} is named test, not other"),
+    )
+    .await;
+    check(
+        json!({"cluster_id": "", "cluster_name": "other"}),
+        "cluster_name: there is no cluster named other; there: test",
     )
     .await;
     check(
         json!({"container": "x"}),
-        "container: there is no container x",
+        "container: there is no container x; there: web, init",
     )
     .await;
     app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
+    let mut unnamed = trigger("unnamed");
+    unnamed["cluster_name"] = json!("");
+    app.post(TRIGGERS, unnamed).await.is(201, "{}");
+}
+
+#[tokio::test]
+async fn strict_targets_take_a_workload_that_does_not_use_the_image_yet() {
+    let kubernetes = FakeKubernetes::start().await;
+    kubernetes.put("deployments", "adsfa", &[("web", "nginx:1")]);
+    let app = emulator(&kubernetes, Proof::Token, &["--strict-targets"]).await;
+    for (name, container, reason) in [
+        (
+            "any",
+            "",
+            "no container uses group/busybox; there: nginx:1, busybox:1",
+        ),
+        (
+            "named",
+            "web",
+            "container web uses nginx:1, not group/busybox",
+        ),
+    ] {
+        let mut body = trigger(name);
+        body["container"] = json!(container);
+        app.post(TRIGGERS, body).await.is(201, "{}");
+        let explain = "/_emulator/explain?namespace=group&repository=busybox&tag=v2";
+        let explained = app.get(explain).await.json();
+        let explained = explained.as_array().and_then(|all| all.last()).cloned();
+        let expected = json!({"trigger": name, "fires": true, "outcome": "fails",
+                              "reason": reason, "patch": null});
+        assert_eq!(explained, Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn strict_targets_say_which_part_of_a_simulated_target_is_missing() {
+    let image = "registry.test/group/busybox:v1";
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [{"name": "busybox"}]}],
+        "clusters": [{"id": CLUSTER, "name": "test", "namespaces": [{"name": "default",
+            "deployments": [{"name": "adsfa", "containers": [{"name": "web", "image": image}]}]}]}],
+    });
+    let app = TestApp::seeded_with(&seed.to_string(), &["--strict-targets"]).await;
+    for (field, value, expected) in [
+        (
+            "cluster_ns",
+            "prod",
+            "cluster_ns: deployments \"adsfa\" not found in namespace prod of cluster test; the \
+             namespace has no workloads",
+        ),
+        (
+            "application",
+            "other",
+            "application: deployments \"other\" not found in namespace default of cluster test; \
+             there: adsfa",
+        ),
+    ] {
+        let mut body = trigger("t");
+        body[field] = json!(value);
+        let message = app.post(TRIGGERS, body).await.refused(400, "4000014");
+        assert_eq!(message, expected);
+    }
+}
+
+#[tokio::test]
+async fn strict_targets_tell_of_a_silent_cluster_in_the_words_of_the_live_service() {
+    let kubernetes = FakeKubernetes::start().await;
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [{"name": "busybox"}]}],
+        "clusters": [{"id": CLUSTER, "name": "test",
+                      "kubeconfig": kubernetes.kubeconfig(Proof::Token), "context": "broken"}],
+    });
+    let app = TestApp::seeded_with(&seed.to_string(), &["--strict-targets"]).await;
+    for (kind, word) in [
+        ("deployments", "deployment"),
+        ("statefulsets", "statefulset"),
+    ] {
+        let mut body = trigger("t");
+        body["app_type"] = json!(kind);
+        let message = app.post(TRIGGERS, body).await.refused(500, "5004002");
+        let begins = format!(
+            "Server internal error: fail to get k8s {word}: the cluster cannot be reached: "
+        );
+        assert!(message.starts_with(&begins), "{message}");
+    }
 }

@@ -375,6 +375,53 @@ async fn answers_look_as_the_document_says() {
 }
 
 #[tokio::test]
+async fn every_answer_to_a_wait_looks_as_the_document_says() {
+    let app = TestApp::seeded(
+        "
+organizations: [{name: group, repositories: [{name: busybox}]}]
+clusters:
+  - name: test
+    namespaces:
+      - {name: default, deployments: [{name: slow, containers: [{name: a, image: b}]}]}
+",
+    )
+    .await;
+    let document = document(&app).await;
+    let slow = "/_emulator/clusters/test/namespaces/default/deployments/slow";
+    let body = json!({"containers": [{"name": "a", "image": "b"}], "delay_ms": 600_000});
+    app.client.send("PUT", slow, Some(body)).await;
+    let add = async |name: &str, application: &str| {
+        let mut body = trigger(name);
+        body["application"] = json!(application);
+        body["cluster_id"] = json!("test");
+        app.post(TRIGGERS, body).await.is(201, "{}");
+    };
+    let push = async |tag: &str| {
+        let push = json!({"namespace": "group", "repository": "busybox", "tag": tag});
+        assert_eq!(app.post("/_emulator/push", push).await.status, 201);
+    };
+    add("ends", "none").await;
+    push("v1").await;
+    add("waits", "slow").await;
+    push("v2").await;
+    let wait = "/_emulator/wait?namespace=group&repository=busybox";
+    for (query, status) in [
+        ("tag=v1&trigger=ends", 200),
+        ("tag=v1", 200),
+        ("tag=v1&trigger=waits", 409),
+        ("tag=v1&trigger=none", 404),
+        ("tag=v2&trigger=waits&timeout=1ms", 408),
+        ("tag=v2&timeout=1ms", 408),
+        ("tag=v3&timeout=1ms", 408),
+        ("tag=v1&after=x", 400),
+    ] {
+        let answer = app.get(&format!("{wait}&{query}")).await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.text());
+        fits(&document, "EmulatorWait", &answer);
+    }
+}
+
+#[tokio::test]
 async fn a_variable_of_a_path_that_is_not_utf_8_is_refused_in_the_form_of_the_operation() {
     let app = TestApp::start().await;
     let document = document(&app).await;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::registry::Registry;
-use crate::support::{Client, Kept, Process, TOKEN, program, trigger};
+use crate::support::{Client, Kept, Process, TOKEN, TRIGGERS, program, trigger};
 
 /// Runs the program to its end; exit code and stderr.
 fn fails(arguments: &[&str]) -> (Option<i32>, String) {
@@ -310,6 +310,8 @@ async fn what_only_waits_ends_at_once_with_the_program() {
     let requests = [
         head("GET /_emulator/idle?timeout=10m") + "\r\n",
         head(&format!("GET {wait}")) + "\r\n",
+        head(&format!("GET {}", wait.replace("&trigger=t", ""))) + "\r\n",
+        head(&format!("GET {}", wait.replace("v1", "v9"))) + "\r\n",
         head("GET /v2/manage/namespaces/group") + "\r\n",
         head("POST /v2/manage/namespaces") + with_body,
         head("PUT /v2/group/busybox/manifests/v2") + &of_bearer,
@@ -544,20 +546,21 @@ fn help_explains_every_flag_with_its_variable() {
 }
 
 /// The log of a program, line by line, while a client did something.
-fn log_of(talk: impl AsyncFnOnce(Client)) -> String {
+fn log_of(arguments: &[&str], talk: impl AsyncFnOnce(Client)) -> String {
     use std::io::Read;
     use std::process::Stdio;
-    let mut child = program(&[
+    let own = [
         "--ephemeral",
         "--listen",
         "127.0.0.1:0",
         "--log-format",
         "json",
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("it starts");
+    ];
+    let mut child = program(&[&own[..], arguments].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let mut stdout = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
     let mut stderr = child.stderr.take().expect("a pipe");
     // Beside the test, so that a full pipe holds nobody up.
@@ -588,7 +591,7 @@ fn log_of(talk: impl AsyncFnOnce(Client)) -> String {
 
 #[test]
 fn a_log_line_tells_the_request_and_no_secret() {
-    let log = log_of(async |client| {
+    let log = log_of(&[], async |client| {
         client.send("GET", "/v2/manage/namespaces/none", None).await;
         let client = Client {
             token: Some("wrong-but-secret".to_owned()),
@@ -620,7 +623,7 @@ fn a_log_line_tells_the_request_and_no_secret() {
 
 #[test]
 fn a_log_line_is_bounded_whatever_was_sent() {
-    let log = log_of(async |client| {
+    let log = log_of(&[], async |client| {
         let (method, path) = ("M".repeat(25_000), format!("/{}/x", "p".repeat(25_000)));
         for path in ["/v2/manage/repos", "/v2/group/busybox/nonsense", &path] {
             client.send(&method, path, None).await;
@@ -630,4 +633,66 @@ fn a_log_line_is_bounded_whatever_was_sent() {
     let lengths: Vec<_> = lines.map(str::len).collect();
     assert_eq!(lengths.len(), 3, "{log}");
     assert!(lengths.iter().all(|length| *length < 2000), "{lengths:?}");
+}
+
+#[test]
+fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
+    let log = log_of(&["--strict-targets"], async |client| {
+        let at = "/_emulator/clusters/5b28c12f-dc10-11e9-97b3-0255ac1001b5/namespaces/default";
+        let workload = format!("{at}/deployments/adsfa");
+        let put = async |image: &str, fail: u32| {
+            let mut body = json!({"containers": [{"name": "web", "image": image}]});
+            if fail > 0 {
+                body["fail"] = json!({"status": 503, "times": fail});
+            }
+            let put = client.send("PUT", &workload, Some(body)).await;
+            assert_eq!(put.status, 200, "{}", put.text());
+        };
+        let body = json!({"namespace": "group"});
+        client
+            .send("POST", "/v2/manage/namespaces", Some(body))
+            .await;
+        let push = async |tag: &str| {
+            let body = json!({"namespace": "group", "repository": "busybox", "tag": tag});
+            client.send("POST", "/_emulator/push", Some(body)).await;
+            client.send("GET", "/_emulator/idle", None).await;
+        };
+        push("v0").await;
+        put("nginx:1", 0).await;
+        let mut on_push = trigger("on-push");
+        on_push["cluster_name"] = json!("");
+        let made = client.send("POST", TRIGGERS, Some(on_push)).await;
+        made.is(201, "{}");
+        push("v1").await;
+        put(&format!("{}/group/busybox:1", client.address), 2).await;
+        push("v2").await;
+    });
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let told: Vec<_> = lines
+        .filter(|line| line["trigger.name"] == "on-push")
+        .map(|line| {
+            let message = line["message"].as_str().expect("text");
+            let message = message.split("; the next one is in").next();
+            format!(
+                "{} {}",
+                line["level"].as_str().expect("text"),
+                message.expect("a part")
+            )
+        })
+        .collect();
+    let reason = "no container uses group/busybox; there: nginx:1";
+    let passing = "of trigger on-push for tag v2 failed: the cluster answered 503";
+    assert_eq!(
+        told,
+        [
+            format!("WARN Trigger on-push can update nothing yet: {reason}"),
+            format!("WARN Trigger on-push failed for tag v1: {reason}"),
+            format!("WARN Try 1 {passing}"),
+            format!("WARN Try 2 {passing}"),
+            "INFO Trigger on-push fired for tag v2".to_owned(),
+        ],
+        "{log}"
+    );
 }

@@ -105,6 +105,16 @@ async fn a_data_folder_of_schema_8_shows_what_it_showed_before() {
             .expect("an array")
             .is_empty()
     );
+    // Made before its pushes, and tried once each.
+    let fired = &history["trigger_history"][0];
+    let tag = fired["tag"].as_str().expect("a tag");
+    let of_tag = format!("namespace=group&repository=busybox&tag={tag}");
+    let waited = app
+        .get(&format!("/_emulator/wait?{of_tag}&trigger=on-push"))
+        .await;
+    assert_eq!(waited.json(), *fired);
+    let pushes = app.get(&format!("/_emulator/pushes?{of_tag}")).await.json();
+    assert_eq!(pushes[0]["triggers"][0]["tries"], 1);
     // All blobs are where they were.
     let layer = pulled_layer(&registry, image).await;
     assert_eq!(layer, b"shared layer");

@@ -63,6 +63,7 @@ pub mod kubernetes;
 pub mod login;
 pub mod lookup;
 pub mod namespace;
+mod nearest;
 pub mod openapi;
 pub mod permission;
 pub mod region;

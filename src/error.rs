@@ -85,6 +85,8 @@ pub enum Error {
         status: StatusCode,
         /// The error code.
         code: Arc<str>,
+        /// When to try again, in seconds.
+        retry_after_s: Option<u32>,
     },
     /// Ours to fix: the log gets the whole chain, the client only this sentence.
     #[error("Internal error")]

@@ -65,6 +65,7 @@ pub mod kubernetes;
 pub mod login;
 pub mod lookup;
 pub mod namespace;
+pub mod nearest;
 pub mod openapi;
 pub mod permission;
 pub mod region;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 const REST: Duration = Duration::from_secs(2);
 /// After how long memory is given back without rest, as where somebody asks for the health each
 /// second.
-const LONGEST_WITHOUT_REST: Duration = Duration::from_secs(60);
+const LONGEST_WITHOUT_REST: Duration = Duration::from_mins(1);
 
 /// Gives memory back each time that requests were answered and no more come.
 pub(crate) async fn give_back_at_rest(emulator: &Emulator) -> Infallible {

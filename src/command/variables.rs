@@ -3,6 +3,7 @@
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Command, Error};
+use swr_emulator::nearest::nearest;
 
 /// What all our variables begin with.
 const PREFIX: &str = "SWR_EMULATOR_";
@@ -32,8 +33,7 @@ fn is_of_others(name: &str) -> bool {
 }
 
 fn warning(name: &str, known: &[&str]) -> String {
-    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
-    let nearest = known.iter().min_by_key(distance);
+    let nearest = nearest(name, known.iter().copied());
     let name: String = name.escape_debug().take(100).collect();
     match nearest {
         Some(nearest) => {

@@ -1,11 +1,11 @@
 //! `/_emulator/faults`: failures on purpose, for people who test what their program does then.
 //!
-//! A fault belongs to an operation of SWR or of another service that the emulator plays. It
-//! strikes where a request's caller is known and its handler has not begun (`http::edge`), so that
-//! nothing is written. The operations of `/_emulator/` cannot fail on purpose; nor can requests
-//! to the registry (`/v2/` outside `/v2/manage/`), which are no operations: docker's login can,
-//! through `RegistryToken`.
+//! A fault belongs to an operation of SWR, of its registry, or of another service that the emulator
+//! plays. It strikes where a request's caller is known and nothing is written yet: for the table of
+//! operations in `http::edge`, for those of the registry in `registry::api`. The operations of
+//! `/_emulator/` cannot fail on purpose.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,13 +18,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::app::AppState;
-use crate::auth::Controller;
+use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, Description, Fields, Form, NextPage, Operation, Query, Routes, Shape, cut_to_page,
+    Answer, Description, Fields, Form, NextPage, Operation, Query, Routes, Shape, Stop, cut_to_page,
 };
 use crate::namespace::NamespaceName;
+use crate::nearest::{nearest, unknown};
+use crate::registry::{Digest, OPERATIONS, RegistryOperation};
 use crate::repository::RepositoryName;
+use crate::tag::TagName;
 
 /// How many faults there may be.
 const MAX_FAULTS: usize = 1000;
@@ -39,9 +42,15 @@ const MOST_STATUS: u32 = 599;
 const OWN_PATHS: &str = "/_emulator/";
 /// The longest error code.
 const MAX_CODE: usize = 64;
+/// The longest name of a user.
+const MAX_CALLER: usize = 255;
+/// The longest time after which to try again, in seconds: an hour.
+const MAX_RETRY_AFTER: u32 = 3600;
+/// The statuses that can say when to try again.
+const RETRIABLE: [u32; 2] = [429, 503];
 
 /// What a fault's body may hold.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 15] = [
     "operation",
     "status",
     "code",
@@ -51,8 +60,15 @@ const KEYS: [&str; 10] = [
     "seed",
     "namespace",
     "repository",
+    "tag",
+    "digest",
+    "caller",
     "cut",
+    "cut_after_bytes",
+    "retry_after_s",
 ];
+/// Those of them that narrow a fault.
+const NARROWING: [&str; 5] = ["namespace", "repository", "tag", "digest", "caller"];
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
@@ -129,14 +145,13 @@ pub struct Faults {
 impl Faults {
     /// The oldest fault that strikes a request, counted as having struck. A request is struck by
     /// one at the most.
-    pub fn strike(&self, operation: &Operation, path: &str) -> Option<Strike> {
+    pub fn strike<'a>(&self, asked: impl FnOnce() -> Asked<'a>) -> Option<Strike> {
         if !self.is_any.load(Ordering::Acquire) {
             return None;
         }
+        let asked = asked();
         let mut faults = self.lock();
-        faults
-            .iter_mut()
-            .find_map(|fault| fault.strike(operation, path))
+        faults.iter_mut().find_map(|fault| fault.strike(&asked))
     }
 
     /// Removes all of them.
@@ -172,6 +187,123 @@ impl Faults {
     }
 }
 
+/// A request, as faults look at it.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The operation's name.
+    pub operation: &'a str,
+    /// The organization that it names.
+    pub namespace: Option<Cow<'a, str>>,
+    /// The repository.
+    pub repository: Option<Cow<'a, str>>,
+    /// The tag.
+    pub tag: Option<Cow<'a, str>>,
+    /// The digest.
+    pub digest: Option<Cow<'a, str>>,
+    /// The user's name, or `-`.
+    pub caller: &'a str,
+    /// How many bytes of a blob it moves, at the most.
+    pub bytes: u64,
+}
+
+impl<'a> Asked<'a> {
+    /// A request for an operation of the table.
+    pub fn of(operation: &'a Operation, path: &'a str, caller: Option<&'a Caller>) -> Self {
+        let repository = operation.variable(path, "repository");
+        Self {
+            operation: operation.name,
+            namespace: operation.variable(path, "namespace"),
+            repository: repository.map(|name| name.replace('$', "/").into()),
+            tag: operation.variable(path, "tag"),
+            digest: None,
+            caller: caller.map_or("-", Caller::user_name),
+            bytes: 0,
+        }
+    }
+}
+
+/// An operation that can fail on purpose.
+#[derive(Debug, Clone, Copy)]
+enum Target<'a> {
+    Table(&'a Operation),
+    Registry(&'static RegistryOperation),
+}
+
+impl<'a> Target<'a> {
+    /// All of them.
+    fn all(operations: &'a [Operation]) -> impl Iterator<Item = Self> {
+        let table = operations.iter().filter(|operation| !is_own(operation));
+        table
+            .map(Self::Table)
+            .chain(OPERATIONS.iter().map(Self::Registry))
+    }
+
+    fn parse(name: &str, operations: &'a [Operation]) -> Result<Self> {
+        if let Some(target) = Self::all(operations).find(|target| target.name() == name) {
+            return Ok(target);
+        }
+        let rule = if operations.iter().any(|operation| operation.name == name) {
+            "must not be one of /_emulator/, which do not fail on purpose".to_owned()
+        } else {
+            let known = Self::all(operations).map(Self::name);
+            match nearest(name, known) {
+                Some(name) => format!("is unknown; did you mean {name}?"),
+                None => "must name an operation, like CreateTrigger or PutManifest".to_owned(),
+            }
+        };
+        Err(Error::invalid("operation", rule))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Table(operation) => operation.name,
+            Self::Registry(operation) => operation.name,
+        }
+    }
+
+    /// Whether its requests tell this, which is one of [`NARROWING`].
+    fn tells(self, key: &str) -> bool {
+        match self {
+            Self::Table(operation) if key == "caller" => operation.needs_credentials,
+            Self::Table(operation) => operation.has_variable(key),
+            Self::Registry(operation) => key == "caller" || operation.names.contains(&key),
+        }
+    }
+
+    fn moves_bytes(self) -> bool {
+        matches!(self, Self::Registry(operation) if operation.moves_bytes)
+    }
+
+    /// The code that comes with a status where no other is asked for (API reference, error codes;
+    /// OCI distribution specification, error codes).
+    fn code(self, status: u32) -> &'static str {
+        let operation = match self {
+            Self::Table(operation) if operation.form != Form::Registry => operation,
+            _ => {
+                return match status {
+                    401 => "UNAUTHORIZED",
+                    403 => "DENIED",
+                    429 => "TOOMANYREQUESTS",
+                    503 => "UNAVAILABLE",
+                    _ => "UNKNOWN",
+                };
+            }
+        };
+        match status {
+            500.. => operation.failure,
+            401 => "APIGW.0301",
+            403 => "SVCSTG.SWR.4030170",
+            413 => "SVCSTG.SWR.4131001",
+            429 => "APIGW.0308",
+            _ => "SVCSTG.SWR.4000014",
+        }
+    }
+}
+
+fn is_own(operation: &Operation) -> bool {
+    operation.path.starts_with(OWN_PATHS)
+}
+
 /// What a fault does to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strike {
@@ -179,6 +311,17 @@ pub struct Strike {
     pub delay: Duration,
     /// What then becomes of it.
     pub effect: Effect,
+}
+
+impl Strike {
+    /// Lets the delay pass; what then becomes of the request, or nothing where the instance stops
+    /// before.
+    pub async fn wait(self, stop: &Stop) -> Option<Effect> {
+        tokio::select! {
+            () = tokio::time::sleep(self.delay) => Some(self.effect),
+            () = stop.raised() => None,
+        }
+    }
 }
 
 /// What becomes of a request that a fault struck.
@@ -190,9 +333,13 @@ pub enum Effect {
         status: StatusCode,
         /// The error code.
         code: Arc<str>,
+        /// When to try again, in seconds.
+        retry_after_s: Option<u32>,
     },
     /// Its connection is closed without an answer.
     Cut,
+    /// Its connection is closed after so many bytes of a blob.
+    CutAfter(u64),
     /// It is served as ever.
     Serve,
 }
@@ -203,6 +350,9 @@ struct PlannedFault {
     operation: &'static str,
     namespace: Option<NamespaceName>,
     repository: Option<RepositoryName>,
+    tag: Option<TagName>,
+    digest: Option<Digest>,
+    caller: Option<String>,
     strike: Strike,
     /// How many times it strikes; for ever where nothing is said.
     times: Option<u64>,
@@ -214,43 +364,43 @@ impl PlannedFault {
     fn parse(body: &Fields, operations: &[Operation]) -> Result<Self> {
         // A key that is misspelt would make a fault that does something else than it says.
         if let Some(name) = body.names().find(|name| !KEYS.contains(name)) {
-            let rule = format!("is unknown; known are {}", KEYS.join(", "));
-            return Err(Error::invalid(name.to_owned(), rule));
+            return Err(Error::invalid(name.to_owned(), unknown(name, &KEYS)));
         }
-        let name = body.string("operation")?;
-        let operation = operations.iter().find(|operation| operation.name == name);
-        let operation = operation.ok_or_else(|| {
-            Error::invalid("operation", "must name an operation, like CreateTrigger")
-        })?;
-        if operation.path.starts_with(OWN_PATHS) {
-            let rule = "must not be one of /_emulator/, which do not fail on purpose";
-            return Err(Error::invalid("operation", rule));
-        }
-        let effect = effect(body, operation)?;
+        let target = Target::parse(body.string("operation")?, operations)?;
+        let effect = effect(body, target)?;
         let delay = whole(body, "delay_ms", 0, MAX_DELAY)?.unwrap_or(0);
         if effect == Effect::Serve && delay == 0 {
-            let rule = "is mandatory where neither cut nor delay_ms is given";
+            let rule = "is mandatory where none of cut, cut_after_bytes and delay_ms is given";
             return Err(Error::invalid("status", rule));
         }
         let narrowed = |name: &'static str| {
             let text = body.optional_string(name)?;
-            if text.is_some() && !operation.has_variable(name) {
+            if text.is_some() && !target.tells(name) {
                 let rule = format!(
-                    "must be absent, for the path of {} has none",
-                    operation.name
+                    "must be absent, for a request for {} has none",
+                    target.name()
                 );
                 return Err(Error::invalid(name, rule));
             }
             Ok(text)
         };
         Ok(Self {
-            operation: operation.name,
+            operation: target.name(),
             namespace: narrowed("namespace")?
                 .map(NamespaceName::parse)
                 .transpose()?,
             repository: narrowed("repository")?
                 .map(RepositoryName::parse)
                 .transpose()?,
+            tag: narrowed("tag")?
+                .map(|text| TagName::parse_field("tag", text))
+                .transpose()?,
+            digest: narrowed("digest")?
+                .map(|text| {
+                    Digest::parse(text).map_err(|error| Error::invalid("digest", error.to_string()))
+                })
+                .transpose()?,
+            caller: narrowed("caller")?.map(checked_caller).transpose()?,
             strike: Strike {
                 delay: Duration::from_millis(delay),
                 effect,
@@ -263,12 +413,9 @@ impl PlannedFault {
 
     /// What [`Self::parse`] takes.
     fn shape(operations: &[Operation]) -> Shape {
-        let named = |variables: &[&str]| {
-            let operations = operations.iter().filter(|operation| {
-                !operation.path.starts_with(OWN_PATHS)
-                    && variables.iter().all(|name| operation.has_variable(name))
-            });
-            Shape::one_of(operations.map(|operation| operation.name))
+        let named = |fits: &dyn Fn(Target) -> bool| {
+            let targets = Target::all(operations).filter(|target| fits(*target));
+            Shape::one_of(targets.map(Target::name))
         };
         let with = |fields: &[&str], without: &[&str]| {
             let with = fields.iter().fold(Shape::object(), |shape, name| {
@@ -279,8 +426,8 @@ impl PlannedFault {
                 .fold(with, |shape, name| shape.may(name, Shape::never()))
         };
         let cut = "Whether the connection is closed without an answer.";
-        Shape::object()
-            .must("operation", named(&[]).example("CreateTrigger"))
+        let shape = Shape::object()
+            .must("operation", named(&|_| true).example("CreateTrigger"))
             .may("status", Shape::integer(LEAST_STATUS, MOST_STATUS))
             .may(
                 "code",
@@ -288,6 +435,11 @@ impl PlannedFault {
                     .length(1, MAX_CODE)
                     .pattern("^[A-Za-z0-9._-]+$")
                     .says("The error code; one that fits the status where it is left out."),
+            )
+            .may(
+                "retry_after_s",
+                Shape::integer(0, MAX_RETRY_AFTER)
+                    .says("When to try again, for the header `Retry-After`; with 429 and 503."),
             )
             .may(
                 "times",
@@ -309,32 +461,69 @@ impl PlannedFault {
             )
             .may(
                 "namespace",
-                NamespaceName::shape().says("Only requests whose path names this organization."),
+                NamespaceName::shape().says("Only requests that name this organization."),
             )
             .may(
                 "repository",
-                RepositoryName::shape().says("Only requests whose path names this repository."),
+                RepositoryName::shape().says("Only requests that name this repository."),
+            )
+            .may(
+                "tag",
+                TagName::shape().says("Only requests that name this tag."),
+            )
+            .may(
+                "digest",
+                Shape::text()
+                    .pattern("^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")
+                    .says("Only requests that name this digest."),
+            )
+            .may(
+                "caller",
+                Shape::text().length(1, MAX_CALLER).says(
+                    "Only requests of the user with this name; `-` is a pull without a login.",
+                ),
             )
             .may("cut", Shape::boolean().default(false).says(cut))
+            .may(
+                "cut_after_bytes",
+                Shape::integer(0, u32::MAX).says(
+                    "The connection is closed after so many bytes of a blob; a request that moves \
+                     no more of them is left alone.",
+                ),
+            )
             .closed()
             .example(json!({"operation": "CreateTrigger", "status": 503, "times": 1}))
-            // In this order: an answer, none, and a late one.
+            // In this order: an answer, none, half of one, and a late one.
+            .also(
+                Shape::any().either([
+                    with(&["status"], &["cut", "cut_after_bytes"]),
+                    with(&[], &["status", "code", "cut_after_bytes"])
+                        .must("cut", Shape::only_true()),
+                    with(&["cut_after_bytes"], &["status", "code", "cut"])
+                        .must("operation", named(&|target| target.moves_bytes())),
+                    with(&[], &["status", "code", "cut_after_bytes"])
+                        .must("delay_ms", Shape::integer(1, MAX_DELAY)),
+                ]),
+            )
             .also(Shape::any().either([
-                with(&["status"], &["cut"]),
-                with(&[], &["status", "code"]).must("cut", Shape::only_true()),
-                with(&[], &["status", "code"]).must("delay_ms", Shape::integer(1, MAX_DELAY)),
+                with(&[], &["retry_after_s"]),
+                with(&[], &[]).must(
+                    "status",
+                    Shape::any_of(RETRIABLE.map(|status| Shape::integer(status, status))),
+                ),
             ]))
-            .also(Shape::any().either([with(&["probability"], &[]), with(&[], &["seed"])]))
-            .either([
-                with(&[], &["namespace", "repository"]),
-                with(&[], &["repository"]).must("operation", named(&["namespace"])),
-                with(&[], &[]).must("operation", named(&["namespace", "repository"])),
-            ])
+            .also(Shape::any().either([with(&["probability"], &[]), with(&[], &["seed"])]));
+        NARROWING.iter().fold(shape, |shape, key| {
+            shape.also(Shape::any().either([
+                with(&[], &[key]),
+                with(&[], &[]).must("operation", named(&|target| target.tells(key))),
+            ]))
+        })
     }
 
-    fn strike(&mut self, operation: &Operation, path: &str) -> Option<Strike> {
+    fn strike(&mut self, asked: &Asked<'_>) -> Option<Strike> {
         let is_used_up = self.times.is_some_and(|times| self.struck >= times);
-        if is_used_up || self.operation != operation.name || !self.is_about(operation, path) {
+        if is_used_up || !self.is_about(asked) {
             return None;
         }
         if let Some(chance) = &mut self.chance
@@ -346,44 +535,104 @@ impl PlannedFault {
         Some(self.strike.clone())
     }
 
-    fn is_about(&self, operation: &Operation, path: &str) -> bool {
-        let namespace = self.namespace.as_ref().is_none_or(|name| {
-            operation
-                .variable(path, "namespace")
-                .is_some_and(|found| found == name.as_str())
-        });
-        namespace
-            && self.repository.as_ref().is_none_or(|name| {
-                operation
-                    .variable(path, "repository")
-                    .is_some_and(|found| found.replace('$', "/") == name.as_str())
-            })
+    fn is_about(&self, asked: &Asked<'_>) -> bool {
+        let fits = |wanted: Option<&str>, found: Option<&str>| {
+            wanted.is_none_or(|wanted| found == Some(wanted))
+        };
+        let is_long_enough = match self.strike.effect {
+            Effect::CutAfter(bytes) => asked.bytes > bytes,
+            Effect::Refuse { .. } | Effect::Cut | Effect::Serve => true,
+        };
+        self.operation == asked.operation
+            && is_long_enough
+            && fits(
+                self.namespace.as_ref().map(NamespaceName::as_str),
+                asked.namespace.as_deref(),
+            )
+            && fits(
+                self.repository.as_ref().map(RepositoryName::as_str),
+                asked.repository.as_deref(),
+            )
+            && fits(self.tag.as_ref().map(TagName::as_str), asked.tag.as_deref())
+            && fits(
+                self.digest.as_ref().map(Digest::as_str),
+                asked.digest.as_deref(),
+            )
+            && fits(self.caller.as_deref(), Some(asked.caller))
     }
 }
 
-fn effect(body: &Fields, operation: &Operation) -> Result<Effect> {
+fn effect(body: &Fields, target: Target) -> Result<Effect> {
     let cut = body.optional_boolean("cut")?.unwrap_or(false);
+    let cut_after = whole(body, "cut_after_bytes", 0, u32::MAX)?;
     let status = whole(body, "status", LEAST_STATUS, MOST_STATUS)?;
     let code = body.optional_string("code")?;
-    let status = match status {
-        Some(_) if cut => {
-            let rule = "must be absent where cut is true, for nothing is answered";
-            return Err(Error::invalid("status", rule));
+    let retry_after_s = whole(body, "retry_after_s", 0, MAX_RETRY_AFTER)?;
+    let refused = |field, rule: &str| Err(Error::invalid(field, rule.to_owned()));
+    if let Some(bytes) = cut_after {
+        if !target.moves_bytes() {
+            let rule = "must be absent, for only GetBlob, StartUpload, AppendUpload and \
+                        FinishUpload move the bytes of a blob";
+            return refused("cut_after_bytes", rule);
         }
-        Some(status) => u16::try_from(status).map_err(Error::internal)?,
-        None if code.is_some() => {
-            return Err(Error::invalid("code", "must be absent where status is"));
+        if cut {
+            return refused("cut", "must be absent where cut_after_bytes is given");
         }
-        None => return Ok(if cut { Effect::Cut } else { Effect::Serve }),
+        if status.is_some() {
+            return refused("status", "must be absent where cut_after_bytes is given");
+        }
+        if code.is_some() {
+            return refused("code", "must be absent where status is");
+        }
+        if retry_after_s.is_some() {
+            return refused(
+                "retry_after_s",
+                "must be absent unless status is 429 or 503",
+            );
+        }
+        return Ok(Effect::CutAfter(bytes));
+    }
+    if cut && status.is_some() {
+        let rule = "must be absent where cut is true, for nothing is answered";
+        return refused("status", rule);
+    }
+    let status = status
+        .map(u32::try_from)
+        .transpose()
+        .map_err(Error::internal)?;
+    if retry_after_s.is_some() && !status.is_some_and(|status| RETRIABLE.contains(&status)) {
+        return refused(
+            "retry_after_s",
+            "must be absent unless status is 429 or 503",
+        );
+    }
+    let Some(status) = status else {
+        if code.is_some() {
+            return refused("code", "must be absent where status is");
+        }
+        return Ok(if cut { Effect::Cut } else { Effect::Serve });
     };
     let code = match code {
         Some(code) => checked_code(code)?,
-        None => default_code(operation, status),
+        None => target.code(status),
     };
+    let number = u16::try_from(status).map_err(Error::internal)?;
     Ok(Effect::Refuse {
-        status: StatusCode::from_u16(status).map_err(Error::internal)?,
+        status: StatusCode::from_u16(number).map_err(Error::internal)?,
         code: code.into(),
+        retry_after_s: retry_after_s
+            .map(u32::try_from)
+            .transpose()
+            .map_err(Error::internal)?,
     })
+}
+
+fn checked_caller(name: &str) -> Result<String> {
+    if (1..=MAX_CALLER).contains(&name.chars().count()) {
+        return Ok(name.to_owned());
+    }
+    let rule = format!("must have 1 to {MAX_CALLER} characters");
+    Err(Error::invalid("caller", rule))
 }
 
 fn checked_code(code: &str) -> Result<&str> {
@@ -393,19 +642,6 @@ fn checked_code(code: &str) -> Result<&str> {
     }
     let rule = format!("must have 1 to {MAX_CODE} letters, digits, dots, hyphens and underscores");
     Err(Error::invalid("code", rule))
-}
-
-/// The code that comes with a status where no other is asked for (API reference, error codes).
-fn default_code(operation: &Operation, status: u16) -> &'static str {
-    match status {
-        500.. => operation.failure,
-        _ if operation.form == Form::Registry => operation.failure,
-        401 => "APIGW.0301",
-        403 => "SVCSTG.SWR.4030170",
-        413 => "SVCSTG.SWR.4131001",
-        429 => "APIGW.0308",
-        _ => "SVCSTG.SWR.4000014",
-    }
 }
 
 /// How likely a fault is to strike.
@@ -478,9 +714,14 @@ struct FaultView {
     operation: &'static str,
     namespace: Option<String>,
     repository: Option<String>,
+    tag: Option<String>,
+    digest: Option<String>,
+    caller: Option<String>,
     status: Option<u16>,
     code: Option<String>,
+    retry_after_s: Option<u32>,
     cut: bool,
+    cut_after_bytes: Option<u64>,
     delay_ms: u128,
     times: Option<u64>,
     probability: Option<f64>,
@@ -490,17 +731,34 @@ struct FaultView {
 
 impl From<&PlannedFault> for FaultView {
     fn from(fault: &PlannedFault) -> Self {
-        let (status, code) = match &fault.strike.effect {
-            Effect::Refuse { status, code } => (Some(status.as_u16()), Some(code.to_string())),
-            Effect::Cut | Effect::Serve => (None, None),
+        let (status, code, retry_after_s) = match &fault.strike.effect {
+            Effect::Refuse {
+                status,
+                code,
+                retry_after_s,
+            } => (
+                Some(status.as_u16()),
+                Some(code.to_string()),
+                *retry_after_s,
+            ),
+            Effect::Cut | Effect::CutAfter(_) | Effect::Serve => (None, None, None),
+        };
+        let cut_after_bytes = match fault.strike.effect {
+            Effect::CutAfter(bytes) => Some(bytes),
+            Effect::Refuse { .. } | Effect::Cut | Effect::Serve => None,
         };
         let chance = fault.chance.as_ref();
         Self {
             operation: fault.operation,
             namespace: fault.namespace.as_ref().map(ToString::to_string),
             repository: fault.repository.as_ref().map(ToString::to_string),
+            tag: fault.tag.as_ref().map(|tag| tag.as_str().to_owned()),
+            digest: fault.digest.as_ref().map(ToString::to_string),
+            caller: fault.caller.clone(),
             status,
             code,
+            retry_after_s,
+            cut_after_bytes,
             cut: fault.strike.effect == Effect::Cut,
             delay_ms: fault.strike.delay.as_millis(),
             times: fault.times,
@@ -548,8 +806,20 @@ mod tests {
             "ShowNamespace",
             "ListQuotas",
             "EmulatorIdle",
+            "PutManifest",
+            "GetBlob",
+            "ListTags",
         ] {
-            for place in [&json!({}), &narrow, &narrower, &only_repository] {
+            for place in [
+                &json!({}),
+                &narrow,
+                &narrower,
+                &only_repository,
+                &json!({"tag": "v1"}),
+                &json!({"digest": format!("sha256:{}", "0".repeat(64))}),
+                &json!({"caller": "admin"}),
+                &json!({"caller": ""}),
+            ] {
                 for effect in [
                     json!({}),
                     json!({"status": 500}),
@@ -563,6 +833,14 @@ mod tests {
                     json!({"delay_ms": 1}),
                     json!({"delay_ms": 1, "cut": true}),
                     json!({"delay_ms": 600_001}),
+                    json!({"status": 429, "retry_after_s": 7}),
+                    json!({"status": 500, "retry_after_s": 7}),
+                    json!({"cut": true, "retry_after_s": 7}),
+                    json!({"cut_after_bytes": 7}),
+                    json!({"cut_after_bytes": 7, "cut": true}),
+                    json!({"cut_after_bytes": 7, "status": 500}),
+                    json!({"cut_after_bytes": 7, "delay_ms": 1}),
+                    json!({"cut_after_bytes": -1}),
                 ] {
                     for chance in [
                         json!({}),
@@ -605,9 +883,13 @@ mod tests {
             }
             assert_eq!(parse(&body).expect_err("refused"), expected);
         };
-        let name = "operation: must name an operation, like CreateTrigger";
+        let name = "operation: is unknown; did you mean CreateTrigger?";
         check(json!({"operation": "createTrigger"}), name);
-        check(json!({"operation": "PutManifest"}), name);
+        check(json!({"operation": "CreateTriger"}), name);
+        let name = "operation: is unknown; did you mean PutManifest?";
+        check(json!({"operation": "PutManifests"}), name);
+        let name = "operation: must name an operation, like CreateTrigger or PutManifest";
+        check(json!({"operation": "x"}), name);
         check(json!({"operation": null}), "operation: must not be null");
         let own = "operation: must not be one of /_emulator/, which do not fail on purpose";
         check(json!({"operation": "EmulatorReset"}), own);
@@ -616,7 +898,7 @@ mod tests {
         for value in [json!(200), json!(399), json!(600), json!("500"), json!(-1)] {
             check(json!({ "status": value }), status);
         }
-        let none = "status: is mandatory where neither cut nor delay_ms is given";
+        let none = "status: is mandatory where none of cut, cut_after_bytes and delay_ms is given";
         check(json!({"status": null}), none);
         check(json!({"status": null, "cut": false, "delay_ms": 0}), none);
         check(
@@ -643,7 +925,7 @@ mod tests {
         check(json!({"seed": 1}), seed);
         let seed = "seed: must be a whole number from 0 to 4294967295";
         check(json!({"probability": 1, "seed": -1}), seed);
-        let absent = "must be absent, for the path of CreateNamespace has none";
+        let absent = "must be absent, for a request for CreateNamespace has none";
         let create = json!({"operation": "CreateNamespace", "namespace": "group"});
         check(create, &format!("namespace: {absent}"));
         let create = json!({"operation": "CreateNamespace", "repository": "busybox"});
@@ -653,7 +935,35 @@ mod tests {
             "namespace: must not be library or manage, which are reserved",
         );
         let error = parse(&json!({"operation": "CreateTrigger", "delay": 1})).expect_err("refused");
-        assert!(error.starts_with("delay: is unknown; known are operation, "));
+        assert_eq!(error, "delay: is unknown; did you mean delay_ms?");
+        let later = "retry_after_s: must be absent unless status is 429 or 503";
+        check(json!({"retry_after_s": 1}), later);
+        check(
+            json!({"status": null, "cut": true, "retry_after_s": 1}),
+            later,
+        );
+        let later = "retry_after_s: must be a whole number from 0 to 3600";
+        check(json!({"status": 429, "retry_after_s": 3601}), later);
+        let middle = "cut_after_bytes: must be absent, for only GetBlob, StartUpload, AppendUpload \
+                      and FinishUpload move the bytes of a blob";
+        check(json!({"status": null, "cut_after_bytes": 1}), middle);
+        let blob = json!({"operation": "GetBlob", "cut_after_bytes": 1});
+        let status = "status: must be absent where cut_after_bytes is given";
+        check(blob, status);
+        let token = json!({"operation": "RegistryToken", "caller": "admin"});
+        let absent = "caller: must be absent, for a request for RegistryToken has none";
+        check(token, absent);
+        let digest = json!({"operation": "GetBlob", "digest": "sha256:x"});
+        let rule = "digest: a digest must be sha256: or sha512: and lower-case hex digits";
+        check(digest, rule);
+        check(
+            json!({"operation": "ListTags", "tag": "v1"}),
+            "tag: must be absent, for a request for ListTags has none",
+        );
+        check(
+            json!({"caller": ""}),
+            "caller: must have 1 to 255 characters",
+        );
     }
 
     #[test]
@@ -672,7 +982,10 @@ mod tests {
         check("CreateTrigger", 403, "SVCSTG.SWR.4030170");
         check("CreateTrigger", 429, "APIGW.0308");
         check("RegistryToken", 500, "UNKNOWN");
-        check("RegistryToken", 429, "UNKNOWN");
+        check("RegistryToken", 429, "TOOMANYREQUESTS");
+        check("PutManifest", 429, "TOOMANYREQUESTS");
+        check("PutManifest", 503, "UNAVAILABLE");
+        check("GetBlob", 500, "UNKNOWN");
     }
 
     #[test]
@@ -684,9 +997,12 @@ mod tests {
             }
             let mut fault = parse(&body).expect("legal");
             let path = format!("/v2/manage/namespaces/{namespace}/repos/{repository}");
-            let strike = fault.strike(&operation("ShowRepository"), &path);
+            let show = operation("ShowRepository");
+            let strike = fault.strike(&Asked::of(&show, &path, None));
             assert_eq!(strike.is_some(), expected, "{narrowed} {path}");
-            assert!(fault.strike(&operation("DeleteRepo"), &path).is_none());
+            let delete = operation("DeleteRepo");
+            let strike = fault.strike(&Asked::of(&delete, &path, None));
+            assert!(strike.is_none());
         };
         check(json!({}), "group", "busybox", true);
         check(json!({"namespace": "group"}), "group", "busybox", true);

@@ -25,7 +25,7 @@ use crate::repository::RepositoryName;
 use crate::seed::Reset;
 use crate::tag::TagName;
 
-pub use faults::{Effect, Faults, Strike};
+pub use faults::{Asked, Effect, Faults, Strike};
 pub use requests::Requests;
 
 /// The operations of the emulator itself.

@@ -28,7 +28,7 @@ use super::server::Cut;
 use super::shared_body::SharedBody;
 use crate::app::{App, AppState};
 use crate::auth::{self, Caller};
-use crate::control::{Effect, Strike};
+use crate::control::{Asked, Effect};
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 use crate::registry::RegistryError;
@@ -136,7 +136,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
         allow(&mut response, on_path);
     }
     identify(&mut response, &request_id);
-    let is_cut = response.extensions().get::<Cut>().is_some();
+    let is_cut = Cut::is_in(&response);
     let failed = match &failed {
         Some(error) => Some(Failure::of(error, failure)),
         None => response
@@ -185,20 +185,27 @@ async fn dispatch(
     } else {
         None
     };
-    if let Some(Strike { delay, effect }) = app.faults.strike(operation, request.uri().path()) {
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = app.stop.raised() => return Err(STOPPING),
-        }
+    let path = request.uri().path();
+    let asked = || Asked::of(operation, path, caller.as_ref());
+    if let Some(strike) = app.faults.strike(asked) {
+        let delay = strike.delay;
+        let effect = strike.wait(&app.stop).await.ok_or(STOPPING)?;
         deadline += delay;
         match effect {
-            Effect::Refuse { status, code } => return Err(Error::Injected { status, code }),
-            Effect::Cut => {
-                let mut response = Response::default();
-                response.extensions_mut().insert(Cut);
-                return Ok(response);
+            Effect::Refuse {
+                status,
+                code,
+                retry_after_s,
+            } => {
+                return Err(Error::Injected {
+                    status,
+                    code,
+                    retry_after_s,
+                });
             }
-            Effect::Serve => {}
+            Effect::Cut => return Ok(Cut::response()),
+            // Only blobs are cut in the middle.
+            Effect::CutAfter(_) | Effect::Serve => {}
         }
     }
     let serve = until(deadline, async { Ok(next.run(request).await) });

@@ -201,6 +201,13 @@ impl Form {
         if matches!(error, Error::Unavailable(_)) {
             headers.insert(RETRY_AFTER, RETRY_SOON.clone());
         }
+        if let Error::Injected {
+            retry_after_s: Some(seconds),
+            ..
+        } = error
+        {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
+        }
         response
     }
 }

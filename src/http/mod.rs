@@ -33,7 +33,7 @@ pub use operation::{Operation, Routes};
 pub use pace::Pace;
 pub use path::{Path, Segment};
 pub use query::{Criteria, Page, Query, SortOrder};
-pub use server::Server;
+pub use server::{Cut, Server};
 pub use shape::Shape;
 pub use shared_body::SharedBody;
 pub use stop::Stop;

@@ -14,6 +14,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::Notify;
 
+use super::server::Cut;
 use super::stop::Stop;
 
 /// How much of a body that is not wanted is read and thrown away before the answer: as much as an
@@ -36,6 +37,9 @@ struct CountedBody {
     progress: Progress,
     /// Who waits for the next piece.
     reader: Option<Waker>,
+    /// After how many bytes it breaks off on purpose.
+    cut_after: Option<u64>,
+    is_cut: bool,
 }
 
 /// How far the reading of a body is.
@@ -67,12 +71,24 @@ impl SharedBody {
             received: 0,
             progress,
             reader: None,
+            cut_after: None,
+            is_cut: false,
         })))
     }
 
     /// How many bytes were read so far.
     pub fn received(&self) -> u64 {
         self.lock().received
+    }
+
+    /// Lets the body break off on purpose once so many bytes of it have arrived.
+    pub fn cut_after(&self, bytes: u64) {
+        self.lock().cut_after = Some(bytes);
+    }
+
+    /// Whether it broke off on purpose.
+    pub fn is_cut(&self) -> bool {
+        self.lock().is_cut
     }
 
     /// Whether there is nothing to read any more.
@@ -143,6 +159,12 @@ impl http_body::Body for SharedBody {
         if shared.progress == Progress::GivenUp {
             shared.progress = Progress::Ended;
             return Poll::Ready(Some(Err(axum::Error::new("the emulator stops"))));
+        }
+        if shared.cut_after.is_some_and(|most| shared.received >= most) {
+            shared.is_cut = true;
+            shared.progress = Progress::Ended;
+            shared.body = Body::empty();
+            return Poll::Ready(Some(Err(axum::Error::new(Cut))));
         }
         let polled = Pin::new(&mut shared.body).poll_frame(context);
         shared.progress = match &polled {

@@ -215,7 +215,15 @@ pub(super) async fn mount_source(
     admitted.repository
 }
 
-/// Whether the request has any token of ours, which is all that `/v2/` asks for.
+/// The user's name, or `-`, of a request that has any token of ours, which is all that `/v2/` asks
+/// for.
+pub(super) fn name_of_any(app: &App, headers: &HeaderMap) -> Option<String> {
+    let claims = claims(app, headers)?;
+    let user = app.directory.user_with_id(&claims.sub);
+    Some(user.map_or_else(|| "-".to_owned(), |user| user.name.clone()))
+}
+
+/// Whether the request has any token of ours.
 pub(super) fn has_token(app: &App, headers: &HeaderMap) -> bool {
     claims(app, headers).is_some()
 }

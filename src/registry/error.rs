@@ -2,6 +2,7 @@
 //! is written down.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::excerpt::excerpt;
-use crate::http::{Incomplete, MAX_MESSAGE, RETRY_SOON};
+use crate::http::{Cut, Incomplete, MAX_MESSAGE, RETRY_SOON};
 
 /// Why an operation of the registry did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -84,6 +85,19 @@ pub enum RegistryError {
     /// No operation has this path or method.
     #[error("the operation is not supported")]
     Unsupported,
+    /// A failure that somebody asked for (`/_emulator/faults`).
+    #[error("Injected fault")]
+    Injected {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The error code.
+        code: Arc<str>,
+        /// When to try again, in seconds.
+        retry_after_s: Option<u32>,
+    },
+    /// Somebody asked for the connection to be closed without an answer.
+    #[error("the connection was cut on purpose")]
+    Cut,
     /// Ours to fix; the log gets the whole chain.
     #[error("internal error")]
     Internal(#[source] Error),
@@ -148,12 +162,13 @@ impl RegistryError {
             Self::ManifestTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Injected { status, .. } => *status,
+            Self::Cut | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     /// The code of the specification.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::Unauthorized { .. } => "UNAUTHORIZED",
             Self::LoginRefused | Self::Denied(_) => "DENIED",
@@ -172,7 +187,8 @@ impl RegistryError {
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",
             Self::Unsupported => "UNSUPPORTED",
-            Self::Internal(_) => "UNKNOWN",
+            Self::Injected { code, .. } => code,
+            Self::Cut | Self::Internal(_) => "UNKNOWN",
         }
     }
 
@@ -200,6 +216,9 @@ struct Item<'a> {
 
 impl IntoResponse for RegistryError {
     fn into_response(self) -> Response {
+        if matches!(self, Self::Cut) {
+            return Cut::response();
+        }
         let message = self.to_string();
         let envelope = Envelope {
             errors: [Item {
@@ -218,6 +237,13 @@ impl IntoResponse for RegistryError {
         }
         if matches!(self, Self::Unavailable(_)) {
             headers.insert(RETRY_AFTER, RETRY_SOON.clone());
+        }
+        if let Self::Injected {
+            retry_after_s: Some(seconds),
+            ..
+        } = &self
+        {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
         }
         if let Self::RangeOutside { size } = &self
             && let Ok(range) = HeaderValue::try_from(format!("bytes */{size}"))

@@ -3,8 +3,8 @@
 //! `reference` has the words (digests, references, paths), `manifest` reads manifests, `upload`
 //! takes what arrives, `blob` holds the files, `store` the SQL, `copy` that of images for other
 //! repositories, `describe` reads what an earlier version stored, `collect` removes what nothing
-//! refers to, `token` is the bearer token of clients, `access` who may pull and push, and `api` the
-//! HTTP. Tags belong to the chapter `tag`, logging in to `login`.
+//! refers to, `token` is the bearer token of clients, `access` who may pull and push,
+//! `operation` the table of operations, and `api` the HTTP. Tags belong to the chapter `tag`, logging in to `login`.
 
 mod access;
 mod api;
@@ -15,6 +15,7 @@ mod describe;
 pub mod download;
 mod error;
 mod manifest;
+mod operation;
 mod push;
 mod reference;
 mod sample;
@@ -29,6 +30,7 @@ pub use copy::copy_image;
 pub use describe::describe_stored;
 pub use error::RegistryError;
 pub use manifest::{Description, Manifest, MediaType};
+pub use operation::{OPERATIONS, RegistryOperation};
 pub use push::{push, repository_for_push};
 pub use reference::{Digest, ImagePath, Reference, Target};
 pub use sample::SampleImage;

@@ -177,6 +177,24 @@ impl Target {
         Ok(Some(target))
     }
 
+    /// The tag that the path names.
+    pub fn tag(&self) -> Option<&str> {
+        match self {
+            Self::Manifest(_, Reference::Tag(tag)) => Some(tag.as_str()),
+            _ => None,
+        }
+    }
+
+    /// The digest that the path names.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Blob(_, digest)
+            | Self::Manifest(_, Reference::Digest(digest))
+            | Self::Referrers(_, digest) => Some(digest.as_str()),
+            _ => None,
+        }
+    }
+
     /// The repository that the path is about.
     pub fn path(&self) -> Option<&ImagePath> {
         match self {

@@ -293,7 +293,8 @@ async fn a_fault_fails_its_operation_as_often_as_it_says_and_nothing_is_written(
                       "code": "SVCSTG.SWR.5000099"});
     let expected = json!({
         "operation": "CreateTrigger", "namespace": null, "repository": null, "status": 503,
-        "code": "SVCSTG.SWR.5000099", "cut": false, "delay_ms": 0, "times": 2,
+        "tag": null, "digest": null, "caller": null, "retry_after_s": null,
+        "cut_after_bytes": null, "code": "SVCSTG.SWR.5000099", "cut": false, "delay_ms": 0, "times": 2,
         "probability": null, "seed": null, "struck": 0});
     assert_eq!(fault(&app, body).await, expected);
 
@@ -344,7 +345,7 @@ async fn a_fault_is_written_in_its_operations_form() {
 
     plan("RegistryToken", 503).await;
     let answer = app.get("/swr/auth/v2/registry/auth/").await;
-    let expected = json!({"errors": [{"code": "UNKNOWN", "message": "Injected fault"}]});
+    let expected = json!({"errors": [{"code": "UNAVAILABLE", "message": "Injected fault"}]});
     assert_eq!((answer.status.as_u16(), answer.json()), (503, expected));
 }
 
@@ -509,11 +510,245 @@ async fn a_fault_that_breaks_a_rule_is_refused() {
     ] {
         check(json!({"operation": name, "status": 500}), own).await;
     }
-    let unknown = "operation: must name an operation, like CreateTrigger";
-    check(json!({"operation": "PutManifest", "status": 500}), unknown).await;
+    let unknown = "operation: is unknown; did you mean PutManifest?";
+    check(json!({"operation": "putManifest", "status": 500}), unknown).await;
     let status = "status: must be a whole number from 400 to 599";
     check(json!({"operation": "CreateTrigger", "status": 399}), status).await;
     app.get(FAULTS).await.is(200, "[]");
+}
+
+/// A request to the registry that may be cut; the status of its answer, or 0.
+async fn registry_call(registry: &Registry, method: &str, path: &str, body: &str) -> u16 {
+    let mut request = Request::builder().method(method).uri(path);
+    if method == "PUT" && path.contains("/manifests/") {
+        request = request.header("Content-Type", "application/vnd.oci.image.manifest.v1+json");
+    }
+    if let Some(bearer) = &registry.bearer {
+        request = request.header("Authorization", format!("Bearer {bearer}"));
+    }
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let request = request.body(body).expect("a legal request");
+    let mut connection = registry.client.connect().await;
+    let answer = registry.client.request_on(&mut connection, request).await;
+    answer.map_or(0, |answer| answer.status.as_u16())
+}
+
+#[tokio::test]
+async fn a_push_fails_as_often_as_its_fault_says_and_stores_nothing_then() {
+    let app = TestApp::with_repository().await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    registry.push_image("group/busybox", "v1", b"layer").await;
+    let manifest = registry.get("/v2/group/busybox/manifests/v1").await;
+    let headers = [("Content-Type", "application/vnd.oci.image.manifest.v1+json")];
+    let path = "/v2/group/busybox/manifests/v2";
+    let push = async || {
+        let body = manifest.body.clone();
+        registry.send("PUT", path, &headers, body).await
+    };
+    let refused = json!({"operation": "PutManifest", "status": 503, "times": 1});
+    fault(&app, refused).await;
+    let late = json!({"operation": "PutManifest", "status": 429, "times": 1, "tag": "v2",
+                      "retry_after_s": 7});
+    fault(&app, late).await;
+    fault(
+        &app,
+        json!({"operation": "PutManifest", "cut": true, "times": 1}),
+    )
+    .await;
+
+    let answer = push().await;
+    let envelope = json!({"errors": [{"code": "UNAVAILABLE", "message": "Injected fault"}]});
+    assert_eq!((answer.status.as_u16(), answer.json()), (503, envelope));
+    assert_eq!(answer.header("retry-after"), None);
+    let answer = push().await;
+    let envelope = json!({"errors": [{"code": "TOOMANYREQUESTS", "message": "Injected fault"}]});
+    assert_eq!((answer.status.as_u16(), answer.json()), (429, envelope));
+    assert_eq!(answer.header("retry-after"), Some("7"));
+    let manifest_text = manifest.text();
+    assert_eq!(
+        registry_call(&registry, "PUT", path, manifest_text).await,
+        0
+    );
+    assert_eq!(registry.get(path).await.status, 404);
+
+    assert_eq!(push().await.status, 201);
+    assert_eq!(struck(&app).await, [1, 1, 1]);
+    let told = requests(&app, "operation=PutManifest").await;
+    let statuses: Vec<_> = told.iter().map(|told| told["status"].clone()).collect();
+    assert_eq!(statuses, [201, 0, 429, 503, 201]);
+}
+
+#[tokio::test]
+async fn a_management_operation_says_when_to_try_again_too() {
+    let app = TestApp::with_repository().await;
+    let body = json!({"operation": "ListTriggersDetails", "status": 503, "retry_after_s": 0});
+    assert_eq!(fault(&app, body).await["retry_after_s"], 0);
+    assert_eq!(app.get(TRIGGERS).await.header("retry-after"), Some("0"));
+}
+
+#[tokio::test]
+async fn every_operation_of_the_registry_fails_on_purpose() {
+    let app = TestApp::with_repository().await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let digest = crate::registry::digest(b"missing");
+    let uploads = "/v2/group/busybox/blobs/uploads/".to_owned();
+    let upload = format!("{uploads}none");
+    let blob = format!("/v2/group/busybox/blobs/{digest}");
+    let manifest = "/v2/group/busybox/manifests/v1".to_owned();
+    let tags = "/v2/group/busybox/tags/list".to_owned();
+    let referrers = format!("/v2/group/busybox/referrers/{digest}");
+    let base = "/v2/".to_owned();
+    for (operation, method, path) in [
+        ("Base", "GET", &base),
+        ("StartUpload", "POST", &uploads),
+        ("ShowUpload", "GET", &upload),
+        ("AppendUpload", "PATCH", &upload),
+        ("FinishUpload", "PUT", &upload),
+        ("CancelUpload", "DELETE", &upload),
+        ("GetBlob", "GET", &blob),
+        ("DeleteBlob", "DELETE", &blob),
+        ("GetManifest", "GET", &manifest),
+        ("PutManifest", "PUT", &manifest),
+        ("DeleteManifest", "DELETE", &manifest),
+        ("ListTags", "GET", &tags),
+        ("ListReferrers", "GET", &referrers),
+    ] {
+        let body = json!({"operation": operation, "status": 418, "caller": "admin"});
+        fault(&app, body).await;
+        let status = registry_call(&registry, method, path, "").await;
+        assert_eq!(status, 418, "{operation}");
+        // Who is not known is refused as ever.
+        let nobody = Registry {
+            client: registry.client.clone(),
+            bearer: None,
+        };
+        let status = registry_call(&nobody, method, path, "").await;
+        assert_eq!(status, 401, "{operation}");
+        assert_eq!(struck(&app).await, [1], "{operation}");
+        app.delete(FAULTS).await.is(204, "");
+    }
+}
+
+#[tokio::test]
+async fn a_pull_breaks_off_in_the_middle_of_a_blob_and_the_next_one_is_whole() {
+    let app = TestApp::with_repository().await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let layer = "0123456789".repeat(100_000);
+    let digest = registry.push_blob("group/busybox", layer.as_bytes()).await;
+    let small = registry.push_blob("group/busybox", b"{}").await;
+    let body = json!({"operation": "GetBlob", "cut_after_bytes": 5, "times": 1});
+    fault(&app, body).await;
+
+    // What is no longer than that is left alone.
+    let path = format!("/v2/group/busybox/blobs/{small}");
+    assert_eq!(registry.get(&path).await.text(), "{}");
+    let path = format!("/v2/group/busybox/blobs/{digest}");
+    assert_eq!(registry.send("HEAD", &path, &[], "").await.status, 200);
+    let bearer = registry.bearer.as_deref().expect("a token");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n\r\n");
+    let mut stream = TcpStream::connect(&app.client.address)
+        .await
+        .expect("a connection");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("a clean end");
+    let answer = String::from_utf8(answer).expect("UTF-8");
+    let (head, part) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.contains("content-length: 1000000"), "{head}");
+    assert_eq!(part, "01234");
+
+    assert_eq!(registry.get(&path).await.text(), layer);
+    assert_eq!(struck(&app).await, [1]);
+}
+
+#[tokio::test]
+async fn an_upload_breaks_off_in_the_middle_and_goes_on_where_it_was() {
+    let app = TestApp::with_repository().await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let whole = "0123456789".repeat(1000);
+    let digest = crate::registry::digest(whole.as_bytes());
+    let uploads = "/v2/group/busybox/blobs/uploads/";
+    let started = registry.send("POST", uploads, &[], "").await;
+    let upload = started.header("location").expect("a location").to_owned();
+    let (first, second) = whole.split_at(4000);
+    let append = async |part: &str| registry_call(&registry, "PATCH", &upload, part).await;
+    assert_eq!(append(first).await, 202);
+    for operation in ["StartUpload", "AppendUpload", "FinishUpload"] {
+        let body = json!({"operation": operation, "cut_after_bytes": 100, "times": 1});
+        fault(&app, body).await;
+    }
+
+    assert_eq!(append(second).await, 0);
+    let shown = registry.get(&upload).await;
+    assert_eq!(shown.header("range"), Some("0-3999"));
+    let finish = format!("{upload}?digest={digest}");
+    assert_eq!(registry_call(&registry, "PUT", &finish, second).await, 0);
+    let at_once = format!("{uploads}?digest={digest}");
+    assert_eq!(registry_call(&registry, "POST", &at_once, &whole).await, 0);
+    let blob = format!("/v2/group/busybox/blobs/{digest}");
+    assert_eq!(registry.get(&blob).await.status, 404);
+
+    assert_eq!(append(second).await, 202);
+    assert_eq!(registry_call(&registry, "PUT", &finish, "").await, 201);
+    assert_eq!(registry.get(&blob).await.text(), whole);
+    assert_eq!(struck(&app).await, [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_registry_can_be_narrowed_by_all_that_a_request_names() {
+    let seed = "organizations: [{name: group, repositories: [{name: a, is_public: true}]},
+                                {name: other, repositories: [{name: a}]}]";
+    let app = TestApp::seeded(seed).await;
+    let registry = Registry::admin(&app.client, &["group/a", "group/b", "other/a"]).await;
+    let nobody = Registry::anonymous(&app.client, "scope=repository:group/a:pull").await;
+    let mut digest = String::new();
+    for repository in ["group/a", "group/b", "other/a"] {
+        for tag in ["v1", "v2"] {
+            digest = registry.push_image(repository, tag, b"layer").await;
+        }
+    }
+    let check = async |narrowed: Value, expected: [bool; 6]| {
+        let mut body = json!({"operation": "GetManifest", "status": 500});
+        for (key, value) in narrowed.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        fault(&app, body).await;
+        let calls = [
+            (&registry, "group/a", "v1"),
+            (&registry, "group/a", "v2"),
+            (&registry, "group/b", "v1"),
+            (&registry, "other/a", "v1"),
+            (&registry, "group/a", &digest),
+            (&nobody, "group/a", "v1"),
+        ];
+        for ((client, repository, reference), strikes) in calls.into_iter().zip(expected) {
+            let path = format!("/v2/{repository}/manifests/{reference}");
+            let status = client.get(&path).await.status.as_u16();
+            assert_eq!(status == 500, strikes, "{narrowed} {path} {status}");
+        }
+        app.delete(FAULTS).await.is(204, "");
+    };
+    check(json!({}), [true; 6]).await;
+    let (yes, no) = (true, false);
+    check(json!({"namespace": "group"}), [yes, yes, yes, no, yes, yes]).await;
+    check(json!({"repository": "a"}), [yes, yes, no, yes, yes, yes]).await;
+    check(json!({"tag": "v1"}), [yes, no, yes, yes, no, yes]).await;
+    check(json!({ "digest": digest }), [no, no, no, no, yes, no]).await;
+    check(json!({"caller": "admin"}), [yes, yes, yes, yes, yes, no]).await;
+    check(json!({"caller": "-"}), [no, no, no, no, no, yes]).await;
+}
+
+#[tokio::test]
+async fn a_fault_can_be_narrowed_to_a_caller() {
+    let seed = "accounts: [{name: swr-emulator, users: [{name: dev, token: dev, admin: true}]}]";
+    let app = TestApp::seeded(seed).await;
+    let body = json!({"operation": "ListNamespaces", "status": 500, "caller": "dev"});
+    fault(&app, body).await;
+    let path = "/v2/manage/namespaces";
+    assert_eq!(app.get(path).await.status, 200);
+    let dev = app.as_user("dev");
+    assert_eq!(dev.send("GET", path, None).await.status, 500);
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ impl Registry {
         }
     }
 
-    async fn anonymous(client: &Client, scope: &str) -> Self {
+    pub(crate) async fn anonymous(client: &Client, scope: &str) -> Self {
         let mut client = client.clone();
         client.token = None;
         let answer = ask_for_token(&client, None, scope).await;

@@ -17,6 +17,7 @@ use super::super::reference::{Digest, ImagePath};
 use super::super::store::{self, Blob, BlobFile, LinkFrom, MarkBlobs, UnlinkBlob};
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::app::App;
+use crate::http::Cut;
 
 /// How much is read from a file at once.
 const PIECE: u64 = 128 * 1024;
@@ -27,9 +28,23 @@ impl Call<'_> {
         path: &ImagePath,
         digest: &Digest,
     ) -> Result<Response, RegistryError> {
-        let admitted = self.admit(path, Actions::PULL).await?;
+        let admitted = self.recognize(path, Actions::PULL, None).await?;
+        let found = match admitted.repository() {
+            Ok(repository) => self.open_blob(repository.id, digest).await,
+            Err(error) => Err(error),
+        };
+        let part = match (&found, self.header(RANGE.as_str())) {
+            (Ok((blob, _)), Some(text)) => requested_part(text, blob.size.unsigned_abs()),
+            _ => Ok(None),
+        };
+        let sent = match (&found, &part) {
+            (Ok(_), Ok(Some((first, last)))) if !self.is_head() => last - first + 1,
+            (Ok((blob, _)), Ok(None)) if !self.is_head() => blob.size.unsigned_abs(),
+            _ => 0,
+        };
+        let cut_after = self.strike(sent).await?;
         let repository = admitted.repository()?;
-        let (blob, mut file) = self.open_blob(repository.id, digest).await?;
+        let (blob, mut file) = found?;
         let now = self.real_seconds();
         if self.is_head() && blob.needs_lease(now) {
             // Who is told that it is there may leave it out of an upload.
@@ -58,17 +73,15 @@ impl Call<'_> {
             add_headers(&mut response, &headers(size));
             return Ok(response);
         }
-        let part = match self.header(RANGE.as_str()) {
-            None => None,
-            Some(text) => requested_part(text, size)?,
-        };
+        let part = part?;
         let (first, last) = part.unwrap_or((0, size.saturating_sub(1)));
         let length = if size == 0 { 0 } else { last - first + 1 };
         // This only sets a number.
         file.seek(SeekFrom::Start(first))?;
         let sending = Sending {
             file,
-            left: length,
+            left: cut_after.unwrap_or(length),
+            is_cut: cut_after.is_some(),
             app: Arc::clone(self.app),
             namespace_id: repository.namespace.id,
             digest: digest.clone(),
@@ -133,6 +146,8 @@ struct Sending {
     file: File,
     /// How many bytes are still to come.
     left: u64,
+    /// Whether it breaks off on purpose after that.
+    is_cut: bool,
     app: Arc<App>,
     namespace_id: i64,
     digest: Digest,
@@ -144,6 +159,11 @@ impl Sending {
     /// client must not take what it has for the whole. Between two pieces nothing is held for a
     /// client that takes its time but the one that it has not taken.
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        if self.left == 0 && self.is_cut {
+            // What was handed over goes out first.
+            tokio::task::yield_now().await;
+            return Err(io::Error::other(Cut));
+        }
         if self.left == 0 {
             return Ok(None);
         }

@@ -20,17 +20,19 @@ use percent_encoding::percent_decode_str;
 
 use super::access::{self, Actions};
 use super::error::RegistryError;
+use super::operation::RegistryOperation;
 use super::reference::{ImagePath, Target};
 use crate::app::{App, AppState};
+use crate::control::{Asked, Effect};
 use crate::error::Error;
-use crate::http::{RequestLog, SharedBody};
+use crate::http::{Cut, RequestLog, SharedBody};
 
 static DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// What the log tells of a request, as far as it is known.
 #[derive(Default)]
 struct Trace {
-    operation: OnceLock<&'static str>,
+    operation: OnceLock<&'static RegistryOperation>,
     caller: OnceLock<String>,
 }
 
@@ -54,13 +56,18 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
         Ok(response) => response,
         Err(error) => {
             match error {
-                // Who is slow is not waited for again.
-                RegistryError::ManifestTooSlow(_) | RegistryError::Unavailable(_) => {}
+                // Who is slow is not waited for again, who is cut off not listened to.
+                RegistryError::ManifestTooSlow(_)
+                | RegistryError::Unavailable(_)
+                | RegistryError::Cut => {}
                 _ => body.discard(&app.stop, &app.wanted).await,
             }
             error.into_response()
         }
     };
+    if body.is_cut() {
+        response = Cut::response();
+    }
     let headers = response.headers_mut();
     headers.insert(
         "docker-distribution-api-version",
@@ -74,8 +81,15 @@ pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
         request_id: &request_id,
         method: &parts.method,
         uri: &parts.uri,
-        operation: trace.operation.get().unwrap_or(&"-"),
-        status: response.status().as_u16(),
+        operation: trace
+            .operation
+            .get()
+            .map_or("-", |operation| operation.name),
+        status: if Cut::is_in(&response) {
+            0
+        } else {
+            response.status().as_u16()
+        },
         started,
         caller: trace.caller.get().map_or("-", String::as_str),
         body_bytes: body.received(),
@@ -101,59 +115,79 @@ async fn dispatch(
         Err(_) if !access::has_token(app, &parts.headers) => return Err(challenged(parts, None)),
         Err(error) => return Err(error),
     };
-    let call = Call { app, parts, trace };
+    let call = Call {
+        app,
+        parts,
+        trace,
+        target: &target,
+        body,
+    };
     let stream = || Body::new(body.clone());
-    match (target, parts.method.clone()) {
-        (Target::Base, Method::GET | Method::HEAD) => call.named("Base").base(),
+    match (&target, parts.method.clone()) {
+        (Target::Base, Method::GET | Method::HEAD) => {
+            call.named(&RegistryOperation::BASE).base().await
+        }
         (Target::Uploads(path), Method::POST) => {
-            call.named("StartUpload")
-                .start_upload(&path, stream())
+            call.named(&RegistryOperation::START_UPLOAD)
+                .start_upload(path, stream())
                 .await
         }
         (Target::Upload(path, id), Method::GET) => {
-            call.named("ShowUpload").show_upload(&path, &id).await
+            call.named(&RegistryOperation::SHOW_UPLOAD)
+                .show_upload(path, id)
+                .await
         }
         (Target::Upload(path, id), Method::PATCH) => {
-            call.named("AppendUpload")
-                .append_upload(&path, &id, stream())
+            call.named(&RegistryOperation::APPEND_UPLOAD)
+                .append_upload(path, id, stream())
                 .await
         }
         (Target::Upload(path, id), Method::PUT) => {
-            call.named("FinishUpload")
-                .finish_upload(&path, &id, stream())
+            call.named(&RegistryOperation::FINISH_UPLOAD)
+                .finish_upload(path, id, stream())
                 .await
         }
         (Target::Upload(path, id), Method::DELETE) => {
-            call.named("CancelUpload").cancel_upload(&path, &id).await
+            call.named(&RegistryOperation::CANCEL_UPLOAD)
+                .cancel_upload(path, id)
+                .await
         }
         (Target::Blob(path, digest), Method::GET | Method::HEAD) => {
-            call.named("GetBlob").get_blob(&path, &digest).await
+            call.named(&RegistryOperation::GET_BLOB)
+                .get_blob(path, digest)
+                .await
         }
         (Target::Blob(path, digest), Method::DELETE) => {
-            call.named("DeleteBlob").delete_blob(&path, digest).await
+            call.named(&RegistryOperation::DELETE_BLOB)
+                .delete_blob(path, digest.clone())
+                .await
         }
         (Target::Manifest(path, reference), Method::GET | Method::HEAD) => {
-            call.named("GetManifest")
-                .get_manifest(&path, &reference)
+            call.named(&RegistryOperation::GET_MANIFEST)
+                .get_manifest(path, reference)
                 .await
         }
         (Target::Manifest(path, reference), Method::PUT) => {
-            call.named("PutManifest")
-                .put_manifest(&path, reference, body)
+            call.named(&RegistryOperation::PUT_MANIFEST)
+                .put_manifest(path, reference.clone(), body)
                 .await
         }
         (Target::Manifest(path, reference), Method::DELETE) => {
-            call.named("DeleteManifest")
-                .delete_manifest(&path, reference)
+            call.named(&RegistryOperation::DELETE_MANIFEST)
+                .delete_manifest(path, reference.clone())
                 .await
         }
-        (Target::Tags(path), Method::GET) => call.named("ListTags").list_tags(&path).await,
+        (Target::Tags(path), Method::GET) => {
+            call.named(&RegistryOperation::LIST_TAGS)
+                .list_tags(path)
+                .await
+        }
         (Target::Referrers(path, digest), Method::GET) => {
-            call.named("ListReferrers")
-                .list_referrers(&path, &digest)
+            call.named(&RegistryOperation::LIST_REFERRERS)
+                .list_referrers(path, digest)
                 .await
         }
-        (target, _) => Err(match target.path() {
+        _ => Err(match target.path() {
             _ if access::has_token(app, &parts.headers) => RegistryError::Unsupported,
             path => challenged(parts, path),
         }),
@@ -172,26 +206,30 @@ struct Call<'a> {
     app: &'a Arc<App>,
     parts: &'a Parts,
     trace: &'a Trace,
+    target: &'a Target,
+    body: &'a SharedBody,
 }
 
 impl Call<'_> {
     /// Notes what is served.
-    fn named(&self, operation: &'static str) -> &Self {
+    fn named(&self, operation: &'static RegistryOperation) -> &Self {
         self.trace.operation.get_or_init(|| operation);
         self
     }
 
     /// `GET /v2/`: any token will do.
-    fn base(&self) -> Result<Response, RegistryError> {
-        if !access::has_token(self.app, &self.parts.headers) {
-            return Err(challenged(self.parts, None));
-        }
+    async fn base(&self) -> Result<Response, RegistryError> {
+        let name = access::name_of_any(self.app, &self.parts.headers)
+            .ok_or_else(|| challenged(self.parts, None))?;
+        self.trace.caller.get_or_init(|| name);
+        self.strike(0).await?;
         let mut response = Response::new(Body::from("{}"));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
+    /// Lets in who may do this, unless a fault strikes the request.
     async fn admit(
         &self,
         path: &ImagePath,
@@ -207,12 +245,88 @@ impl Call<'_> {
         needed: Actions,
         source: Option<&ImagePath>,
     ) -> Result<access::Admitted, RegistryError> {
+        let admitted = self.recognize(path, needed, source).await?;
+        let size = self.upload_size();
+        if let Some(bytes) = self.strike(size).await? {
+            self.body.cut_after(bytes);
+        }
+        Ok(admitted)
+    }
+
+    /// Lets in who may do this; the challenge to others names `source` too.
+    async fn recognize(
+        &self,
+        path: &ImagePath,
+        needed: Actions,
+        source: Option<&ImagePath>,
+    ) -> Result<access::Admitted, RegistryError> {
         let headers = &self.parts.headers;
         let admitted = access::admit(self.app, headers, path, needed, source).await?;
         self.trace
             .caller
             .get_or_init(|| admitted.user_name().to_owned());
         Ok(admitted)
+    }
+
+    /// Lets a fault strike that somebody asked for; after how many of the `size` bytes of a blob
+    /// the transfer has to end.
+    async fn strike(&self, size: u64) -> Result<Option<u64>, RegistryError> {
+        let asked = || Asked {
+            operation: self
+                .trace
+                .operation
+                .get()
+                .map_or("-", |operation| operation.name),
+            namespace: self
+                .target
+                .path()
+                .map(|path| path.namespace.as_str().into()),
+            repository: self
+                .target
+                .path()
+                .map(|path| path.repository.as_str().into()),
+            tag: self.target.tag().map(Into::into),
+            digest: match self.target.digest() {
+                Some(digest) => Some(digest.into()),
+                None => self
+                    .query("digest")
+                    .or_else(|| self.query("mount"))
+                    .map(Into::into),
+            },
+            caller: self.trace.caller.get().map_or("-", String::as_str),
+            bytes: size,
+        };
+        let Some(strike) = self.app.faults.strike(asked) else {
+            return Ok(None);
+        };
+        let stopping = RegistryError::Unavailable("the emulator stops");
+        match strike.wait(&self.app.stop).await.ok_or(stopping)? {
+            Effect::Refuse {
+                status,
+                code,
+                retry_after_s,
+            } => Err(RegistryError::Injected {
+                status,
+                code,
+                retry_after_s,
+            }),
+            Effect::Cut => Err(RegistryError::Cut),
+            Effect::CutAfter(bytes) => Ok(Some(bytes)),
+            Effect::Serve => Ok(None),
+        }
+    }
+
+    /// How many bytes of a blob the request brings; as many as there may be where it does not say.
+    fn upload_size(&self) -> u64 {
+        // Without a digest, the start of an upload takes no bytes.
+        let is_only_start =
+            matches!(self.target, Target::Uploads(_)) && self.query("digest").is_none();
+        if is_only_start {
+            return 0;
+        }
+        http_body::Body::size_hint(self.body)
+            .upper()
+            .unwrap_or(u64::MAX)
     }
 
     fn is_head(&self) -> bool {

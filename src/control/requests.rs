@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -28,12 +28,16 @@ use crate::http::{
     cut_to_page,
 };
 use crate::namespace::NamespaceName;
+use crate::nearest::nearest;
+use crate::registry::OPERATIONS;
 
 /// How many requests are kept.
 const KEPT: usize = 1000;
 /// How many characters of a text are kept, and of a user's name or a code.
 const MAX_TEXT: usize = 512;
 const MAX_NAME: usize = 64;
+/// The name of what is no operation.
+const NO_OPERATION: &str = "-";
 
 /// The operations of this file. Looking at the requests is no request to look at.
 pub(super) fn routes() -> Routes {
@@ -186,22 +190,22 @@ impl RecordedRequest {
     }
 }
 
-/// Path and query without secrets: what asks for a token loses its whole query, every other query
-/// the values whose names tell that they are secret.
+/// Path and query without secrets: what asks for a token keeps what the token is for, every other query all
+/// but the values whose names tell that they are secret.
 fn masked(uri: &Uri) -> Cow<'_, str> {
     let path = uri.path();
     let Some(query) = uri.query() else {
         return Cow::Borrowed(path);
     };
-    if path.starts_with("/swr/auth/") || path.starts_with("/v3/auth/") {
-        return Cow::Owned(format!("{path}?***"));
-    }
+    let is_for_token = path.starts_with("/swr/auth/") || path.starts_with("/v3/auth/");
     let mut text = format!("{path}?");
     for (at, pair) in query.split('&').enumerate() {
         if at > 0 {
             text.push('&');
         }
         match pair.split_once('=') {
+            Some(("service" | "scope", _)) if is_for_token => text.push_str(pair),
+            _ if is_for_token => text.push_str("***"),
             Some((name, _)) if is_secret(name) => {
                 text.push_str(name);
                 text.push_str("=***");
@@ -228,15 +232,15 @@ fn is_secret(name: &str) -> bool {
 
 /// Which requests are asked for.
 #[derive(Debug)]
-struct Filter<'a> {
-    operation: Option<&'a str>,
+struct Filter {
+    operation: Option<&'static str>,
     status: Option<Status>,
     namespace: Option<NamespaceName>,
     since: Option<Moment>,
 }
 
-impl<'a> Filter<'a> {
-    fn parse(criteria: &Criteria<'a>) -> Result<Self> {
+impl Filter {
+    fn parse(criteria: &Criteria<'_>) -> Result<Self> {
         let since = criteria.get("since").map(|text| {
             let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
             text.parse::<Timestamp>()
@@ -244,7 +248,7 @@ impl<'a> Filter<'a> {
                 .map_err(|_| Error::fault(Fault::Query, "since", rule))
         });
         Ok(Self {
-            operation: criteria.get("operation"),
+            operation: criteria.get("operation").map(operation).transpose()?,
             status: criteria.get("status").map(Status::parse).transpose()?,
             namespace: criteria
                 .get("namespace")
@@ -262,7 +266,12 @@ impl<'a> Filter<'a> {
             .example("4xx");
         let namespace = "Those whose path, or else query, names this organization.";
         [
-            Param::new("operation", "Those of this operation.", operation),
+            Param::new(
+                "operation",
+                "Those of this operation, of the registry too; `-` for those of none.",
+                operation,
+            )
+            .refused(Fault::Query),
             Param::new(
                 "status",
                 "Those with this status, or class of them; 0 where the connection was cut.",
@@ -291,6 +300,26 @@ impl<'a> Filter<'a> {
                 found.is_some_and(|found| found == name.as_str())
             })
     }
+}
+
+/// The names under which requests are remembered.
+static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let routes = crate::routes();
+    let table = routes.operations().iter().map(|operation| operation.name);
+    let registry = OPERATIONS.iter().map(|operation| operation.name);
+    table.chain(registry).chain([NO_OPERATION]).collect()
+});
+
+/// The operation that a name means. That nobody asked for one that there is not proves nothing.
+fn operation(name: &str) -> Result<&'static str> {
+    if let Some(known) = NAMES.iter().find(|known| **known == name) {
+        return Ok(known);
+    }
+    let rule = match nearest(name, NAMES.iter().copied()) {
+        Some(known) => format!("is unknown; did you mean {known}?"),
+        None => "must name an operation, like CreateTrigger or PutManifest".to_owned(),
+    };
+    Err(Error::fault(Fault::Query, "operation", rule))
 }
 
 /// Which statuses are asked for.
@@ -408,8 +437,8 @@ mod tests {
             "/x?X-Sdk-Signature=***&pass%77ord=***&token",
         );
         check(
-            "/swr/auth/v2/registry/auth/?account=a&scope=hidden",
-            "/swr/auth/v2/registry/auth/?***",
+            "/swr/auth/v2/registry/auth/?account=hidden&service=s&scope=repository:a/b:pull&hidden",
+            "/swr/auth/v2/registry/auth/?***&service=s&scope=repository:a/b:pull&***",
         );
         check("/v3/auth/tokens?nocatalog=1", "/v3/auth/tokens?***");
     }

@@ -656,7 +656,7 @@ async fn a_pull_breaks_off_in_the_middle_of_a_blob_and_the_next_one_is_whole() {
     let answer = String::from_utf8(answer).expect("UTF-8");
     let (head, part) = answer.split_once("\r\n\r\n").expect("a head");
     assert!(head.contains("content-length: 1000000"), "{head}");
-    assert_eq!(part, "01234");
+    assert!(part == "01234", "{} bytes", part.len());
 
     assert_eq!(registry.get(&path).await.text(), layer);
     assert_eq!(struck(&app).await, [1]);

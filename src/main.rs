@@ -16,6 +16,7 @@ use swr_emulator::auth::{
     BUILTIN_USER,
 };
 use swr_emulator::config::{LogFormat, LogLevel};
+use swr_emulator::http::FieldsForPeople;
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;
 
@@ -207,7 +208,11 @@ fn start_logging(config: &Config) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
-        LogFormat::Text => subscriber.init(),
+        // Which part of a program wrote a line helps those who look into the program.
+        LogFormat::Text => subscriber
+            .with_target(level > LevelFilter::INFO)
+            .fmt_fields(FieldsForPeople)
+            .init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
 }

@@ -38,8 +38,6 @@ const MAX_TIMES: u32 = 1_000_000;
 /// The statuses that a fault can answer with.
 const LEAST_STATUS: u32 = 400;
 const MOST_STATUS: u32 = 599;
-/// Where the operations are that do not fail on purpose.
-const OWN_PATHS: &str = "/_emulator/";
 /// The longest error code.
 const MAX_CODE: usize = 64;
 /// The longest name of a user.
@@ -232,7 +230,7 @@ enum Target<'a> {
 impl<'a> Target<'a> {
     /// All of them.
     fn all(operations: &'a [Operation]) -> impl Iterator<Item = Self> {
-        let table = operations.iter().filter(|operation| !is_own(operation));
+        let table = operations.iter().filter(|operation| !operation.is_own());
         table
             .map(Self::Table)
             .chain(OPERATIONS.iter().map(Self::Registry))
@@ -298,10 +296,6 @@ impl<'a> Target<'a> {
             _ => "SVCSTG.SWR.4000014",
         }
     }
-}
-
-fn is_own(operation: &Operation) -> bool {
-    operation.path.starts_with(OWN_PATHS)
 }
 
 /// What a fault does to a request.

@@ -1,13 +1,13 @@
 //! `/_emulator/requests`: what was asked of the instance last, for assertions on what a program
 //! sent and how it was answered.
 //!
-//! It holds what the log tells (`http::log`), with the path and the size of the body: never a
-//! body, never a credential. Times are the machine's own, as those of the log.
+//! It holds what the log tells (`http::log`), with the size of the body: never a body, never a
+//! credential. Times are the machine's own, as those of the log.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -28,12 +28,16 @@ use crate::http::{
     cut_to_page,
 };
 use crate::namespace::NamespaceName;
+use crate::nearest::nearest;
+use crate::registry::OPERATIONS;
 
 /// How many requests are kept.
 const KEPT: usize = 1000;
 /// How many characters of a text are kept, and of a user's name or a code.
 const MAX_TEXT: usize = 512;
 const MAX_NAME: usize = 64;
+/// The name of what is no operation.
+const NO_OPERATION: &str = "-";
 
 /// The operations of this file. Looking at the requests is no request to look at.
 pub(super) fn routes() -> Routes {
@@ -158,7 +162,7 @@ impl RecordedRequest {
             number: 0,
             operation: log.operation,
             method: log.short_method(),
-            path: beginning(&masked(log.uri), MAX_TEXT).to_owned(),
+            path: log.short_path().into_owned(),
             caller: beginning(log.caller, MAX_NAME).to_owned(),
             status: log.status,
             code: failure.map(|failure| beginning(failure.code(), MAX_NAME).to_owned()),
@@ -191,57 +195,17 @@ impl RecordedRequest {
     }
 }
 
-/// Path and query without secrets: what asks for a token loses its whole query, every other query
-/// the values whose names tell that they are secret.
-fn masked(uri: &Uri) -> Cow<'_, str> {
-    let path = uri.path();
-    let Some(query) = uri.query() else {
-        return Cow::Borrowed(path);
-    };
-    if path.starts_with("/swr/auth/") || path.starts_with("/v3/auth/") {
-        return Cow::Owned(format!("{path}?***"));
-    }
-    let mut text = format!("{path}?");
-    for (at, pair) in query.split('&').enumerate() {
-        if at > 0 {
-            text.push('&');
-        }
-        match pair.split_once('=') {
-            Some((name, _)) if is_secret(name) => {
-                text.push_str(name);
-                text.push_str("=***");
-            }
-            _ => text.push_str(pair),
-        }
-    }
-    Cow::Owned(text)
-}
-
-fn is_secret(name: &str) -> bool {
-    const TELLING: [&str; 6] = [
-        "token",
-        "password",
-        "secret",
-        "signature",
-        "credential",
-        "authorization",
-    ];
-    let name = percent_decode_str(name).decode_utf8_lossy();
-    let name = name.to_ascii_lowercase();
-    TELLING.iter().any(|word| name.contains(word))
-}
-
 /// Which requests are asked for.
 #[derive(Debug)]
-struct Filter<'a> {
-    operation: Option<&'a str>,
+struct Filter {
+    operation: Option<&'static str>,
     status: Option<Status>,
     namespace: Option<NamespaceName>,
     since: Option<Moment>,
 }
 
-impl<'a> Filter<'a> {
-    fn parse(criteria: &Criteria<'a>) -> Result<Self> {
+impl Filter {
+    fn parse(criteria: &Criteria<'_>) -> Result<Self> {
         let since = criteria.get("since").map(|text| {
             let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
             text.parse::<Timestamp>()
@@ -249,7 +213,7 @@ impl<'a> Filter<'a> {
                 .map_err(|_| Error::fault(Fault::Query, "since", rule))
         });
         Ok(Self {
-            operation: criteria.get("operation"),
+            operation: criteria.get("operation").map(operation).transpose()?,
             status: criteria.get("status").map(Status::parse).transpose()?,
             namespace: criteria
                 .get("namespace")
@@ -267,7 +231,12 @@ impl<'a> Filter<'a> {
             .example("4xx");
         let namespace = "Those whose path, or else query, names this organization.";
         [
-            Param::new("operation", "Those of this operation.", operation),
+            Param::new(
+                "operation",
+                "Those of this operation, of the registry too; `-` for those of none.",
+                operation,
+            )
+            .refused(Fault::Query),
             Param::new(
                 "status",
                 "Those with this status, or class of them; 0 where the connection was cut.",
@@ -296,6 +265,26 @@ impl<'a> Filter<'a> {
                 found.is_some_and(|found| found == name.as_str())
             })
     }
+}
+
+/// The names under which requests are remembered.
+static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let routes = crate::routes();
+    let table = routes.operations().iter().map(|operation| operation.name);
+    let registry = OPERATIONS.iter().map(|operation| operation.name);
+    table.chain(registry).chain([NO_OPERATION]).collect()
+});
+
+/// The operation that a name means. That nobody asked for one that there is not proves nothing.
+fn operation(name: &str) -> Result<&'static str> {
+    if let Some(known) = NAMES.iter().find(|known| **known == name) {
+        return Ok(known);
+    }
+    let rule = match nearest(name, NAMES.iter().copied()) {
+        Some(known) => format!("is unknown; did you mean {known}?"),
+        None => "must name an operation, like CreateTrigger or PutManifest".to_owned(),
+    };
+    Err(Error::fault(Fault::Query, "operation", rule))
 }
 
 /// Which statuses are asked for.
@@ -397,32 +386,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_keeps_its_query_but_for_secrets() {
-        let check = |uri: &str, expected: &str| assert_eq!(recorded(uri).path, expected);
-        check("/v2/manage/repos", "/v2/manage/repos");
-        check(
-            "/v2/manage/repos?namespace=group&limit=1",
-            "/v2/manage/repos?namespace=group&limit=1",
-        );
-        check(
-            "/v2/manage/repos?X-Auth-Token=hidden&limit=1&sk_secret=hidden",
-            "/v2/manage/repos?X-Auth-Token=***&limit=1&sk_secret=***",
-        );
-        check(
-            "/x?X-Sdk-Signature=hidden=&pass%77ord=hidden&token",
-            "/x?X-Sdk-Signature=***&pass%77ord=***&token",
-        );
-        check(
-            "/swr/auth/v2/registry/auth/?account=a&scope=hidden",
-            "/swr/auth/v2/registry/auth/?***",
-        );
-        check("/v3/auth/tokens?nocatalog=1", "/v3/auth/tokens?***");
-    }
-
-    #[test]
     fn what_is_kept_of_a_request_is_bounded() {
         let long = recorded(&format!("/{}?{}", "x".repeat(600), "y".repeat(600)));
-        assert_eq!(long.path.len(), MAX_TEXT);
+        assert_eq!(long.path.len(), 512);
         let method = Method::from_bytes("M".repeat(50_000).as_bytes()).expect("a method");
         let uri = Uri::from_static("/");
         let log = RequestLog {

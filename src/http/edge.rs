@@ -24,6 +24,7 @@ use super::form::Form;
 use super::gathered_body::{Limits, Room, gather};
 use super::log::{Failure, RequestLog};
 use super::operation::{DEADLINE, Operation};
+use super::query::Query;
 use super::server::Cut;
 use super::shared_body::SharedBody;
 use crate::app::{App, AppState};
@@ -180,6 +181,13 @@ async fn dispatch(
         };
     let (operation, request, _room) =
         until(deadline, admit(app, route, parts, body, caller)).await?;
+    // The cloud overlooks parameters that it does not know; an assertion that is misspelt would
+    // hold for a reason that nobody meant.
+    if let Some(query) = request.uri().query()
+        && operation.is_own()
+    {
+        Query::parse(query).knows_only(operation.parameters())?;
+    }
     let _place = if operation.waits {
         Some(app.waits.try_acquire().map_err(|_| TOO_MANY_WAIT)?)
     } else {

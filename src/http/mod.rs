@@ -28,7 +28,7 @@ pub use form::Form;
 pub(crate) use form::{MAX_MESSAGE, RETRY_SOON};
 pub use gathered_body::{BodyBudget, Incomplete, Limits, gather};
 pub use hosts::AllowedHosts;
-pub use log::{Failure, RequestIds, RequestLog};
+pub use log::{Failure, FieldsForPeople, RequestIds, RequestLog};
 pub use operation::{Operation, Routes};
 pub use pace::Pace;
 pub use path::{Path, Segment};

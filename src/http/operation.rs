@@ -1,7 +1,7 @@
 //! One operation of the emulator, and the table of all of them from which the router is made.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,6 +22,9 @@ use crate::registry;
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long one may take that waits for something: ten minutes, and time to answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(610);
+
+/// Where the operations of the emulator itself are.
+const OWN_PATHS: &str = "/_emulator/";
 
 /// An operation: a method on a path, and what the shared layers have to know of it.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ pub struct Operation {
     pub description: Option<fn() -> Description>,
     /// Whether `/_emulator/requests` tells of it.
     pub is_recorded: bool,
+    /// See [`Self::parameters`].
+    parameters: OnceLock<Vec<&'static str>>,
 }
 
 impl Operation {
@@ -72,6 +77,7 @@ impl Operation {
             chapter: "",
             description: None,
             is_recorded: true,
+            parameters: OnceLock::new(),
         }
     }
 
@@ -119,6 +125,20 @@ impl Operation {
     pub fn described(mut self, description: fn() -> Description) -> Self {
         self.description = Some(description);
         self
+    }
+
+    /// Whether it is one of the emulator itself, which the cloud does not have.
+    pub fn is_own(&self) -> bool {
+        self.path.starts_with(OWN_PATHS)
+    }
+
+    /// The names of the query parameters that it knows.
+    pub fn parameters(&self) -> &[&'static str] {
+        self.parameters.get_or_init(|| {
+            let description = self.description.map(|describe| describe());
+            let query = description.into_iter().flat_map(|known| known.query);
+            query.map(|param| param.name).collect()
+        })
     }
 
     /// Whether the path has this variable.

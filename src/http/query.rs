@@ -4,10 +4,15 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::error::{Error, Fault, Result};
+use crate::excerpt::excerpt;
+use crate::nearest::unknown;
 
 /// The most entries that a page may have, and how many it has when nothing is said.
 pub(super) const MAX_LIMIT: u32 = 1000;
 pub(super) const DEFAULT_LIMIT: u32 = 100;
+
+/// How many characters of a parameter's name that nobody knows are repeated.
+const MAX_NAME: usize = 64;
 
 /// The query string of a request. Where a name comes twice, the first one counts; an empty value
 /// is the same as none.
@@ -32,6 +37,18 @@ impl Query {
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.raw(name).filter(|value| !value.is_empty())
+    }
+
+    /// Refuses parameters that are not among those that are known.
+    pub(super) fn knows_only(&self, known: &[&'static str]) -> Result<()> {
+        let mut names = self.0.iter().map(|(name, _)| name.as_str());
+        match names.find(|name| !known.contains(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let field = excerpt(name, MAX_NAME).into_owned();
+                Err(Error::fault(Fault::Query, field, unknown(name, known)))
+            }
+        }
     }
 
     /// The separate parameters, for lists that have no `filter`.

@@ -7,7 +7,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::variables::variable;
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use crate::http::{Description, Form, MAX_BODY, Operation, Param, Refusal, Success};
 
 /// What the document says of the whole.
@@ -21,7 +21,8 @@ Every answer has the header `X-Request-Id`. Errors of SWR have both generations 
 64 KiB or 100 lines is answered with 431, what is no HTTP, or does not say once for which host it \
 is, with 400, and on a loopback address a host that is not the emulator's with 421, before any \
 operation is found. An unknown path, or method on a path, is 404 `APIGW.0101`. A query parameter with an \
-empty value counts as left out, and null in a body as absent where a field is optional.";
+empty value counts as left out, and null in a body as absent where a field is optional. A query \
+parameter that is unknown is refused below `/_emulator` and overlooked elsewhere.";
 
 /// The document of these operations.
 pub(super) fn document(operations: &[Operation]) -> Value {
@@ -198,6 +199,9 @@ fn refusals(operation: &Operation, description: &Description, variables: &[Param
     if operation.needs_credentials {
         let reason = "no, expired or wrong credentials";
         errors.push(Error::Unauthenticated(reason.to_owned()));
+    }
+    if operation.is_own() {
+        errors.push(Error::fault(Fault::Query, "unknown parameter", ""));
     }
     let params = variables.iter().chain(&description.query);
     errors.extend(params.flat_map(|param| param.refusals.iter().cloned()));

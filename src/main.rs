@@ -15,6 +15,7 @@ use swr_emulator::auth::{
     BUILTIN_USER,
 };
 use swr_emulator::config::{LogFormat, LogLevel};
+use swr_emulator::openapi::PAGE;
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;
 
@@ -162,7 +163,10 @@ fn greeting(emulator: &Emulator) -> String {
              try          curl '{base}/_emulator/health'\n"
         )
     };
-    format!("listening on http://{address}\ndata folder  {data}\n{regions}{account}")
+    format!(
+        "listening on http://{address}\ndata folder  {data}\n{regions}{account}\
+         docs         {base}{PAGE}\n"
+    )
 }
 
 fn start_logging(config: &Config) {

@@ -21,7 +21,8 @@ use crate::app::AppState;
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, Description, Fields, Form, NextPage, Operation, Query, Routes, Shape, Stop, cut_to_page,
+    Answer, Description, Fields, Form, NextPage, OWN_PATHS, Operation, Query, Routes, Shape, Stop,
+    cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::{nearest, unknown};
@@ -38,8 +39,6 @@ const MAX_TIMES: u32 = 1_000_000;
 /// The statuses that a fault can answer with.
 const LEAST_STATUS: u32 = 400;
 const MOST_STATUS: u32 = 599;
-/// Where the operations are that do not fail on purpose.
-const OWN_PATHS: &str = "/_emulator/";
 /// The longest error code.
 const MAX_CODE: usize = 64;
 /// The longest name of a user.

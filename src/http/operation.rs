@@ -18,6 +18,8 @@ use super::form::Form;
 use crate::app::AppState;
 use crate::registry;
 
+/// Where the emulator's own operations are, which SWR does not have.
+pub(crate) const OWN_PATHS: &str = "/_emulator/";
 /// How long a request may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long one may take that waits for something: ten minutes, and time to answer.
@@ -119,6 +121,18 @@ impl Operation {
     pub fn described(mut self, description: fn() -> Description) -> Self {
         self.description = Some(description);
         self
+    }
+
+    /// Whether a request's path is this one, with something for each variable.
+    pub fn has_path(&self, path: &str) -> bool {
+        let mut given = path.split('/');
+        let fits = self.path.split('/').all(|segment| {
+            let is_variable = segment.starts_with('{');
+            given
+                .next()
+                .is_some_and(|given| segment == given || (is_variable && !given.is_empty()))
+        });
+        fits && given.next().is_none()
     }
 
     /// Whether the path has this variable.

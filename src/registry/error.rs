@@ -85,6 +85,9 @@ pub enum RegistryError {
     /// No operation has this path or method.
     #[error("the operation is not supported")]
     Unsupported,
+    /// No operation has this path, whose first segment is nearly that of the management API.
+    #[error("the operation is not supported; did you mean /v2/manage/…?")]
+    MeantManagement,
     /// A failure that somebody asked for (`/_emulator/faults`).
     #[error("Injected fault")]
     Injected {
@@ -156,7 +159,8 @@ impl RegistryError {
             | Self::BlobUnknown
             | Self::UploadUnknown
             | Self::ManifestUnknown
-            | Self::Unsupported => StatusCode::NOT_FOUND,
+            | Self::Unsupported
+            | Self::MeantManagement => StatusCode::NOT_FOUND,
             Self::RangeInvalid(_) | Self::RangeOutside { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ManifestTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
@@ -186,7 +190,7 @@ impl RegistryError {
             }
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",
-            Self::Unsupported => "UNSUPPORTED",
+            Self::Unsupported | Self::MeantManagement => "UNSUPPORTED",
             Self::Injected { code, .. } => code,
             Self::Cut | Self::Internal(_) => "UNKNOWN",
         }

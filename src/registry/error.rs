@@ -25,9 +25,9 @@ pub enum RegistryError {
         /// The value of `WWW-Authenticate`.
         challenge: String,
     },
-    /// A user name or password that does not exist.
-    #[error("Authenticate Error")]
-    LoginRefused,
+    /// A user name or password that does not exist. The reason is for the log only.
+    #[error("Authenticate Error: {0}")]
+    LoginRefused(String),
     /// The caller may not do that.
     #[error("{0}")]
     Denied(String),
@@ -147,7 +147,7 @@ impl RegistryError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthorized { .. } | Self::LoginRefused => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized { .. } | Self::LoginRefused(_) => StatusCode::UNAUTHORIZED,
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::NameInvalid(_)
             | Self::DigestInvalid(_)
@@ -171,11 +171,19 @@ impl RegistryError {
         }
     }
 
+    /// The message for the client, who is not told why a login was refused.
+    pub fn message(&self) -> String {
+        match self {
+            Self::LoginRefused(_) => "Authenticate Error".to_owned(),
+            error => error.to_string(),
+        }
+    }
+
     /// The code of the specification.
     pub fn code(&self) -> &str {
         match self {
             Self::Unauthorized { .. } => "UNAUTHORIZED",
-            Self::LoginRefused | Self::Denied(_) => "DENIED",
+            Self::LoginRefused(_) | Self::Denied(_) => "DENIED",
             Self::NameInvalid(_) => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::DigestInvalid(_) => "DIGEST_INVALID",
@@ -223,7 +231,7 @@ impl IntoResponse for RegistryError {
         if matches!(self, Self::Cut) {
             return Cut::response();
         }
-        let message = self.to_string();
+        let message = self.message();
         let envelope = Envelope {
             errors: [Item {
                 code: self.code(),

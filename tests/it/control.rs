@@ -948,7 +948,7 @@ async fn no_secret_and_no_body_is_told() {
     )
     .await;
     let path = "/swr/auth/v2/registry/auth/?account=a&scope=hidden-3";
-    let request = Request::get(path).header("Authorization", "Basic aGlkZGVuOmhpZGRlbg==");
+    let request = Request::get(path).header("Authorization", "Basic b2ZmZXJlZDpoaWRkZW4tOA==");
     send(&app.as_nobody(), request, "").await;
     let request = Request::get("/v2/manage/repos?Signature=hidden-4")
         .header(
@@ -982,7 +982,7 @@ async fn no_secret_and_no_body_is_told() {
     );
     for secret in [
         "hidden",
-        "aGlkZGVu",
+        "b2ZmZXJlZDpoaWRkZW4tOA",
         token.as_str(),
         TOKEN,
         BUILTIN_SECRET_KEY,

@@ -20,7 +20,8 @@ pub enum Error {
     /// A user name or password that IAM does not accept, or a scope it does not grant.
     #[error("{0}")]
     LoginRefused(String),
-    /// No operation has this path, or none has this path with this method.
+    /// No operation has this path, or none has this path with this method. Handlers give the
+    /// reason, which the edge completes.
     #[error("{0}")]
     NoSuchApi(String),
     /// Something in the request breaks a rule.
@@ -36,6 +37,10 @@ pub enum Error {
     /// The thing does not exist, or not for this caller.
     #[error("{}", .0.missing())]
     NotFound(Resource),
+    /// The organization with this name does not exist, or not for this caller. Only where SWR has
+    /// no words of its own.
+    #[error("Not found namespace {0}")]
+    NoNamespace(String),
     /// The name is taken.
     #[error("{}", .0.taken())]
     AlreadyExists(Resource),
@@ -228,7 +233,7 @@ impl Error {
             | Self::AlreadyExists(Resource::Trigger | Resource::Retention) => {
                 StatusCode::BAD_REQUEST
             }
-            Self::NoSuchApi(_) | Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NoSuchApi(_) | Self::NotFound(_) | Self::NoNamespace(_) => StatusCode::NOT_FOUND,
             Self::AlreadyExists(_) => StatusCode::CONFLICT,
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
             Self::Forbidden => StatusCode::FORBIDDEN,
@@ -265,6 +270,7 @@ impl Error {
                 Fault::Host => "APIGW.0201",
                 Fault::RetentionId => "SVCSTG.SWR.4000306",
             },
+            Self::NoNamespace(_) => Self::NotFound(Resource::Namespace).code(failure),
             Self::NotFound(resource) => match resource {
                 Resource::Namespace => "SVCSTG.SWR.4040058",
                 Resource::Repository => "SVCSTG.SWR.4040010",

@@ -17,6 +17,7 @@ use swr_emulator::auth::{
 };
 use swr_emulator::config::{LogFormat, LogLevel};
 use swr_emulator::http::FieldsForPeople;
+use swr_emulator::openapi::PAGE;
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;
 
@@ -191,7 +192,10 @@ fn greeting(emulator: &Emulator) -> String {
              try          curl '{base}/_emulator/health'\n"
         )
     };
-    format!("listening on http://{address}\ndata folder  {data}\n{regions}{account}")
+    format!(
+        "listening on http://{address}\ndata folder  {data}\n{regions}{account}\
+         docs         {base}{PAGE}\n"
+    )
 }
 
 fn start_logging(config: &Config) {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::app::{App, AppState};
-use crate::auth::{Caller, reach_namespace};
+use crate::auth::Caller;
 use crate::engine::store::{
     self, Decision, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
 };
@@ -456,7 +456,7 @@ impl From<Explained> for ExplainedView {
 async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryRef> {
     let namespace = NamespaceName::parse(criteria.mandatory("namespace")?)?;
     let name = RepositoryName::parse(criteria.mandatory("repository")?)?;
-    let namespace = reach_namespace(&namespace, app, caller).await?;
+    let namespace = super::reach(&namespace, app, caller).await?;
     let found = app.lookup.repository(&namespace, &name).await?;
     let found = found.ok_or(Error::NotFound(Resource::Repository))?;
     if Level::of(caller.user(), &namespace, Some(&found)).is_none() {

@@ -7,6 +7,8 @@ mod faults;
 mod firing;
 mod requests;
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
@@ -14,11 +16,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tracing::warn;
 
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::auth::{Caller, Controller, reach_namespace};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
-use crate::namespace::NamespaceName;
+use crate::namespace::{Namespace, NamespaceName};
 use crate::permission::Level;
 use crate::registry::{SampleImage, push, repository_for_push};
 use crate::repository::RepositoryName;
@@ -130,7 +132,7 @@ async fn push_sample(
         Some(nonce) => nonce.to_owned(),
         None => getrandom::u64().map_err(Error::internal)?.to_string(),
     };
-    let namespace = reach_namespace(&namespace, &app, &caller).await?;
+    let namespace = reach(&namespace, &app, &caller).await?;
     let existing = app.lookup.repository(&namespace, &name).await?;
     if Level::of(caller.user(), &namespace, existing.as_ref()) < Some(Level::Edit) {
         return Err(Error::Forbidden);
@@ -142,6 +144,15 @@ async fn push_sample(
         digest: digest.to_string(),
     };
     Ok(Answer(StatusCode::CREATED, view).into_response())
+}
+
+/// An organization of the caller's account; who asks for one that is not there is told its name.
+async fn reach(name: &NamespaceName, app: &App, caller: &Caller) -> Result<Arc<Namespace>> {
+    let reached = reach_namespace(name, app, caller).await;
+    reached.map_err(|error| match error {
+        Error::NotFound(Resource::Namespace) => Error::NoNamespace(name.to_string()),
+        error => error,
+    })
 }
 
 #[derive(Serialize, JsonSchema)]

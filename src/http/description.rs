@@ -118,6 +118,13 @@ impl Description {
         self.answers_as(StatusCode::NO_CONTENT, None)
     }
 
+    /// An answer without a body that leads to another path.
+    #[must_use]
+    pub fn redirects(self, meaning: &'static str) -> Self {
+        self.answers_as(StatusCode::SEE_OTHER, None)
+            .with_header("Location", meaning)
+    }
+
     /// An answer that is not JSON.
     #[must_use]
     pub fn answers_text(self, media_type: &'static str) -> Self {

@@ -17,13 +17,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 
 use super::form::Form;
 use super::gathered_body::{Limits, Room, gather};
 use super::log::{Failure, RequestLog};
-use super::operation::{DEADLINE, Operation};
+use super::operation::{DEADLINE, OWN_PATHS, Operation};
 use super::query::Query;
 use super::server::Cut;
 use super::shared_body::SharedBody;
@@ -32,6 +32,7 @@ use crate::auth::{self, Caller};
 use crate::control::{Asked, Effect};
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
+use crate::nearest::nearest;
 use crate::registry::RegistryError;
 
 /// The largest body that an operation reads.
@@ -84,6 +85,64 @@ impl Edge {
             .find(|operation| operation.method == request.method())
             .map_or(Route::None { on_path }, Route::Operation)
     }
+
+    /// What the live gateway says to a path, or a method on a path, that no API has, with our
+    /// reason and the path that was meant.
+    fn no_such_api(&self, method: &Method, path: &str, mut reason: String) -> Error {
+        if let Some(meant) = self.meant(method, path) {
+            reason.push_str("; ");
+            reason.push_str(&meant);
+        }
+        Error::NoSuchApi(format!(
+            "The API does not exist or has not been published: {} {} ({reason})",
+            excerpt(method.as_str(), MAX_SHOWN),
+            excerpt(path, MAX_SHOWN),
+        ))
+    }
+
+    /// The path that was meant by one that leads nowhere: another one up to the slash at its end,
+    /// or one of the emulator's own.
+    fn meant(&self, method: &Method, path: &str) -> Option<String> {
+        if !self.on_path(path).is_empty() {
+            return None;
+        }
+        let (other, difference) = match path.strip_suffix('/') {
+            Some(bare) => (bare.to_owned(), "without the slash at the end"),
+            None => (format!("{path}/"), "with a slash at the end"),
+        };
+        let there = self.on_path(&other);
+        if !there.is_empty() {
+            let named = there.iter().find(|operation| operation.method == method);
+            return Some(match named {
+                Some(operation) => format!("{difference} it is {}", operation.name),
+                None => format!("{difference} it has {}", methods(there)),
+            });
+        }
+        let asked = path.strip_prefix(OWN_PATHS).unwrap_or(path);
+        let own = self
+            .operations
+            .keys()
+            .filter_map(|path| path.strip_prefix(OWN_PATHS))
+            .filter(|rest| !rest.is_empty() && !rest.contains('{'));
+        let name = nearest(asked.trim_matches('/'), own)?;
+        Some(format!("did you mean {OWN_PATHS}{name}?"))
+    }
+
+    /// The operations that a path leads to; one whose first segment can be anything is not meant.
+    fn on_path(&self, path: &str) -> &[Operation] {
+        self.operations
+            .values()
+            .filter(|operations| {
+                operations.first().is_some_and(|operation| {
+                    operation.has_path(path) && !operation.path.starts_with("/{")
+                })
+            })
+            .min_by_key(|operations| {
+                let path = operations.first().map(|operation| operation.path);
+                path.map_or(0, |path| path.matches('{').count())
+            })
+            .map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Where a request leads.
@@ -126,12 +185,19 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
         Route::None { .. } => (Form::Gateway, NO_API, "-", true),
     };
     let mut failed = None;
+    let mut refuse = |error: Error| {
+        let error = match error {
+            Error::NoSuchApi(reason) => edge.no_such_api(&method, uri.path(), reason),
+            error => error,
+        };
+        form.render(failed.insert(error), failure, &request_id)
+    };
     let mut response = match outcome {
         Ok(mut response) => match response.extensions_mut().remove::<Error>() {
             None => response,
-            Some(error) => form.render(failed.insert(error), failure, &request_id),
+            Some(error) => refuse(error),
         },
-        Err(error) => form.render(failed.insert(error), failure, &request_id),
+        Err(error) => refuse(error),
     };
     if let Route::None { on_path } = route {
         allow(&mut response, on_path);
@@ -243,7 +309,7 @@ async fn admit<'a>(
 ) -> Result<(&'a Operation, Request, Room<'a>)> {
     let operation = match route {
         Route::Operation(operation) => operation,
-        Route::None { on_path } => return Err(no_such_api(&parts, on_path)),
+        Route::None { on_path } => return Err(no_such_api(on_path)),
     };
     let claim = if operation.needs_credentials {
         Some(auth::identify(app, &parts.headers)?)
@@ -292,18 +358,13 @@ fn identify(response: &mut Response, request_id: &str) {
     }
 }
 
-/// What the live gateway says to a path, or a method on a path, that no API has.
-fn no_such_api(parts: &Parts, on_path: &[Operation]) -> Error {
-    let reason = if on_path.is_empty() {
+/// Why a request leads nowhere; the edge says the rest.
+fn no_such_api(on_path: &[Operation]) -> Error {
+    Error::NoSuchApi(if on_path.is_empty() {
         "no API has this path".to_owned()
     } else {
         format!("this path has {}", methods(on_path))
-    };
-    Error::NoSuchApi(format!(
-        "The API does not exist or has not been published: {} {} ({reason})",
-        excerpt(parts.method.as_str(), MAX_SHOWN),
-        excerpt(parts.uri.path(), MAX_SHOWN),
-    ))
+    })
 }
 
 fn allow(response: &mut Response, on_path: &[Operation]) {
@@ -339,7 +400,7 @@ pub(super) fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::Router;
-    use http::{Method, StatusCode};
+    use http::StatusCode;
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
     use tower::ServiceExt;

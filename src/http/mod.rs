@@ -29,6 +29,7 @@ pub(crate) use form::{MAX_MESSAGE, RETRY_SOON};
 pub use gathered_body::{BodyBudget, Incomplete, Limits, gather};
 pub use hosts::AllowedHosts;
 pub use log::{Failure, FieldsForPeople, RequestIds, RequestLog};
+pub(crate) use operation::OWN_PATHS;
 pub use operation::{Operation, Routes};
 pub use pace::Pace;
 pub use path::{Path, Segment};

@@ -18,13 +18,12 @@ use super::form::Form;
 use crate::app::AppState;
 use crate::registry;
 
+/// Where the emulator's own operations are, which SWR does not have.
+pub(crate) const OWN_PATHS: &str = "/_emulator/";
 /// How long a request may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long one may take that waits for something: ten minutes, and time to answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(610);
-
-/// Where the operations of the emulator itself are.
-const OWN_PATHS: &str = "/_emulator/";
 
 /// An operation: a method on a path, and what the shared layers have to know of it.
 #[derive(Debug, Clone)]
@@ -139,6 +138,18 @@ impl Operation {
             let query = description.into_iter().flat_map(|known| known.query);
             query.map(|param| param.name).collect()
         })
+    }
+
+    /// Whether a request's path is this one, with something for each variable.
+    pub fn has_path(&self, path: &str) -> bool {
+        let mut given = path.split('/');
+        let fits = self.path.split('/').all(|segment| {
+            let is_variable = segment.starts_with('{');
+            given
+                .next()
+                .is_some_and(|given| segment == given || (is_variable && !given.is_empty()))
+        });
+        fits && given.next().is_none()
     }
 
     /// Whether the path has this variable.

@@ -78,7 +78,7 @@ pub fn routes() -> Routes {
                         ])
                         .answers::<TokenView>(StatusCode::OK)
                         .refuses([
-                            RegistryError::LoginRefused,
+                            RegistryError::LoginRefused(String::new()),
                             RegistryError::Denied("the organization does not exist".to_owned()),
                             RegistryError::Internal(Error::internal("ours to fix")),
                         ])
@@ -176,11 +176,12 @@ async fn token(
     let user = match headers.get(AUTHORIZATION) {
         None => None,
         Some(value) => {
-            let user = match basic(value) {
-                Some((name, password)) => super::user(&app, &name, password.expose()).await?,
-                None => None,
-            };
-            Some(user.ok_or(RegistryError::LoginRefused)?)
+            let (name, password) = basic(value).ok_or_else(|| {
+                let reason = "Authorization is not Basic with a user and a password";
+                RegistryError::LoginRefused(reason.to_owned())
+            })?;
+            let user = super::user(&app, &name, password.expose()).await?;
+            Some(user.map_err(|refused| RegistryError::LoginRefused(refused.to_string()))?)
         }
     };
     let query = uri.query().unwrap_or_default();

@@ -13,31 +13,82 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::auth::{Mode, Secret, User, long_term_password};
 use crate::error::Result;
+use crate::excerpt::excerpt;
 
 pub use api::routes;
 
+/// How many characters of a user name are repeated.
+const MAX_USER: usize = 128;
+
+/// Why nobody is logged in, for the log. Clients are told nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// The user name has no access key.
+    #[error("the user {0:?} is not PROJECT@AK; see the command env --for docker")]
+    NoAccessKey(String),
+    /// Nobody has the access key.
+    #[error("the user {0:?} has an access key that no user and no temporary login has")]
+    UnknownAccessKey(String),
+    /// The password is not that of the long-term login.
+    #[error("the password of the user {0:?} is wrong; see the command env --for docker")]
+    WrongPassword(String),
+    /// The password is not that of the temporary login.
+    #[error("the password of the temporary login {0:?} is wrong")]
+    WrongTemporaryPassword(String),
+    /// The temporary login was valid once.
+    #[error("the temporary login {0:?} has expired")]
+    Expired(String),
+    /// The temporary login is of a user that the seed file no longer has.
+    #[error("the user of the temporary login {0:?} does not exist any more")]
+    UserGone(String),
+    /// Everybody would be the built-in admin.
+    #[error("there is no built-in account")]
+    NoBuiltinAccount,
+}
+
 /// Finds out who logs in with the user name `{project}@{AK}` and a password: that of a long-term
-/// login, or of a temporary one.
-pub(crate) async fn user(app: &App, name: &str, password: &str) -> Result<Option<Arc<User>>> {
+/// login, or of a temporary one. The project is not looked at.
+pub(crate) async fn user(
+    app: &App,
+    name: &str,
+    password: &str,
+) -> Result<std::result::Result<Arc<User>, Refused>> {
     if app.auth == Mode::Any {
-        return Ok(app.directory.builtin_admin().map(Arc::clone));
+        let admin = app.directory.builtin_admin().map(Arc::clone);
+        return Ok(admin.ok_or(Refused::NoBuiltinAccount));
     }
-    let access_key = name
-        .rsplit_once('@')
-        .map_or(name, |(_, access_key)| access_key);
+    let project_and_key = name.rsplit_once('@');
+    let access_key = project_and_key.map_or(name, |(_, access_key)| access_key);
+    let refused = |why: fn(String) -> Refused| Ok(Err(why(excerpt(name, MAX_USER).into_owned())));
     if let Some(user) = app.directory.by_access_key(access_key) {
         let expected = user
             .secret_key
             .as_ref()
             .map(|secret_key| Secret::new(long_term_password(access_key, secret_key)));
         let matches = expected.is_some_and(|expected| expected.matches(password));
-        return Ok(matches.then(|| Arc::clone(user)));
+        return if matches {
+            Ok(Ok(Arc::clone(user)))
+        } else {
+            refused(Refused::WrongPassword)
+        };
     }
     let found = store::find(app.db.lookups(), access_key, app.clock.now()).await?;
-    let user = found
-        .filter(|login| login.matches(&password_hash(password)))
-        .and_then(|login| app.directory.enabled_user(&login.user_id));
-    Ok(user)
+    let Some(login) = found else {
+        return refused(match project_and_key {
+            Some(_) => Refused::UnknownAccessKey,
+            None => Refused::NoAccessKey,
+        });
+    };
+    if login.is_expired {
+        return refused(Refused::Expired);
+    }
+    if !login.matches(&password_hash(password)) {
+        return refused(Refused::WrongTemporaryPassword);
+    }
+    match app.directory.enabled_user(&login.user_id) {
+        Some(user) => Ok(Ok(user)),
+        None => refused(Refused::UserGone),
+    }
 }
 
 fn password_hash(password: &str) -> [u8; 32] {

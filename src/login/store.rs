@@ -7,11 +7,12 @@ use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::error::Result;
 
-/// A temporary login that is still valid.
+/// A temporary login.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct TemporaryLogin {
     password_hash: Vec<u8>,
     pub(super) user_id: String,
+    pub(super) is_expired: bool,
 }
 
 impl TemporaryLogin {
@@ -20,18 +21,18 @@ impl TemporaryLogin {
     }
 }
 
-/// The login with this access key, unless it has expired.
+/// The login with this access key. One that has expired is kept until the next one is made.
 pub(super) async fn find(
     db: impl SqliteExecutor<'_>,
     access_key: &str,
     now: Moment,
 ) -> Result<Option<TemporaryLogin>> {
     let found = sqlx::query_as(
-        "SELECT password_hash, user_id FROM temporary_logins
-         WHERE access_key = ? AND expires_at > ?",
+        "SELECT password_hash, user_id, expires_at <= ? AS is_expired FROM temporary_logins
+         WHERE access_key = ?",
     )
-    .bind(access_key)
     .bind(now)
+    .bind(access_key)
     .fetch_optional(db)
     .await?;
     Ok(found)

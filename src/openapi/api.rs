@@ -8,15 +8,32 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
-use serde_json::{Map, Value};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::document::document;
-use crate::http::{Description, Operation, Routes};
+use crate::http::{Description, OWN_PATHS, Operation, Routes, json};
+
+/// The path of the page.
+pub const PAGE: &str = "/_emulator/docs";
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
     Routes::of("Emulator")
+        .with(
+            Operation::new("EmulatorListOperations", Method::GET, OWN_PATHS)
+                .open_to_all()
+                .described(|| {
+                    Description::new("Lists the operations of the emulator itself.").answers::<Vec<
+                        OperationView,
+                    >>(
+                        StatusCode::OK
+                    )
+                }),
+            list,
+        )
         .with(
             Operation::new("EmulatorOpenApi", Method::GET, "/_emulator/openapi.json")
                 .open_to_all()
@@ -27,7 +44,7 @@ pub fn routes() -> Routes {
             openapi,
         )
         .with(
-            Operation::new("EmulatorDocs", Method::GET, "/_emulator/docs")
+            Operation::new("EmulatorDocs", Method::GET, PAGE)
                 .open_to_all()
                 .described(|| {
                     Description::new("Shows this document as a page, from which calls can be made.")
@@ -41,12 +58,48 @@ pub fn routes() -> Routes {
         )
 }
 
+/// The emulator's own operations, as they are sent.
+static OWN: LazyLock<Bytes> = LazyLock::new(|| {
+    let routes = crate::routes();
+    let all = routes.operations().iter();
+    let own = all.filter(|operation| operation.is_own());
+    let views: Vec<_> = own.map(OperationView::from).collect();
+    json!(views).to_string().into()
+});
+
+async fn list() -> Response {
+    json(StatusCode::OK, OWN.clone())
+}
+
+/// An operation in a few words.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Operation")]
+struct OperationView {
+    operation: &'static str,
+    method: String,
+    path: &'static str,
+    /// One sentence.
+    summary: &'static str,
+}
+
+impl From<&Operation> for OperationView {
+    fn from(operation: &Operation) -> Self {
+        let description = operation.description.map(|describe| describe());
+        Self {
+            operation: operation.name,
+            method: operation.method.to_string(),
+            path: operation.path,
+            summary: description.map_or("", |description| description.summary),
+        }
+    }
+}
+
 /// The document, as it is sent.
 static DOCUMENT: LazyLock<Bytes> =
     LazyLock::new(|| document(crate::routes().operations()).to_string().into());
 
 async fn openapi() -> Response {
-    ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+    json(StatusCode::OK, DOCUMENT.clone())
 }
 
 /// The page with its style and its script inside, and the policy that allows these two only.
@@ -55,7 +108,7 @@ struct Page {
     policy: String,
 }
 
-static PAGE: LazyLock<Page> = LazyLock::new(|| {
+static DOCS: LazyLock<Page> = LazyLock::new(|| {
     let style = include_str!("page/page.css");
     let script = include_str!("page/page.js");
     let html = include_str!("page/page.html")
@@ -76,8 +129,8 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| {
 async fn docs() -> Response {
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, PAGE.policy.as_str()),
+        (CONTENT_SECURITY_POLICY, DOCS.policy.as_str()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, PAGE.html.clone()).into_response()
+    (headers, DOCS.html.clone()).into_response()
 }

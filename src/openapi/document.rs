@@ -244,7 +244,7 @@ fn refused(
                 error.status(),
                 error.code().to_owned(),
                 Form::Registry,
-                error.to_string(),
+                error.message(),
             ),
         };
         let refused = by_status.entry(status).or_default();

@@ -2,7 +2,8 @@
 //! of operations that the router is made of, and a page to read it and to try calls.
 //!
 //! `document` puts the document together, `variables` knows what the variables of paths mean,
-//! `api` is the HTTP (`/_emulator/openapi.json`, `/_emulator/docs`).
+//! `api` is the HTTP (`/_emulator/openapi.json`, `/_emulator/docs`, and `/_emulator/`, a list of the
+//! emulator's own operations).
 //!
 //! # How a chapter describes an operation
 //!
@@ -46,4 +47,4 @@ mod api;
 mod document;
 mod variables;
 
-pub use api::routes;
+pub use api::{PAGE, routes};

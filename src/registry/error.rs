@@ -25,9 +25,9 @@ pub enum RegistryError {
         /// The value of `WWW-Authenticate`.
         challenge: String,
     },
-    /// A user name or password that does not exist.
-    #[error("Authenticate Error")]
-    LoginRefused,
+    /// A user name or password that does not exist. The reason is for the log only.
+    #[error("Authenticate Error: {0}")]
+    LoginRefused(String),
     /// The caller may not do that.
     #[error("{0}")]
     Denied(String),
@@ -85,6 +85,9 @@ pub enum RegistryError {
     /// No operation has this path or method.
     #[error("the operation is not supported")]
     Unsupported,
+    /// No operation has this path, whose first segment is nearly that of the management API.
+    #[error("the operation is not supported; did you mean /v2/manage/…?")]
+    MeantManagement,
     /// A failure that somebody asked for (`/_emulator/faults`).
     #[error("Injected fault")]
     Injected {
@@ -144,7 +147,7 @@ impl RegistryError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthorized { .. } | Self::LoginRefused => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized { .. } | Self::LoginRefused(_) => StatusCode::UNAUTHORIZED,
             Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::NameInvalid(_)
             | Self::DigestInvalid(_)
@@ -156,7 +159,8 @@ impl RegistryError {
             | Self::BlobUnknown
             | Self::UploadUnknown
             | Self::ManifestUnknown
-            | Self::Unsupported => StatusCode::NOT_FOUND,
+            | Self::Unsupported
+            | Self::MeantManagement => StatusCode::NOT_FOUND,
             Self::RangeInvalid(_) | Self::RangeOutside { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::ManifestTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ManifestTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
@@ -167,11 +171,19 @@ impl RegistryError {
         }
     }
 
+    /// The message for the client, who is not told why a login was refused.
+    pub fn message(&self) -> String {
+        match self {
+            Self::LoginRefused(_) => "Authenticate Error".to_owned(),
+            error => error.to_string(),
+        }
+    }
+
     /// The code of the specification.
     pub fn code(&self) -> &str {
         match self {
             Self::Unauthorized { .. } => "UNAUTHORIZED",
-            Self::LoginRefused | Self::Denied(_) => "DENIED",
+            Self::LoginRefused(_) | Self::Denied(_) => "DENIED",
             Self::NameInvalid(_) => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::DigestInvalid(_) => "DIGEST_INVALID",
@@ -186,7 +198,7 @@ impl RegistryError {
             }
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::ManifestBlobUnknown(_) => "MANIFEST_BLOB_UNKNOWN",
-            Self::Unsupported => "UNSUPPORTED",
+            Self::Unsupported | Self::MeantManagement => "UNSUPPORTED",
             Self::Injected { code, .. } => code,
             Self::Cut | Self::Internal(_) => "UNKNOWN",
         }
@@ -219,7 +231,7 @@ impl IntoResponse for RegistryError {
         if matches!(self, Self::Cut) {
             return Cut::response();
         }
-        let message = self.to_string();
+        let message = self.message();
         let envelope = Envelope {
             errors: [Item {
                 code: self.code(),

@@ -1,12 +1,14 @@
 //! Versions of the API (API reference, version management). They hold no state.
 
-use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::ACCEPT;
+use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::http::{Answer, Description, Operation, Param, Path, Routes, Shape};
+use crate::openapi;
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
@@ -16,7 +18,9 @@ pub fn routes() -> Routes {
                 .open_to_all()
                 .described(|| {
                     Description::new("Lists the versions of the API.")
+                        .remarks("A browser, which takes HTML and not JSON, is led to the page.")
                         .answers::<VersionsView>(StatusCode::OK)
+                        .redirects("The page of this document.")
                 }),
             list,
         )
@@ -28,26 +32,44 @@ pub fn routes() -> Routes {
                     Description::new("Shows a version of the API.")
                         .variables([Param::new("api_version", "The version.", version)])
                         .answers::<VersionView>(StatusCode::OK)
-                        .refuses([Error::NoSuchApi("the only version is v2".to_owned())])
+                        .refuses([only_v2()])
                 }),
             show,
         )
 }
 
-/// `ListApiVersions`
-async fn list() -> Response {
+/// `ListApiVersions`; a browser is led to the documentation.
+async fn list(headers: HeaderMap) -> Response {
+    if wants_page(&headers) {
+        return Redirect::to(openapi::PAGE).into_response();
+    }
     let versions = [V2];
     Answer(StatusCode::OK, VersionsView { versions }).into_response()
+}
+
+/// Whether a client takes HTML and does not ask for JSON.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accepts = |media_type: &str| {
+        let values = headers.get_all(ACCEPT).iter();
+        let texts = values.filter_map(|value| value.to_str().ok());
+        texts.flat_map(|text| text.split(',')).any(|range| {
+            let name = range.split(';').next().unwrap_or_default();
+            name.trim().eq_ignore_ascii_case(media_type)
+        })
+    };
+    accepts("text/html") && !accepts("application/json")
 }
 
 /// `ShowApiVersion`
 async fn show(Path(api_version): Path<String>) -> Result<Response> {
     if api_version != V2.id {
-        return Err(Error::NoSuchApi(format!(
-            "The API does not exist or has not been published: GET /{api_version} (the only version is v2)"
-        )));
+        return Err(only_v2());
     }
     Ok(Answer(StatusCode::OK, VersionView { version: V2 }).into_response())
+}
+
+fn only_v2() -> Error {
+    Error::NoSuchApi("the only version is v2".to_owned())
 }
 
 const V2: Version = Version {

@@ -51,6 +51,7 @@ async fn every_operation_but_the_open_ones_answers_401_without_credentials() {
         open,
         [
             "GET /",
+            "GET /_emulator/",
             "GET /_emulator/docs",
             "GET /_emulator/health",
             "GET /_emulator/openapi.json",

@@ -1013,7 +1013,7 @@ async fn no_secret_and_no_body_is_told() {
     )
     .await;
     let path = "/swr/auth/v2/registry/auth/?account=hidden-3&service=s&scope=repository:a/b:pull";
-    let request = Request::get(path).header("Authorization", "Basic aGlkZGVuOmhpZGRlbg==");
+    let request = Request::get(path).header("Authorization", "Basic b2ZmZXJlZDpoaWRkZW4tOA==");
     send(&app.as_nobody(), request, "").await;
     let request = Request::get("/v2/manage/repos?Signature=hidden-4")
         .header(
@@ -1047,7 +1047,7 @@ async fn no_secret_and_no_body_is_told() {
     );
     for secret in [
         "hidden",
-        "aGlkZGVu",
+        "b2ZmZXJlZDpoaWRkZW4tOA",
         token.as_str(),
         TOKEN,
         BUILTIN_SECRET_KEY,

@@ -41,6 +41,97 @@ async fn an_unknown_path_or_method_is_answered_as_the_gateway_does() {
 }
 
 #[tokio::test]
+async fn a_path_that_leads_nowhere_is_told_the_one_that_was_meant() {
+    let app = TestApp::with_repository().await;
+    let check = async |method: &str, path: &str, meant: Option<&str>| {
+        let answer = app.client.send(method, path, None).await;
+        let message = answer.refused_by_gateway(404, "APIGW.0101");
+        let (_, reason) = message.split_once(" (").expect("a reason");
+        let hint = reason.split_once("; ").map(|(_, hint)| hint);
+        let meant = meant.map(|meant| format!("{meant})"));
+        assert_eq!(hint, meant.as_deref(), "{method} {path}: {message}");
+    };
+    let list = "without the slash at the end it is ListNamespaces";
+    check("GET", "/v2/manage/namespaces/", Some(list)).await;
+    let create = "without the slash at the end it is CreateNamespace";
+    check("POST", "/v2/manage/namespaces/", Some(create)).await;
+    let show = "without the slash at the end it is ShowNamespace";
+    check("GET", "/v2/manage/namespaces/group/", Some(show)).await;
+    let methods = "without the slash at the end it has POST, GET";
+    check("DELETE", "/v2/manage/namespaces/", Some(methods)).await;
+    let faults = "without the slash at the end it is EmulatorListFaults";
+    check("GET", "/_emulator/faults/", Some(faults)).await;
+    let own = "with a slash at the end it is EmulatorListOperations";
+    check("GET", "/_emulator", Some(own)).await;
+    for path in ["/health", "/health/", "/healthz", "/_emulator/healht"] {
+        check("GET", path, Some("did you mean /_emulator/health?")).await;
+    }
+    check("GET", "/docs", Some("did you mean /_emulator/docs?")).await;
+    let document = "did you mean /_emulator/openapi.json?";
+    check("GET", "/openapi.json", Some(document)).await;
+    check("GET", "/v9", None).await;
+    check("GET", "/nonsense/", None).await;
+    check("GET", "/v2/manage/nonsense", None).await;
+    check("DELETE", "/_emulator/health", None).await;
+}
+
+#[tokio::test]
+async fn a_misspelt_path_of_the_management_api_is_told_so_in_the_registrys_form() {
+    let app = TestApp::start().await;
+    let check = async |path: &str, expected: &str| {
+        let answer = app.client.send("GET", path, None).await;
+        assert_eq!(answer.status, 404, "{path}");
+        let error = json!({"code": "UNSUPPORTED", "message": expected});
+        assert_eq!(answer.json(), json!({"errors": [error]}), "{path}");
+    };
+    let hint = "the operation is not supported; did you mean /v2/manage/…?";
+    check("/v2/mange/namespaces", hint).await;
+    check("/v2/Manage/repos", hint).await;
+    check("/v2/nonsense/namespaces", "the operation is not supported").await;
+}
+
+#[tokio::test]
+async fn a_browser_is_led_to_the_documentation_and_other_clients_get_the_versions() {
+    let app = TestApp::start().await;
+    let check = async |accept: Option<&str>, status: u16, location: Option<&str>| {
+        let mut request = Request::get("/");
+        if let Some(accept) = accept {
+            request = request.header("Accept", accept);
+        }
+        let request = request.body(bytes::Bytes::new()).expect("legal");
+        let answer = app.client.request(request).await;
+        assert_eq!(answer.status, status, "{accept:?}");
+        assert_eq!(answer.header("location"), location, "{accept:?}");
+    };
+    let firefox = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    check(Some(firefox), 303, Some("/_emulator/docs")).await;
+    check(Some("Text/HTML;q=0.9"), 303, Some("/_emulator/docs")).await;
+    for accept in ["*/*", "application/json", "application/json, text/html"] {
+        check(Some(accept), 200, None).await;
+    }
+    check(None, 200, None).await;
+}
+
+#[tokio::test]
+async fn a_path_of_the_emulator_names_the_organization_that_is_not_there() {
+    let app = TestApp::start().await;
+    let push = json!({"namespace": "nowhere", "repository": "a", "tag": "v1"});
+    let answer = app.post("/_emulator/push", push).await;
+    assert_eq!(
+        answer.refused(404, "4040058"),
+        "Not found namespace nowhere"
+    );
+    let query = "namespace=nowhere&repository=a&tag=v1";
+    let answer = app.get(&format!("/_emulator/explain?{query}")).await;
+    assert_eq!(
+        answer.refused(404, "4040058"),
+        "Not found namespace nowhere"
+    );
+    let answer = app.get("/v2/manage/namespaces/nowhere").await;
+    assert_eq!(answer.refused(404, "4040058"), "Not found namespace");
+}
+
+#[tokio::test]
 async fn what_was_sent_is_repeated_in_part_at_the_most() {
     let app = TestApp::with_repository().await;
     let long = "x".repeat(30_000);

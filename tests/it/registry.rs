@@ -137,11 +137,18 @@ impl Registry {
 }
 
 async fn ask_for_token(client: &Client, login: Option<(&str, &str)>, query: &str) -> Answer {
+    let authorization = login.map(|(access_key, password)| {
+        let login = BASE64_STANDARD.encode(format!("cn-north-4@{access_key}:{password}"));
+        format!("Basic {login}")
+    });
+    ask_for_token_with(client, authorization, query).await
+}
+
+async fn ask_for_token_with(client: &Client, authorization: Option<String>, query: &str) -> Answer {
     let path = format!("/swr/auth/v2/registry/auth/?service=dockyard&{query}");
     let mut request = Request::get(path);
-    if let Some((access_key, password)) = login {
-        let login = BASE64_STANDARD.encode(format!("cn-north-4@{access_key}:{password}"));
-        request = request.header("Authorization", format!("Basic {login}"));
+    if let Some(authorization) = authorization {
+        request = request.header("Authorization", authorization);
     }
     client
         .request(request.body(Bytes::new()).expect("legal"))
@@ -826,6 +833,78 @@ async fn the_challenge_of_a_mount_leads_to_a_token_that_mounts() {
     ] {
         assert_eq!(scope_of(query).await, target, "{query}");
     }
+}
+
+#[tokio::test]
+async fn why_a_login_was_refused_is_told_in_the_log_and_not_to_the_client() {
+    let app = TestApp::start().await;
+    let made = app
+        .client
+        .send("POST", "/v2/manage/utils/secret?duration_seconds=900", None)
+        .await;
+    let command = made.header("x-swr-dockerlogin").expect("a command");
+    let words: Vec<_> = command.split(' ').collect();
+    let (temporary, password) = (words[3], words[5]);
+    let check = async |user: &str, password: &str, expected: &str| {
+        let login = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        let login = Some(format!("Basic {login}"));
+        let answer = ask_for_token_with(&app.client, login, "").await;
+        assert_eq!(answer.status, 401, "{user}");
+        let error = json!({"code": "DENIED", "message": "Authenticate Error"});
+        assert_eq!(answer.json(), json!({"errors": [error]}), "{user}");
+        let requests = app
+            .get("/_emulator/requests?operation=RegistryToken&limit=1")
+            .await;
+        assert!(!requests.text().contains(password), "{}", requests.text());
+        let told = requests.json()[0]["message"].clone();
+        assert_eq!(told, format!("Authenticate Error: {expected}"));
+    };
+    check(
+        "admin",
+        "my-secret",
+        "the user \"admin\" is not PROJECT@AK; see the command env --for docker",
+    )
+    .await;
+    check(
+        "r1@NOBODY",
+        "my-secret",
+        "the user \"r1@NOBODY\" has an access key that no user and no temporary login has",
+    )
+    .await;
+    check(
+        "r1@SWREMULATOR000000001",
+        "my-secret",
+        "the password of the user \"r1@SWREMULATOR000000001\" is wrong; see the command env \
+         --for docker",
+    )
+    .await;
+    check(
+        temporary,
+        "my-secret",
+        &format!("the password of the temporary login {temporary:?} is wrong"),
+    )
+    .await;
+    let long = "x".repeat(20_000);
+    let cut = format!(
+        "the user \"{}…\" is not PROJECT@AK; see the command env --for docker",
+        "x".repeat(128)
+    );
+    check(&long, "my-secret", &cut).await;
+    app.post("/_emulator/clock", json!({"advance": "1h"})).await;
+    check(
+        temporary,
+        password,
+        &format!("the temporary login {temporary:?} has expired"),
+    )
+    .await;
+
+    let bearer = Some("Bearer my-secret".to_owned());
+    let answer = ask_for_token_with(&app.client, bearer, "").await;
+    refused(&answer, 401, "DENIED");
+    let requests = app.get("/_emulator/requests?limit=1").await;
+    assert!(!requests.text().contains("my-secret"));
+    let expected = "Authenticate Error: Authorization is not Basic with a user and a password";
+    assert_eq!(requests.json()[0]["message"], expected);
 }
 
 #[tokio::test]

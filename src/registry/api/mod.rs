@@ -26,6 +26,7 @@ use crate::app::{App, AppState};
 use crate::control::{Asked, Effect};
 use crate::error::Error;
 use crate::http::{Cut, RequestLog, SharedBody};
+use crate::nearest::nearest;
 
 static DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -110,7 +111,7 @@ async fn dispatch(
     let path = percent_decode_str(path).decode_utf8_lossy();
     let target = match Target::parse(&path) {
         Ok(Some(target)) => target,
-        Ok(None) => return Err(RegistryError::Unsupported),
+        Ok(None) => return Err(unsupported(&path)),
         // Only those who have a token are told what is wrong with a name.
         Err(_) if !access::has_token(app, &parts.headers) => return Err(challenged(parts, None)),
         Err(error) => return Err(error),
@@ -191,6 +192,15 @@ async fn dispatch(
             _ if access::has_token(app, &parts.headers) => RegistryError::Unsupported,
             path => challenged(parts, path),
         }),
+    }
+}
+
+/// A path that no operation has.
+fn unsupported(path: &str) -> RegistryError {
+    let first = path.split('/').next().unwrap_or_default();
+    match nearest(first, ["manage"]) {
+        Some(_) => RegistryError::MeantManagement,
+        None => RegistryError::Unsupported,
     }
 }
 

@@ -232,8 +232,25 @@ fn whole_number(
     }
 }
 
+/// The longest time that anything can be asked to wait.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// Reads how long to wait, like `10s`; ten minutes at the most.
+pub fn parse_wait(text: &str) -> Result<Duration, &'static str> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number = digits.parse::<u32>().ok();
+    let wait = match (number, &text[digits.len()..]) {
+        (Some(number), "ms") => Some(Duration::from_millis(number.into())),
+        (Some(number), "s" | "") => Some(Duration::from_secs(number.into())),
+        (Some(number), "m") => Some(Duration::from_mins(number.into())),
+        _ => None,
+    };
+    wait.filter(|wait| *wait <= LONGEST_WAIT)
+        .ok_or("must be like 500ms, 10s or 2m, and at most 10m")
+}
+
 /// Checks the name of a region.
-pub(crate) fn parse_region(text: &str) -> Result<String, String> {
+pub fn parse_region(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
         return Err("a region has 1 to 64 lower-case letters, digits and hyphens".to_owned());

@@ -34,9 +34,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the settings that point a client at a running emulator
+    /// Print the settings that point a client at an emulator, which is asked for its region
     Env(command::env::Arguments),
-    /// Exit with 0 once an emulator is ready, else with 1
+    /// Exit with 0 if an emulator is ready, else with 1
     Healthcheck(command::healthcheck::Arguments),
 }
 
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     for warning in command::variables::warnings(&Arguments::command()) {
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        warn(&warning);
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -64,8 +64,13 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         None => runtime.block_on(run(&arguments.config)),
         Some(Command::Env(arguments)) => {
-            say(&command::env::settings(&arguments));
-            Ok(())
+            let answer = runtime.block_on(command::env::run(&arguments));
+            answer.map(|answer| {
+                if let Some(warning) = answer.warning {
+                    warn(&warning);
+                }
+                say(&answer.settings);
+            })
         }
         Some(Command::Healthcheck(arguments)) => {
             runtime.block_on(command::healthcheck::run(&arguments))
@@ -135,6 +140,10 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
     };
     let setting = command::variables::setting(&Arguments::command(), error)?;
     Some(format!("error: {setting}: {rule}"))
+}
+
+fn warn(message: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {message}");
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -17,6 +17,12 @@ fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), message)
 }
 
+/// The lines of stderr that say this.
+fn warnings<'a>(output: &'a std::process::Output, part: &str) -> Vec<&'a str> {
+    let text = std::str::from_utf8(&output.stderr).expect("UTF-8");
+    text.lines().filter(|line| line.contains(part)).collect()
+}
+
 #[test]
 fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
     for (arguments, part) in [
@@ -92,8 +98,8 @@ fn a_variable_that_is_no_setting_is_a_warning_with_the_nearest_one() {
         .expect("it runs");
     assert!(output.status.success());
     assert_eq!(
-        String::from_utf8(output.stderr).expect("UTF-8"),
-        "warning: SWR_EMULATOR_LISTN is not a setting; did you mean SWR_EMULATOR_LISTEN?\n"
+        warnings(&output, "is not a setting"),
+        ["warning: SWR_EMULATOR_LISTN is not a setting; did you mean SWR_EMULATOR_LISTEN?"]
     );
 }
 
@@ -497,26 +503,136 @@ fn healthcheck_tells_a_running_emulator_from_none() {
 }
 
 #[test]
-fn env_prints_what_points_a_client_at_the_emulator() {
+fn healthcheck_waits_until_the_emulator_is_ready() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = taken.local_addr().expect("an address").to_string();
+    drop(taken);
+    let url = format!("http://{address}");
+    let mut waiting = program(&["healthcheck", "--url", &url, "--wait", "2m"])
+        .spawn()
+        .expect("it runs");
+    assert!(waiting.try_wait().expect("a child").is_none());
+    let process = Process::start(&["--ephemeral", "--listen", &address]);
+    assert_eq!(waiting.wait().expect("ended").code(), Some(0));
+    process.kill();
+
+    let (code, message) = fails(&["healthcheck", "--url", &url, "--wait", "120ms"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("is not ready"), "{message}");
+    let (code, message) = fails(&["healthcheck", "--wait", "11m"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("--wait: must be like 500ms"), "{message}");
+}
+
+/// What `env` prints and the warnings with it, where it succeeds.
+fn env(arguments: &[&str]) -> (String, String) {
+    let output = program(&[&["env"], arguments].concat()).output();
+    let output = output.expect("it runs");
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+    assert!(output.status.success(), "{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn env_prints_what_points_a_client_at_the_emulator_before_it_runs() {
     for (client, part) in [
         (
             "shell",
             "export HUAWEICLOUD_SDK_REGION_SWR_CN_NORTH_4='http://127.0.0.1:1'",
         ),
+        ("shell", "export SWR_EMULATOR_REGISTRY='127.0.0.1:1'"),
         ("python", ".with_endpoint('http://127.0.0.1:1')"),
         ("node", ".withEndpoint('http://127.0.0.1:1')"),
+        (
+            "node",
+            "// The SDK for Node reads no endpoint from variables",
+        ),
         ("go", "WithEndpoints([]string{\"http://127.0.0.1:1\"})"),
+        ("go", "package main\n\nimport ("),
         ("terraform", "auth_url   = \"http://127.0.0.1:1/v3\""),
         (
             "docker",
             "docker login -u cn-north-4@SWREMULATOR000000001 -p ",
         ),
+        (
+            "skopeo",
+            "skopeo login --tls-verify=false -u cn-north-4@SWREMULATOR000000001 -p ",
+        ),
+        (
+            "podman",
+            "podman login --tls-verify=false -u cn-north-4@SWREMULATOR000000001 -p ",
+        ),
     ] {
-        let output = program(&["env", "--for", client, "--url", "http://127.0.0.1:1/"]).output();
-        let output = output.expect("it runs");
-        assert!(output.status.success());
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
-        assert!(text.contains(part), "{text}");
+        let (settings, warning) = env(&["--for", client, "--url", "http://127.0.0.1:1/"]);
+        assert!(settings.contains(part), "{settings}");
+        let expected = "warning: no emulator answers at http://127.0.0.1:1, ";
+        assert!(warning.starts_with(expected), "{warning}");
+        assert_eq!(warning.lines().count(), 1, "{warning}");
+    }
+    let (code, message) = fails(&["env", "--check", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("no emulator answers"), "{message}");
+}
+
+#[test]
+fn env_tells_the_region_that_the_emulator_plays_unless_one_is_given() {
+    let seed = r#"{"regions": [{"name": "cn-east-3", "listen": "127.0.0.1:0"}]}"#;
+    let kept = Kept::seeded(seed);
+    let mut process = kept.start(&["--region", "eu-west-101"]);
+    let east = format!("http://{}", process.next_region("cn-east-3").address);
+    for (arguments, region) in [
+        (vec!["--url", &*process.url], "EU_WEST_101"),
+        (vec!["--url", &*process.url, "--check"], "EU_WEST_101"),
+        (vec!["--url", &*east], "CN_EAST_3"),
+        (vec!["--url", &*east, "--region", "r1"], "R1"),
+    ] {
+        let (settings, warning) = env(&arguments);
+        let line = format!(
+            "export HUAWEICLOUD_SDK_REGION_SWR_{region}='{}'\n",
+            arguments[1]
+        );
+        assert!(settings.ends_with(&line), "{settings}");
+        assert_eq!(warning, "");
+    }
+}
+
+#[test]
+fn env_invents_no_keys_where_the_builtin_account_is_left_out() {
+    let seed = r#"{"builtin_account": false, "accounts": [{"name": "a",
+        "users": [{"name": "u", "access_key": "AK", "secret_key": "not-to-be-shown"}]}]}"#;
+    let process = Kept::seeded(seed);
+    let process = process.start(&[]);
+    for client in ["shell", "python", "node", "go", "terraform", "docker"] {
+        let (settings, warning) = env(&["--for", client, "--url", &process.url]);
+        assert!(!settings.contains("SWREMULATOR"), "{settings}");
+        assert!(!settings.contains("not-to-be-shown"), "{settings}");
+        assert!(
+            !settings.contains("export HUAWEICLOUD_SDK_AK"),
+            "{settings}"
+        );
+        assert!(warning.contains("has no built-in account"), "{warning}");
+    }
+}
+
+#[test]
+fn the_url_of_an_emulator_holds_nothing_that_a_shell_would_run() {
+    for url in [
+        "127.0.0.1:7970",
+        "https://localhost",
+        "http://a'b",
+        "http://a$b",
+        "http://a/b",
+        "http://a?b",
+        "http://u@a",
+        "http://a:99999",
+        "",
+    ] {
+        for command in ["env", "healthcheck"] {
+            let (code, message) = fails(&[command, "--url", url]);
+            assert_eq!(code, Some(2), "{message}");
+            assert!(message.contains("--url: must be like"), "{message}");
+        }
     }
 }
 

@@ -15,6 +15,10 @@ const LISTEN_RULE: &str = "must be an address with a port, like 127.0.0.1:7970";
 
 /// The settings of an instance.
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct Config {
     /// Address, or name of this machine's loopback, and port to listen on; port 0 takes any free one
     #[arg(
@@ -33,13 +37,20 @@ pub struct Config {
         default_value = "./swr-emulator-data"
     )]
     pub data_dir: PathBuf,
-    /// Keep the data in a fresh temporary folder that is removed at exit
+    /// Keep the data in a fresh temporary folder that is removed at exit, or after a kill by the next start
     #[arg(
         long,
         env = "SWR_EMULATOR_EPHEMERAL",
         value_parser = parse_switch
     )]
     pub ephemeral: bool,
+    /// End as at SIGTERM once standard input ends, for instance because its other side has died
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_EXIT_WITH_STDIN",
+        value_parser = parse_switch
+    )]
+    pub exit_with_stdin: bool,
     /// Region that the emulator plays; its projects are named so
     #[arg(
         long,

@@ -166,7 +166,10 @@ async fn run(config: &Config) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     say(&greeting(&emulator));
-    let signal = terminated.await;
+    let signal = tokio::select! {
+        signal = terminated => signal,
+        () = input_ended(), if config.exit_with_stdin => "end of standard input",
+    };
     tracing::info!(signal, "Stopping");
     emulator.stop().await;
     Ok(())
@@ -214,6 +217,18 @@ fn start_logging(config: &Config) {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
+}
+
+/// Ends once standard input has; what comes before is thrown away. It is read by a thread of its
+/// own, which the end of the process does not wait for.
+async fn input_ended() {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // An input that fails has nobody behind it either.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
 }
 
 /// Ends with the name of the first signal that asks the process to stop. The signals are caught

@@ -454,6 +454,56 @@ fn an_ephemeral_folder_is_gone_at_the_end() {
     assert!(!std::path::Path::new(folder).exists());
 }
 
+#[test]
+fn the_folder_of_a_killed_ephemeral_instance_goes_with_the_next_start() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let start = || {
+        let mut command = program(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+        Process::of(command.env("TMPDIR", parent.path()))
+    };
+    let folders = || std::fs::read_dir(parent.path()).expect("there").count();
+    start().kill();
+    assert_eq!(folders(), 1);
+    let mine = parent.path().join("swr-emulator-mine");
+    let arguments = ["--listen", "127.0.0.1:0", "--data-dir"];
+    Process::start(&[&arguments[..], &[mine.to_str().expect("UTF-8")]].concat()).kill();
+
+    let running = [start(), start()];
+    assert_eq!(folders(), 3);
+    for process in running {
+        process.signal("TERM");
+        assert_eq!(process.wait().0, Some(0));
+    }
+    assert_eq!(folders(), 1);
+    assert!(mine.join("swr-emulator.db").is_file());
+}
+
+#[test]
+fn it_ends_in_order_with_its_standard_input_if_told_so() {
+    use std::process::Stdio;
+    for how in ["flag", "variable"] {
+        let mut command = program(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+        if how == "flag" {
+            command.arg("--exit-with-stdin");
+        } else {
+            command.env("SWR_EMULATOR_EXIT_WITH_STDIN", "yes");
+        }
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let process = Process::of(command.stdin(Stdio::from(reader)));
+        // The command would hold the reading end, but nobody else holds the writing one.
+        std::io::Write::write_all(&mut writer, b"ignored\n").expect("written");
+        let url = process.url.clone();
+        let asked = program(&["healthcheck", "--url", &url]).status();
+        assert!(asked.expect("it runs").success(), "{how}");
+        drop(writer);
+        let (code, stdout) = process.wait();
+        assert_eq!(code, Some(0), "{how}");
+        let mut lines = stdout.lines();
+        let folder = lines.find_map(|line| line.strip_prefix("data folder  "));
+        assert!(!std::path::Path::new(folder.expect("told")).exists());
+    }
+}
+
 #[tokio::test]
 async fn it_listens_on_ipv6_too_and_names_the_registry_by_what_reaches_it() {
     let process = Process::start(&["--ephemeral", "--listen", "[::1]:0"]);
@@ -644,6 +694,7 @@ fn help_explains_every_flag_with_its_variable() {
         "listen",
         "data-dir",
         "ephemeral",
+        "exit-with-stdin",
         "region",
         "seed",
         "registry-host",

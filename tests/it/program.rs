@@ -374,6 +374,72 @@ async fn what_only_waits_ends_at_once_with_the_program() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_it_at_once_though_a_request_runs() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    for (first, second, code) in [("TERM", "INT", 130), ("INT", "TERM", 143)] {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let (log, writer) = std::io::pipe().expect("a pipe");
+        let mut command = program(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+        let mut child = command
+            .env("TMPDIR", parent.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(writer))
+            .spawn()
+            .expect("it starts");
+        drop(command);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
+        let address = line.trim().trim_start_matches("listening on http://");
+        let client = Client {
+            address: address.to_owned(),
+            token: Some(TOKEN.to_owned()),
+        };
+        let group = json!({"namespace": "group"});
+        let made = client.send("POST", "/v2/manage/namespaces", Some(group));
+        assert_eq!(made.await.status, 201);
+        let registry = Registry::admin(&client, &["group/busybox"]).await;
+        // More than the buffers between the two hold, so that it is under way until it is read.
+        let digest = registry
+            .push_blob("group/busybox", &vec![0; 32 * 1024 * 1024])
+            .await;
+        let bearer = registry.bearer.as_deref().expect("a token");
+        let request = format!(
+            "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {bearer}\r\n\r\n"
+        );
+        let mut download = send(address, &request).await;
+        let mut begin = [0; 12];
+        download.read_exact(&mut begin).await.expect("an answer");
+        assert_eq!(&begin, b"HTTP/1.1 200");
+
+        let signal = |name: &str| {
+            let pid = child.id().to_string();
+            let sent = std::process::Command::new("kill")
+                .args([&format!("-{name}"), &pid])
+                .status();
+            assert!(sent.expect("kill is there").success());
+        };
+        signal(first);
+        let told = BufReader::new(log)
+            .lines()
+            .map(|line| line.expect("UTF-8"))
+            .find(|line| line.contains("running requests"))
+            .expect("it is told");
+        // From here on nobody reads the log, which holds nothing up.
+        assert!(told.contains("requests=1"), "{told}");
+        signal(second);
+
+        assert_eq!(child.wait().expect("ended").code(), Some(code), "{told}");
+        let left = std::fs::read_dir(parent.path()).expect("there").count();
+        assert_eq!(left, 0);
+        drop(download);
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_a_kubeconfig_runs_does_not_hold_up_the_end() {
     let mut on_push = trigger("t");
     on_push["application"] = json!("web");

@@ -15,6 +15,10 @@ const LISTEN_RULE: &str = "must be an address with a port, like 127.0.0.1:7970";
 
 /// The settings of an instance.
 #[derive(Debug, Clone, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub struct Config {
     /// Address, or name of this machine's loopback, and port to listen on; port 0 takes any free one
     #[arg(
@@ -33,13 +37,20 @@ pub struct Config {
         default_value = "./swr-emulator-data"
     )]
     pub data_dir: PathBuf,
-    /// Keep the data in a fresh temporary folder that is removed at exit
+    /// Keep the data in a fresh temporary folder that is removed at exit, or after a kill by the next start
     #[arg(
         long,
         env = "SWR_EMULATOR_EPHEMERAL",
         value_parser = parse_switch
     )]
     pub ephemeral: bool,
+    /// End as at SIGTERM once standard input ends, for instance because its other side has died
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_EXIT_WITH_STDIN",
+        value_parser = parse_switch
+    )]
+    pub exit_with_stdin: bool,
     /// Region that the emulator plays; its projects are named so
     #[arg(
         long,
@@ -232,8 +243,25 @@ fn whole_number(
     }
 }
 
+/// The longest time that anything can be asked to wait.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// Reads how long to wait, like `10s`; ten minutes at the most.
+pub fn parse_wait(text: &str) -> Result<Duration, &'static str> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number = digits.parse::<u32>().ok();
+    let wait = match (number, &text[digits.len()..]) {
+        (Some(number), "ms") => Some(Duration::from_millis(number.into())),
+        (Some(number), "s" | "") => Some(Duration::from_secs(number.into())),
+        (Some(number), "m") => Some(Duration::from_mins(number.into())),
+        _ => None,
+    };
+    wait.filter(|wait| *wait <= LONGEST_WAIT)
+        .ok_or("must be like 500ms, 10s or 2m, and at most 10m")
+}
+
 /// Checks the name of a region.
-pub(crate) fn parse_region(text: &str) -> Result<String, String> {
+pub fn parse_region(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
         return Err("a region has 1 to 64 lower-case letters, digits and hyphens".to_owned());

@@ -6,13 +6,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-#[cfg(unix)]
 use tracing::warn;
 
 /// The database's file name.
 const DATABASE: &str = "swr-emulator.db";
 /// The file that is locked. It stays when the instance ends; only the lock counts.
 const LOCK: &str = "swr-emulator.lock";
+/// What the names of temporary folders begin with.
+const TEMPORARY: &str = "swr-emulator-";
+/// The file that marks a folder as a temporary one, which goes with its instance. The name says
+/// nothing: anybody may have a folder of such a name.
+const MARKER: &str = "swr-emulator.ephemeral";
 
 /// Why a folder cannot be used. Each text ends in what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +37,12 @@ pub enum FolderError {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
+    /// Removes the folder at the end, where it is only temporary. It stands before the lock, which
+    /// is held until then.
+    temporary: Option<TempDir>,
     lock: File,
     /// Whether the lock's file was there before.
     lock_is_old: bool,
-    /// Removes the folder at the end, where it is only temporary.
-    temporary: Option<TempDir>,
 }
 
 impl DataFolder {
@@ -45,15 +50,39 @@ impl DataFolder {
     ///
     /// The operating system lets go of the lock with the process, however that ends.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
-        Self::lock(path.to_owned(), None)
+        let folder = Self::lock(path.to_owned(), None)?;
+        // Whoever opens a folder by its name wants to keep it.
+        match std::fs::remove_file(path.join(MARKER)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(FolderError::Unwritable(path.to_owned(), error))
+            }
+            _ => Ok(folder),
+        }
     }
 
-    /// Makes a fresh folder that goes with this value.
+    /// Makes a fresh folder that goes with this value, and removes those that instances left behind
+    /// which were killed.
     pub fn temporary() -> Result<Self, FolderError> {
-        let folder = tempfile::Builder::new().prefix("swr-emulator-").tempdir();
-        let folder =
-            folder.map_err(|error| FolderError::Unwritable(std::env::temp_dir(), error))?;
-        Self::lock(folder.path().to_owned(), Some(folder))
+        let parent = std::env::temp_dir();
+        let folder = Self::temporary_in(&parent)?;
+        sweep(&parent, &folder);
+        Ok(folder)
+    }
+
+    fn temporary_in(parent: &Path) -> Result<Self, FolderError> {
+        let folder = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .tempdir_in(parent);
+        let folder = folder.map_err(|error| FolderError::Unwritable(parent.to_owned(), error))?;
+        let path = folder.path().to_owned();
+        let locked = Self::lock(path.clone(), Some(folder))?;
+        // With the lock held, so that nobody ever sees a marked folder that only seems abandoned.
+        private_file()
+            .create_new(true)
+            .write(true)
+            .open(path.join(MARKER))
+            .map_err(|error| FolderError::Unwritable(path, error))?;
+        Ok(locked)
     }
 
     fn lock(path: PathBuf, temporary: Option<TempDir>) -> Result<Self, FolderError> {
@@ -72,9 +101,9 @@ impl DataFolder {
                 make_private(&file);
                 Ok(Self {
                     path,
+                    temporary,
                     lock,
                     lock_is_old,
-                    temporary,
                 })
             }
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path)),
@@ -100,11 +129,95 @@ impl DataFolder {
         }
     }
 
-    /// Unlocks the folder, and removes it where it is temporary.
-    pub fn close(self) -> std::io::Result<()> {
+    /// Removes the folder where it is temporary, and unlocks it.
+    pub fn close(self) -> io::Result<()> {
+        let removed = match self.temporary {
+            Some(folder) => remove_temporary(&folder.keep()),
+            None => Ok(()),
+        };
         drop(self.lock);
-        self.temporary.map_or(Ok(()), TempDir::close)
+        removed
     }
+}
+
+/// Removes the temporary folders in `parent` that belong to who made `ours`, and that nobody holds
+/// locked.
+fn sweep(parent: &Path, ours: &DataFolder) {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let names = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
+    });
+    for path in names.map(|entry| entry.path()) {
+        if let Err(error) = remove_abandoned(&path, &ours.path) {
+            warn!(%error, "Could not remove the abandoned folder {}", path.display());
+        }
+    }
+}
+
+/// Removes a folder if it is marked, of the owner of `ours`, and not locked. What goes meanwhile is
+/// somebody else's work.
+fn remove_abandoned(path: &Path, ours: &Path) -> io::Result<()> {
+    let is_abandoned = || -> io::Result<bool> {
+        let (lock, marker) = (path.join(LOCK), path.join(MARKER));
+        Ok(path.symlink_metadata()?.is_dir()
+            && marker.symlink_metadata()?.is_file()
+            && lock.symlink_metadata()?.is_file()
+            && is_of_same_owner(path, ours)?)
+    };
+    let remove = || -> io::Result<()> {
+        if !is_abandoned()? {
+            return Ok(());
+        }
+        // Never made here: without this file, the folder is another's to make or to remove.
+        let lock = OpenOptions::new().write(true).open(path.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Before the lock was ours, another may have swept the folder or opened it to keep it.
+        if is_abandoned()? {
+            remove_temporary(path)?;
+        }
+        Ok(())
+    };
+    match remove() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Removes a folder whose lock is held: marker and lock last, so that the next start goes on where
+/// this one is killed.
+fn remove_temporary(path: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == LOCK || entry.file_name() == MARKER {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    std::fs::remove_file(path.join(MARKER))?;
+    std::fs::remove_file(path.join(LOCK))?;
+    std::fs::remove_dir(path)
+}
+
+#[cfg(unix)]
+fn is_of_same_owner(one: &Path, other: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(one.symlink_metadata()?.uid() == other.symlink_metadata()?.uid())
+}
+
+/// Elsewhere each user has a folder for temporary ones.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
+fn is_of_same_owner(_: &Path, _: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// Makes a folder and all above it that are missing. After each, the folder that it was made in is
@@ -249,6 +362,74 @@ mod tests {
             .leave_untouched();
         let entries: Vec<_> = std::fs::read_dir(parent.path()).expect("there").collect();
         assert_eq!(entries.len(), 1);
+    }
+
+    /// A temporary folder as an instance leaves it that is killed.
+    fn abandoned(parent: &Path) -> PathBuf {
+        let folder = DataFolder::temporary_in(parent).expect("made");
+        std::fs::create_dir(folder.path().join("blobs")).expect("made");
+        std::fs::write(folder.path().join("blobs/x"), "x").expect("written");
+        let DataFolder { temporary, .. } = folder;
+        temporary.expect("temporary").keep()
+    }
+
+    #[test]
+    fn only_marked_folders_that_nobody_holds_are_swept() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let parent = parent.path();
+        let swept = [abandoned(parent), abandoned(parent)];
+        let held = DataFolder::temporary_in(parent).expect("made");
+        let named_alike = parent.join("swr-emulator-mine");
+        drop(DataFolder::open(&named_alike).expect("made"));
+        let taken_over = abandoned(parent);
+        drop(DataFolder::open(&taken_over).expect("opened"));
+        let without_lock = abandoned(parent);
+        std::fs::remove_file(without_lock.join(LOCK)).expect("removed");
+        let ours = DataFolder::temporary_in(parent).expect("made");
+
+        sweep(parent, &ours);
+
+        assert!(swept.iter().all(|path| !path.exists()));
+        for path in [
+            held.path(),
+            &named_alike,
+            &taken_over,
+            &without_lock,
+            ours.path(),
+        ] {
+            assert!(path.is_dir(), "{}", path.display());
+        }
+        assert!(!without_lock.join(LOCK).exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_sweep_follows_no_link() {
+        let outside = tempfile::tempdir().expect("a temporary folder");
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let linked = abandoned(outside.path());
+        let link = parent.path().join("swr-emulator-link");
+        std::os::unix::fs::symlink(&linked, &link).expect("linked");
+        let kept = outside.path().join("kept");
+        std::fs::create_dir(&kept).expect("made");
+        let swept = abandoned(parent.path());
+        std::os::unix::fs::symlink(&kept, swept.join("inside")).expect("linked");
+        let ours = DataFolder::temporary_in(parent.path()).expect("made");
+
+        sweep(parent.path(), &ours);
+
+        assert!(link.is_symlink() && linked.join("blobs/x").is_file());
+        assert!(!swept.exists() && kept.is_dir());
+    }
+
+    #[test]
+    fn what_a_killed_sweep_left_is_swept_by_the_next() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let half = abandoned(parent.path());
+        std::fs::remove_dir_all(half.join("blobs")).expect("removed");
+        let ours = DataFolder::temporary_in(parent.path()).expect("made");
+        sweep(parent.path(), &ours);
+        assert!(!half.exists());
     }
 
     #[test]

@@ -37,9 +37,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the settings that point a client at a running emulator
+    /// Print the settings that point a client at an emulator, which is asked for its region
     Env(command::env::Arguments),
-    /// Exit with 0 once an emulator is ready, else with 1
+    /// Exit with 0 if an emulator is ready, else with 1
     Healthcheck(command::healthcheck::Arguments),
 }
 
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     for warning in command::variables::warnings(&Arguments::command()) {
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        warn(&warning);
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -68,16 +68,23 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         None => runtime.block_on(run(&arguments.config)),
         Some(Command::Env(arguments)) => {
-            say(&command::env::settings(&arguments));
-            Ok(())
+            let answer = runtime.block_on(command::env::run(&arguments));
+            answer.map(|answer| {
+                if let Some(warning) = answer.warning {
+                    warn(&warning);
+                }
+                say(&answer.settings);
+                ExitCode::SUCCESS
+            })
         }
         Some(Command::Healthcheck(arguments)) => {
-            runtime.block_on(command::healthcheck::run(&arguments))
+            let ready = runtime.block_on(command::healthcheck::run(&arguments));
+            ready.map(|()| ExitCode::SUCCESS)
         }
     };
     runtime.shutdown_timeout(LAST_THREADS);
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => fail(&message),
     }
 }
@@ -141,6 +148,10 @@ fn wrong_value(error: &clap::Error) -> Option<String> {
     Some(format!("error: {setting}: {rule}"))
 }
 
+fn warn(message: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {message}");
+}
+
 fn fail(message: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "error: {message}");
     ExitCode::FAILURE
@@ -153,21 +164,32 @@ fn say(text: &str) {
     let _ = stdout.flush();
 }
 
-async fn run(config: &Config) -> Result<(), String> {
+/// Runs an instance until it is told to stop, once in order, twice at once.
+async fn run(config: &Config) -> Result<ExitCode, String> {
     start_logging(config);
     // Listened for before anybody can know that there is something to stop.
-    let terminated = terminated();
+    let mut signals = Signals::listen();
     let emulator = Emulator::start(config)
         .await
         .map_err(|error| error.to_string())?;
     say(&greeting(&emulator));
     let signal = tokio::select! {
-        signal = terminated => signal,
+        signal = signals.next() => signal.name,
         never = memory::give_back_at_rest(&emulator) => match never {},
+        () = input_ended(), if config.exit_with_stdin => "end of standard input",
     };
-    tracing::info!(signal, "Stopping");
-    emulator.stop().await;
-    Ok(())
+    tracing::info!(
+        signal,
+        "Stopping; a further Ctrl-C or SIGTERM ends the program at once"
+    );
+    tokio::select! {
+        () = emulator.stop() => Ok(ExitCode::SUCCESS),
+        // Given up, the end drops the instance and with it a temporary folder.
+        signal = signals.next() => {
+            tracing::warn!(signal = signal.name, "Ending at once");
+            Ok(ExitCode::from(signal.code))
+        }
+    }
 }
 
 /// What stdout shows once the emulator serves. A seeded secret is never part of it.
@@ -210,6 +232,8 @@ fn start_logging(config: &Config) {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        // That nobody reads the log is no failure; to tell it on stderr would be one.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         // Which part of a program wrote a line helps those who look into the program.
@@ -221,32 +245,68 @@ fn start_logging(config: &Config) {
     }
 }
 
-/// Ends with the name of the first signal that asks the process to stop. The signals are caught
-/// from this call on, not only once it is awaited.
+/// Ends once standard input has; what comes before is thrown away. It is read by a thread of its
+/// own, which the end of the process does not wait for.
+async fn input_ended() {
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // An input that fails has nobody behind it either.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
+}
+
+/// A signal that asks the process to stop, and what the process ends with that it ends at once.
+struct Signal {
+    name: &'static str,
+    code: u8,
+}
+
+const INTERRUPT: Signal = Signal {
+    name: "SIGINT",
+    code: 128 + 2,
+};
+
+/// The signals that ask the process to stop, caught for as long as this value lives.
 #[cfg(unix)]
-fn terminated() -> impl Future<Output = &'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signals = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    );
-    async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+struct Signals(Option<[tokio::signal::unix::Signal; 2]>);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt()).ok();
+        let both = interrupt.zip(signal(SignalKind::terminate()).ok());
+        Self(both.map(|(interrupt, terminate)| [interrupt, terminate]))
+    }
+
+    async fn next(&mut self) -> Signal {
+        let Some([interrupt, terminate]) = &mut self.0 else {
             // Without handlers the system ends the process by itself.
             return std::future::pending().await;
         };
         tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => INTERRUPT,
+            _ = terminate.recv() => Signal { name: "SIGTERM", code: 128 + 15 },
         }
     }
 }
 
-/// Ends once Ctrl-C was pressed.
+/// Ctrl-C.
 #[cfg(not(unix))]
-async fn terminated() -> &'static str {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => "Ctrl-C",
-        Err(_) => std::future::pending().await,
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => INTERRUPT,
+            Err(_) => std::future::pending().await,
+        }
     }
 }

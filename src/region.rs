@@ -24,10 +24,16 @@ impl Region {
     pub fn new(name: &str, registry_hosts: &[String], address: SocketAddr) -> Self {
         let port = address.port();
         let mut registry_names = registry_hosts.to_vec();
-        registry_names.push(reachable(address).to_string());
-        registry_names.push(format!("127.0.0.1:{port}"));
-        registry_names.push(format!("localhost:{port}"));
-        registry_names.push(format!("swr.{name}.myhuaweicloud.com"));
+        for known in [
+            reachable(address).to_string(),
+            format!("127.0.0.1:{port}"),
+            format!("localhost:{port}"),
+            format!("swr.{name}.myhuaweicloud.com"),
+        ] {
+            if !registry_names.contains(&known) {
+                registry_names.push(known);
+            }
+        }
         Self {
             name: name.to_owned(),
             address,

@@ -1,12 +1,22 @@
-//! `swr-emulator env`: what points a client at a running emulator, ready to paste or `eval`.
+//! `swr-emulator env`: what points a client at an emulator, ready to paste or `eval`. The emulator
+//! is asked for what it plays; before it runs, what it plays by default is printed.
+
+use std::time::Duration;
 
 use clap::ValueEnum;
 use swr_emulator::auth::{
     BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, BUILTIN_TOKEN, Secret, long_term_password,
 };
+use swr_emulator::config;
+
+use super::ask::{self, Url};
 
 /// The built-in account's project.
 const PROJECT_ID: &str = "00000000000000000000000000000001";
+/// The region that an emulator plays when nobody names another.
+const REGION: &str = "cn-north-4";
+/// How long the emulator may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,13 +29,16 @@ pub(crate) struct Arguments {
         env = "SWR_EMULATOR_URL",
         default_value = "http://127.0.0.1:7970"
     )]
-    url: String,
-    /// Region that the emulator plays
-    #[arg(long, env = "SWR_EMULATOR_REGION", default_value = "cn-north-4")]
-    region: String,
+    url: Url,
+    /// Region for the client; by default the one that the emulator plays there
+    #[arg(long, env = "SWR_EMULATOR_REGION", value_parser = config::parse_region)]
+    region: Option<String>,
+    /// Fail when no emulator answers, instead of a warning
+    #[arg(long)]
+    check: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Client {
     Shell,
     Python,
@@ -33,20 +46,103 @@ enum Client {
     Go,
     Terraform,
     Docker,
+    Skopeo,
+    Podman,
+}
+
+/// What is printed, and what the reader should know besides.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) settings: String,
+    pub(crate) warning: Option<String>,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<Answer, String> {
+    let Arguments { url, client, .. } = arguments;
+    let asked = ask::health(url, PATIENCE).await;
+    let (region, keys, warning) = match asked {
+        Ok((_, health)) if health.builtin_account => (health.region, Keys::builtin(), None),
+        Ok((_, health)) => {
+            let warning = format!(
+                "the emulator at {url} has no built-in account; {}",
+                match client {
+                    Client::Shell => "set the keys of a user of its seed file yourself",
+                    _ => "put in the keys of a user of its seed file",
+                }
+            );
+            (health.region, Keys::unknown(), Some(warning))
+        }
+        Err(reason) if arguments.check => {
+            return Err(format!("no emulator answers at {url}: {reason}"));
+        }
+        Err(reason) => {
+            let warning =
+                format!("no emulator answers at {url}, so these are the defaults: {reason}");
+            (REGION.to_owned(), Keys::builtin(), Some(warning))
+        }
+    };
+    let region = arguments.region.as_deref().unwrap_or(&region);
+    Ok(Answer {
+        settings: settings(*client, url, region, &keys),
+        warning,
+    })
+}
+
+/// Who the client is.
+struct Keys {
+    access_key: &'static str,
+    secret_key: &'static str,
+    /// The password of the registry that goes with them.
+    password: String,
+    project_id: &'static str,
+    /// What a shell sets for them. Where they are not known, it keeps those that it has.
+    exports: String,
+}
+
+impl Keys {
+    fn builtin() -> Self {
+        let (access_key, secret_key) = (BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY);
+        Self {
+            access_key,
+            secret_key,
+            password: long_term_password(access_key, &Secret::new(secret_key)),
+            project_id: PROJECT_ID,
+            exports: format!(
+                "export SWR_EMULATOR_TOKEN='{BUILTIN_TOKEN}'\n\
+                 export HUAWEICLOUD_SDK_AK='{access_key}'\n\
+                 export HUAWEICLOUD_SDK_SK='{secret_key}'\n\
+                 export HUAWEICLOUD_SDK_PROJECT_ID='{PROJECT_ID}'\n"
+            ),
+        }
+    }
+
+    fn unknown() -> Self {
+        Self {
+            access_key: "ACCESS_KEY",
+            secret_key: "SECRET_KEY",
+            password: "PASSWORD".to_owned(),
+            project_id: "PROJECT_ID",
+            exports: String::new(),
+        }
+    }
 }
 
 /// The settings for a client, as text.
-pub(crate) fn settings(arguments: &Arguments) -> String {
-    let url = arguments.url.trim_end_matches('/');
-    let region = &arguments.region;
-    let (access_key, secret_key) = (BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY);
-    match arguments.client {
+fn settings(client: Client, url: &Url, region: &str, keys: &Keys) -> String {
+    let registry = url.authority();
+    let Keys {
+        access_key,
+        secret_key,
+        password,
+        project_id,
+        exports,
+    } = keys;
+    let login = format!("-u {region}@{access_key} -p {password} {registry}");
+    match client {
         Client::Shell => format!(
             "export SWR_EMULATOR_URL='{url}'\n\
-             export SWR_EMULATOR_TOKEN='{BUILTIN_TOKEN}'\n\
-             export HUAWEICLOUD_SDK_AK='{access_key}'\n\
-             export HUAWEICLOUD_SDK_SK='{secret_key}'\n\
-             export HUAWEICLOUD_SDK_PROJECT_ID='{PROJECT_ID}'\n\
+             export SWR_EMULATOR_REGISTRY='{registry}'\n\
+             {exports}\
              export HUAWEICLOUD_SDK_IAM_ENDPOINT='{url}'\n\
              export HUAWEICLOUD_SDK_REGION_SWR_{}='{url}'\n",
             region.to_uppercase().replace('-', "_")
@@ -54,23 +150,32 @@ pub(crate) fn settings(arguments: &Arguments) -> String {
         Client::Python => format!(
             "from huaweicloudsdkcore.auth.credentials import BasicCredentials\n\
              from huaweicloudsdkswr.v2 import SwrClient\n\n\
-             credentials = BasicCredentials('{access_key}', '{secret_key}', '{PROJECT_ID}')\n\
+             credentials = BasicCredentials('{access_key}', '{secret_key}', '{project_id}')\n\
              client = (\n    SwrClient.new_builder()\n    .with_credentials(credentials)\n    \
              .with_endpoint('{url}')\n    .build()\n)\n"
         ),
         Client::Node => format!(
-            "const {{ BasicCredentials }} = require('@huaweicloud/huaweicloud-sdk-core');\n\
+            "// The SDK for Node reads no endpoint from variables: without withEndpoint, the client\n\
+             // calls the cloud.\n\
+             const {{ BasicCredentials }} = require('@huaweicloud/huaweicloud-sdk-core');\n\
              const {{ SwrClient }} = require('@huaweicloud/huaweicloud-sdk-swr/v2/public-api');\n\n\
              const credentials = new BasicCredentials()\n  .withAk('{access_key}')\n  \
-             .withSk('{secret_key}')\n  .withProjectId('{PROJECT_ID}');\n\
+             .withSk('{secret_key}')\n  .withProjectId('{project_id}');\n\
              const client = SwrClient.newBuilder()\n  .withCredential(credentials)\n  \
              .withEndpoint('{url}')\n  .build();\n"
         ),
         Client::Go => format!(
-            "credentials := basic.NewCredentialsBuilder().\n\tWithAk(\"{access_key}\").\n\t\
-             WithSk(\"{secret_key}\").\n\tWithProjectId(\"{PROJECT_ID}\").\n\tBuild()\n\
-             client := swr.NewSwrClient(swr.SwrClientBuilder().\n\tWithEndpoints([]string{{\"{url}\"}}).\n\t\
-             WithCredential(credentials).\n\tBuild())\n"
+            "package main\n\nimport (\n\t\"fmt\"\n\n\
+             \t\"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/basic\"\n\
+             \tswr \"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/swr/v2\"\n\
+             \t\"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/swr/v2/model\"\n)\n\n\
+             func main() {{\n\
+             \tcredentials := basic.NewCredentialsBuilder().\n\t\tWithAk(\"{access_key}\").\n\t\t\
+             WithSk(\"{secret_key}\").\n\t\tWithProjectId(\"{project_id}\").\n\t\tBuild()\n\
+             \tclient := swr.NewSwrClient(swr.SwrClientBuilder().\n\t\t\
+             WithEndpoints([]string{{\"{url}\"}}).\n\t\t\
+             WithCredential(credentials).\n\t\tBuild())\n\
+             \tfmt.Println(client.ListNamespaces(&model.ListNamespacesRequest{{}}))\n}}\n"
         ),
         Client::Terraform => format!(
             "provider \"huaweicloud\" {{\n  region     = \"{region}\"\n  \
@@ -78,10 +183,8 @@ pub(crate) fn settings(arguments: &Arguments) -> String {
              auth_url   = \"{url}/v3\"\n  skip_check_website_type = true\n  max_retries = 0\n  \
              endpoints = {{\n    swr = \"{url}\"\n    iam = \"{url}\"\n    cce = \"{url}\"\n  }}\n}}\n"
         ),
-        Client::Docker => {
-            let host = url.split_once("://").map_or(url, |(_, host)| host);
-            let password = long_term_password(access_key, &Secret::new(secret_key));
-            format!("docker login -u {region}@{access_key} -p {password} {host}\n")
-        }
+        Client::Docker => format!("docker login {login}\n"),
+        Client::Skopeo => format!("skopeo login --tls-verify=false {login}\n"),
+        Client::Podman => format!("podman login --tls-verify=false {login}\n"),
     }
 }

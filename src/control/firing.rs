@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::app::{App, AppState};
 use crate::auth::Caller;
+use crate::config::parse_wait;
 use crate::engine::store::{
     self, Decision, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
 };
@@ -28,9 +29,8 @@ use crate::sync;
 use crate::tag::TagName;
 use crate::trigger::{HistoryView, TriggerName};
 
-/// How long `idle` and `wait` wait when nothing is said, and at the most.
+/// How long `idle` and `wait` wait when nothing is said.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-const LONGEST_TIMEOUT: Duration = Duration::from_mins(10);
 /// How many triggers a push names at the most, and the pushes of a page together, but for the last.
 const MOST_DECISIONS: u32 = 1000;
 const MOST_DECISIONS_OF_PAGE: usize = 10_000;
@@ -512,26 +512,10 @@ fn after(criteria: &Criteria<'_>) -> Result<Option<i64>> {
         .map(Some)
 }
 
-/// `timeout`, like `10s` or `2m`: ten seconds when absent, ten minutes at the most.
+/// `timeout`: ten seconds when absent.
 fn timeout(criteria: &Criteria<'_>) -> Result<Duration> {
     let Some(text) = criteria.get("timeout") else {
         return Ok(DEFAULT_TIMEOUT);
     };
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let number = digits.parse::<u32>().ok();
-    let timeout = match (number, &text[digits.len()..]) {
-        (Some(number), "ms") => Some(Duration::from_millis(number.into())),
-        (Some(number), "s" | "") => Some(Duration::from_secs(number.into())),
-        (Some(number), "m") => Some(Duration::from_mins(number.into())),
-        _ => None,
-    };
-    timeout
-        .filter(|timeout| *timeout <= LONGEST_TIMEOUT)
-        .ok_or_else(|| {
-            Error::fault(
-                Fault::Query,
-                "timeout",
-                "must be like 500ms, 10s or 2m, and at most 10m",
-            )
-        })
+    parse_wait(text).map_err(|rule| Error::fault(Fault::Query, "timeout", rule))
 }

@@ -37,9 +37,14 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorHealth", Method::GET, "/_emulator/health")
                 .open_to_all()
                 .described(|| {
-                    Description::new("Tells whether the emulator serves: reads and writes.")
-                        .answers::<HealthView>(StatusCode::OK)
-                        .answers::<HealthView>(StatusCode::SERVICE_UNAVAILABLE)
+                    Description::new(
+                        "Tells whether the emulator serves, that is reads and writes, and how \
+                         clients are set up for it: the region of this address, whether the \
+                         built-in account is there, the names of the registry (`path` shows the \
+                         first), and all regions that the instance plays, the home region first.",
+                    )
+                    .answers::<HealthView>(StatusCode::OK)
+                    .answers::<HealthView>(StatusCode::SERVICE_UNAVAILABLE)
                 }),
             health,
         )
@@ -87,14 +92,26 @@ async fn health(State(app): State<AppState>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         }
     };
-    let version = env!("CARGO_PKG_VERSION");
-    Answer(status_code, HealthView { status, version }).into_response()
+    let view = HealthView {
+        status,
+        version: env!("CARGO_PKG_VERSION"),
+        region: &app.region,
+        builtin_account: app.directory.builtin_admin().is_some(),
+        registry_names: &app.registry_names,
+        regions: app.regions.iter().map(|region| &*region.name).collect(),
+    };
+    Answer(status_code, view).into_response()
 }
 
+/// Nobody has to say who they are to see it, so it holds no secret.
 #[derive(Serialize, JsonSchema)]
-struct HealthView {
+struct HealthView<'a> {
     status: &'static str,
     version: &'static str,
+    region: &'a str,
+    builtin_account: bool,
+    registry_names: &'a [String],
+    regions: Vec<&'a str>,
 }
 
 /// Forgets everything but the seed file, issued tokens and images included, in one transaction;

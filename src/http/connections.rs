@@ -120,6 +120,13 @@ impl Connections {
         }
     }
 
+    /// How many of them have a running request.
+    pub(super) fn running(&self) -> usize {
+        let open = self.lock();
+        let busy = |one: &&Arc<Connection>| one.idle_since.load(Ordering::SeqCst) == BUSY;
+        open.values().filter(busy).count()
+    }
+
     /// Ends once no connection is open any more.
     pub(super) async fn all_ended(&self) {
         drop(self.places.acquire_many(self.most).await);

@@ -17,9 +17,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::connections::{Connection, Connections, OpenConnection};
 use super::edge;
@@ -38,6 +39,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may take to finish once the instance stops. Who runs containers
 /// often kills after ten seconds.
 const GRACE: Duration = Duration::from_secs(8);
+
+/// How long they take before it is told that they are waited for.
+const NOTICE: Duration = Duration::from_millis(300);
 
 /// Marks a response that is never sent: its connection is closed instead.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -164,10 +168,16 @@ async fn accept(listener: TcpListener, front: Arc<Front>) {
     }
     drop(listener);
     connections.close_all();
-    if tokio::time::timeout(GRACE, connections.all_ended())
-        .await
-        .is_err()
-    {
+    let late = Instant::now() + GRACE;
+    let mut ended = pin!(connections.all_ended());
+    if timeout(NOTICE, ended.as_mut()).await.is_ok() {
+        return;
+    }
+    match connections.running() {
+        0 => {}
+        requests => info!(requests, "Waiting for running requests to finish"),
+    }
+    if timeout_at(late, ended).await.is_err() {
         warn!("Some requests did not finish in time");
     }
 }

@@ -171,9 +171,16 @@ async fn versions_need_no_credentials() {
         .await
         .refused_by_gateway(404, "APIGW.0101");
     let health = nobody.send("GET", "/_emulator/health", None).await.json();
+    let port = app.client.address.rsplit(':').next().expect("a port");
+    let names = [
+        &app.client.address,
+        &format!("localhost:{port}"),
+        "swr.cn-north-4.myhuaweicloud.com",
+    ];
     assert_eq!(
         health,
-        json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})
+        json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "region": "cn-north-4",
+            "builtin_account": true, "registry_names": names, "regions": ["cn-north-4"]})
     );
 }
 

@@ -17,6 +17,12 @@ fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), message)
 }
 
+/// The lines of stderr that say this.
+fn warnings<'a>(output: &'a std::process::Output, part: &str) -> Vec<&'a str> {
+    let text = std::str::from_utf8(&output.stderr).expect("UTF-8");
+    text.lines().filter(|line| line.contains(part)).collect()
+}
+
 #[test]
 fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
     for (arguments, part) in [
@@ -92,8 +98,8 @@ fn a_variable_that_is_no_setting_is_a_warning_with_the_nearest_one() {
         .expect("it runs");
     assert!(output.status.success());
     assert_eq!(
-        String::from_utf8(output.stderr).expect("UTF-8"),
-        "warning: SWR_EMULATOR_LISTN is not a setting; did you mean SWR_EMULATOR_LISTEN?\n"
+        warnings(&output, "is not a setting"),
+        ["warning: SWR_EMULATOR_LISTN is not a setting; did you mean SWR_EMULATOR_LISTEN?"]
     );
 }
 
@@ -371,6 +377,72 @@ async fn what_only_waits_ends_at_once_with_the_program() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_it_at_once_though_a_request_runs() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    for (first, second, code) in [("TERM", "INT", 130), ("INT", "TERM", 143)] {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let (log, writer) = std::io::pipe().expect("a pipe");
+        let mut command = program(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+        let mut child = command
+            .env("TMPDIR", parent.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(writer))
+            .spawn()
+            .expect("it starts");
+        drop(command);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
+        let address = line.trim().trim_start_matches("listening on http://");
+        let client = Client {
+            address: address.to_owned(),
+            token: Some(TOKEN.to_owned()),
+        };
+        let group = json!({"namespace": "group"});
+        let made = client.send("POST", "/v2/manage/namespaces", Some(group));
+        assert_eq!(made.await.status, 201);
+        let registry = Registry::admin(&client, &["group/busybox"]).await;
+        // More than the buffers between the two hold, so that it is under way until it is read.
+        let digest = registry
+            .push_blob("group/busybox", &vec![0; 32 * 1024 * 1024])
+            .await;
+        let bearer = registry.bearer.as_deref().expect("a token");
+        let request = format!(
+            "GET /v2/group/busybox/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {bearer}\r\n\r\n"
+        );
+        let mut download = send(address, &request).await;
+        let mut begin = [0; 12];
+        download.read_exact(&mut begin).await.expect("an answer");
+        assert_eq!(&begin, b"HTTP/1.1 200");
+
+        let signal = |name: &str| {
+            let pid = child.id().to_string();
+            let sent = std::process::Command::new("kill")
+                .args([&format!("-{name}"), &pid])
+                .status();
+            assert!(sent.expect("kill is there").success());
+        };
+        signal(first);
+        let told = BufReader::new(log)
+            .lines()
+            .map(|line| line.expect("UTF-8"))
+            .find(|line| line.contains("running requests"))
+            .expect("it is told");
+        // From here on nobody reads the log, which holds nothing up.
+        assert!(told.contains("requests=1"), "{told}");
+        signal(second);
+
+        assert_eq!(child.wait().expect("ended").code(), Some(code), "{told}");
+        let left = std::fs::read_dir(parent.path()).expect("there").count();
+        assert_eq!(left, 0);
+        drop(download);
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_a_kubeconfig_runs_does_not_hold_up_the_end() {
     let mut on_push = trigger("t");
     on_push["application"] = json!("web");
@@ -451,6 +523,56 @@ fn an_ephemeral_folder_is_gone_at_the_end() {
     assert!(!std::path::Path::new(folder).exists());
 }
 
+#[test]
+fn the_folder_of_a_killed_ephemeral_instance_goes_with_the_next_start() {
+    let parent = tempfile::tempdir().expect("a temporary folder");
+    let start = || {
+        let mut command = program(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+        Process::of(command.env("TMPDIR", parent.path()))
+    };
+    let folders = || std::fs::read_dir(parent.path()).expect("there").count();
+    start().kill();
+    assert_eq!(folders(), 1);
+    let mine = parent.path().join("swr-emulator-mine");
+    let arguments = ["--listen", "127.0.0.1:0", "--data-dir"];
+    Process::start(&[&arguments[..], &[mine.to_str().expect("UTF-8")]].concat()).kill();
+
+    let running = [start(), start()];
+    assert_eq!(folders(), 3);
+    for process in running {
+        process.signal("TERM");
+        assert_eq!(process.wait().0, Some(0));
+    }
+    assert_eq!(folders(), 1);
+    assert!(mine.join("swr-emulator.db").is_file());
+}
+
+#[test]
+fn it_ends_in_order_with_its_standard_input_if_told_so() {
+    use std::process::Stdio;
+    for how in ["flag", "variable"] {
+        let mut command = program(&["--ephemeral", "--listen", "127.0.0.1:0"]);
+        if how == "flag" {
+            command.arg("--exit-with-stdin");
+        } else {
+            command.env("SWR_EMULATOR_EXIT_WITH_STDIN", "yes");
+        }
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let process = Process::of(command.stdin(Stdio::from(reader)));
+        // The command would hold the reading end, but nobody else holds the writing one.
+        std::io::Write::write_all(&mut writer, b"ignored\n").expect("written");
+        let url = process.url.clone();
+        let asked = program(&["healthcheck", "--url", &url]).status();
+        assert!(asked.expect("it runs").success(), "{how}");
+        drop(writer);
+        let (code, stdout) = process.wait();
+        assert_eq!(code, Some(0), "{how}");
+        let mut lines = stdout.lines();
+        let folder = lines.find_map(|line| line.strip_prefix("data folder  "));
+        assert!(!std::path::Path::new(folder.expect("told")).exists());
+    }
+}
+
 #[tokio::test]
 async fn it_listens_on_ipv6_too_and_names_the_registry_by_what_reaches_it() {
     let process = Process::start(&["--ephemeral", "--listen", "[::1]:0"]);
@@ -500,26 +622,136 @@ fn healthcheck_tells_a_running_emulator_from_none() {
 }
 
 #[test]
-fn env_prints_what_points_a_client_at_the_emulator() {
+fn healthcheck_waits_until_the_emulator_is_ready() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let address = taken.local_addr().expect("an address").to_string();
+    drop(taken);
+    let url = format!("http://{address}");
+    let mut waiting = program(&["healthcheck", "--url", &url, "--wait", "2m"])
+        .spawn()
+        .expect("it runs");
+    assert!(waiting.try_wait().expect("a child").is_none());
+    let process = Process::start(&["--ephemeral", "--listen", &address]);
+    assert_eq!(waiting.wait().expect("ended").code(), Some(0));
+    process.kill();
+
+    let (code, message) = fails(&["healthcheck", "--url", &url, "--wait", "120ms"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("is not ready"), "{message}");
+    let (code, message) = fails(&["healthcheck", "--wait", "11m"]);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("--wait: must be like 500ms"), "{message}");
+}
+
+/// What `env` prints and the warnings with it, where it succeeds.
+fn env(arguments: &[&str]) -> (String, String) {
+    let output = program(&[&["env"], arguments].concat()).output();
+    let output = output.expect("it runs");
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+    assert!(output.status.success(), "{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn env_prints_what_points_a_client_at_the_emulator_before_it_runs() {
     for (client, part) in [
         (
             "shell",
             "export HUAWEICLOUD_SDK_REGION_SWR_CN_NORTH_4='http://127.0.0.1:1'",
         ),
+        ("shell", "export SWR_EMULATOR_REGISTRY='127.0.0.1:1'"),
         ("python", ".with_endpoint('http://127.0.0.1:1')"),
         ("node", ".withEndpoint('http://127.0.0.1:1')"),
+        (
+            "node",
+            "// The SDK for Node reads no endpoint from variables",
+        ),
         ("go", "WithEndpoints([]string{\"http://127.0.0.1:1\"})"),
+        ("go", "package main\n\nimport ("),
         ("terraform", "auth_url   = \"http://127.0.0.1:1/v3\""),
         (
             "docker",
             "docker login -u cn-north-4@SWREMULATOR000000001 -p ",
         ),
+        (
+            "skopeo",
+            "skopeo login --tls-verify=false -u cn-north-4@SWREMULATOR000000001 -p ",
+        ),
+        (
+            "podman",
+            "podman login --tls-verify=false -u cn-north-4@SWREMULATOR000000001 -p ",
+        ),
     ] {
-        let output = program(&["env", "--for", client, "--url", "http://127.0.0.1:1/"]).output();
-        let output = output.expect("it runs");
-        assert!(output.status.success());
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
-        assert!(text.contains(part), "{text}");
+        let (settings, warning) = env(&["--for", client, "--url", "http://127.0.0.1:1/"]);
+        assert!(settings.contains(part), "{settings}");
+        let expected = "warning: no emulator answers at http://127.0.0.1:1, ";
+        assert!(warning.starts_with(expected), "{warning}");
+        assert_eq!(warning.lines().count(), 1, "{warning}");
+    }
+    let (code, message) = fails(&["env", "--check", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("no emulator answers"), "{message}");
+}
+
+#[test]
+fn env_tells_the_region_that_the_emulator_plays_unless_one_is_given() {
+    let seed = r#"{"regions": [{"name": "cn-east-3", "listen": "127.0.0.1:0"}]}"#;
+    let kept = Kept::seeded(seed);
+    let mut process = kept.start(&["--region", "eu-west-101"]);
+    let east = format!("http://{}", process.next_region("cn-east-3").address);
+    for (arguments, region) in [
+        (vec!["--url", &*process.url], "EU_WEST_101"),
+        (vec!["--url", &*process.url, "--check"], "EU_WEST_101"),
+        (vec!["--url", &*east], "CN_EAST_3"),
+        (vec!["--url", &*east, "--region", "r1"], "R1"),
+    ] {
+        let (settings, warning) = env(&arguments);
+        let line = format!(
+            "export HUAWEICLOUD_SDK_REGION_SWR_{region}='{}'\n",
+            arguments[1]
+        );
+        assert!(settings.ends_with(&line), "{settings}");
+        assert_eq!(warning, "");
+    }
+}
+
+#[test]
+fn env_invents_no_keys_where_the_builtin_account_is_left_out() {
+    let seed = r#"{"builtin_account": false, "accounts": [{"name": "a",
+        "users": [{"name": "u", "access_key": "AK", "secret_key": "not-to-be-shown"}]}]}"#;
+    let process = Kept::seeded(seed);
+    let process = process.start(&[]);
+    for client in ["shell", "python", "node", "go", "terraform", "docker"] {
+        let (settings, warning) = env(&["--for", client, "--url", &process.url]);
+        assert!(!settings.contains("SWREMULATOR"), "{settings}");
+        assert!(!settings.contains("not-to-be-shown"), "{settings}");
+        assert!(
+            !settings.contains("export HUAWEICLOUD_SDK_AK"),
+            "{settings}"
+        );
+        assert!(warning.contains("has no built-in account"), "{warning}");
+    }
+}
+
+#[test]
+fn the_url_of_an_emulator_holds_nothing_that_a_shell_would_run() {
+    for url in [
+        "127.0.0.1:7970",
+        "https://localhost",
+        "http://a'b",
+        "http://a$b",
+        "http://a/b",
+        "http://a?b",
+        "http://u@a",
+        "http://a:99999",
+        "",
+    ] {
+        for command in ["env", "healthcheck"] {
+            let (code, message) = fails(&[command, "--url", url]);
+            assert_eq!(code, Some(2), "{message}");
+            assert!(message.contains("--url: must be like"), "{message}");
+        }
     }
 }
 
@@ -531,6 +763,7 @@ fn help_explains_every_flag_with_its_variable() {
         "listen",
         "data-dir",
         "ephemeral",
+        "exit-with-stdin",
         "region",
         "seed",
         "registry-host",

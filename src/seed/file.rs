@@ -23,7 +23,7 @@ use crate::namespace::NamespaceName;
 use crate::permission::{Grant, Level};
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::{self, AppType, parse_label, parse_subdomain};
-use crate::workload::{Container, PodTemplate, WorkloadKey};
+use crate::workload::{PodTemplate, WorkloadKey, read_template};
 
 /// How many values a file may have: keys, texts, lists and what is in braces.
 const MOST_VALUES: usize = 3_000_000;
@@ -170,18 +170,9 @@ struct ClusterEntry {
 struct KubernetesNamespaceEntry {
     name: Spanned<String>,
     #[serde(default)]
-    deployments: Vec<WorkloadEntry>,
+    deployments: Vec<Spanned<Map<String, Value>>>,
     #[serde(default)]
-    statefulsets: Vec<WorkloadEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WorkloadEntry {
-    name: Spanned<String>,
-    containers: Vec<Container>,
-    #[serde(default)]
-    init_containers: Vec<Container>,
+    statefulsets: Vec<Spanned<Map<String, Value>>>,
 }
 
 /// Reads and checks a seed file for an instance with this home region.
@@ -522,14 +513,9 @@ impl Checker<'_> {
             let under = format!("{under}.triggers[{at}]");
             let line = entry.defined.line();
             let fields = Fields::from(entry.value);
-            if let Some(unknown) = fields.names().find(|name| !trigger::FIELDS.contains(name)) {
-                let rule = format!(
-                    "is not a field of a trigger ({})",
-                    trigger::FIELDS.join(", ")
-                );
-                return self.wrong(line, &format!("{under}.{unknown}"), rule);
-            }
-            let new = self.api(line, &under, trigger::read_body(&fields))?;
+            let known = fields.refuse_unknown("trigger", &trigger::FIELDS);
+            let read = known.and_then(|()| trigger::read_body(&fields));
+            let new = self.api(line, &under, read)?;
             if !names.insert(new.name.as_str().to_owned()) {
                 let rule = "must be unique in the repository";
                 return self.wrong(line, &format!("{under}.name"), rule);
@@ -602,8 +588,13 @@ impl Checker<'_> {
             ] {
                 for (at, entry) in entries.into_iter().enumerate() {
                     let under = format!("{under}.{}[{at}]", kind.as_str());
-                    let line = entry.name.defined.line();
-                    let name = parse_subdomain("name", &entry.name.value);
+                    let line = entry.defined.line();
+                    let fields = Fields::from(entry.value);
+                    let known = fields
+                        .refuse_unknown("workload", &["name", "containers", "init_containers"]);
+                    let name = known
+                        .and_then(|()| fields.string("name"))
+                        .and_then(|name| parse_subdomain("name", name));
                     let key = WorkloadKey {
                         cluster_id: cluster_id.to_owned(),
                         namespace: namespace.clone(),
@@ -614,8 +605,8 @@ impl Checker<'_> {
                         let rule = "must be unique in the namespace";
                         return self.wrong(line, &format!("{under}.name"), rule);
                     }
-                    let template = PodTemplate::new(entry.containers, entry.init_containers);
-                    workloads.push((key, self.api(line, &under, template)?));
+                    let template = self.api(line, &under, read_template(&fields))?;
+                    workloads.push((key, template));
                 }
             }
         }
@@ -780,6 +771,30 @@ clusters:
             "organizations[0].repositories[0].triggers[0].nmae: is not a field",
         );
         check("organizations:\n  - name: [\n", 2, "expected string");
+        let workload = |containers: &str| {
+            format!(
+                "clusters:\n  - name: c\n    namespaces:\n      - name: n\n        deployments: \
+                 [{{name: web, containers: {containers}}}]\n"
+            )
+        };
+        let place = "clusters[0].namespaces[0].deployments[0].containers";
+        let rule = |rest: &str| format!("{place}{rest}");
+        check(
+            &workload("[{name: c, imgae: x}]"),
+            5,
+            &rule("[0].imgae: is not a field"),
+        );
+        check(
+            &workload("[{name: c, image: 'HTTP://x y'}]"),
+            5,
+            &rule("[0].image: must be an"),
+        );
+        check(
+            &workload("[{name: c, image: '{regsitry}/a'}]"),
+            5,
+            &rule("[0].image: must be an"),
+        );
+        check(&workload("[]"), 5, &rule(": must not be empty"));
         check(
             "regions:\n  - {name: R2, listen: \"127.0.0.1:0\"}\n",
             2,

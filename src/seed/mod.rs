@@ -72,8 +72,8 @@ pub struct SeedCluster {
     pub cluster: Cluster,
     /// How it is reached; none where it is simulated.
     pub access: Option<Access>,
-    /// The workloads of a simulated cluster. `{registry}` in an image stands for the first
-    /// name of the home region's registry.
+    /// The workloads of a simulated cluster. `{registry}` at the beginning of an image stands for
+    /// the first name of the home region's registry.
     pub workloads: Vec<(WorkloadKey, PodTemplate)>,
 }
 

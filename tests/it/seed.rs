@@ -130,7 +130,7 @@ fn a_seed_that_breaks_a_rule_stops_the_start_before_anything_is_written() {
     assert_eq!(
         message,
         format!(
-            "error: {seed}:14: organizations[0].repositories[0].triggers[0].condition: must be .* \
+            "error: {seed}:15: organizations[0].repositories[0].triggers[0].condition: must be .* \
              when trigger_type is all\n"
         )
     );

@@ -62,7 +62,11 @@ impl Destination {
         &self,
         db: impl SqliteExecutor<'_>,
     ) -> Result<std::result::Result<Cluster, String>> {
-        let clusters = cce::store::list(db).await?;
+        Ok(self.choose(&cce::store::list(db).await?))
+    }
+
+    /// The cluster among all there are.
+    fn choose(&self, clusters: &[Cluster]) -> std::result::Result<Cluster, String> {
         let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
         let is_cci = |cluster: &Cluster| cluster.name == "cci";
         let (found, reason) = if self.trigger_mode == "cci" {
@@ -85,7 +89,7 @@ impl Destination {
             );
             (only, reason)
         };
-        Ok(found.ok_or(reason))
+        found.ok_or(reason)
     }
 
     /// The workload in a cluster.
@@ -134,4 +138,33 @@ impl Destination {
         };
         Ok(sighting.ok_or_else(|| Failure::Final(self.missing_in(&cluster))))
     }
+}
+
+/// The reason why a trigger would find nothing to update, were these all clusters and simulated
+/// workloads; none for a real cluster, whose workloads are not known.
+pub fn missing_target<'a>(
+    trigger: &NewTrigger,
+    clusters: &[Cluster],
+    is_real: impl Fn(&Cluster) -> bool,
+    find: impl Fn(&WorkloadKey) -> Option<&'a PodTemplate>,
+) -> Option<String> {
+    let destination = Destination::from(trigger);
+    let cluster = match destination.choose(clusters) {
+        Ok(cluster) if is_real(&cluster) => return None,
+        Ok(cluster) => cluster,
+        Err(reason) => return Some(reason),
+    };
+    let key = WorkloadKey {
+        cluster_id: cluster.id.clone(),
+        namespace: trigger.cluster_ns.clone(),
+        kind: trigger.app_type,
+        name: trigger.application.clone(),
+    };
+    let Some(template) = find(&key) else {
+        return Some(destination.missing_in(&cluster));
+    };
+    let mut containers = template.containers.iter().chain(&template.init_containers);
+    let is_there = trigger.container.is_empty()
+        || containers.any(|container| container.name == trigger.container);
+    (!is_there).then(|| format!("there is no container {}", trigger.container))
 }

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+pub use destination::missing_target;
 pub use explain::Explained;
 pub use matching::{Judgement, Matcher};
 pub use plan::{Plan, Target, plan};

@@ -1,11 +1,12 @@
 //! The seed file: what an instance holds at its start.
 //!
 //! `file` reads and checks it whole, with `words` for what is not its form and `lines` for where a
-//! field is; `store` writes what is missing.
+//! field is; `targets` finds triggers that lead nowhere; `store` writes what is missing.
 
 mod file;
 mod lines;
 mod store;
+mod targets;
 mod words;
 
 use std::net::SocketAddr;

@@ -21,7 +21,7 @@ pub use api::{read_template, routes};
 /// What stands for the registry's name at the beginning of an image.
 pub const REGISTRY: &str = "{registry}";
 /// The longest reference to an image, in characters.
-pub const MAX_IMAGE: usize = 512;
+pub const MAX_IMAGE: usize = 4096;
 /// A reference to an image, as Docker's grammar has it; its registry may be [`REGISTRY`].
 pub const IMAGE_PATTERN: &str = concat!(
     r"^((\{registry\}|",

@@ -230,7 +230,7 @@ async fn a_reason_is_no_longer_than_a_line() {
     assert!(reason.starts_with("tag v1 is not one of xxx"), "{reason}");
     assert_eq!(reason.len(), 1000);
 
-    let image = "x".repeat(10_000);
+    let image = "x".repeat(4_000);
     let body = json!({"containers": [{"name": "busybox", "image": image}]});
     app.client.send("PUT", WORKLOAD, Some(body)).await;
     add_trigger(&app, "u", &[("container", "busybox")]).await;

@@ -114,6 +114,7 @@ impl Emulator {
         }
         // The ports come first: where one is taken, nothing else is touched.
         let (listeners, regions) = listen(config, &seed).await?;
+        warn_of(&seed);
         let folder = if config.ephemeral {
             DataFolder::temporary()?
         } else {
@@ -224,6 +225,31 @@ impl Emulator {
         if let Err(error) = self.folder.close() {
             warn!(%error, "Could not remove the temporary data folder");
         }
+    }
+}
+
+/// Warns of what the seed file names and lacks. Kubeconfigs have a thread of their own, since a
+/// file system may not answer.
+fn warn_of(seed: &Seed) {
+    for warning in seed.warnings() {
+        warn!("{warning}");
+    }
+    let clusters = seed.clusters.iter();
+    let real = clusters.filter_map(|c| Some((c.cluster.name.clone(), c.access.clone()?)));
+    let real: Vec<_> = real.collect();
+    if real.is_empty() {
+        return;
+    }
+    let read = move || {
+        for (cluster, access) in real {
+            if let Some(reason) = access.unreadable() {
+                warn!(cluster, reason, "Cannot read the kubeconfig of a cluster");
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("kubeconfigs".to_owned());
+    if let Err(error) = thread.spawn(read) {
+        warn!(%error, "Cannot look at the kubeconfigs");
     }
 }
 

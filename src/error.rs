@@ -217,6 +217,19 @@ impl Error {
         }
     }
 
+    /// The same fault of a field that is inside another one.
+    #[must_use]
+    pub fn under(self, outer: &str) -> Self {
+        match self {
+            Self::Invalid { fault, field, rule } => Self::Invalid {
+                fault,
+                field: format!("{outer}.{field}").into(),
+                rule,
+            },
+            other => other,
+        }
+    }
+
     /// Wraps a failure that the client cannot act on.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(source.into()))

@@ -82,7 +82,7 @@ impl Regions {
             .map_or(&[], |region| region.registry_names.as_slice())
     }
 
-    /// What `{registry}` in the seed file stands for: the first name of the home region's registry.
+    /// What `{registry}` in the image of a workload stands for: the first name of the home region's registry.
     pub fn seed_registry(&self) -> &str {
         self.0
             .first()

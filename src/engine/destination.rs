@@ -112,7 +112,11 @@ impl Destination {
         &self,
         db: impl SqliteExecutor<'_>,
     ) -> Result<std::result::Result<Cluster, Missing>> {
-        let clusters = cce::store::list(db).await?;
+        Ok(self.choose(&cce::store::list(db).await?))
+    }
+
+    /// The cluster among all there are.
+    fn choose(&self, clusters: &[Cluster]) -> std::result::Result<Cluster, Missing> {
         let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
         let is_cci = |cluster: &Cluster| cluster.name == "cci";
         let (found, field, reason) = if self.trigger_mode == "cci" {
@@ -120,7 +124,7 @@ impl Destination {
             (find(&is_cci), "trigger_mode", reason)
         } else if !self.cluster_id.is_empty() {
             let found = find(&|cluster| cluster.id == self.cluster_id);
-            (found, "cluster_id", self.no_such_id(&clusters))
+            (found, "cluster_id", self.no_such_id(clusters))
         } else if !self.cluster_name.is_empty() {
             let found = find(&|cluster| cluster.name == self.cluster_name);
             let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
@@ -137,7 +141,7 @@ impl Destination {
                 format!("the trigger names no cluster, and there is not exactly one{there}");
             (only, "cluster_id", reason)
         };
-        Ok(found.ok_or(Missing { field, reason }))
+        found.ok_or(Missing { field, reason })
     }
 
     /// The reason when no cluster has the id. Names are taken for ids at times.
@@ -251,4 +255,33 @@ impl Destination {
             resource_version: None,
         }))
     }
+}
+
+/// The reason why a trigger would find nothing to update, were these all clusters and simulated
+/// workloads; none for a real cluster, whose workloads are not known.
+pub fn missing_target<'a>(
+    trigger: &NewTrigger,
+    clusters: &[Cluster],
+    is_real: impl Fn(&Cluster) -> bool,
+    find: impl Fn(&WorkloadKey) -> Option<&'a PodTemplate>,
+) -> Option<String> {
+    let destination = Destination::from(trigger);
+    let cluster = match destination.choose(clusters) {
+        Ok(cluster) if is_real(&cluster) => return None,
+        Ok(cluster) => cluster,
+        Err(missing) => return Some(missing.reason),
+    };
+    let key = WorkloadKey {
+        cluster_id: cluster.id.clone(),
+        namespace: trigger.cluster_ns.clone(),
+        kind: trigger.app_type,
+        name: trigger.application.clone(),
+    };
+    let Some(template) = find(&key) else {
+        return Some(destination.missing_in(&cluster).reason);
+    };
+    let mut containers = template.containers.iter().chain(&template.init_containers);
+    let is_there = trigger.container.is_empty()
+        || containers.any(|container| container.name == trigger.container);
+    (!is_there).then(|| format!("there is no container {}", trigger.container))
 }

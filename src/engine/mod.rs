@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+pub use destination::missing_target;
 pub use explain::{Expected, Explained};
 pub use fate::Fate;
 pub use matching::{Judgement, Matcher};

@@ -108,6 +108,17 @@ impl Fields {
         self.0.keys().map(String::as_str)
     }
 
+    /// Refuses a field that is none of the known ones of this thing.
+    pub fn refuse_unknown(&self, thing: &str, known: &[&str]) -> Result<()> {
+        match self.names().find(|name| !known.contains(name)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let rule = format!("is not a field of a {thing} ({})", known.join(", "));
+                Err(Error::invalid(unknown.to_owned(), rule))
+            }
+        }
+    }
+
     /// A field's value as it stands.
     pub fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name)

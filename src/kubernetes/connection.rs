@@ -2,6 +2,7 @@
 //! answer, and what the `kube` crate does with them) has a thread of its own, one for a cluster at
 //! the most; whoever waits for it does so for a bounded time.
 
+use std::path::Path;
 use std::time::Duration;
 
 use http::Response;
@@ -141,6 +142,14 @@ async fn on_a_thread<T: Send + 'static>(
     outcome
         .await
         .map_err(|_| Failure::Passing("the client could not be made".to_owned()))
+}
+
+/// The reason why a kubeconfig cannot be read. A pipe is left alone: it gives its content once.
+pub(super) fn unreadable(path: &Path) -> Option<String> {
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return None;
+    }
+    Kubeconfig::read_from(path).err().map(|error| chain(&error))
 }
 
 async fn read_config(access: &Access) -> Result<Config, String> {

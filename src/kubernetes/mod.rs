@@ -46,6 +46,16 @@ pub enum Access {
     InCluster,
 }
 
+impl Access {
+    /// The reason why the kubeconfig cannot be read. It may wait for a file system.
+    pub fn unreadable(&self) -> Option<String> {
+        match self {
+            Self::Kubeconfig { path, .. } => connection::unreadable(path),
+            Self::InCluster => None,
+        }
+    }
+}
+
 /// The real clusters of an instance, by id.
 #[derive(Debug, Default)]
 pub struct RealClusters(HashMap<String, RealCluster>);

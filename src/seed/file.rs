@@ -1,18 +1,21 @@
 //! The format of the seed file (YAML, and so JSON too), and its checks. An error tells line,
 //! field and rule; nothing is written before the whole file has passed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
-use serde_saphyr::budget::BudgetBreach;
 
+use super::lines::line_of;
+use super::words::{self, MOST_VALUES};
 use super::{Seed, SeedCluster, SeedNamespace, SeedRegion, SeedRepository};
 use crate::auth::{
-    Account, BUILTIN_ACCOUNT, Directory, DirectoryError, NewAccount, NewUser, Secret, User,
+    Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_TOKEN, Directory, DirectoryError,
+    NewAccount, NewUser, Secret, User,
 };
 use crate::cce::Cluster;
 use crate::config::{parse_listen, parse_region, parse_registry_host};
@@ -23,10 +26,7 @@ use crate::namespace::NamespaceName;
 use crate::permission::{Grant, Level};
 use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::{self, AppType, parse_label, parse_subdomain};
-use crate::workload::{Container, PodTemplate, WorkloadKey};
-
-/// How many values a file may have: keys, texts, lists and what is in braces.
-const MOST_VALUES: usize = 3_000_000;
+use crate::workload::{PodTemplate, WorkloadKey, read_template};
 
 /// Why a seed file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,29 +47,14 @@ pub enum SeedError {
 
 fn syntax_line(path: &Path, error: &serde_saphyr::Error) -> String {
     let line = error.location().map_or(0, |location| location.line());
-    if let serde_saphyr::Error::Budget { breach, .. } = error.without_snippet()
-        && matches!(
-            breach,
-            BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }
-        )
-    {
-        return format!(
-            "{}:{line}: must have at most {MOST_VALUES} values, which 100,000 triggers are; make \
-             the rest through the API",
-            path.display()
-        );
-    }
-    let text = error.to_string();
-    // The crate shows a picture of the place below the first line.
-    let text = text.lines().next().unwrap_or_default();
-    let text = text.strip_prefix("error: ").unwrap_or(text);
-    format!("{}:{line}: {}", path.display(), one_line(text))
+    let words = words::of(error.without_snippet());
+    format!("{}:{line}: {}", path.display(), one_line(&words))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SeedFile {
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "boolean")]
     builtin_account: bool,
     #[serde(default)]
     regions: Vec<RegionEntry>,
@@ -85,20 +70,39 @@ fn yes() -> bool {
     true
 }
 
+/// A boolean of YAML. The crate would take a text in quotes too.
+fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct Boolean;
+
+    impl Visitor<'_> for Boolean {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(words::BOOLEAN)
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<bool, E> {
+            Ok(value)
+        }
+    }
+
+    deserializer.deserialize_any(Boolean)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RegionEntry {
-    name: Spanned<String>,
-    listen: Spanned<String>,
-    registry_host: Option<Spanned<String>>,
+    name: String,
+    listen: String,
+    registry_host: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AccountEntry {
-    name: Spanned<String>,
+    name: String,
     id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "boolean")]
     agency: bool,
     #[serde(default)]
     users: Vec<UserEntry>,
@@ -107,23 +111,23 @@ struct AccountEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UserEntry {
-    name: Spanned<String>,
+    name: String,
     id: Option<String>,
     password: Option<String>,
     access_key: Option<String>,
     secret_key: Option<String>,
     token: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "boolean")]
     admin: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NamespaceEntry {
-    name: Spanned<String>,
-    region: Option<Spanned<String>>,
-    account: Option<Spanned<String>>,
-    creator: Option<Spanned<String>>,
+    name: String,
+    region: Option<String>,
+    account: Option<String>,
+    creator: Option<String>,
     #[serde(default)]
     permissions: Vec<PermissionEntry>,
     #[serde(default)]
@@ -133,8 +137,8 @@ struct NamespaceEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RepositoryEntry {
-    name: Spanned<String>,
-    #[serde(default)]
+    name: String,
+    #[serde(default, deserialize_with = "boolean")]
     is_public: bool,
     category: Option<String>,
     #[serde(default)]
@@ -142,13 +146,13 @@ struct RepositoryEntry {
     #[serde(default)]
     permissions: Vec<PermissionEntry>,
     #[serde(default)]
-    triggers: Vec<Spanned<Map<String, Value>>>,
+    triggers: Vec<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PermissionEntry {
-    user: Spanned<String>,
+    user: String,
     auth: u64,
 }
 
@@ -156,10 +160,10 @@ struct PermissionEntry {
 #[serde(deny_unknown_fields)]
 struct ClusterEntry {
     id: Option<String>,
-    name: Spanned<String>,
+    name: String,
     kubeconfig: Option<PathBuf>,
     context: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "boolean")]
     in_cluster: bool,
     #[serde(default)]
     namespaces: Vec<KubernetesNamespaceEntry>,
@@ -168,26 +172,18 @@ struct ClusterEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KubernetesNamespaceEntry {
-    name: Spanned<String>,
+    name: String,
     #[serde(default)]
-    deployments: Vec<WorkloadEntry>,
+    deployments: Vec<Map<String, Value>>,
     #[serde(default)]
-    statefulsets: Vec<WorkloadEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WorkloadEntry {
-    name: Spanned<String>,
-    containers: Vec<Container>,
-    #[serde(default)]
-    init_containers: Vec<Container>,
+    statefulsets: Vec<Map<String, Value>>,
 }
 
 /// Reads and checks a seed file for an instance with this home region.
 pub fn read(path: &Path, home: &str) -> Result<(Directory, Seed), SeedError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| SeedError::Unreadable(path.to_owned(), error))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| SeedError::Unreadable(path.to_owned(), error))?;
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
     let file: Option<SeedFile> = serde_saphyr::from_str_with_options(&text, limits(MOST_VALUES))
         .map_err(|error| SeedError::Syntax(path.to_owned(), Box::new(error)))?;
     let file = file.unwrap_or_else(|| SeedFile {
@@ -197,11 +193,19 @@ pub fn read(path: &Path, home: &str) -> Result<(Directory, Seed), SeedError> {
         organizations: Vec::new(),
         clusters: Vec::new(),
     });
-    Checker { path, home }.check(file)
+    let text = &text;
+    Checker { path, text, home }.check(file)
+}
+
+fn not_utf8(path: &Path, error: &FromUtf8Error) -> SeedError {
+    let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let lines = good.split(|byte| *byte == b'\n').count();
+    let line = u64::try_from(lines).unwrap_or(u64::MAX);
+    SeedError::Rule(path.to_owned(), line, "the file must be UTF-8".to_owned())
 }
 
 /// What keeps a file that means ill from taking all memory. A full trigger is 25 values.
-fn limits(values: usize) -> serde_saphyr::Options {
+pub(super) fn limits(values: usize) -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_nodes: values,
@@ -212,23 +216,25 @@ fn limits(values: usize) -> serde_saphyr::Options {
 
 struct Checker<'a> {
     path: &'a Path,
+    text: &'a str,
     home: &'a str,
 }
 
 impl Checker<'_> {
-    fn wrong<T>(&self, at: u64, field: &str, rule: impl std::fmt::Display) -> Result<T, SeedError> {
+    fn wrong<T>(&self, field: &str, rule: impl std::fmt::Display) -> Result<T, SeedError> {
+        let line = line_of(self.text, field);
         let message = format!("{field}: {rule}");
-        Err(SeedError::Rule(self.path.to_owned(), at, message))
+        Err(SeedError::Rule(self.path.to_owned(), line, message))
     }
 
     /// A rule of the API, reported under the key that the seed file has for the field.
-    fn api<T>(&self, at: u64, under: &str, result: Result<T, Error>) -> Result<T, SeedError> {
+    fn api<T>(&self, under: &str, result: Result<T, Error>) -> Result<T, SeedError> {
         result.or_else(|error| match error {
             Error::Invalid { field, rule, .. } if field != "namespace" && field != "repository" => {
-                self.wrong(at, &format!("{under}.{field}"), rule)
+                self.wrong(&format!("{under}.{field}"), rule)
             }
-            Error::Invalid { rule, .. } => self.wrong(at, &format!("{under}.name"), rule),
-            error => self.wrong(at, under, error),
+            Error::Invalid { rule, .. } => self.wrong(&format!("{under}.name"), rule),
+            error => self.wrong(under, error),
         })
     }
 
@@ -237,9 +243,9 @@ impl Checker<'_> {
             .accounts
             .iter()
             .filter(|entry| entry.agency)
-            .map(|entry| entry.name.value.clone())
+            .map(|entry| entry.name.clone())
             .collect();
-        let accounts = self.accounts(file.accounts)?;
+        let accounts = self.accounts(file.builtin_account, file.accounts)?;
         let directory = Directory::new(file.builtin_account, accounts)
             .map_err(|error| SeedError::Accounts(self.path.to_owned(), error))?;
         let regions = self.regions(file.regions)?;
@@ -260,32 +266,29 @@ impl Checker<'_> {
         let mut regions: Vec<SeedRegion> = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("regions[{at}]");
-            let line = entry.name.defined.line();
-            let name = match parse_region(&entry.name.value) {
+            let name = match parse_region(&entry.name) {
                 Ok(name) => name,
-                Err(rule) => return self.wrong(line, &format!("{under}.name"), rule),
+                Err(rule) => return self.wrong(&format!("{under}.name"), rule),
             };
             if name == self.home {
                 let rule = "must not be the home region, which --region and --listen give";
-                return self.wrong(line, &format!("{under}.name"), rule);
+                return self.wrong(&format!("{under}.name"), rule);
             }
             if regions.iter().any(|known| known.name == name) {
-                return self.wrong(line, &format!("{under}.name"), "must be unique");
+                return self.wrong(&format!("{under}.name"), "must be unique");
             }
-            let listen = match parse_listen(&entry.listen.value) {
+            let listen = match parse_listen(&entry.listen) {
                 Ok(listen) => listen,
                 Err(rule) => {
-                    let line = entry.listen.defined.line();
-                    return self.wrong(line, &format!("{under}.listen"), rule);
+                    return self.wrong(&format!("{under}.listen"), rule);
                 }
             };
             let registry_host = match entry.registry_host {
                 None => None,
-                Some(host) => match parse_registry_host(&host.value) {
+                Some(host) => match parse_registry_host(&host) {
                     Ok(name) => Some(name),
                     Err(rule) => {
-                        let line = host.defined.line();
-                        return self.wrong(line, &format!("{under}.registry_host"), rule);
+                        return self.wrong(&format!("{under}.registry_host"), rule);
                     }
                 },
             };
@@ -298,7 +301,21 @@ impl Checker<'_> {
         Ok(regions)
     }
 
-    fn accounts(&self, entries: Vec<AccountEntry>) -> Result<Vec<NewAccount>, SeedError> {
+    fn accounts(
+        &self,
+        builtin: bool,
+        entries: Vec<AccountEntry>,
+    ) -> Result<Vec<NewAccount>, SeedError> {
+        // Where each credential is that names its user by itself.
+        let mut places = HashMap::new();
+        if builtin {
+            let place = "the built-in user";
+            places.insert(
+                ("access_key", BUILTIN_ACCESS_KEY.to_owned()),
+                place.to_owned(),
+            );
+            places.insert(("token", BUILTIN_TOKEN.to_owned()), place.to_owned());
+        }
         let mut accounts = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("accounts[{at}]");
@@ -306,7 +323,6 @@ impl Checker<'_> {
             let mut users = Vec::new();
             for (at, entry) in entry.users.into_iter().enumerate() {
                 let under = format!("{under}.users[{at}]");
-                let line = entry.name.defined.line();
                 let name = self.filled(&format!("{under}.name"), entry.name)?;
                 let texts = [
                     ("id", &entry.id),
@@ -317,12 +333,20 @@ impl Checker<'_> {
                 ];
                 for (field, text) in texts {
                     if text.as_deref().is_some_and(str::is_empty) {
-                        return self.wrong(line, &format!("{under}.{field}"), "must not be empty");
+                        return self.wrong(&format!("{under}.{field}"), "must not be empty");
                     }
+                }
+                for (field, text) in [("access_key", &entry.access_key), ("token", &entry.token)] {
+                    let Some(text) = text else { continue };
+                    let place = format!("{under}.{field}");
+                    if let Some(other) = places.get(&(field, text.clone())) {
+                        return self.wrong(&place, format!("is also that of {other}"));
+                    }
+                    places.insert((field, text.clone()), under.clone());
                 }
                 if entry.access_key.is_some() != entry.secret_key.is_some() {
                     let rule = "must be given together with secret_key";
-                    return self.wrong(line, &format!("{under}.access_key"), rule);
+                    return self.wrong(&format!("{under}.access_key"), rule);
                 }
                 users.push(NewUser {
                     name,
@@ -343,11 +367,11 @@ impl Checker<'_> {
         Ok(accounts)
     }
 
-    fn filled(&self, field: &str, text: Spanned<String>) -> Result<String, SeedError> {
-        if text.value.trim().is_empty() {
-            return self.wrong(text.defined.line(), field, "must not be empty");
+    fn filled(&self, field: &str, text: String) -> Result<String, SeedError> {
+        if text.trim().is_empty() {
+            return self.wrong(field, "must not be empty");
         }
-        Ok(text.value)
+        Ok(text)
     }
 
     fn namespaces(
@@ -360,19 +384,13 @@ impl Checker<'_> {
         let mut namespaces = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("organizations[{at}]");
-            let line = entry.name.defined.line();
-            let name = self.api(line, &under, NamespaceName::parse(&entry.name.value))?;
+            let name = self.api(&under, NamespaceName::parse(&entry.name))?;
             let region = self.region_of(regions, &under, entry.region.as_ref())?;
             if !names.insert((region.clone(), name.clone())) {
-                return self.wrong(
-                    line,
-                    &format!("{under}.name"),
-                    "must be unique in the region",
-                );
+                return self.wrong(&format!("{under}.name"), "must be unique in the region");
             }
-            let account = self.account_of(directory, &under, line, entry.account.as_ref())?;
-            let creator =
-                self.creator_of(directory, &under, line, account, entry.creator.as_ref())?;
+            let account = self.account_of(directory, &under, entry.account.as_ref())?;
+            let creator = self.creator_of(directory, &under, account, entry.creator.as_ref())?;
             namespaces.push(SeedNamespace {
                 region,
                 name,
@@ -388,36 +406,31 @@ impl Checker<'_> {
         &self,
         regions: &[SeedRegion],
         under: &str,
-        name: Option<&Spanned<String>>,
+        name: Option<&String>,
     ) -> Result<String, SeedError> {
         let Some(name) = name else {
             return Ok(self.home.to_owned());
         };
-        let is_known = |known: &str| known == name.value;
+        let is_known = |known: &str| known == name;
         if is_known(self.home) || regions.iter().any(|region| is_known(&region.name)) {
-            return Ok(name.value.clone());
+            return Ok(name.clone());
         }
-        let rule = format!(
-            "must be the home region or one of this file; there is no {}",
-            name.value
-        );
-        self.wrong(name.defined.line(), &format!("{under}.region"), rule)
+        let rule = format!("must be the home region or one of this file; there is no {name}");
+        self.wrong(&format!("{under}.region"), rule)
     }
 
     fn account_of<'d>(
         &self,
         directory: &'d Directory,
         under: &str,
-        line: u64,
-        name: Option<&Spanned<String>>,
+        name: Option<&String>,
     ) -> Result<&'d Arc<Account>, SeedError> {
-        let line = name.map_or(line, |name| name.defined.line());
-        let name = name.map_or(BUILTIN_ACCOUNT, |name| name.value.as_str());
+        let name = name.map_or(BUILTIN_ACCOUNT, |name| name.as_str());
         match directory.account_named(name) {
             Some(account) => Ok(account),
             None => {
                 let rule = format!("must be an account of this file; there is no {name}");
-                self.wrong(line, &format!("{under}.account"), rule)
+                self.wrong(&format!("{under}.account"), rule)
             }
         }
     }
@@ -426,21 +439,19 @@ impl Checker<'_> {
         &self,
         directory: &Directory,
         under: &str,
-        line: u64,
         account: &Account,
-        name: Option<&Spanned<String>>,
+        name: Option<&String>,
     ) -> Result<Arc<User>, SeedError> {
-        let line = name.map_or(line, |name| name.defined.line());
         let mut users = directory.users_of(account);
         let found = match name {
-            Some(name) => users.find(|user| user.name == name.value),
+            Some(name) => users.find(|user| user.name == *name),
             None => users.next(),
         };
         match found {
             Some(user) => Ok(user),
             None => {
                 let rule = format!("must be a user of the account {}", account.name);
-                self.wrong(line, &format!("{under}.creator"), rule)
+                self.wrong(&format!("{under}.creator"), rule)
             }
         }
     }
@@ -455,18 +466,17 @@ impl Checker<'_> {
         let mut grants: Vec<Grant> = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.permissions[{at}]");
-            let line = entry.user.defined.line();
-            let name = entry.user.value;
+            let name = entry.user;
             let Some(user) = directory.users_of(account).find(|user| user.name == name) else {
                 let rule = format!("must be a user of the account {}", account.name);
-                return self.wrong(line, &format!("{under}.user"), rule);
+                return self.wrong(&format!("{under}.user"), rule);
             };
             if grants.iter().any(|grant| grant.user_id == user.id) {
-                return self.wrong(line, &format!("{under}.user"), "must not come twice");
+                return self.wrong(&format!("{under}.user"), "must not come twice");
             }
             let Some(level) = Level::from_auth(entry.auth) else {
                 let rule = "must be 7 (manage), 3 (edit) or 1 (read)";
-                return self.wrong(line, &format!("{under}.auth"), rule);
+                return self.wrong(&format!("{under}.auth"), rule);
             };
             grants.push(Grant {
                 user_id: user.id.clone(),
@@ -488,17 +498,16 @@ impl Checker<'_> {
         let mut repositories = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.repositories[{at}]");
-            let line = entry.name.defined.line();
-            let name = self.api(line, &under, RepositoryName::parse(&entry.name.value))?;
+            let name = self.api(&under, RepositoryName::parse(&entry.name))?;
             if !names.insert(name.clone()) {
                 let rule = "must be unique in the organization";
-                return self.wrong(line, &format!("{under}.name"), rule);
+                return self.wrong(&format!("{under}.name"), rule);
             }
             let category = match &entry.category {
-                Some(text) => self.api(line, &under, Category::parse(text, Fault::Parameter))?,
+                Some(text) => self.api(&under, Category::parse(text, Fault::Parameter))?,
                 None => Category::default(),
             };
-            let description = self.api(line, &under, Description::parse(&entry.description))?;
+            let description = self.api(&under, Description::parse(&entry.description))?;
             repositories.push(SeedRepository {
                 name,
                 is_public: entry.is_public,
@@ -514,25 +523,19 @@ impl Checker<'_> {
     fn triggers(
         &self,
         under: &str,
-        entries: Vec<Spanned<Map<String, Value>>>,
+        entries: Vec<Map<String, Value>>,
     ) -> Result<Vec<trigger::NewTrigger>, SeedError> {
         let mut names = HashSet::new();
         let mut triggers = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.triggers[{at}]");
-            let line = entry.defined.line();
-            let fields = Fields::from(entry.value);
-            if let Some(unknown) = fields.names().find(|name| !trigger::FIELDS.contains(name)) {
-                let rule = format!(
-                    "is not a field of a trigger ({})",
-                    trigger::FIELDS.join(", ")
-                );
-                return self.wrong(line, &format!("{under}.{unknown}"), rule);
-            }
-            let new = self.api(line, &under, trigger::read_body(&fields))?;
+            let fields = Fields::from(entry);
+            let known = fields.refuse_unknown("trigger", &trigger::FIELDS);
+            let read = known.and_then(|()| trigger::read_body(&fields));
+            let new = self.api(&under, read)?;
             if !names.insert(new.name.as_str().to_owned()) {
                 let rule = "must be unique in the repository";
-                return self.wrong(line, &format!("{under}.name"), rule);
+                return self.wrong(&format!("{under}.name"), rule);
             }
             triggers.push(new);
         }
@@ -543,11 +546,10 @@ impl Checker<'_> {
         let mut clusters: Vec<SeedCluster> = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("clusters[{at}]");
-            let line = entry.name.defined.line();
             let name = self.filled(&format!("{under}.name"), entry.name)?;
             let id = entry.id.unwrap_or_else(|| name.clone());
             if clusters.iter().any(|known| known.cluster.id == id) {
-                return self.wrong(line, &format!("{under}.id"), "must be unique");
+                return self.wrong(&format!("{under}.id"), "must be unique");
             }
             let context = entry.context;
             let access = match (entry.kubeconfig, entry.in_cluster) {
@@ -561,18 +563,18 @@ impl Checker<'_> {
                 }
                 (None, _) if context.is_some() => {
                     let rule = "must come with kubeconfig";
-                    return self.wrong(line, &format!("{under}.context"), rule);
+                    return self.wrong(&format!("{under}.context"), rule);
                 }
                 (None, true) => Some(Access::InCluster),
                 (None, false) => None,
                 (Some(_), true) => {
                     let rule = "must not come with kubeconfig";
-                    return self.wrong(line, &format!("{under}.in_cluster"), rule);
+                    return self.wrong(&format!("{under}.in_cluster"), rule);
                 }
             };
             if access.is_some() && !entry.namespaces.is_empty() {
                 let rule = "must not be given: a real cluster has its own";
-                return self.wrong(line, &format!("{under}.namespaces"), rule);
+                return self.wrong(&format!("{under}.namespaces"), rule);
             }
             let workloads = self.workloads(&under, &id, entry.namespaces)?;
             clusters.push(SeedCluster {
@@ -593,29 +595,32 @@ impl Checker<'_> {
         let mut workloads = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.namespaces[{at}]");
-            let line = entry.name.defined.line();
-            let namespace = parse_label("name", &entry.name.value);
-            let namespace = self.api(line, &under, namespace)?;
+            let namespace = parse_label("name", &entry.name);
+            let namespace = self.api(&under, namespace)?;
             for (kind, entries) in [
                 (AppType::Deployments, entry.deployments),
                 (AppType::StatefulSets, entry.statefulsets),
             ] {
                 for (at, entry) in entries.into_iter().enumerate() {
                     let under = format!("{under}.{}[{at}]", kind.as_str());
-                    let line = entry.name.defined.line();
-                    let name = parse_subdomain("name", &entry.name.value);
+                    let fields = Fields::from(entry);
+                    let known = fields
+                        .refuse_unknown("workload", &["name", "containers", "init_containers"]);
+                    let name = known
+                        .and_then(|()| fields.string("name"))
+                        .and_then(|name| parse_subdomain("name", name));
                     let key = WorkloadKey {
                         cluster_id: cluster_id.to_owned(),
                         namespace: namespace.clone(),
                         kind,
-                        name: self.api(line, &under, name)?,
+                        name: self.api(&under, name)?,
                     };
                     if workloads.iter().any(|(known, _)| *known == key) {
                         let rule = "must be unique in the namespace";
-                        return self.wrong(line, &format!("{under}.name"), rule);
+                        return self.wrong(&format!("{under}.name"), rule);
                     }
-                    let template = PodTemplate::new(entry.containers, entry.init_containers);
-                    workloads.push((key, self.api(line, &under, template)?));
+                    let template = self.api(&under, read_template(&fields))?;
+                    workloads.push((key, template));
                 }
             }
         }
@@ -779,7 +784,31 @@ clusters:
             6,
             "organizations[0].repositories[0].triggers[0].nmae: is not a field",
         );
-        check("organizations:\n  - name: [\n", 2, "expected string");
+        check("organizations:\n  - name: [\n", 2, "must be a text");
+        let workload = |containers: &str| {
+            format!(
+                "clusters:\n  - name: c\n    namespaces:\n      - name: n\n        deployments: \
+                 [{{name: web, containers: {containers}}}]\n"
+            )
+        };
+        let place = "clusters[0].namespaces[0].deployments[0].containers";
+        let rule = |rest: &str| format!("{place}{rest}");
+        check(
+            &workload("[{name: c, imgae: x}]"),
+            5,
+            &rule("[0].imgae: is not a field"),
+        );
+        check(
+            &workload("[{name: c, image: 'HTTP://x y'}]"),
+            5,
+            &rule("[0].image: must be an"),
+        );
+        check(
+            &workload("[{name: c, image: '{regsitry}/a'}]"),
+            5,
+            &rule("[0].image: must be an"),
+        );
+        check(&workload("[]"), 5, &rule(": must not be empty"));
         check(
             "regions:\n  - {name: R2, listen: \"127.0.0.1:0\"}\n",
             2,
@@ -853,5 +882,157 @@ organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
         let text = "accounts:\n  - {name: a, users: [{name: u, token: hidden-token}, {name: v, token: hidden-token}]}\n";
         let error = read_text(text).expect_err("refused").to_string();
         assert!(!error.contains("hidden"), "{error}");
+        assert!(
+            error.contains(":2: accounts[0].users[1].token: is also that of accounts[0].users[0]"),
+            "{error}"
+        );
+        for (key, value) in [
+            ("token", BUILTIN_TOKEN),
+            ("secret_key: s, access_key", BUILTIN_ACCESS_KEY),
+        ] {
+            let text = format!("accounts: [{{name: a, users: [{{name: u, {key}: '{value}'}}]}}]");
+            let error = read_text(&text).expect_err("refused").to_string();
+            assert!(
+                error.ends_with(": is also that of the built-in user"),
+                "{error}"
+            );
+            let text = format!("builtin_account: false\n{text}");
+            assert!(read_text(&text).is_ok(), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_error_has_the_line_of_the_key() {
+        let check = |text: &str, line: u64, part: &str| {
+            let error = read_text(text).expect_err("refused").to_string();
+            assert!(error.contains(&format!("seed.yaml:{line}: ")), "{error}");
+            assert!(error.contains(part), "{error}");
+        };
+        let text = "\
+organizations:
+  - name: g
+    repositories:
+      - name: r
+        triggers:
+          - &first
+            name: t
+            action: update
+            app_type: deployments
+            application: web
+            cluster_id: c
+            cluster_name: c
+            cluster_ns: default
+            condition: '.*'
+            enable: \"true\"
+            trigger_mode: cce
+            trigger_type: all
+          - name: u
+            <<: *first
+clusters:
+  - name: c
+    namespaces:
+      - name: default
+        deployments:
+          - name: web
+            containers:
+              - name: web
+                image: nginx:1
+";
+        assert!(read_text(text).is_ok());
+        let trigger = "organizations[0].repositories[0].triggers[0]";
+        let change = |from: &str, to: &str| text.replacen(from, to, 1);
+        check(
+            &change("enable: \"true\"", "enable: true"),
+            15,
+            &format!("{trigger}.enable: must be \"true\" or \"false\", in quotes"),
+        );
+        check(
+            &change("'.*'", "'('"),
+            14,
+            &format!("{trigger}.condition: "),
+        );
+        check(
+            &change("- name: u\n            <<: *first", "- *first"),
+            18,
+            "organizations[0].repositories[0].triggers[1].name: must be unique",
+        );
+        check(
+            &change(
+                "  - name: c\n    namespaces",
+                "  - name: c\n    kubeconfig: k\n    namespaces",
+            ),
+            23,
+            "clusters[0].namespaces: must not be given",
+        );
+        check(
+            &change("nginx:1", "Nginx"),
+            28,
+            "clusters[0].namespaces[0].deployments[0].containers[0].image: must be an image",
+        );
+    }
+
+    #[test]
+    fn a_boolean_is_not_in_quotes() {
+        let text = |value: &str| {
+            format!(
+                "organizations: [{{name: g, repositories: [{{name: r,\n is_public: {value}}}]}}]"
+            )
+        };
+        assert!(read_text(&text("true")).is_ok());
+        for value in ["'yes'", "'true'", "\"false\"", "1", "[]", "{}", "null"] {
+            let error = read_text(&text(value)).expect_err("refused").to_string();
+            assert!(
+                error.contains("must be true or false, without quotes"),
+                "{error}"
+            );
+            assert!(error.contains("seed.yaml:2: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_form_is_in_plain_words() {
+        let check = |text: &str, expected: &str| {
+            let error = read_text(text).expect_err("refused").to_string();
+            assert!(
+                error.ends_with(&format!("/seed.yaml:{expected}")),
+                "{error}"
+            );
+        };
+        check("organizations: 1\n", "1: must be a list");
+        check(
+            "organizations:\n  - g\n",
+            "2: must be keys with values, like name: value",
+        );
+        check("organizations:\n  - name: []\n", "2: must be a text");
+        check(
+            "organizations:\n  - {name: g, name: h}\n",
+            "2: the key name comes twice",
+        );
+        check(
+            "organizations: []\n---\na: 1\n",
+            "3: must be one YAML document",
+        );
+        check(
+            "accounts:\n  - colour: red\n",
+            "2: colour: is not a key here (name, id, agency, users)",
+        );
+        check("accounts:\n  - id: x\n", "2: name: is mandatory");
+        check("accounts: *a\n", "1: the alias names no anchor before it");
+        check(
+            "organizations: [{name: g, permissions: [{user: u, auth: x}]}]",
+            "1: must be a whole number",
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_have_their_line() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("seed.yaml");
+        std::fs::write(&path, b"# \xc3\xa4\naccounts:\n  - name: \xff\n").expect("written");
+        let error = read(&path, "r1").expect_err("refused").to_string();
+        assert!(
+            error.ends_with("seed.yaml:3: the file must be UTF-8"),
+            "{error}"
+        );
     }
 }

@@ -1,9 +1,13 @@
 //! The seed file: what an instance holds at its start.
 //!
-//! `file` reads and checks it whole; `store` writes what is missing.
+//! `file` reads and checks it whole, with `words` for what is not its form and `lines` for where a
+//! field is; `targets` finds triggers that lead nowhere; `store` writes what is missing.
 
 mod file;
+mod lines;
 mod store;
+mod targets;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -72,8 +76,8 @@ pub struct SeedCluster {
     pub cluster: Cluster,
     /// How it is reached; none where it is simulated.
     pub access: Option<Access>,
-    /// The workloads of a simulated cluster. `{registry}` in an image stands for the first
-    /// name of the home region's registry.
+    /// The workloads of a simulated cluster. `{registry}` at the beginning of an image stands for
+    /// the first name of the home region's registry.
     pub workloads: Vec<(WorkloadKey, PodTemplate)>,
 }
 

@@ -18,7 +18,7 @@ use crate::permission::{self, Grant, Place};
 use crate::registry;
 use crate::repository::{self, NewRepository};
 use crate::trigger::store::CreateTrigger;
-use crate::workload::{self, Misbehaviour, PodTemplate};
+use crate::workload::{self, Misbehaviour};
 
 /// How many triggers one statement makes.
 const TRIGGERS_AT_ONCE: usize = 1000;
@@ -28,7 +28,7 @@ const TRIGGERS_AT_ONCE: usize = 1000;
 pub struct ApplySeed {
     /// The seed.
     pub seed: Arc<Seed>,
-    /// What `{registry}` stands for.
+    /// What `{registry}` in an image stands for.
     pub registry: String,
     /// When they are made.
     pub now: Moment,
@@ -51,7 +51,7 @@ impl SingleWrite for ApplySeed {
         {
             cce::store::put(&mut *transaction, cluster).await?;
             for (key, template) in workloads {
-                let template = self.named(template);
+                let template = template.clone().with_registry(&self.registry);
                 let none = Misbehaviour::default();
                 workload::store::insert(&mut *transaction, key, &template, none).await?;
             }
@@ -64,20 +64,6 @@ impl SingleWrite for ApplySeed {
 }
 
 impl ApplySeed {
-    /// The template with the registry's name in its images.
-    fn named(&self, template: &PodTemplate) -> PodTemplate {
-        let mut template = template.clone();
-        let PodTemplate {
-            containers,
-            init_containers,
-            ..
-        } = &mut template;
-        for container in containers.iter_mut().chain(init_containers) {
-            container.image = container.image.replace("{registry}", &self.registry);
-        }
-        template
-    }
-
     async fn namespace(
         &self,
         transaction: &mut SqliteConnection,

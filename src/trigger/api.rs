@@ -373,10 +373,15 @@ fn enable_shape() -> Shape {
 }
 
 fn enabled(body: &Fields) -> Result<bool> {
+    let wrong = || Error::invalid("enable", "must be \"true\" or \"false\", in quotes");
+    let is_text = |value: &serde_json::Value| value.is_string() || value.is_null();
+    if !body.value("enable").is_none_or(is_text) {
+        return Err(wrong());
+    }
     match body.string("enable")? {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Error::invalid("enable", "must be the string true or false")),
+        _ => Err(wrong()),
     }
 }
 
@@ -553,7 +558,11 @@ mod tests {
             check(field, Some(Value::Null), "must not be null");
             check(field, Some(json!("")), "must not be empty");
             for value in [json!(true), json!(1), json!([]), json!({})] {
-                check(field, Some(value), "must be a string");
+                let rule = match field {
+                    "enable" => "must be \"true\" or \"false\", in quotes",
+                    _ => "must be a string",
+                };
+                check(field, Some(value), rule);
             }
         }
         for field in ["cluster_id", "cluster_name", "container", "trigger_mode"] {
@@ -594,7 +603,7 @@ mod tests {
         check(
             "enable",
             Some(json!("True")),
-            "must be the string true or false",
+            "must be \"true\" or \"false\", in quotes",
         );
         check("name", Some(json!("1")), "must start with a letter");
         check("trigger_mode", Some(json!("CCE")), "must be cce or cci");

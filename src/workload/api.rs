@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
-use super::{Container, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
+use super::{Container, IMAGE_PATTERN, MAX_IMAGE, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
 use crate::app::AppState;
 use crate::auth::Controller;
 use crate::cce;
@@ -24,6 +24,8 @@ use crate::trigger::{AppType, label_shape, parse_label, parse_subdomain, subdoma
 
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";
 
+/// The fields of a workload's body.
+const FIELDS: [&str; 4] = ["containers", "init_containers", "fail", "delay_ms"];
 /// The longest delay of an update, in milliseconds.
 const MAX_DELAY: u32 = 600_000;
 /// How many rollouts are shown.
@@ -54,7 +56,10 @@ pub fn routes() -> Routes {
         .with(
             Operation::new("EmulatorPutWorkload", Method::PUT, WORKLOAD).described(|| {
                 Description::new("Makes a simulated workload, or makes it anew.")
-                    .remarks("A cluster that is missing is made too.")
+                    .remarks(
+                        "A cluster that is missing is made too. `{registry}` at the beginning of \
+                         an image stands for the first name of the home region's registry.",
+                    )
                     .variables(place())
                     .takes(body_shape())
                     .answers::<WorkloadView>(StatusCode::OK)
@@ -161,13 +166,11 @@ async fn put(
         ));
     }
     refuse_real(&app, &cluster).await?;
+    body.refuse_unknown("workload", &FIELDS)?;
     let write = PutWorkload {
         cluster: cluster.clone(),
         key: key.clone(),
-        template: PodTemplate::new(
-            containers(&body, "containers")?,
-            containers(&body, "init_containers")?,
-        )?,
+        template: read_template(&body)?.with_registry(app.regions.seed_registry()),
         misbehaviour: misbehaviour(&body)?,
     };
     app.db.write(write).await?;
@@ -252,12 +255,16 @@ fn body_shape() -> Shape {
     let container = || {
         Shape::object()
             .must("name", Shape::text().at_least(1))
-            .must("image", Shape::text().at_least(1))
+            .must(
+                "image",
+                Shape::text().length(1, MAX_IMAGE).pattern(IMAGE_PATTERN),
+            )
             .closed()
     };
     let fail = Shape::object()
         .must("status", Shape::integer(*STATUSES.start(), *STATUSES.end()))
         .must("times", Shape::integer(*TIMES.start(), *TIMES.end()))
+        .closed()
         .says("Its next updates fail with this status, so many times.");
     let delay = Shape::integer(0, MAX_DELAY).says("How long each update takes.");
     Shape::object()
@@ -265,24 +272,40 @@ fn body_shape() -> Shape {
         .may("init_containers", Shape::array(container()))
         .may("fail", fail)
         .may("delay_ms", delay)
+        .closed()
         .example(json!({"containers": [{"name": "web", "image": "localhost/group/busybox:v1"}]}))
 }
 
+/// Reads the containers of a workload, in a body or in the seed file.
+pub fn read_template(body: &Fields) -> Result<PodTemplate> {
+    let init_containers = match body.value("init_containers") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(_) => containers(body, "init_containers")?,
+    };
+    PodTemplate::new(containers(body, "containers")?, init_containers)
+}
+
 fn containers(body: &Fields, field: &'static str) -> Result<Vec<Container>> {
-    match body.value(field) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(value) => serde_json::from_value(value.clone()).map_err(|error| {
-            Error::invalid(
-                field,
-                format!("must be an array of {{name, image}}: {error}"),
-            )
-        }),
-    }
+    let entries = body.objects(field)?;
+    let containers = entries.iter().enumerate().map(|(at, entry)| {
+        container(entry).map_err(|error| error.under(&format!("{field}[{at}]")))
+    });
+    containers.collect()
+}
+
+fn container(entry: &Fields) -> Result<Container> {
+    entry.refuse_unknown("container", &["name", "image"])?;
+    Ok(Container {
+        name: entry.string("name")?.to_owned(),
+        image: entry.string("image")?.to_owned(),
+    })
 }
 
 fn misbehaviour(body: &Fields) -> Result<Misbehaviour> {
     let mut misbehaviour = Misbehaviour::default();
     if let Some(fail) = body.optional_object("fail")? {
+        fail.refuse_unknown("failure", &["status", "times"])
+            .map_err(|error| error.under("fail"))?;
         let number = |name: &'static str, bounds: RangeInclusive<u32>| {
             let number = fail.value(name).and_then(Value::as_u64);
             number

@@ -5,8 +5,10 @@
 mod api;
 pub mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
 
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,21 @@ use crate::clock::Moment;
 use crate::error::{Error, Result};
 use crate::trigger::AppType;
 
-pub use api::routes;
+pub use api::{read_template, routes};
+
+/// What stands for the registry's name at the beginning of an image.
+pub const REGISTRY: &str = "{registry}";
+/// The longest reference to an image, in characters.
+pub const MAX_IMAGE: usize = 4096;
+/// A reference to an image, as Docker's grammar has it; its registry may be [`REGISTRY`].
+pub const IMAGE_PATTERN: &str = concat!(
+    r"^((\{registry\}|",
+    r"([0-9A-Za-z]([0-9A-Za-z-]*[0-9A-Za-z])?(\.[0-9A-Za-z]([0-9A-Za-z-]*[0-9A-Za-z])?)*",
+    r"|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?)/)?",
+    r"[0-9a-z]+(([._]|__|-+)[0-9a-z]+)*(/[0-9a-z]+(([._]|__|-+)[0-9a-z]+)*)*",
+    r"(:[0-9A-Z_a-z][0-9A-Z_a-z.-]{0,127})?",
+    r"(@[A-Za-z][0-9A-Za-z]*([+._-][A-Za-z][0-9A-Za-z]*)*:[0-9A-Fa-f]{32,128})?$",
+);
 
 /// A container of a pod template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,21 +54,27 @@ pub struct PodTemplate {
 }
 
 impl PodTemplate {
-    /// Checks the containers that somebody gives: names are there and unique, images are there.
+    /// Checks the containers that somebody gives: names are there and unique, images are
+    /// references.
     pub fn new(containers: Vec<Container>, init_containers: Vec<Container>) -> Result<Self> {
         if containers.is_empty() {
             return Err(Error::invalid("containers", "must not be empty"));
         }
-        let mut names = std::collections::HashSet::new();
-        for container in containers.iter().chain(&init_containers) {
-            if container.name.is_empty() || container.image.is_empty() {
-                return Err(Error::invalid(
-                    "containers",
-                    "must have a name and an image each",
-                ));
-            }
-            if !names.insert(&container.name) {
-                return Err(Error::invalid("containers", "must have names that differ"));
+        let mut names = HashSet::new();
+        for (field, containers) in [
+            ("containers", &containers),
+            ("init_containers", &init_containers),
+        ] {
+            for (at, container) in containers.iter().enumerate() {
+                let wrong = |key: &str, rule| Error::invalid(format!("{field}[{at}].{key}"), rule);
+                if container.name.is_empty() {
+                    return Err(wrong("name", "must not be empty".to_owned()));
+                }
+                if !names.insert(&container.name) {
+                    let rule = "must be unique among containers and init_containers";
+                    return Err(wrong("name", rule.to_owned()));
+                }
+                check_image(&container.image).map_err(|rule| wrong("image", rule))?;
             }
         }
         Ok(Self {
@@ -61,6 +83,34 @@ impl PodTemplate {
             annotations: BTreeMap::new(),
         })
     }
+
+    /// The template with this name of a registry in place of [`REGISTRY`].
+    #[must_use]
+    pub fn with_registry(mut self, name: &str) -> Self {
+        let Self {
+            containers,
+            init_containers,
+            ..
+        } = &mut self;
+        for container in containers.iter_mut().chain(init_containers) {
+            if let Some(path) = container.image.strip_prefix(REGISTRY) {
+                container.image = format!("{name}{path}");
+            }
+        }
+        self
+    }
+}
+
+fn check_image(image: &str) -> Result<(), String> {
+    static RULE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(IMAGE_PATTERN).expect("a valid expression"));
+    if image.chars().count() <= MAX_IMAGE && RULE.is_match(image) {
+        return Ok(());
+    }
+    Err(format!(
+        "must be an image like nginx:1 or {REGISTRY}/group/app:v1, with a lower-case path and at \
+         most {MAX_IMAGE} characters"
+    ))
 }
 
 /// Where a workload is.
@@ -126,4 +176,54 @@ pub struct Rollout {
     pub before: String,
     /// Its image after.
     pub after: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_a_reference() {
+        let check = |image: &str, accepted: bool| {
+            assert_eq!(check_image(image).is_ok(), accepted, "{image}");
+        };
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for image in [
+            "b",
+            "nginx:1",
+            "library/nginx",
+            "localhost/group/busybox:v1",
+            "127.0.0.1:7970/group/team/app:V1.2-x_y",
+            "[::1]:7970/group/app",
+            "Registry.Test:5000/group/a__b/c--d.e:v1",
+            "{registry}/group/busybox:v1",
+            &format!("swr.cn-north-4.myhuaweicloud.com/group/app@{digest}"),
+            &format!("nginx:1@{digest}"),
+        ] {
+            check(image, true);
+        }
+        for image in [
+            "",
+            "HTTP://x y",
+            "http://registry.test/a",
+            "{regsitry}/group/busybox:v1",
+            "{registry}",
+            "{registry}:v1",
+            "{registry}group/app",
+            "a/{registry}/b",
+            "Nginx:1",
+            "registry.test/Group/app",
+            "nginx:",
+            "nginx:a b",
+            "nginx:1\n",
+            "/nginx",
+            "nginx/",
+            "a//b",
+            "a..b",
+            "nginx@sha256:abc",
+            &"a".repeat(MAX_IMAGE + 1),
+        ] {
+            check(image, false);
+        }
+    }
 }

@@ -230,7 +230,7 @@ async fn a_reason_is_no_longer_than_a_line() {
     assert!(reason.starts_with("tag v1 is not one of xxx"), "{reason}");
     assert_eq!(reason.len(), 1000);
 
-    let image = "x".repeat(10_000);
+    let image = "x".repeat(4_000);
     let body = json!({"containers": [{"name": "busybox", "image": image}]});
     app.client.send("PUT", WORKLOAD, Some(body)).await;
     add_trigger(&app, "u", &[("container", "busybox")]).await;
@@ -869,6 +869,50 @@ async fn simulated_workloads_are_put_shown_listed_and_deleted() {
             .send("PUT", path, Some(body))
             .await
             .refused(400, "4000014");
+    }
+}
+
+#[tokio::test]
+async fn a_workload_that_is_put_is_read_as_in_the_seed_file() {
+    let app = TestApp::seeded(SEED).await;
+    let path = "/_emulator/clusters/new/namespaces/prod/statefulsets/db";
+    let image = |image: &str| json!({"containers": [{"name": "c", "image": image}]});
+    let body = image("{registry}/group/busybox:v1");
+    let put = app.client.send("PUT", path, Some(body)).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let named = app.get(WORKLOAD).await.json()["containers"][0]["image"].clone();
+    let registry = named.as_str().and_then(|image| image.split_once('/'));
+    let (registry, _) = registry.expect("the seed file's image has a registry");
+    assert_eq!(
+        put.json()["containers"][0]["image"],
+        json!(format!("{registry}/group/busybox:v1"))
+    );
+    for (body, part) in [
+        (json!({"contaners": []}), "contaners: is not a field"),
+        (json!({}), "containers: is mandatory"),
+        (
+            json!({"containers": [{"name": "c", "imgae": "x"}]}),
+            "containers[0].imgae: is not a field",
+        ),
+        (
+            json!({"containers": [{"name": "c", "image": "x"}],
+                   "init_containers": [{"name": "i", "image": 1}]}),
+            "init_containers[0].image: must be a string",
+        ),
+        (
+            json!({"containers": [{"name": "c", "image": "x"}],
+                   "fail": {"status": 500, "times": 1, "often": 1}}),
+            "fail.often: is not a field",
+        ),
+        (
+            image("{regsitry}/group/a"),
+            "containers[0].image: must be an image",
+        ),
+        (image("HTTP://x y"), "containers[0].image: must be an image"),
+    ] {
+        let answer = app.client.send("PUT", path, Some(body)).await;
+        assert!(answer.text().contains(part), "{part}: {}", answer.text());
+        answer.refused(400, "4000014");
     }
 }
 

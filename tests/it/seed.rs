@@ -130,7 +130,7 @@ fn a_seed_that_breaks_a_rule_stops_the_start_before_anything_is_written() {
     assert_eq!(
         message,
         format!(
-            "error: {seed}:14: organizations[0].repositories[0].triggers[0].condition: must be .* \
+            "error: {seed}:15: organizations[0].repositories[0].triggers[0].condition: must be .* \
              when trigger_type is all\n"
         )
     );
@@ -150,4 +150,56 @@ async fn without_the_built_in_account_its_credentials_are_worth_nothing() {
         .send("GET", "/v2/manage/repos", None)
         .await;
     own.is(200, "[]");
+}
+
+#[test]
+fn what_the_seed_file_names_and_lacks_is_a_warning_in_the_log() {
+    use std::io::{BufRead, BufReader, Read};
+    let trigger = |name: &str, rest: &str| {
+        format!(
+            "{{name: {name}, action: update, app_type: deployments, cluster_ns: default, \
+             condition: '.*', enable: 'true', trigger_type: all, {rest}}}"
+        )
+    };
+    let triggers = [
+        trigger("good", "cluster_id: c1, application: web, container: one"),
+        trigger("real", "cluster_id: c2, application: any"),
+        trigger("astray", "cluster_id: c3, application: web"),
+        trigger("idle", "cluster_id: c1, application: wbe"),
+        trigger("odd", "cluster_id: c1, application: web, container: two"),
+    ];
+    let seed = format!(
+        "organizations: [{{name: g, repositories: [{{name: r, triggers: [{}]}}]}}]\n\
+         clusters:\n  - {{name: c1, namespaces: [{{name: default, deployments: [{{name: web, \
+         containers: [{{name: one, image: x}}]}}]}}]}}\n  - {{name: c2, kubeconfig: absent}}\n",
+        triggers.join(", ")
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("seed.yaml");
+    std::fs::write(&file, seed).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let mut child = program(&["--ephemeral", "--listen", "127.0.0.1:0", "--seed", file])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+    // The kubeconfig is read aside, so its warning is the last one.
+    let mut text = String::new();
+    while !text.contains("Cannot read the kubeconfig") {
+        assert_ne!(log.read_line(&mut text).expect("UTF-8"), 0, "{text}");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    log.read_to_string(&mut text).expect("UTF-8");
+    for part in [
+        "the trigger astray of g/r has nothing to update there: there is no cluster with the id c3",
+        "the trigger idle of g/r has nothing to update there: deployments \"wbe\" not found",
+        "the trigger odd of g/r has nothing to update there: there is no container two",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for name in ["good", "real"] {
+        assert!(!text.contains(&format!("trigger {name} ")), "{text}");
+    }
 }

@@ -128,10 +128,13 @@ async fn update_enables_and_disables_and_nothing_else() {
     for (body, rule) in [
         (json!({}), "enable: is mandatory"),
         (json!({"enable": null}), "enable: must not be null"),
-        (json!({"enable": true}), "enable: must be a string"),
+        (
+            json!({"enable": true}),
+            "enable: must be \"true\" or \"false\", in quotes",
+        ),
         (
             json!({"enable": "yes"}),
-            "enable: must be the string true or false",
+            "enable: must be \"true\" or \"false\", in quotes",
         ),
     ] {
         assert_eq!(app.patch(&one, body).await.refused(400, "4000014"), rule);

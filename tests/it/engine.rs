@@ -482,7 +482,7 @@ async fn a_slow_workload_holds_up_no_other_and_waiting_says_why() {
     assert_eq!(idle.json(), json!({"fired": 1, "failed": 0, "open": 1}));
     // Deleting the trigger drops what it had pending.
     app.delete(&format!("{TRIGGERS}/slow")).await.is(204, "");
-    assert_eq!(app.get("/_emulator/idle?timeout=1ms").await.status, 200);
+    assert_eq!(app.get("/_emulator/idle").await.status, 200);
     for query in ["timeout=11m", "timeout=x", "timeout=-1s"] {
         app.get(&format!("/_emulator/idle?{query}"))
             .await

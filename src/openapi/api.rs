@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::document::document;
+use crate::auth::BUILTIN_TOKEN;
 use crate::http::{Description, OWN_PATHS, Operation, Routes, json};
 
 /// The path of the page.
@@ -112,6 +113,7 @@ static DOCS: LazyLock<Page> = LazyLock::new(|| {
     let style = include_str!("page/page.css");
     let script = include_str!("page/page.js");
     let html = include_str!("page/page.html")
+        .replace("/* builtin token */", BUILTIN_TOKEN)
         .replace("/* page.css */", style)
         .replace("/* page.js */", script);
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));

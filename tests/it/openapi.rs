@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use swr_emulator::routes;
 
 use crate::readme::documented_operations;
-use crate::support::{Answer, TRIGGERS, TestApp, trigger};
+use crate::support::{Answer, TOKEN, TRIGGERS, TestApp, trigger};
 
 const DOCUMENT: &str = "/_emulator/openapi.json";
 const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
@@ -48,6 +48,7 @@ async fn document_and_page_need_no_credentials_and_no_other_host() {
         page.header("content-type"),
         Some("text/html; charset=utf-8")
     );
+    assert!(page.text().contains(&format!("data-builtin=\"{TOKEN}\"")));
     let policy = page.header("content-security-policy").expect("a policy");
     assert!(policy.starts_with("default-src 'none'; connect-src 'self'; script-src 'sha256-"));
     for outside in ["http:", "https:", "src=", "url(", "@import", "//cdn"] {

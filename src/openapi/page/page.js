@@ -1,8 +1,9 @@
 "use strict";
 
-// Shows openapi.json, and sends requests to the emulator that this page came from. Nothing is
-// kept: the token lives in its field, for as long as the page is open.
+// Shows openapi.json, and sends requests to the emulator that this page came from. The token is
+// kept for as long as this tab is open; the built-in account's stands there where it counts.
 
+const TOKEN = "token";
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const find = (id) => document.getElementById(id);
 
@@ -108,7 +109,10 @@ class Page {
     );
     box.dataset.words = `${operation.operationId} ${method} ${path} ${operation.summary}`.toLowerCase();
     box.addEventListener("toggle", () => {
-      if (box.open && !body.hasChildNodes()) this.fill(body, path, method, operation);
+      if (!box.open) return;
+      if (!body.hasChildNodes()) this.fill(body, path, method, operation);
+      // A link to what was opened last, for whoever copies the address.
+      history.replaceState(null, "", `#${operation.operationId}`);
     });
     return box;
   }
@@ -272,6 +276,16 @@ class Page {
   }
 }
 
+/** Fills in the token that this tab had, or else the built-in one, if the emulator has it. */
+async function fillInToken() {
+  const field = find("token");
+  field.addEventListener("input", () => sessionStorage.setItem(TOKEN, field.value));
+  const kept = sessionStorage.getItem(TOKEN);
+  const health = kept === null ? await (await fetch("health")).json() : {};
+  field.value ||= kept ?? (health.builtin_account ? field.dataset.builtin : "");
+}
+
+fillInToken().catch(() => {});
 fetch("openapi.json")
   .then((response) => response.json())
   .then((api) => {

@@ -30,6 +30,17 @@ pub(crate) fn unknown(text: &str, known: &[&str]) -> String {
     }
 }
 
+/// The rule that an unknown name of an operation breaks. There are too many to list.
+pub(crate) fn unknown_operation<'a>(
+    text: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
+    match nearest(text, known) {
+        Some(name) => format!("is unknown; did you mean {name}?"),
+        None => "must name an operation, like CreateTrigger or PutManifest".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ use crate::http::{
     Answer, Description, Fields, Form, NextPage, Operation, Query, Routes, Shape, Stop, cut_to_page,
 };
 use crate::namespace::NamespaceName;
-use crate::nearest::{nearest, unknown};
+use crate::nearest::{unknown, unknown_operation};
 use crate::registry::{Digest, OPERATIONS, RegistryOperation};
 use crate::repository::RepositoryName;
 use crate::tag::TagName;
@@ -243,11 +243,7 @@ impl<'a> Target<'a> {
         let rule = if operations.iter().any(|operation| operation.name == name) {
             "must not be one of /_emulator/, which do not fail on purpose".to_owned()
         } else {
-            let known = Self::all(operations).map(Self::name);
-            match nearest(name, known) {
-                Some(name) => format!("is unknown; did you mean {name}?"),
-                None => "must name an operation, like CreateTrigger or PutManifest".to_owned(),
-            }
+            unknown_operation(name, Self::all(operations).map(Self::name))
         };
         Err(Error::invalid("operation", rule))
     }

@@ -28,7 +28,7 @@ use crate::http::{
     cut_to_page,
 };
 use crate::namespace::NamespaceName;
-use crate::nearest::nearest;
+use crate::nearest::unknown_operation;
 use crate::registry::OPERATIONS;
 
 /// How many requests are kept.
@@ -280,10 +280,7 @@ fn operation(name: &str) -> Result<&'static str> {
     if let Some(known) = NAMES.iter().find(|known| **known == name) {
         return Ok(known);
     }
-    let rule = match nearest(name, NAMES.iter().copied()) {
-        Some(known) => format!("is unknown; did you mean {known}?"),
-        None => "must name an operation, like CreateTrigger or PutManifest".to_owned(),
-    };
+    let rule = unknown_operation(name, NAMES.iter().copied());
     Err(Error::fault(Fault::Query, "operation", rule))
 }
 

@@ -31,6 +31,37 @@ async fn the_document_the_router_and_the_readme_have_the_same_operations() {
     assert_eq!(described, documented_operations());
 }
 
+/// Clients are generated from the document, so each of its changes is to be seen and approved.
+#[tokio::test]
+async fn the_document_is_the_one_on_record() {
+    let mut document = document(&TestApp::start().await).await;
+    document["info"]["version"] = json!("[version]");
+    let mut lines = Vec::new();
+    // One line for each parameter, each response and each schema of an operation or component.
+    record_lines(&document, "", 5, &mut lines);
+    insta::assert_snapshot!("document", lines.join("\n"));
+}
+
+/// Writes down a value, one line for each of its parts at a depth, each with its place before it.
+fn record_lines(value: &Value, place: &str, depth: usize, lines: &mut Vec<String>) {
+    let parts: Vec<(String, &Value)> = match value {
+        Value::Object(fields) if depth > 0 => {
+            fields.iter().map(|(name, v)| (name.clone(), v)).collect()
+        }
+        Value::Array(items) if depth > 0 => {
+            let items = items.iter().enumerate();
+            items.map(|(index, v)| (index.to_string(), v)).collect()
+        }
+        _ => Vec::new(),
+    };
+    if parts.is_empty() {
+        lines.push(format!("{place} {value}"));
+    }
+    for (name, part) in parts {
+        record_lines(part, &format!("{place}/{name}"), depth - 1, lines);
+    }
+}
+
 #[tokio::test]
 async fn document_and_page_need_no_credentials_and_no_other_host() {
     let app = TestApp::start().await;

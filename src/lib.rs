@@ -72,6 +72,7 @@ pub mod region;
 pub mod registry;
 pub mod repository;
 pub mod retention;
+mod schema;
 pub mod seed;
 pub mod sharing;
 pub mod sync;

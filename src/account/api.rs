@@ -15,7 +15,7 @@ use super::{DayBytes, REPORT_DAYS, ResourceType, filled, stored_by_day};
 use crate::app::AppState;
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Operation, Routes, Segment};
+use crate::http::{Answer, Operation, OperationDoc, Routes, Segment};
 
 const QUOTAS: &str = "/v2/manage/projects/{project_id}/quotas";
 const OVERVIEW: &str = "/v2/manage/overview";
@@ -30,14 +30,14 @@ pub fn routes() -> Routes {
             Operation::new("ListQuotas", Method::GET, QUOTAS)
                 .lists()
                 .described(|| {
-                    Description::new("Tells how many organizations there may be, and are.")
+                    OperationDoc::new("Tells how many organizations there may be, and are.")
                         .answers::<QuotasView>(StatusCode::OK)
                 }),
             list_quotas,
         )
         .with(
             Operation::new("ShowDomainOverview", Method::GET, OVERVIEW).described(|| {
-                Description::new("Counts what the account has in the region.")
+                OperationDoc::new("Counts what the account has in the region.")
                     .answers::<OverviewView>(StatusCode::OK)
             }),
             show_overview,
@@ -46,28 +46,30 @@ pub fn routes() -> Routes {
             Operation::new("ShowDomainResourceReports", Method::GET, REPORTS)
                 .lists()
                 .described(|| {
-                    Description::new("Tells what was stored or pulled on each of the last 30 days.")
-                        .answers::<Vec<ReportView>>(StatusCode::OK)
+                    OperationDoc::new(
+                        "Tells what was stored or pulled on each of the last 30 days.",
+                    )
+                    .answers::<Vec<ReportView>>(StatusCode::OK)
                 }),
             show_report,
         )
         .with(
             Operation::new("ShowShareFeatureGates", Method::GET, FEATURE_GATES).described(|| {
-                Description::new("Tells what SWR can do; on is what is emulated.")
+                OperationDoc::new("Tells what SWR can do; on is what is emulated.")
                     .answers::<FeatureGatesView>(StatusCode::OK)
             }),
             show_feature_gates,
         )
         .with(
             Operation::new("CheckAgency", Method::GET, AGENCY).described(|| {
-                Description::new("Tells whether the account has delegated CCE and CCI to SWR.")
+                OperationDoc::new("Tells whether the account has delegated CCE and CCI to SWR.")
                     .answers::<AgencyView>(StatusCode::OK)
             }),
             check_agency,
         )
         .with(
             Operation::new("CreateAgency", Method::POST, AGENCY).described(|| {
-                Description::new("Delegates the account's CCE and CCI to SWR.")
+                OperationDoc::new("Delegates the account's CCE and CCI to SWR.")
                     .remarks("For administrators only.")
                     .answers_nothing()
                     .refuses([Error::Forbidden, Error::AlreadyExists(Resource::Agency)])

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::app::AppState;
 use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Description, Form, Operation, Path, Routes};
+use crate::http::{Answer, Form, Operation, OperationDoc, Path, Routes};
 
 /// A cluster by id and name.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -32,7 +32,7 @@ pub fn routes() -> Routes {
     );
     Routes::of("CCE").with(
         show_cluster.in_form(Form::Gateway).described(|| {
-            Description::new("Shows a cluster of the seed file.")
+            OperationDoc::new("Shows a cluster of the seed file.")
                 .answers::<ClusterView>(StatusCode::OK)
         }),
         show,

@@ -15,7 +15,7 @@ use crate::app::{App, AppState};
 use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
+use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Shape};
 use crate::registry::store::RenewSigningKey;
 use crate::retention;
 
@@ -28,14 +28,14 @@ pub(super) fn routes() -> Routes {
     Routes::of("Emulator")
         .with(
             Operation::new("EmulatorShowClock", Method::GET, "/_emulator/clock").described(|| {
-                Description::new("Shows the instance's time and the real one.")
+                OperationDoc::new("Shows the instance's time and the real one.")
                     .answers::<ClockView>(StatusCode::OK)
             }),
             show,
         )
         .with(
             Operation::new("EmulatorMoveClock", Method::POST, "/_emulator/clock").described(|| {
-                Description::new("Moves the instance's time.")
+                OperationDoc::new("Moves the instance's time.")
                     .remarks(
                         "From 1970 on, and at most 100 years from the real time; a longer way is \
                          refused.",

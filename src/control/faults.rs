@@ -21,12 +21,14 @@ use crate::app::AppState;
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, Description, Fields, Form, NextPage, Operation, Query, Routes, Shape, Stop, cut_to_page,
+    Answer, Fields, Form, NextPage, Operation, OperationDoc, Query, Routes, Shape, Stop,
+    cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::{unknown, unknown_operation};
 use crate::registry::{Digest, OPERATIONS, RegistryOperation};
 use crate::repository::RepositoryName;
+use crate::schema::schema_of;
 use crate::tag::TagName;
 
 /// How many faults there may be.
@@ -74,7 +76,7 @@ pub(super) fn routes() -> Routes {
     Routes::of("Emulator")
         .with(
             Operation::new("EmulatorCreateFault", Method::POST, path).described(|| {
-                Description::new("Has an operation fail on purpose.")
+                OperationDoc::new("Has an operation fail on purpose.")
                     .remarks(
                         "It fails after the check of credentials and before anything is written. \
                          There can be 1,000 faults, of which the oldest that applies strikes.",
@@ -93,7 +95,7 @@ pub(super) fn routes() -> Routes {
             Operation::new("EmulatorListFaults", Method::GET, path)
                 .lists()
                 .described(|| {
-                    Description::new("Lists all faults, the oldest first.")
+                    OperationDoc::new("Lists all faults, the oldest first.")
                         .answers::<Vec<FaultView>>(StatusCode::OK)
                         .in_pages(Shape::integer(0, i64::MAX))
                 }),
@@ -101,7 +103,7 @@ pub(super) fn routes() -> Routes {
         )
         .with(
             Operation::new("EmulatorDeleteFaults", Method::DELETE, path).described(|| {
-                Description::new("Removes all faults.")
+                OperationDoc::new("Removes all faults.")
                     .answers_nothing()
                     .needs_control()
             }),
@@ -451,15 +453,17 @@ impl PlannedFault {
             )
             .may(
                 "namespace",
-                NamespaceName::shape().says("Only requests that name this organization."),
+                Shape::from(schema_of::<NamespaceName>())
+                    .says("Only requests that name this organization."),
             )
             .may(
                 "repository",
-                RepositoryName::shape().says("Only requests that name this repository."),
+                Shape::from(schema_of::<RepositoryName>())
+                    .says("Only requests that name this repository."),
             )
             .may(
                 "tag",
-                TagName::shape().says("Only requests that name this tag."),
+                Shape::from(schema_of::<TagName>()).says("Only requests that name this tag."),
             )
             .may(
                 "digest",

@@ -20,11 +20,12 @@ use crate::engine::store::{
 use crate::engine::{Counts, Expected, Explained, Fate, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, Criteria, Description, NextPage, Operation, Param, Query, Routes, Shape, cut_to_page,
+    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, Shape, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
+use crate::schema::schema_of;
 use crate::sync;
 use crate::tag::TagName;
 use crate::trigger::{HistoryView, TriggerName};
@@ -51,7 +52,7 @@ pub(super) fn routes() -> Routes {
             Operation::new("EmulatorIdle", Method::GET, "/_emulator/idle")
                 .waits()
                 .described(|| {
-                    Description::new("Waits until no firing is open.")
+                    OperationDoc::new("Waits until no firing is open.")
                         .query([timeout_param()])
                         .answers::<IdleView>(StatusCode::OK)
                         .answers::<IdleView>(StatusCode::REQUEST_TIMEOUT)
@@ -65,12 +66,12 @@ pub(super) fn routes() -> Routes {
                     let after = "Only pushes with a larger id count: of those that `/_emulator/pushes` \
                                  shows, the newest before yours.";
                     let trigger = "The trigger that is waited for; left out for all that fire.";
-                    Description::new("Waits for the push of a tag, and until it is fired.")
+                    OperationDoc::new("Waits for the push of a tag, and until it is fired.")
                         .remarks(WAIT)
                         .query(repository_params())
                         .query([
                             tag_param().mandatory(),
-                            Param::new("trigger", trigger, TriggerName::shape())
+                            Param::new("trigger", trigger, schema_of::<TriggerName>())
                                 .refused(Fault::Parameter)
                                 .missing(Resource::Trigger),
                             Param::new("after", after, Shape::integer(0, i64::MAX))
@@ -86,7 +87,7 @@ pub(super) fn routes() -> Routes {
         )
         .with(
             Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain").described(|| {
-                Description::new("Tells what a push of a tag would do, trigger by trigger.")
+                OperationDoc::new("Tells what a push of a tag would do, trigger by trigger.")
                     .remarks(
                         "`outcome` says what would become of the workload: `updates`, `unchanged`, \
                          `fails` (it fires, and cannot update it) or `skipped` (it does not fire). \
@@ -103,7 +104,7 @@ pub(super) fn routes() -> Routes {
             Operation::new("EmulatorListPushes", Method::GET, "/_emulator/pushes")
                 .lists()
                 .described(|| {
-                    Description::new("Lists pushes, newest first, with what became of triggers.")
+                    OperationDoc::new("Lists pushes, newest first, with what became of triggers.")
                         .query(repository_params())
                         .query([Param::new("tag", "The tag's name.", Shape::text())])
                         .answers::<Vec<PushView>>(StatusCode::OK)
@@ -466,8 +467,8 @@ async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Resu
 }
 
 fn repository_params() -> [Param; 2] {
-    let namespace = NamespaceName::shape();
-    let repository = RepositoryName::shape();
+    let namespace = schema_of::<NamespaceName>();
+    let repository = schema_of::<RepositoryName>();
     [
         Param::new("namespace", "The name of the organization.", namespace)
             .mandatory()
@@ -481,7 +482,7 @@ fn repository_params() -> [Param; 2] {
 }
 
 fn tag_param() -> Param {
-    Param::new("tag", "The tag's name.", TagName::shape())
+    Param::new("tag", "The tag's name.", schema_of::<TagName>())
 }
 
 fn timeout_param() -> Param {

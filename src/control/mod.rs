@@ -19,11 +19,12 @@ use tracing::warn;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Controller, reach_namespace};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Fields, Operation, Routes, Shape};
+use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Shape};
 use crate::namespace::{Namespace, NamespaceName};
 use crate::permission::Level;
 use crate::registry::{SampleImage, push, repository_for_push};
 use crate::repository::RepositoryName;
+use crate::schema::schema_of;
 use crate::seed::Reset;
 use crate::tag::TagName;
 
@@ -37,7 +38,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorHealth", Method::GET, "/_emulator/health")
                 .open_to_all()
                 .described(|| {
-                    Description::new(
+                    OperationDoc::new(
                         "Tells whether the emulator serves, that is reads and writes, and how \
                          clients are set up for it: the region of this address, whether the \
                          built-in account is there, the names of the registry (`path` shows the \
@@ -50,7 +51,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("EmulatorReset", Method::POST, "/_emulator/reset").described(|| {
-                Description::new("Makes everything as it is right after a fresh start.")
+                OperationDoc::new("Makes everything as it is right after a fresh start.")
                     .answers_nothing()
                     .needs_control()
             }),
@@ -59,12 +60,12 @@ pub fn routes() -> Routes {
         .with(
             Operation::new("EmulatorPush", Method::POST, "/_emulator/push").described(|| {
                 let nonce = Shape::text().says("The image's content follows from it.");
-                Description::new("Stores a small real image under a tag, as a push would.")
+                OperationDoc::new("Stores a small real image under a tag, as a push would.")
                     .takes(
                         Shape::object()
-                            .must("namespace", NamespaceName::shape())
-                            .must("repository", RepositoryName::shape())
-                            .must("tag", TagName::shape())
+                            .must("namespace", schema_of::<NamespaceName>())
+                            .must("repository", schema_of::<RepositoryName>())
+                            .must("tag", schema_of::<TagName>())
                             .may("nonce", nonce),
                     )
                     .answers::<PushView>(StatusCode::CREATED)

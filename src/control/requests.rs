@@ -24,12 +24,13 @@ use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
 use crate::excerpt::beginning;
 use crate::http::{
-    Answer, Criteria, Description, NextPage, Operation, Param, Query, RequestLog, Routes, Shape,
+    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, RequestLog, Routes, Shape,
     cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::unknown_operation;
 use crate::registry::OPERATIONS;
+use crate::schema::schema_of;
 
 /// How many requests are kept.
 const KEPT: usize = 1000;
@@ -48,7 +49,7 @@ pub(super) fn routes() -> Routes {
                 .lists()
                 .unrecorded()
                 .described(|| {
-                    Description::new("Lists the newest 1,000 requests, newest first.")
+                    OperationDoc::new("Lists the newest 1,000 requests, newest first.")
                         .remarks("Those to the registry too; without bodies and secrets.")
                         .query(Filter::params())
                         .answers::<Vec<RequestView>>(StatusCode::OK)
@@ -60,7 +61,7 @@ pub(super) fn routes() -> Routes {
             Operation::new("EmulatorDeleteRequests", Method::DELETE, path)
                 .unrecorded()
                 .described(|| {
-                    Description::new("Forgets all requests until now.")
+                    OperationDoc::new("Forgets all requests until now.")
                         .answers_nothing()
                         .needs_control()
                 }),
@@ -243,7 +244,7 @@ impl Filter {
                 status,
             )
             .refused(Fault::Query),
-            Param::new("namespace", namespace, NamespaceName::shape())
+            Param::new("namespace", namespace, schema_of::<NamespaceName>())
                 .refused(Fault::NamespaceName),
             Param::new("since", "Those that arrived then or later.", time_shape())
                 .refused(Fault::Query),

@@ -11,13 +11,13 @@ use schemars::{JsonSchema, Schema, json_schema};
 
 use super::answer::NextPage;
 use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
-use super::shape::Shape;
 use crate::error::{Error, Fault, Resource};
 use crate::registry::RegistryError;
+use crate::schema::schema_of;
 
 /// What an operation does, takes, answers and refuses.
 #[derive(Debug, Clone)]
-pub struct Description {
+pub struct OperationDoc {
     /// One line that says what it does.
     pub summary: &'static str,
     /// What there is to know besides.
@@ -27,7 +27,7 @@ pub struct Description {
     /// Query parameters.
     pub query: Vec<Param>,
     /// The body, if it takes one.
-    pub body: Option<Shape>,
+    pub body: Option<Schema>,
     /// The answers of its success.
     pub answers: Vec<Success>,
     /// What it refuses besides what every operation with such a path does.
@@ -36,7 +36,7 @@ pub struct Description {
     pub takes_login: bool,
 }
 
-impl Description {
+impl OperationDoc {
     /// An operation that does what the one line says.
     pub fn new(summary: &'static str) -> Self {
         Self {
@@ -74,8 +74,8 @@ impl Description {
 
     /// The body that the operation has to be given.
     #[must_use]
-    pub fn takes(mut self, body: Shape) -> Self {
-        self.body = Some(body);
+    pub fn takes(mut self, body: impl Into<Schema>) -> Self {
+        self.body = Some(body.into());
         self
     }
 
@@ -153,7 +153,7 @@ impl Description {
     /// The answer that was told last is a page, and its header `Link` leads to the next one by a
     /// marker that looks so.
     #[must_use]
-    pub fn in_pages(mut self, marker: Shape) -> Self {
+    pub fn in_pages(mut self, marker: impl Into<Schema>) -> Self {
         if let Some(answer) = self.answers.last_mut() {
             answer.headers.push(("Link", NextPage::MEANING, false));
         }
@@ -229,8 +229,8 @@ pub struct Param {
     pub name: &'static str,
     /// What it means.
     pub meaning: Cow<'static, str>,
-    /// What it looks like.
-    pub shape: Shape,
+    /// Its values.
+    pub schema: Schema,
     /// Whether it has to be there; a variable of a path always has.
     pub is_mandatory: bool,
     /// What an operation that has it can refuse.
@@ -239,11 +239,15 @@ pub struct Param {
 
 impl Param {
     /// A parameter that can be left out and with which nothing can be wrong.
-    pub fn new(name: &'static str, meaning: impl Into<Cow<'static, str>>, shape: Shape) -> Self {
+    pub fn new(
+        name: &'static str,
+        meaning: impl Into<Cow<'static, str>>,
+        schema: impl Into<Schema>,
+    ) -> Self {
         Self {
             name,
             meaning: meaning.into(),
-            shape,
+            schema: schema.into(),
             is_mandatory: false,
             refusals: Vec::new(),
         }
@@ -273,7 +277,7 @@ impl Param {
 
     /// `true` or `false`.
     pub fn boolean(name: &'static str, meaning: &'static str) -> Self {
-        Self::new(name, meaning, Shape::boolean()).refused(Fault::Query)
+        Self::new(name, meaning, schema_of::<bool>()).refused(Fault::Query)
     }
 
     /// `limit`
@@ -283,32 +287,37 @@ impl Param {
 
     /// `limit` of a list whose pages are smaller than those of others.
     pub fn limit_within(default: u32, most: u32) -> Self {
-        let shape = Shape::integer(1, most).default(default);
-        Self::new("limit", "How many entries a page has at most.", shape).refused(Fault::Page)
+        let schema = json_schema!({
+            "type": "integer", "minimum": 1, "maximum": most, "default": default,
+        });
+        Self::new("limit", "How many entries a page has at most.", schema).refused(Fault::Page)
     }
 
     /// `offset`
     pub fn offset() -> Self {
-        let shape = Shape::integer(0, i64::MAX).default(0);
-        Self::new("offset", "How many entries come before the page.", shape).refused(Fault::Page)
+        let schema = json_schema!({
+            "type": "integer", "minimum": 0, "maximum": i64::MAX, "default": 0,
+        });
+        Self::new("offset", "How many entries come before the page.", schema).refused(Fault::Page)
     }
 
     /// `marker`
-    pub fn marker(shape: Shape) -> Self {
+    pub fn marker(schema: impl Into<Schema>) -> Self {
         let meaning = "`nextMarker` of the page before; left out for the first one.";
-        Self::new("marker", meaning, shape).refused(Fault::Page)
+        Self::new("marker", meaning, schema).refused(Fault::Page)
     }
 
     /// `order_column`
     pub fn order_column<C>(columns: &[(&str, C)]) -> Self {
-        let shape = Shape::one_of(columns.iter().map(|(name, _)| *name));
-        Self::new("order_column", "What the list is ordered by.", shape).refused(Fault::Order)
+        let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+        let schema = json_schema!({"type": "string", "enum": names});
+        Self::new("order_column", "What the list is ordered by.", schema).refused(Fault::Order)
     }
 
     /// `order_type`
     pub fn order_type() -> Self {
-        let shape = Shape::one_of(["asc", "desc"]).default("asc");
-        Self::new("order_type", "Smallest or largest first.", shape).refused(Fault::Order)
+        let schema = json_schema!({"type": "string", "enum": ["asc", "desc"], "default": "asc"});
+        Self::new("order_type", "Smallest or largest first.", schema).refused(Fault::Order)
     }
 
     /// `filter` of a list that knows these keys.
@@ -320,7 +329,8 @@ impl Param {
         );
         let keys = keys.join("|");
         let pair = format!("(?:{keys})::[^|]*");
-        let shape = Shape::text().pattern(&format!("^{pair}(?:\\|{pair})*$"));
-        Self::new("filter", meaning, shape).refused(Fault::Filter)
+        let pattern = format!("^{pair}(?:\\|{pair})*$");
+        let schema = json_schema!({"type": "string", "pattern": pattern});
+        Self::new("filter", meaning, schema).refused(Fault::Filter)
     }
 }

@@ -22,7 +22,7 @@ mod stop;
 
 pub use answer::{Answer, ContentRange, EmptyList, NextPage, cut_to_page, empty_object, json};
 pub use body::{Fields, Items};
-pub use description::{Description, Param, Refusal, Success, Writer};
+pub use description::{OperationDoc, Param, Refusal, Success, Writer};
 pub(crate) use edge::MAX_BODY;
 pub use form::Form;
 pub(crate) use form::{MAX_MESSAGE, RETRY_SOON};

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::description::Description;
+use super::description::OperationDoc;
 use super::edge::{self, Edge};
 use super::form::Form;
 use crate::app::AppState;
@@ -47,7 +47,7 @@ pub struct Operation {
     /// The chapter that it stands in.
     pub chapter: &'static str,
     /// Tells the document of the API the rest.
-    pub description: Option<fn() -> Description>,
+    pub description: Option<fn() -> OperationDoc>,
     /// Whether `/_emulator/requests` tells of it.
     pub is_recorded: bool,
     /// See [`Self::parameters`].
@@ -121,7 +121,7 @@ impl Operation {
 
     /// What the document of the API tells of the operation (see [`crate::openapi`]).
     #[must_use]
-    pub fn described(mut self, description: fn() -> Description) -> Self {
+    pub fn described(mut self, description: fn() -> OperationDoc) -> Self {
         self.description = Some(description);
         self
     }
@@ -172,6 +172,30 @@ fn is_variable(segment: &str, name: &str) -> bool {
     variable == Some(name)
 }
 
+/// Tells what the document of the API has of an operation; runs when somebody asks for it.
+pub(super) type Doc = fn() -> OperationDoc;
+
+/// [`Routes::route`] for a method, so that a chapter's table has one short line an operation.
+macro_rules! shorthand {
+    ($about:literal, $name:ident, $method:expr) => {
+        #[doc = $about]
+        #[must_use]
+        pub fn $name<H, T>(
+            self,
+            name: &'static str,
+            path: &'static str,
+            handler: H,
+            doc: Doc,
+        ) -> Self
+        where
+            H: Handler<T, AppState>,
+            T: 'static,
+        {
+            self.route(Operation::new(name, $method, path), handler, doc)
+        }
+    };
+}
+
 /// Operations and their handlers, in the API reference's order.
 #[derive(Debug, Default)]
 pub struct Routes {
@@ -193,6 +217,41 @@ impl Routes {
             chapter,
             ..Self::default()
         }
+    }
+
+    /// Adds an operation with its handler and what the document of the API tells of it.
+    #[must_use]
+    pub fn route<H, T>(self, operation: Operation, handler: H, doc: Doc) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        self.with(operation.described(doc), handler)
+    }
+
+    shorthand!("Adds an operation that reads one thing.", get, Method::GET);
+    shorthand!(
+        "Adds an operation that creates, or acts.",
+        post,
+        Method::POST
+    );
+    shorthand!(
+        "Adds an operation that changes some fields.",
+        patch,
+        Method::PATCH
+    );
+    shorthand!("Adds an operation that replaces.", put, Method::PUT);
+    shorthand!("Adds an operation that deletes.", delete, Method::DELETE);
+
+    /// Adds an operation that reads a list.
+    #[must_use]
+    pub fn list<H, T>(self, name: &'static str, path: &'static str, handler: H, doc: Doc) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        let operation = Operation::new(name, Method::GET, path).lists();
+        self.route(operation, handler, doc)
     }
 
     /// Adds an operation.

@@ -75,8 +75,8 @@ impl Shape {
     }
 
     /// A list of such values.
-    pub fn array(items: Self) -> Self {
-        Self::of("array").with("items", items)
+    pub fn array(items: impl Into<Self>) -> Self {
+        Self::of("array").with("items", items.into())
     }
 
     /// An object; what it holds besides its fields does not matter.
@@ -86,7 +86,7 @@ impl Shape {
 
     /// A field that the object has to have.
     #[must_use]
-    pub fn must(self, name: &str, shape: Self) -> Self {
+    pub fn must(self, name: &str, shape: impl Into<Self>) -> Self {
         let mut object = self.may(name, shape);
         let required = object.0.entry("required").or_insert_with(|| json!([]));
         if let Some(required) = required.as_array_mut() {
@@ -97,10 +97,10 @@ impl Shape {
 
     /// A field that the object can do without.
     #[must_use]
-    pub fn may(mut self, name: &str, shape: Self) -> Self {
+    pub fn may(mut self, name: &str, shape: impl Into<Self>) -> Self {
         let properties = self.0.entry("properties").or_insert_with(|| json!({}));
         if let Some(properties) = properties.as_object_mut() {
-            properties.insert(name.to_owned(), shape.into());
+            properties.insert(name.to_owned(), shape.into().into());
         }
         self
     }
@@ -192,6 +192,21 @@ impl Shape {
 impl From<Shape> for Value {
     fn from(shape: Shape) -> Self {
         Self::Object(shape.0)
+    }
+}
+
+impl From<schemars::Schema> for Shape {
+    fn from(schema: schemars::Schema) -> Self {
+        let Value::Object(fields) = schema.to_value() else {
+            return Self::any();
+        };
+        Self(fields)
+    }
+}
+
+impl From<Shape> for schemars::Schema {
+    fn from(shape: Shape) -> Self {
+        shape.0.into()
     }
 }
 

@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::user::UserView;
 use crate::app::AppState;
 use crate::auth::Caller;
-use crate::http::{Answer, Description, Form, Operation, Param, Query, Routes, Shape};
+use crate::http::{Answer, Form, Operation, OperationDoc, Param, Query, Routes, Shape};
 
 pub(super) fn routes() -> Routes {
     let operation = |name, path| Operation::new(name, Method::GET, path).in_form(Form::Iam);
     Routes::of("IAM")
         .with(
             operation("KeystoneListProjects", "/v3/projects").described(|| {
-                Description::new("Lists the projects of the caller's account: one.")
+                OperationDoc::new("Lists the projects of the caller's account: one.")
                     .query([Param::new("name", "Its whole name.", Shape::text())])
                     .answers::<ProjectsView>(StatusCode::OK)
             }),
@@ -24,14 +24,14 @@ pub(super) fn routes() -> Routes {
         )
         .with(
             operation("KeystoneListAuthDomains", "/v3/auth/domains").described(|| {
-                Description::new("Lists the accounts (domains) of the caller: one.")
+                OperationDoc::new("Lists the accounts (domains) of the caller: one.")
                     .answers::<DomainsView>(StatusCode::OK)
             }),
             domains,
         )
         .with(
             operation("KeystoneListUsers", "/v3/users").described(|| {
-                Description::new("Lists the users of the caller's account.")
+                OperationDoc::new("Lists the users of the caller's account.")
                     .query([Param::new("name", "The whole name.", Shape::text())])
                     .answers::<UsersView>(StatusCode::OK)
             }),

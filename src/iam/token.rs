@@ -15,7 +15,7 @@ use crate::auth::{
     Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, User,
 };
 use crate::error::{Error, Result};
-use crate::http::{Answer, Description, EmptyList, Fields, Form, Operation, Routes, Shape};
+use crate::http::{Answer, EmptyList, Fields, Form, Operation, OperationDoc, Routes, Shape};
 
 pub(super) fn routes() -> Routes {
     let operation = Operation::new(
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Routes {
     );
     Routes::of("IAM").with(
         operation.in_form(Form::Iam).open_to_all().described(|| {
-            Description::new("Issues a token for a password or for another token.")
+            OperationDoc::new("Issues a token for a password or for another token.")
                 .takes(body_shape())
                 .answers::<AnswerView>(StatusCode::CREATED)
                 .with_header("X-Subject-Token", "The token.")

@@ -18,7 +18,7 @@ use super::store::CreateLogin;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Secret, User};
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Description, Form, Operation, Param, Query, Routes, Shape};
+use crate::http::{Answer, Form, Operation, OperationDoc, Param, Query, Routes, Shape};
 use crate::registry::token::{Claims, Grant, LIFETIME};
 use crate::registry::{Actions, ImagePath, RegistryError, allowed};
 
@@ -66,7 +66,7 @@ pub fn routes() -> Routes {
                 .in_form(Form::Registry)
                 .described(|| {
                     let scope = Shape::text().example("repository:group/busybox:pull,push");
-                    Description::new("Gives a bearer token for the registry.")
+                    OperationDoc::new("Gives a bearer token for the registry.")
                         .takes_login()
                         .query([
                             Param::new("service", "The registry's name.", Shape::text()),
@@ -87,8 +87,8 @@ pub fn routes() -> Routes {
         )
 }
 
-fn log_in_description(summary: &'static str) -> Description {
-    Description::new(summary)
+fn log_in_description(summary: &'static str) -> OperationDoc {
+    OperationDoc::new(summary)
         .answers::<LoginView>(StatusCode::OK)
         .with_header("X-Swr-Dockerlogin", "The command that logs in.")
         .with_header("X-Swr-Expireat", "When the login ends.")

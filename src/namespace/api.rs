@@ -14,9 +14,10 @@ use crate::app::AppState;
 use crate::auth::{Caller, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, Description, Fields, Operation, Param, Query, Routes, Shape, empty_object,
+    Answer, Fields, Operation, OperationDoc, Param, Query, Routes, Shape, empty_object,
 };
 use crate::permission::Level;
+use crate::schema::schema_of;
 
 const NAMESPACES: &str = "/v2/manage/namespaces";
 const NAMESPACE: &str = "/v2/manage/namespaces/{namespace}";
@@ -29,8 +30,8 @@ pub fn routes() -> Routes {
     Routes::of("Organizations")
         .with(
             Operation::new("CreateNamespace", Method::POST, NAMESPACES).described(|| {
-                Description::new("Makes an organization.")
-                    .takes(Shape::object().must("namespace", NamespaceName::shape()))
+                OperationDoc::new("Makes an organization.")
+                    .takes(Shape::object().must("namespace", schema_of::<NamespaceName>()))
                     .answers_empty_object(StatusCode::CREATED)
                     .refuses([
                         Error::fault(Fault::NamespaceName, "namespace", ""),
@@ -42,7 +43,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("DeleteNamespaces", Method::DELETE, NAMESPACE).described(|| {
-                Description::new("Deletes an organization that holds no repository.")
+                OperationDoc::new("Deletes an organization that holds no repository.")
                     .answers_nothing()
                     .refuses([Error::NamespaceNotEmpty])
             }),
@@ -53,7 +54,7 @@ pub fn routes() -> Routes {
                 .lists()
                 .described(|| {
                     let mode = Shape::one_of(["visible"]);
-                    Description::new("Lists the organizations that the caller can see.")
+                    OperationDoc::new("Lists the organizations that the caller can see.")
                         .query([
                             Param::new("namespace", "Its whole name.", Shape::text()),
                             Param::new("mode", "Which ones.", mode).refused(Fault::Filter),
@@ -65,7 +66,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("ShowNamespace", Method::GET, NAMESPACE).described(|| {
-                Description::new("Shows an organization.").answers::<NamespaceView>(StatusCode::OK)
+                OperationDoc::new("Shows an organization.").answers::<NamespaceView>(StatusCode::OK)
             }),
             show,
         )

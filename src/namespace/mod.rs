@@ -5,13 +5,14 @@
 mod api;
 pub mod store;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
-use crate::http::Shape;
 use crate::permission::Permissions;
 
 pub use api::routes;
@@ -47,18 +48,30 @@ impl NamespaceName {
         Ok(Self(text.to_owned()))
     }
 
-    /// The rule, for the document of the API.
-    pub fn shape() -> Shape {
-        Shape::text()
-            .length(1, 64)
-            .pattern(Self::PATTERN)
-            .but(&RESERVED)
-            .example("group")
-    }
-
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl JsonSchema for NamespaceName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "NamespaceName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 64,
+            "pattern": Self::PATTERN,
+            "not": {"enum": RESERVED},
+            "examples": ["group"],
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::document::document;
 use crate::auth::BUILTIN_TOKEN;
-use crate::http::{Description, OWN_PATHS, Operation, Routes, json};
+use crate::http::{OWN_PATHS, Operation, OperationDoc, Routes, json};
 
 /// The path of the page.
 pub const PAGE: &str = "/_emulator/docs";
@@ -27,10 +27,10 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorListOperations", Method::GET, OWN_PATHS)
                 .open_to_all()
                 .described(|| {
-                    Description::new("Lists the operations of the emulator itself.").answers::<Vec<
+                    OperationDoc::new("Lists the operations of the emulator itself.").answers::<Vec<
                         OperationView,
                     >>(
-                        StatusCode::OK
+                        StatusCode::OK,
                     )
                 }),
             list,
@@ -39,7 +39,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorOpenApi", Method::GET, "/_emulator/openapi.json")
                 .open_to_all()
                 .described(|| {
-                    Description::new("Shows this document.")
+                    OperationDoc::new("Shows this document.")
                         .answers::<Map<String, Value>>(StatusCode::OK)
                 }),
             openapi,
@@ -48,12 +48,14 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorDocs", Method::GET, PAGE)
                 .open_to_all()
                 .described(|| {
-                    Description::new("Shows this document as a page, from which calls can be made.")
-                        .answers_text("text/html")
-                        .with_header(
-                            "Content-Security-Policy",
-                            "Keeps the page from anything but itself and this emulator.",
-                        )
+                    OperationDoc::new(
+                        "Shows this document as a page, from which calls can be made.",
+                    )
+                    .answers_text("text/html")
+                    .with_header(
+                        "Content-Security-Policy",
+                        "Keeps the page from anything but itself and this emulator.",
+                    )
                 }),
             docs,
         )

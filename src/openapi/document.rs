@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
+use schemars::Schema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::variables::variable;
 use crate::error::{Error, Fault};
-use crate::http::{Description, Form, MAX_BODY, Operation, Param, Refusal, Success};
+use crate::http::{Form, MAX_BODY, Operation, OperationDoc, Param, Refusal, Success};
 
 /// What the document says of the whole.
 const ABOUT: &str = "\
@@ -84,7 +85,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
 fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     let description = operation
         .description
-        .map_or_else(|| Description::new(""), |describe| describe());
+        .map_or_else(|| OperationDoc::new(""), |describe| describe());
     let variables = variables(operation, &description);
     let refusals = refusals(operation, &description, &variables);
 
@@ -101,10 +102,10 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     }
     let mut parameters: Vec<_> = variables
         .into_iter()
-        .map(|variable| parameter("path", variable))
+        .map(|variable| parameter("path", &variable))
         .collect();
     let query = description.query.into_iter();
-    parameters.extend(query.map(|param| parameter("query", param)));
+    parameters.extend(query.map(|param| parameter("query", &param)));
     let mut described = json!({
         "operationId": operation.name,
         "tags": [operation.chapter],
@@ -117,7 +118,7 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     if let Some(body) = description.body {
         described["requestBody"] = json!({
             "required": true,
-            "content": {"application/json": {"schema": Value::from(body)}},
+            "content": {"application/json": {"schema": body}},
         });
     }
     described
@@ -125,7 +126,7 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
 
 /// The variables of a path, in its order. One that nobody described has no meaning, which a test
 /// finds.
-fn variables(operation: &Operation, description: &Description) -> Vec<Param> {
+fn variables(operation: &Operation, description: &OperationDoc) -> Vec<Param> {
     let names = operation.path.split('/').filter_map(|segment| {
         let name = segment.strip_prefix('{')?.strip_suffix('}')?;
         Some(name)
@@ -141,13 +142,13 @@ fn variables(operation: &Operation, description: &Description) -> Vec<Param> {
         .collect()
 }
 
-fn parameter(place: &str, param: Param) -> Value {
+fn parameter(place: &str, param: &Param) -> Value {
     json!({
         "name": param.name,
         "in": place,
         "required": place == "path" || param.is_mandatory,
         "description": param.meaning,
-        "schema": Value::from(param.shape),
+        "schema": param.schema,
     })
 }
 
@@ -189,7 +190,11 @@ fn headers() -> Value {
 }
 
 /// All that an operation can refuse.
-fn refusals(operation: &Operation, description: &Description, variables: &[Param]) -> Vec<Refusal> {
+fn refusals(
+    operation: &Operation,
+    description: &OperationDoc,
+    variables: &[Param],
+) -> Vec<Refusal> {
     let mut errors = vec![
         Error::invalid("body", ""),
         Error::BodyTooLarge(MAX_BODY),
@@ -208,13 +213,16 @@ fn refusals(operation: &Operation, description: &Description, variables: &[Param
     if let Some(body) = &description.body {
         errors.push(Error::invalid("Content-Type", ""));
         errors.push(Error::BodyTooSlow("did not arrive in time".into()));
-        errors.extend(
-            body.fields()
-                .map(|name| Error::invalid(name.to_owned(), "")),
-        );
+        errors.extend(fields(body).map(|name| Error::invalid(name.to_owned(), "")));
     }
     let own = description.refusals.iter().cloned();
     errors.into_iter().map(Refusal::from).chain(own).collect()
+}
+
+/// The names of an object's fields.
+fn fields(object: &Schema) -> impl Iterator<Item = &String> {
+    let properties = object.get("properties").and_then(Value::as_object);
+    properties.into_iter().flat_map(Map::keys)
 }
 
 /// What is answered under one status.

@@ -15,7 +15,7 @@
 //! ```ignore
 //! Routes::of("Retention (aging)").with(
 //!     Operation::new("CreateRetention", Method::POST, RETENTIONS).described(|| {
-//!         Description::new("Adds a retention rule to a repository.")
+//!         OperationDoc::new("Adds a retention rule to a repository.")
 //!             .takes(body_shape())                               // what the parser accepts
 //!             .answers::<RetentionView>(StatusCode::CREATED)     // the type that is serialised
 //!             .refuses([Error::AlreadyExists(Resource::Retention)])
@@ -26,13 +26,13 @@
 //!
 //! - Answers: derive `schemars::JsonSchema` on the view and on what it holds; serde's attributes
 //!   count. Two views of one name need `#[schemars(rename = "…")]` on one of them. `{}` is
-//!   [`answers_empty_object`](crate::http::Description::answers_empty_object), 204
-//!   [`answers_nothing`](crate::http::Description::answers_nothing).
+//!   [`answers_empty_object`](crate::http::OperationDoc::answers_empty_object), 204
+//!   [`answers_nothing`](crate::http::OperationDoc::answers_nothing).
 //! - Bodies are read by hand, so their [`Shape`](crate::http::Shape) is written by hand, next to
 //!   the parser and from its own constants. It may promise less than the parser takes, never more.
 //! - Query parameters are [`Param`](crate::http::Param)s; each says as what a bad value counts.
 //! - Variables of the path come from `variables`; a new one needs an entry there. Where a name
-//!   means something else than elsewhere, [`Description::variables`](crate::http::Description::variables)
+//!   means something else than elsewhere, [`OperationDoc::variables`](crate::http::OperationDoc::variables)
 //!   displaces it.
 //! - Refusals need no mention when they follow from the rest: 401 where credentials are needed;
 //!   400, 403 and 404 of the path's variables; 400 of parameters and of fields of the body (as

@@ -5,6 +5,7 @@ use crate::http::{Param, Shape};
 use crate::namespace::NamespaceName;
 use crate::repository::RepositoryName;
 use crate::retention::RetentionId;
+use crate::schema::schema_of;
 use crate::tag::TagName;
 use crate::trigger::TriggerName;
 
@@ -13,7 +14,7 @@ pub(super) fn variable(name: &str) -> Option<Param> {
     let variable = match name {
         "namespace" => {
             let meaning = "The name of the organization.";
-            let mut variable = Param::new("namespace", meaning, NamespaceName::shape())
+            let mut variable = Param::new("namespace", meaning, schema_of::<NamespaceName>())
                 .refused(Fault::NamespaceName)
                 .missing(Resource::Namespace);
             variable.refusals.push(Error::Forbidden);
@@ -21,23 +22,27 @@ pub(super) fn variable(name: &str) -> Option<Param> {
         }
         "repository" => {
             let meaning = "The name of the repository, with `$` for each `/` in it.";
-            Param::new("repository", meaning, RepositoryName::shape_in_path())
+            Param::new("repository", meaning, RepositoryName::schema_in_path())
                 .refused(Fault::RepositoryName)
                 .missing(Resource::Repository)
         }
-        "tag" => Param::new("tag", "The name of the tag.", TagName::shape())
+        "tag" => Param::new("tag", "The name of the tag.", schema_of::<TagName>())
             .refused(Fault::Parameter)
             .missing(Resource::Tag),
-        "trigger" => Param::new("trigger", "The name of the trigger.", TriggerName::shape())
-            .refused(Fault::Parameter)
-            .missing(Resource::Trigger),
+        "trigger" => Param::new(
+            "trigger",
+            "The name of the trigger.",
+            schema_of::<TriggerName>(),
+        )
+        .refused(Fault::Parameter)
+        .missing(Resource::Trigger),
         "access_domain" => {
             let meaning = "The name of the account that the image is shared with.";
             Param::new("access_domain", meaning, Shape::text().length(1, 64)).refused(Fault::Domain)
         }
         "retention_id" => {
             let meaning = "The number of the retention rule.";
-            Param::new("retention_id", meaning, RetentionId::shape())
+            Param::new("retention_id", meaning, schema_of::<RetentionId>())
                 .refused(Fault::Parameter)
                 .missing(Resource::Retention)
         }

@@ -15,7 +15,7 @@ use super::{Grant, Level, Place};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Grantable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Fields, Items, Operation, Routes, Shape, empty_object};
+use crate::http::{Answer, Fields, Items, Operation, OperationDoc, Routes, Shape, empty_object};
 use crate::namespace::Namespace;
 use crate::repository::RepositoryRef;
 
@@ -41,7 +41,7 @@ fn namespace_routes() -> Routes {
     Routes::of("Organization permissions")
         .with(
             Operation::new("CreateNamespaceAuth", Method::POST, NAMESPACE_ACCESS).described(|| {
-                Description::new("Grants users rights in an organization; all of them or none.")
+                OperationDoc::new("Grants users rights in an organization; all of them or none.")
                     .takes(grants_shape())
                     .answers_empty_object(StatusCode::OK)
                     .refuses(wrong_grants(Fault::NamespaceAuth))
@@ -52,7 +52,7 @@ fn namespace_routes() -> Routes {
         .with(
             Operation::new("DeleteNamespaceAuth", Method::DELETE, NAMESPACE_ACCESS).described(
                 || {
-                    Description::new(
+                    OperationDoc::new(
                         "Takes the rights of users in an organization away; all of them or none.",
                     )
                     .takes(user_ids_shape())
@@ -68,7 +68,7 @@ fn namespace_routes() -> Routes {
         .with(
             Operation::new("UpdateNamespaceAuth", Method::PATCH, NAMESPACE_ACCESS).described(
                 || {
-                    Description::new(
+                    OperationDoc::new(
                         "Changes the rights of users in an organization; all of them or none.",
                     )
                     .takes(grants_shape())
@@ -81,7 +81,7 @@ fn namespace_routes() -> Routes {
         )
         .with(
             Operation::new("ShowNamespaceAuth", Method::GET, NAMESPACE_ACCESS).described(|| {
-                Description::new(
+                OperationDoc::new(
                     "Shows the caller's right in an organization, and those of others.",
                 )
                 .answers::<NamespaceAuthView>(StatusCode::OK)
@@ -96,7 +96,7 @@ fn repository_routes() -> Routes {
         .with(
             Operation::new("CreateUserRepositoryAuth", Method::POST, REPOSITORY_ACCESS).described(
                 || {
-                    Description::new("Grants users rights for an image; all of them or none.")
+                    OperationDoc::new("Grants users rights for an image; all of them or none.")
                         .takes(grants_shape())
                         .answers_empty_object(StatusCode::CREATED)
                         .refuses(wrong_grants(Fault::Auth))
@@ -112,7 +112,7 @@ fn repository_routes() -> Routes {
                 REPOSITORY_ACCESS,
             )
             .described(|| {
-                Description::new(
+                OperationDoc::new(
                     "Takes the rights of users for an image away; all of them or none.",
                 )
                 .takes(user_ids_shape())
@@ -127,7 +127,7 @@ fn repository_routes() -> Routes {
         .with(
             Operation::new("UpdateUserRepositoryAuth", Method::PATCH, REPOSITORY_ACCESS).described(
                 || {
-                    Description::new(
+                    OperationDoc::new(
                         "Changes the rights of users for an image; all of them or none.",
                     )
                     .takes(grants_shape())
@@ -141,7 +141,7 @@ fn repository_routes() -> Routes {
         .with(
             Operation::new("ShowUserRepositoryAuth", Method::GET, REPOSITORY_ACCESS).described(
                 || {
-                    Description::new("Shows the caller's right for an image, and those of others.")
+                    OperationDoc::new("Shows the caller's right for an image, and those of others.")
                         .answers::<RepositoryAuthView>(StatusCode::OK)
                 },
             ),

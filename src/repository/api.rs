@@ -10,17 +10,18 @@ use serde::Serialize;
 
 use super::store::{self, CreateRepository, DeleteRepository, UpdateRepository};
 use super::{
-    Category, NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter,
-    RepositoryName, RepositoryRef, Scope,
+    Category, Description, NewRepository, OrderColumn, Repository, RepositoryChange,
+    RepositoryFilter, RepositoryName, RepositoryRef, Scope,
 };
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, ContentRange, Criteria, Description, Fields, Operation, Page, Param, Query, Routes,
+    Answer, ContentRange, Criteria, Fields, Operation, OperationDoc, Page, Param, Query, Routes,
     Shape, SortOrder, empty_object,
 };
 use crate::namespace::Namespace;
+use crate::schema::schema_of;
 
 const REPOSITORIES: &str = "/v2/manage/namespaces/{namespace}/repos";
 const REPOSITORY: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}";
@@ -76,35 +77,35 @@ pub fn routes() -> Routes {
     Routes::of("Repositories")
         .with(
             Operation::new("CreateRepo", Method::POST, REPOSITORIES).described(|| {
-                Description::new("Makes a repository in an organization.")
-                    .takes(attributes_shape().must("repository", RepositoryName::shape()))
+                OperationDoc::new("Makes a repository in an organization.")
+                    .takes(attributes_shape().must("repository", schema_of::<RepositoryName>()))
                     .answers_empty_object(StatusCode::OK)
                     .refuses([
                         Error::fault(Fault::RepositoryName, "repository", ""),
                         Error::AlreadyExists(Resource::Repository),
-                        super::Description::too_long(),
+                        Description::too_long(),
                     ])
             }),
             create,
         )
         .with(
             Operation::new("DeleteRepo", Method::DELETE, REPOSITORY).described(|| {
-                Description::new("Deletes a repository with all that it holds.").answers_nothing()
+                OperationDoc::new("Deletes a repository with all that it holds.").answers_nothing()
             }),
             delete,
         )
         .with(
             Operation::new("UpdateRepo", Method::PATCH, REPOSITORY).described(|| {
-                Description::new("Changes attributes of a repository.")
+                OperationDoc::new("Changes attributes of a repository.")
                     .takes(attributes_shape())
                     .answers_empty_object(StatusCode::CREATED)
-                    .refuses([super::Description::too_long()])
+                    .refuses([Description::too_long()])
             }),
             update,
         )
         .with(
             Operation::new("ShowRepository", Method::GET, REPOSITORY).described(|| {
-                Description::new("Shows a repository.").answers::<RepositoryView>(StatusCode::OK)
+                OperationDoc::new("Shows a repository.").answers::<RepositoryView>(StatusCode::OK)
             }),
             show,
         )
@@ -112,7 +113,7 @@ pub fn routes() -> Routes {
             Operation::new("ListReposDetails", Method::GET, "/v2/manage/repos")
                 .lists()
                 .described(|| {
-                    Description::new("Lists the repositories of the account, page by page.")
+                    OperationDoc::new("Lists the repositories of the account, page by page.")
                         .query(narrowing())
                         .query([
                             Param::limit(),
@@ -134,7 +135,7 @@ pub fn routes() -> Routes {
             )
             .lists()
             .described(|| {
-                Description::new("Lists the repositories that the account shares, or may pull.")
+                OperationDoc::new("Lists the repositories that the account shares, or may pull.")
                     .query(shared_narrowing("center"))
                     .query([
                         Param::limit(),
@@ -152,7 +153,7 @@ pub fn routes() -> Routes {
             Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos")
                 .lists()
                 .described(|| {
-                    Description::new("Lists the repositories of the account, from a marker on.")
+                    OperationDoc::new("Lists the repositories of the account, from a marker on.")
                         .query(narrowing())
                         .query([Param::limit(), Param::marker(Shape::integer(0, i64::MAX))])
                         .answers::<RepositoriesV3View>(StatusCode::OK)
@@ -167,7 +168,7 @@ pub fn routes() -> Routes {
             )
             .lists()
             .described(|| {
-                Description::new(
+                OperationDoc::new(
                     "Lists the repositories that the account shares, or may pull, from a marker on.",
                 )
                 .query(shared_narrowing("shared_by"))
@@ -239,7 +240,7 @@ fn attributes(body: &Fields) -> Result<RepositoryChange> {
         .transpose()?;
     let description = body
         .optional_string("description")?
-        .map(super::Description::parse)
+        .map(Description::parse)
         .transpose()?;
     Ok(RepositoryChange {
         is_public,
@@ -252,7 +253,7 @@ fn attributes_shape() -> Shape {
     Shape::object()
         .must("is_public", Shape::boolean())
         .may("category", Shape::one_of(Category::names()))
-        .may("description", super::Description::shape())
+        .may("description", schema_of::<Description>())
 }
 
 /// `ShowRepository`

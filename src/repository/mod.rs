@@ -5,6 +5,8 @@
 mod api;
 pub mod store;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
@@ -12,9 +14,9 @@ use regex::Regex;
 use crate::auth::User;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Result};
-use crate::http::Shape;
 use crate::namespace::Namespace;
 use crate::permission::Permissions;
+use crate::schema::schema_of;
 use crate::sharing::Shares;
 
 pub use api::routes;
@@ -51,22 +53,37 @@ impl RepositoryName {
         Self::parse(&segment.replace('$', "/"))
     }
 
-    /// The rule, for the document of the API.
-    pub fn shape() -> Shape {
-        Shape::text()
-            .length(1, 128)
-            .pattern(Self::PATTERN)
-            .example("busybox")
-    }
-
     /// The rule of a name as it stands in a path.
-    pub fn shape_in_path() -> Shape {
-        Self::shape().pattern(&Self::PATTERN.replace('/', "$"))
+    pub fn schema_in_path() -> Schema {
+        let mut schema = schema_of::<Self>();
+        let pattern = Self::PATTERN.replace('/', "$");
+        schema.insert("pattern".to_owned(), pattern.into());
+        schema
     }
 
     /// The name as text, with `/`.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl JsonSchema for RepositoryName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RepositoryName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 128,
+            "pattern": Self::PATTERN,
+            "examples": ["busybox"],
+        })
     }
 }
 
@@ -137,11 +154,6 @@ impl Category {
 pub struct Description(String);
 
 impl Description {
-    /// The rule, for the document of the API.
-    pub fn shape() -> Shape {
-        Shape::text().length(0, MAX_DESCRIPTION)
-    }
-
     /// What a longer one is refused with.
     pub fn too_long() -> Error {
         Error::DescriptionTooLong(MAX_DESCRIPTION)
@@ -158,6 +170,20 @@ impl Description {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl JsonSchema for Description {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Description".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 0, "maxLength": MAX_DESCRIPTION})
     }
 }
 

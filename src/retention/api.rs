@@ -14,10 +14,11 @@ use crate::app::AppState;
 use crate::auth::{Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, ContentRange, Description, Fields, Operation, Param, Query, Routes, Segment,
+    Answer, ContentRange, Fields, Operation, OperationDoc, Param, Query, Routes, Segment,
     empty_object,
 };
 use crate::repository::RepositoryRef;
+use crate::schema::schema_of;
 use crate::tag::accessory;
 
 const RETENTIONS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions";
@@ -37,7 +38,7 @@ pub fn routes() -> Routes {
     Routes::of("Retention (aging)")
         .with(
             Operation::new("CreateRetention", Method::POST, RETENTIONS).described(|| {
-                Description::new("Adds a retention rule to a repository, and runs it.")
+                OperationDoc::new("Adds a retention rule to a repository, and runs it.")
                     .remarks("A repository has one at the most. Rules run each day as well.")
                     .takes(notation::shape())
                     .answers::<CreatedView>(StatusCode::CREATED)
@@ -50,21 +51,21 @@ pub fn routes() -> Routes {
             Operation::new("ListRetentions", Method::GET, RETENTIONS)
                 .lists()
                 .described(|| {
-                    Description::new("Lists the retention rule of a repository, if it has one.")
+                    OperationDoc::new("Lists the retention rule of a repository, if it has one.")
                         .answers::<Vec<RetentionView>>(StatusCode::OK)
                 }),
             list,
         )
         .with(
             Operation::new("ShowRetention", Method::GET, RETENTION).described(|| {
-                let description = Description::new("Shows a retention rule.");
+                let description = OperationDoc::new("Shows a retention rule.");
                 accessory::or_accessories::<RetentionView>(description, "retentions")
             }),
             show,
         )
         .with(
             Operation::new("UpdateRetention", Method::PATCH, RETENTION).described(|| {
-                Description::new("Gives a retention rule other parameters, and runs it.")
+                OperationDoc::new("Gives a retention rule other parameters, and runs it.")
                     .remarks("The templates have to be those that it has.")
                     .takes(notation::shape())
                     .answers_empty_object(StatusCode::CREATED)
@@ -75,10 +76,12 @@ pub fn routes() -> Routes {
         .with(
             Operation::new("DeleteRetention", Method::DELETE, RETENTION).described(|| {
                 let meaning = "The number of the retention rule.";
-                Description::new("Deletes a retention rule; its history stays.")
-                    .variables([Param::new("retention_id", meaning, RetentionId::shape())
-                        .refused(Fault::Parameter)
-                        .refused(Fault::RetentionId)])
+                OperationDoc::new("Deletes a retention rule; its history stays.")
+                    .variables([
+                        Param::new("retention_id", meaning, schema_of::<RetentionId>())
+                            .refused(Fault::Parameter)
+                            .refused(Fault::RetentionId),
+                    ])
                     .answers_empty_object(StatusCode::OK)
             }),
             delete,
@@ -87,7 +90,7 @@ pub fn routes() -> Routes {
             Operation::new("ListRetentionHistories", Method::GET, HISTORIES)
                 .lists()
                 .described(|| {
-                    Description::new("Lists the tags that retention rules deleted, newest first.")
+                    OperationDoc::new("Lists the tags that retention rules deleted, newest first.")
                         .query([
                             Param::limit(),
                             Param::offset(),

@@ -8,12 +8,13 @@ mod daily;
 mod notation;
 pub mod store;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::Shape;
 use crate::tag::TagName;
 use crate::trigger::Expression;
 
@@ -32,11 +33,6 @@ const LARGEST_EXPRESSIONS: u64 = 250_000;
 pub struct RetentionId(i64);
 
 impl RetentionId {
-    /// The rule, for the document of the API.
-    pub fn shape() -> Shape {
-        Shape::text().pattern("^[0-9]{1,18}$").example("1")
-    }
-
     /// Reads `retention_id`.
     pub fn parse(text: &str) -> Result<Self> {
         Some(text)
@@ -44,6 +40,20 @@ impl RetentionId {
             .and_then(|text| text.parse().ok())
             .map(Self)
             .ok_or_else(|| Error::invalid("retention_id", "must be a whole number"))
+    }
+}
+
+impl JsonSchema for RetentionId {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RetentionId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": "^[0-9]{1,18}$", "examples": ["1"]})
     }
 }
 

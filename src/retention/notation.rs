@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{MOST_SELECTORS, Policy, Rule, Selector, Template};
 use crate::error::{Error, Result};
 use crate::http::{Fields, Shape};
+use crate::schema::schema_of;
 use crate::tag::TagName;
 
 /// The most days of a `date_rule`, and numbers from 1 to it as text.
@@ -35,7 +36,7 @@ pub(super) fn shape() -> Shape {
 fn rule_shape(template: &str, param: &str, (most, as_text): (u16, &str)) -> Shape {
     let number = Shape::any_of([Shape::text().pattern(as_text), Shape::integer(1, most)]);
     let selector = Shape::any_of([
-        selector_shape("label", TagName::shape()),
+        selector_shape("label", schema_of::<TagName>().into()),
         selector_shape(
             "regexp",
             Shape::text()

@@ -14,8 +14,9 @@ use crate::app::AppState;
 use crate::auth::{Caller, Manageable, Viewable};
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Fields, Operation, Routes, Segment, Shape, empty_object};
+use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Segment, Shape, empty_object};
 use crate::repository::RepositoryRef;
+use crate::schema::schema_of;
 
 const SHARES: &str = "/v2/manage/namespaces/{namespace}/repositories/{repository}/access-domains";
 const SHARE: &str =
@@ -29,7 +30,7 @@ pub fn routes() -> Routes {
                 let account = Shape::text()
                     .at_least(1)
                     .says("The name of another account, which may pull from then on.");
-                Description::new("Shares a private image with another account.")
+                OperationDoc::new("Shares a private image with another account.")
                     .takes(terms_shape().must("access_domain", account))
                     .answers_empty_object(StatusCode::CREATED)
                     .refuses([
@@ -42,7 +43,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("DeleteRepoDomains", Method::DELETE, SHARE).described(|| {
-                Description::new("Ends the sharing of an image with an account.")
+                OperationDoc::new("Ends the sharing of an image with an account.")
                     .answers_nothing()
                     .refuses([Error::NotFound(Resource::Share)])
             }),
@@ -50,7 +51,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("UpdateRepoDomains", Method::PATCH, SHARE).described(|| {
-                Description::new("Changes until when an image is shared, and its description.")
+                OperationDoc::new("Changes until when an image is shared, and its description.")
                     .takes(terms_shape())
                     .answers_empty_object(StatusCode::CREATED)
                     .refuses([Error::NotFound(Resource::Share)])
@@ -59,7 +60,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("ShowAccessDomain", Method::GET, SHARE).described(|| {
-                Description::new("Shows whether an image is shared with an account, and how.")
+                OperationDoc::new("Shows whether an image is shared with an account, and how.")
                     .remarks("Where it is not, `exist` is false and the texts are empty.")
                     .answers::<ShownShareView>(StatusCode::OK)
             }),
@@ -69,7 +70,7 @@ pub fn routes() -> Routes {
             Operation::new("ListRepoDomains", Method::GET, SHARES)
                 .lists()
                 .described(|| {
-                    Description::new("Lists the accounts that an image is shared with.")
+                    OperationDoc::new("Lists the accounts that an image is shared with.")
                         .answers::<Vec<ShareView>>(StatusCode::OK)
                 }),
             list,
@@ -192,7 +193,7 @@ async fn list(
 fn terms_shape() -> Shape {
     Shape::object()
         .must("permit", Shape::one_of(["read"]))
-        .must("deadline", Deadline::shape())
+        .must("deadline", schema_of::<Deadline>())
         .may("description", Shape::text().length(0, MAX_DESCRIPTION))
 }
 

@@ -5,13 +5,14 @@
 mod api;
 pub mod store;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::Shape;
 
 pub use api::routes;
 
@@ -39,15 +40,6 @@ impl Deadline {
         |(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)\
         T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?Z)$";
 
-    /// The rule, for the document of the API.
-    pub fn shape() -> Shape {
-        let meaning = "`forever`, or a time in UTC; the sharing ends with its day.";
-        Shape::text()
-            .pattern(Self::PATTERN)
-            .example("forever")
-            .says(meaning)
-    }
-
     /// Reads `forever` or a time in UTC.
     pub fn parse(text: &str) -> Result<Self> {
         if text == "forever" {
@@ -69,6 +61,25 @@ impl Deadline {
             Self::Forever => (None, None),
             Self::Until { deadline, ends_at } => (Some(deadline), Some(ends_at)),
         }
+    }
+}
+
+impl JsonSchema for Deadline {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Deadline".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": Self::PATTERN,
+            "examples": ["forever"],
+            "description": "`forever`, or a time in UTC; the sharing ends with its day.",
+        })
     }
 }
 

@@ -13,10 +13,11 @@ use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, ContentRange, Description, EmptyList, Fields, Operation, Param, Query, Routes, Shape,
+    Answer, ContentRange, EmptyList, Fields, Operation, OperationDoc, Param, Query, Routes, Shape,
     SortOrder, empty_object,
 };
 use crate::repository::RepositoryRef;
+use crate::schema::schema_of;
 use crate::tag::TagName;
 
 const SYNC_REPO: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_repo";
@@ -34,7 +35,7 @@ pub fn routes() -> Routes {
     Routes::of("Image sync")
         .with(
             Operation::new("CreateImageSyncRepo", Method::POST, SYNC_REPO).described(|| {
-                Description::new("Has a repository synced to an organization of another region.")
+                OperationDoc::new("Has a repository synced to an organization of another region.")
                     .remarks(
                         "For administrators only. What there is already for the same target is \
                          changed.",
@@ -56,14 +57,14 @@ pub fn routes() -> Routes {
             Operation::new("ListImageAutoSyncReposDetails", Method::GET, SYNC_REPO)
                 .lists()
                 .described(|| {
-                    Description::new("Lists where a repository is synced to by itself.")
+                    OperationDoc::new("Lists where a repository is synced to by itself.")
                         .answers::<Vec<TaskView>>(StatusCode::OK)
                 }),
             list,
         )
         .with(
             Operation::new("DeleteImageSyncRepo", Method::DELETE, SYNC_REPO).described(|| {
-                Description::new("Ends the sync of a repository to a target.")
+                OperationDoc::new("Ends the sync of a repository to a target.")
                     .remarks("For administrators only. Jobs that wait already are still done.")
                     .takes(target_shape())
                     .answers_empty_object(StatusCode::OK)
@@ -74,8 +75,8 @@ pub fn routes() -> Routes {
         .with(
             Operation::new("CreateManualImageSyncRepo", Method::POST, SYNC_IMAGES).described(
                 || {
-                    let tags = Shape::array(TagName::shape()).length(1, MOST_TAGS);
-                    Description::new("Has some tags of a repository synced once.")
+                    let tags = Shape::array(schema_of::<TagName>()).length(1, MOST_TAGS);
+                    OperationDoc::new("Has some tags of a repository synced once.")
                         .remarks(
                             "For administrators only. The list that is answered is empty: a tag \
                              that is not there is the business of its job.",
@@ -95,7 +96,7 @@ pub fn routes() -> Routes {
             Operation::new("ShowSyncJob", Method::GET, SYNC_JOB)
                 .lists()
                 .described(|| {
-                    Description::new("Lists the sync jobs of a repository, page by page.")
+                    OperationDoc::new("Lists the sync jobs of a repository, page by page.")
                         .query([jobs_filter()])
                         .answers::<Vec<JobView>>(StatusCode::OK)
                         .with_header("Content-Range", ContentRange::MEANING)
@@ -111,7 +112,7 @@ pub fn routes() -> Routes {
             Operation::new("ListSyncRegions", Method::GET, "/v2/manage/regions")
                 .lists()
                 .described(|| {
-                    Description::new("Lists the regions that images can be taken to.")
+                    OperationDoc::new("Lists the regions that images can be taken to.")
                         .answers::<Vec<RegionView>>(StatusCode::OK)
                 }),
             regions,
@@ -238,7 +239,7 @@ fn target_shape() -> Shape {
                 .example("cn-east-3")
                 .says("Another region of the instance."),
         )
-        .must("remoteNamespace", SyncTarget::namespace_shape())
+        .must("remoteNamespace", SyncTarget::namespace_schema())
 }
 
 fn override_shape() -> Shape {

@@ -9,8 +9,8 @@ mod worker;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::Shape;
 use crate::region::Regions;
+use schemars::{Schema, json_schema};
 
 pub use api::routes;
 pub use worker::Synchronization;
@@ -50,12 +50,15 @@ impl SyncTarget {
     }
 
     /// The rule of `remoteNamespace`, for the document of the API.
-    fn namespace_shape() -> Shape {
-        Shape::text()
-            .length(1, MAX_NAMESPACE)
-            .pattern(r"^[^\x00-\x1f\x7f-\x9f]+$")
-            .example("group")
-            .says("The organization there, which need not be there yet.")
+    fn namespace_schema() -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAMESPACE,
+            "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$",
+            "examples": ["group"],
+            "description": "The organization there, which need not be there yet.",
+        })
     }
 }
 

@@ -15,11 +15,12 @@ use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    ContentRange, Description, Fields, Operation, Param, Query, Routes, Segment, Shape, SortOrder,
+    ContentRange, Fields, Operation, OperationDoc, Param, Query, Routes, Segment, Shape, SortOrder,
     empty_object,
 };
 use crate::registry::MediaType;
 use crate::repository::RepositoryRef;
+use crate::schema::schema_of;
 
 const TAGS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/tags";
 const TAG: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/tags/{tag}";
@@ -41,7 +42,7 @@ pub fn routes() -> Routes {
             Operation::new("ListRepositoryTags", Method::GET, TAGS)
                 .lists()
                 .described(|| {
-                    Description::new("Lists the tags of a repository, page by page.")
+                    OperationDoc::new("Lists the tags of a repository, page by page.")
                         .query([
                             part(),
                             Param::limit(),
@@ -57,7 +58,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("ShowRepoTag", Method::GET, TAG).described(|| {
-                accessory::or_accessories::<NamedTagView>(Description::new("Shows a tag."), "tags")
+                accessory::or_accessories::<NamedTagView>(OperationDoc::new("Shows a tag."), "tags")
             }),
             show,
         )
@@ -66,11 +67,11 @@ pub fn routes() -> Routes {
                 let overrides = Shape::boolean()
                     .default(false)
                     .says("Whether a tag of that name is displaced.");
-                Description::new("Gives an image another tag.")
+                OperationDoc::new("Gives an image another tag.")
                     .takes(
                         Shape::object()
-                            .must("source_tag", TagName::shape())
-                            .must("destination_tag", TagName::shape())
+                            .must("source_tag", schema_of::<TagName>())
+                            .must("destination_tag", schema_of::<TagName>())
                             .may("override", overrides),
                     )
                     .answers_empty_object(StatusCode::CREATED)
@@ -83,7 +84,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("DeleteRepoTag", Method::DELETE, TAG).described(|| {
-                Description::new("Deletes a tag, and the image with its last one.")
+                OperationDoc::new("Deletes a tag, and the image with its last one.")
                     .answers_nothing()
             }),
             delete,
@@ -93,7 +94,7 @@ pub fn routes() -> Routes {
                 .lists()
                 .described(|| {
                     let marker = Shape::text().pattern("^[^|]+\\|[0-9]{1,18}$");
-                    Description::new("Lists the tags of a repository, from a marker on.")
+                    OperationDoc::new("Lists the tags of a repository, from a marker on.")
                         .query([
                             part(),
                             Param::limit(),

@@ -8,13 +8,14 @@ mod api;
 mod manifest_text;
 pub mod store;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::Shape;
 
 pub use api::routes;
 
@@ -29,15 +30,10 @@ impl TagName {
 
     const PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$";
 
-    /// The rule, for the document of the API.
-    pub fn shape() -> Shape {
-        Shape::text().pattern(Self::PATTERN).example("v1")
-    }
-
     /// The rule of names that are joined by `;`.
-    pub fn shape_of_list() -> Shape {
+    pub fn schema_of_list() -> Schema {
         let name = Self::PATTERN.trim_matches(['^', '$']);
-        Shape::text().pattern(&format!("^{name}(?:;{name})*$"))
+        json_schema!({"type": "string", "pattern": format!("^{name}(?:;{name})*$")})
     }
 
     /// Checks a name; none when it breaks the rule.
@@ -55,6 +51,20 @@ impl TagName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl JsonSchema for TagName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "TagName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": Self::PATTERN, "examples": ["v1"]})
     }
 }
 

@@ -7,26 +7,25 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
 use super::store::{self, CreateTrigger, DeleteTrigger, EnableTrigger};
 use super::{
     AppType, Cluster, Condition, MAX_CLUSTER, NewTrigger, Trigger, TriggerMode, TriggerName,
-    TriggerType, label_shape, parse_cluster_field, parse_label, parse_subdomain, subdomain_shape,
+    TriggerType, label_schema, parse_cluster_field, parse_label, parse_subdomain, subdomain_schema,
 };
 use crate::account::NO_AGENCY;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
 use crate::engine::{self, store::HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
-use crate::http::{
-    Answer, Description, Fields, Operation, Query, Routes, Segment, Shape, empty_object, json,
-};
+use crate::http::{Answer, Fields, OperationDoc, Query, Routes, Segment, empty_object, json};
 use crate::repository::RepositoryRef;
+use crate::schema::{described, schema_of};
 use crate::tag::accessory;
 
 const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
@@ -55,50 +54,23 @@ pub const FIELDS: [&str; 12] = [
 /// The operations of this chapter.
 pub fn routes() -> Routes {
     Routes::of("Triggers")
-        .with(
-            Operation::new("CreateTrigger", Method::POST, TRIGGERS).described(|| {
-                Description::new("Adds a trigger to a repository.")
-                    .takes(body_shape())
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses([
-                        Error::AlreadyExists(Resource::Trigger),
-                        Error::ClusterUnavailable(
-                            "deployment (with `--strict-targets` or `--require-agency`)".to_owned(),
-                        ),
-                    ])
-            }),
-            create,
-        )
-        .with(
-            Operation::new("ListTriggersDetails", Method::GET, TRIGGERS)
-                .lists()
-                .described(|| {
-                    Description::new("Lists the triggers of a repository, without their history.")
-                        .answers::<Vec<TriggerView>>(StatusCode::OK)
-                }),
-            list,
-        )
-        .with(
-            Operation::new("ShowTrigger", Method::GET, TRIGGER).described(|| {
-                let description = Description::new("Shows a trigger with its history.");
-                accessory::or_accessories::<TriggerView>(description, "triggers")
-            }),
-            show,
-        )
-        .with(
-            Operation::new("UpdateTrigger", Method::PATCH, TRIGGER).described(|| {
-                Description::new("Enables or disables a trigger; nothing else can be changed.")
-                    .takes(Shape::object().must("enable", enable_shape()))
-                    .answers_empty_object(StatusCode::CREATED)
-            }),
-            update,
-        )
-        .with(
-            Operation::new("DeleteTrigger", Method::DELETE, TRIGGER).described(|| {
-                Description::new("Deletes a trigger with its history.").answers_nothing()
-            }),
-            delete,
-        )
+        .post("CreateTrigger", TRIGGERS, create, create_doc)
+        .list("ListTriggersDetails", TRIGGERS, list, list_doc)
+        .get("ShowTrigger", TRIGGER, show, show_doc)
+        .patch("UpdateTrigger", TRIGGER, update, update_doc)
+        .delete("DeleteTrigger", TRIGGER, delete, delete_doc)
+}
+
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Adds a trigger to a repository.")
+        .takes(body_schema())
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses([
+            Error::AlreadyExists(Resource::Trigger),
+            Error::ClusterUnavailable(
+                "deployment (with `--strict-targets` or `--require-agency`)".to_owned(),
+            ),
+        ])
 }
 
 /// `CreateTrigger`
@@ -155,6 +127,11 @@ async fn refuse_without_agency(
     })
 }
 
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists the triggers of a repository, without their history.")
+        .answers::<Vec<TriggerView>>(StatusCode::OK)
+}
+
 /// `ListTriggersDetails`, which has no pages. A long list is read and written piece by piece, so
 /// that it is never in memory as a whole.
 async fn list(
@@ -202,6 +179,11 @@ async fn write_piece(
     Ok(Some((Bytes::from(text), (next, b','))))
 }
 
+fn show_doc() -> OperationDoc {
+    let doc = OperationDoc::new("Shows a trigger with its history.");
+    accessory::or_accessories::<TriggerView>(doc, "triggers")
+}
+
 /// `ShowTrigger`
 async fn show(
     State(app): State<AppState>,
@@ -221,6 +203,16 @@ async fn show(
         Vec::new()
     };
     Ok(Answer(StatusCode::OK, TriggerView::shown(trigger, history)).into_response())
+}
+
+fn update_doc() -> OperationDoc {
+    OperationDoc::new("Enables or disables a trigger; nothing else can be changed.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["enable"],
+            "properties": {"enable": enable_schema()},
+        }))
+        .answers_empty_object(StatusCode::CREATED)
 }
 
 /// `UpdateTrigger`: nothing but `enable` can be changed.
@@ -245,6 +237,10 @@ async fn update(
     };
     app.db.write(write).await?;
     Ok(empty_object(StatusCode::CREATED))
+}
+
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Deletes a trigger with its history.").answers_nothing()
 }
 
 /// `DeleteTrigger`
@@ -324,52 +320,58 @@ pub fn read_body(body: &Fields) -> Result<NewTrigger> {
     })
 }
 
-/// What [`read_body`] takes.
-fn body_shape() -> Shape {
-    let cluster = || Shape::text().length(0, MAX_CLUSTER);
+/// The bodies that [`read_body`] takes.
+fn body_schema() -> Schema {
     let kinds = [TriggerType::All, TriggerType::Tag, TriggerType::Regular];
-    Shape::object()
-        .must("action", Shape::one_of(["update"]))
-        .must("app_type", Shape::one_of(["deployments", "statefulsets"]))
-        .must(
-            "application",
-            subdomain_shape().says("The name of the workload."),
-        )
-        .may("cluster_id", cluster().says("Blank for `cci`."))
-        .may("cluster_name", cluster().says("Blank for `cci`."))
-        .must(
-            "cluster_ns",
-            label_shape().says("The workload's Kubernetes namespace."),
-        )
-        .must(
-            "condition",
-            Shape::text().at_least(1).example(".*").says(
-                "`.*` for the type `all`; tags joined by `;` for `tag`; a regular expression for \
-                 `regular`.",
-            ),
-        )
-        .may(
-            "container",
-            Shape::text()
-                .either([Shape::one_of([""]), label_shape()])
-                .says("The container to update; blank for all that use the image."),
-        )
-        .must("enable", enable_shape())
-        .must("name", TriggerName::shape())
-        .may("trigger_mode", Shape::one_of(["cce", "cci"]).default("cce"))
-        .must(
+    let cluster = json_schema!({
+        "type": "string",
+        "minLength": 0,
+        "maxLength": MAX_CLUSTER,
+        "description": "Blank for `cci`.",
+    });
+    json_schema!({
+        "type": "object",
+        "required": [
+            "action", "app_type", "application", "cluster_ns", "condition", "enable", "name",
             "trigger_type",
-            Shape::one_of(kinds.map(TriggerType::as_str)),
-        )
-        .either(kinds.map(|kind| {
-            Shape::object()
-                .must("trigger_type", Shape::one_of([kind.as_str()]))
-                .must("condition", Condition::shape(kind))
-        }))
+        ],
+        "properties": {
+            "action": {"type": "string", "enum": ["update"]},
+            "app_type": {"type": "string", "enum": ["deployments", "statefulsets"]},
+            "application": described(subdomain_schema(), "The name of the workload."),
+            "cluster_id": cluster,
+            "cluster_name": cluster,
+            "cluster_ns": described(label_schema(), "The workload's Kubernetes namespace."),
+            "condition": {
+                "type": "string",
+                "minLength": 1,
+                "examples": [".*"],
+                "description": "`.*` for the type `all`; tags joined by `;` for `tag`; a regular \
+                                expression for `regular`.",
+            },
+            "container": {
+                "type": "string",
+                "anyOf": [{"type": "string", "enum": [""]}, label_schema()],
+                "description": "The container to update; blank for all that use the image.",
+            },
+            "enable": enable_schema(),
+            "name": schema_of::<TriggerName>(),
+            "trigger_mode": {"type": "string", "enum": ["cce", "cci"], "default": "cce"},
+            "trigger_type": {"type": "string", "enum": kinds.map(TriggerType::as_str)},
+        },
+        "anyOf": kinds.map(|kind| json_schema!({
+            "type": "object",
+            "required": ["trigger_type", "condition"],
+            "properties": {
+                "trigger_type": {"type": "string", "enum": [kind.as_str()]},
+                "condition": Condition::schema(kind),
+            },
+        })),
+    })
 }
 
-fn enable_shape() -> Shape {
-    Shape::one_of(["true", "false"])
+fn enable_schema() -> Schema {
+    json_schema!({"type": "string", "enum": ["true", "false"]})
 }
 
 fn enabled(body: &Fields) -> Result<bool> {

@@ -3,8 +3,8 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 use regex_syntax::utf8::Utf8Sequences;
-
-use crate::http::Shape;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 
 /// The longest expression, in characters.
 const MAX_LENGTH: usize = 1024;
@@ -48,11 +48,6 @@ impl Expression {
         })
     }
 
-    /// The rule as far as a schema can tell it, for the document of the API.
-    pub fn shape() -> Shape {
-        Shape::text().length(1, MAX_LENGTH)
-    }
-
     /// The expression as text.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -62,6 +57,20 @@ impl Expression {
     /// bytes for each.
     pub fn size(&self) -> u64 {
         self.size
+    }
+}
+
+impl JsonSchema for Expression {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Expression".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 1, "maxLength": MAX_LENGTH})
     }
 }
 

@@ -6,13 +6,15 @@ mod api;
 mod expression;
 pub mod store;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::Shape;
+use crate::schema::schema_of;
 use crate::tag::TagName;
 
 pub(crate) use api::HistoryView;
@@ -28,14 +30,6 @@ pub struct TriggerName(String);
 
 impl TriggerName {
     const PATTERN: &str = "^[A-Za-z][A-Za-z0-9_-]*$";
-
-    /// The rule, for the document of the API.
-    pub fn shape() -> Shape {
-        Shape::text()
-            .length(1, 64)
-            .pattern(Self::PATTERN)
-            .example("deploy")
-    }
 
     /// Checks a name that stands in `field`.
     pub fn parse(field: &'static str, text: &str) -> Result<Self> {
@@ -54,6 +48,26 @@ impl TriggerName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl JsonSchema for TriggerName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "TriggerName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 64,
+            "pattern": Self::PATTERN,
+            "examples": ["deploy"],
+        })
     }
 }
 
@@ -141,11 +155,11 @@ pub enum Condition {
 
 impl Condition {
     /// The rule for the conditions of a type, for the document of the API.
-    pub fn shape(kind: TriggerType) -> Shape {
+    pub fn schema(kind: TriggerType) -> Schema {
         match kind {
-            TriggerType::All => Shape::one_of([".*"]),
-            TriggerType::Tag => TagName::shape_of_list(),
-            TriggerType::Regular => Expression::shape(),
+            TriggerType::All => json_schema!({"type": "string", "enum": [".*"]}),
+            TriggerType::Tag => TagName::schema_of_list(),
+            TriggerType::Regular => schema_of::<Expression>(),
         }
     }
 
@@ -282,19 +296,25 @@ const MAX_LABEL: usize = 63;
 const MAX_SUBDOMAIN: usize = 253;
 
 /// The rule of [`parse_label`], for the document of the API.
-pub(crate) fn label_shape() -> Shape {
-    Shape::text()
-        .length(1, MAX_LABEL)
-        .pattern(LABEL)
-        .example("default")
+pub(crate) fn label_schema() -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_LABEL,
+        "pattern": LABEL,
+        "examples": ["default"],
+    })
 }
 
 /// The rule of [`parse_subdomain`], for the document of the API.
-pub(crate) fn subdomain_shape() -> Shape {
-    Shape::text()
-        .length(1, MAX_SUBDOMAIN)
-        .pattern(SUBDOMAIN)
-        .example("web")
+pub(crate) fn subdomain_schema() -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_SUBDOMAIN,
+        "pattern": SUBDOMAIN,
+        "examples": ["web"],
+    })
 }
 
 /// Checks the name of a Kubernetes namespace or container (RFC 1123 label).

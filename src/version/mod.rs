@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::http::{Answer, Description, Operation, Param, Path, Routes, Shape};
+use crate::http::{Answer, Operation, OperationDoc, Param, Path, Routes, Shape};
 use crate::openapi;
 
 /// The operations of this chapter.
@@ -17,7 +17,7 @@ pub fn routes() -> Routes {
             Operation::new("ListApiVersions", Method::GET, "/")
                 .open_to_all()
                 .described(|| {
-                    Description::new("Lists the versions of the API.")
+                    OperationDoc::new("Lists the versions of the API.")
                         .remarks("A browser, which takes HTML and not JSON, is led to the page.")
                         .answers::<VersionsView>(StatusCode::OK)
                         .redirects("The page of this document.")
@@ -29,7 +29,7 @@ pub fn routes() -> Routes {
                 .open_to_all()
                 .described(|| {
                     let version = Shape::one_of([V2.id]);
-                    Description::new("Shows a version of the API.")
+                    OperationDoc::new("Shows a version of the API.")
                         .variables([Param::new("api_version", "The version.", version)])
                         .answers::<VersionView>(StatusCode::OK)
                         .refuses([only_v2()])

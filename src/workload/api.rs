@@ -17,10 +17,10 @@ use crate::auth::Controller;
 use crate::cce;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, Description, Fields, NextPage, Operation, Param, Path, Query, Routes, Shape,
+    Answer, Fields, NextPage, Operation, OperationDoc, Param, Path, Query, Routes, Shape,
     cut_to_page,
 };
-use crate::trigger::{AppType, label_shape, parse_label, parse_subdomain, subdomain_shape};
+use crate::trigger::{AppType, label_schema, parse_label, parse_subdomain, subdomain_schema};
 
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";
 
@@ -43,7 +43,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorListClusters", Method::GET, "/_emulator/clusters")
                 .lists()
                 .described(|| {
-                    Description::new("Lists all clusters with their simulated workloads.")
+                    OperationDoc::new("Lists all clusters with their simulated workloads.")
                         .remarks(
                             "Workloads are counted, and clusters without any. A cluster whose \
                              workloads do not fit on the page comes again on the next one.",
@@ -55,7 +55,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("EmulatorPutWorkload", Method::PUT, WORKLOAD).described(|| {
-                Description::new("Makes a simulated workload, or makes it anew.")
+                OperationDoc::new("Makes a simulated workload, or makes it anew.")
                     .remarks(
                         "A cluster that is missing is made too. `{registry}` at the beginning of \
                          an image stands for the first name of the home region's registry.",
@@ -69,7 +69,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("EmulatorShowWorkload", Method::GET, WORKLOAD).described(|| {
-                Description::new("Shows a simulated workload with what firings did to it.")
+                OperationDoc::new("Shows a simulated workload with what firings did to it.")
                     .remarks(format!(
                         "The newest {SHOWN_ROLLOUTS} changes of images, newest first."
                     ))
@@ -80,7 +80,7 @@ pub fn routes() -> Routes {
         )
         .with(
             Operation::new("EmulatorDeleteWorkload", Method::DELETE, WORKLOAD).described(|| {
-                Description::new("Deletes a simulated workload.")
+                OperationDoc::new("Deletes a simulated workload.")
                     .variables(place())
                     .answers_nothing()
                     .needs_control()
@@ -242,9 +242,10 @@ fn place() -> [Param; 4] {
         Param::new("cluster", "The id or the name of a cluster.", cluster)
             .refused(Fault::Parameter)
             .missing(Resource::Cluster),
-        Param::new("namespace", "A Kubernetes namespace.", label_shape()).refused(Fault::Parameter),
+        Param::new("namespace", "A Kubernetes namespace.", label_schema())
+            .refused(Fault::Parameter),
         Param::new("kind", "The kind of workload.", kind).missing(Resource::Workload),
-        Param::new("name", "The workload's name.", subdomain_shape())
+        Param::new("name", "The workload's name.", subdomain_schema())
             .refused(Fault::Parameter)
             .missing(Resource::Workload),
     ]

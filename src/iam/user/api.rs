@@ -14,7 +14,7 @@ use super::{Changes, MAX_NAME, MadeUser, PASSWORD, Texts, parse_name, parse_pass
 use crate::app::{App, AppState};
 use crate::auth::{Caller, User};
 use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Description, Fields, Form, Operation, Path, Routes, Shape};
+use crate::http::{Answer, Fields, Form, Operation, OperationDoc, Path, Routes, Shape};
 
 const USERS: &str = "/v3.0/OS-USER/users";
 const USER: &str = "/v3.0/OS-USER/users/{user_id}";
@@ -24,7 +24,7 @@ const ACCESS_MODES: [&str; 3] = ["default", "programmatic", "console"];
 pub(in crate::iam) fn routes() -> Routes {
     let operation = |name, method, path| Operation::new(name, method, path).in_form(Form::Iam);
     let delete_description = || {
-        Description::new("Deletes a user with all rights, tokens and logins.")
+        OperationDoc::new("Deletes a user with all rights, tokens and logins.")
             .remarks("For administrators only.")
             .answers_nothing()
             .refuses([Error::Forbidden, of_the_seed_file()])
@@ -32,7 +32,7 @@ pub(in crate::iam) fn routes() -> Routes {
     Routes::of("IAM")
         .with(
             operation("CreateUser", Method::POST, USERS).described(|| {
-                Description::new("Makes a user, who has no rights yet.")
+                OperationDoc::new("Makes a user, who has no rights yet.")
                     .remarks("For administrators only.")
                     .takes(body_shape(true))
                     .answers::<OneUserView>(StatusCode::CREATED)
@@ -42,14 +42,14 @@ pub(in crate::iam) fn routes() -> Routes {
         )
         .with(
             operation("ShowUser", Method::GET, USER).described(|| {
-                Description::new("Shows a user of the caller's account.")
+                OperationDoc::new("Shows a user of the caller's account.")
                     .answers::<OneUserView>(StatusCode::OK)
             }),
             show,
         )
         .with(
             operation("UpdateUser", Method::PUT, USER).described(|| {
-                Description::new("Changes a user; what is left out stays as it is.")
+                OperationDoc::new("Changes a user; what is left out stays as it is.")
                     .remarks(
                         "For administrators only. Another password, and `enabled` set to false, \
                          end all tokens and logins of the user.",

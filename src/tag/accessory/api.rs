@@ -13,9 +13,10 @@ use super::{Accessory, SignatureTag, store};
 use crate::app::{App, AppState};
 use crate::auth::Viewable;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Description, Operation, Page, Param, Query, Routes, Shape};
+use crate::http::{Answer, Operation, OperationDoc, Page, Param, Query, Routes, Shape};
 use crate::registry::Digest;
 use crate::repository::RepositoryRef;
+use crate::schema::schema_of;
 
 const ACCESSORIES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/{tag}/accessories";
 const REFERENCES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/{tag}/references";
@@ -36,14 +37,14 @@ pub fn routes() -> Routes {
                 .lists()
                 .described(|| {
                     let (default, most) = ACCESSORIES_LIMIT;
-                    Description::new("Lists the accessories of a tag's image, page by page.")
+                    OperationDoc::new("Lists the accessories of a tag's image, page by page.")
                         .remarks(
                             "Signatures and other manifests that are about the image, by the \
                              names of their tags or by `subject`. `ShowRepoTag`, `ShowTrigger` \
                              and `ShowRetention` answer for tags named `tags`, `triggers` and \
                              `retentions`, with what is named `accessories` there, if it is.",
                         )
-                        .variables([of_tag(TagName::shape().but(&OTHERS))])
+                        .variables([of_tag(Shape::from(schema_of::<TagName>()).but(&OTHERS))])
                         .query([Param::limit_within(default, most), Param::offset()])
                         .answers::<AccessoriesView>(StatusCode::OK)
                         .refuses([Resource::Trigger, Resource::Retention].map(Error::NotFound))
@@ -56,8 +57,8 @@ pub fn routes() -> Routes {
                 .described(|| {
                     let (default, most) = REFERENCES_LIMIT;
                     let marker = "`next_marker` of the page before; left out for the first one.";
-                    Description::new("Lists the tags that a signature is about, from a marker on.")
-                        .variables([of_tag(SignatureTag::shape())])
+                    OperationDoc::new("Lists the tags that a signature is about, from a marker on.")
+                        .variables([of_tag(schema_of::<SignatureTag>().into())])
                         .query([
                             Param::limit_within(default, most),
                             Param::new("marker", marker, Shape::text()),
@@ -76,7 +77,7 @@ fn of_tag(shape: Shape) -> Param {
 }
 
 /// Describes an operation that answers with `V`, or with [`instead_of`] where it finds none.
-pub fn or_accessories<V: JsonSchema>(description: Description, segment: &str) -> Description {
+pub fn or_accessories<V: JsonSchema>(description: OperationDoc, segment: &str) -> OperationDoc {
     let remarks = format!(
         "Where nothing is named `accessories`, `…/{segment}/accessories` is answered as \
          `ListRepoAccessories` is for the tag `{segment}`."

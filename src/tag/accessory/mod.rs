@@ -10,8 +10,9 @@ mod store;
 use super::TagName;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::Shape;
 use crate::registry::Digest;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 
 pub use api::{instead_of, or_accessories, routes};
 
@@ -47,14 +48,6 @@ pub struct SignatureTag {
 }
 
 impl SignatureTag {
-    /// The form, for the document of the API.
-    pub fn shape() -> Shape {
-        let example = format!("sha256-{}.sig", "0".repeat(64));
-        Shape::text()
-            .pattern("^sha256-[0-9a-f]{64}\\.sig$")
-            .example(example)
-    }
-
     /// Reads a name of the form `sha256-….sig`.
     pub fn parse(name: TagName) -> Result<Self> {
         match parse_name(name.as_str()) {
@@ -69,6 +62,25 @@ impl SignatureTag {
     /// Whether a name has that form.
     pub fn is_one(name: &str) -> bool {
         parse_name(name).is_some_and(|(_, kind)| kind == "signature.cosign")
+    }
+}
+
+impl JsonSchema for SignatureTag {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SignatureTag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let example = format!("sha256-{}.sig", "0".repeat(64));
+        json_schema!({
+            "type": "string",
+            "pattern": "^sha256-[0-9a-f]{64}\\.sig$",
+            "examples": [example],
+        })
     }
 }
 

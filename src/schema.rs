@@ -1,0 +1,16 @@
+//! JSON Schemas of the values that a request brings, as the document of the API tells them. Each
+//! name says its own, beside its rule.
+
+use schemars::generate::SchemaGenerator;
+use schemars::{JsonSchema, Schema};
+
+/// The schema of a type, by itself.
+pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
+    T::json_schema(&mut SchemaGenerator::default())
+}
+
+/// The schema with a description of what the value means where it stands.
+pub(crate) fn described(mut schema: Schema, meaning: &str) -> Schema {
+    schema.insert("description".to_owned(), meaning.into());
+    schema
+}

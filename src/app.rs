@@ -8,8 +8,9 @@ use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
 use crate::control::{Faults, Requests};
 use crate::db::Db;
+use crate::edge::RequestIds;
 use crate::engine::{Engine, Matcher};
-use crate::http::{BodyBudget, RequestIds, Stop};
+use crate::http::{BodyBudget, Stop};
 #[cfg(test)]
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;

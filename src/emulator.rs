@@ -15,9 +15,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError};
+use crate::edge::{AllowedHosts, RequestIds, Server, router};
 use crate::engine::{Engine, Matcher, Worker};
 use crate::error::Error;
-use crate::http::{AllowedHosts, RequestIds, Routes, Server};
+use crate::http::Routes;
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
 use crate::registry::blob::Files;
@@ -159,7 +160,7 @@ impl Emulator {
         let hosts = Arc::new(hosts);
         let mut servers = Vec::new();
         for ((listener, region), app) in listeners.into_iter().zip(app.regions.iter()).zip(apps) {
-            let router = routes().into_router(Arc::clone(&app));
+            let router = router(routes(), Arc::clone(&app));
             let server = Server::start(listener, router, app, &hosts)
                 .map_err(|error| StartError::Listen(region.address, error))?;
             servers.push(server);

@@ -16,7 +16,7 @@ use swr_emulator::auth::{
     BUILTIN_USER,
 };
 use swr_emulator::config::{LogFormat, LogLevel};
-use swr_emulator::http::FieldsForPeople;
+use swr_emulator::edge::FieldsForPeople;
 use swr_emulator::openapi::PAGE;
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;

@@ -1,10 +1,8 @@
-//! Who is calling, and what they may touch.
+//! Who is calling.
 //!
 //! `signature` checks `SDK-HMAC-SHA256`, `token` holds the issued tokens, `directory` the accounts
-//! and users, `password` checks passwords, `access` the extractors through which handlers reach organizations and
-//! repositories, `control` the one for what concerns the instance as a whole. How a token is asked for is the business of `iam`.
+//! and users, `password` checks passwords, `control` the extractor for what concerns the instance as a whole. How a token is asked for is the business of `iam`.
 
-mod access;
 mod control;
 mod directory;
 mod password;
@@ -21,8 +19,6 @@ use http::request::Parts;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
-pub(crate) use access::reach_namespace;
-pub use access::{Editable, Grantable, Manageable, Viewable};
 pub use control::Controller;
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,

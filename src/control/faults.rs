@@ -1044,7 +1044,8 @@ mod tests {
             tokio::task::yield_now().await;
             StatusCode::CREATED
         };
-        let router = Routes::new().with(operation, handler).into_router(app);
+        let routes = Routes::new().with(operation, handler);
+        let router = crate::edge::router(routes, app);
         let request = Request::post("/x").header("X-Auth-Token", BUILTIN_TOKEN);
         let request = request.body(Body::empty()).expect("a legal request");
         tokio::time::pause();

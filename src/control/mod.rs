@@ -17,11 +17,12 @@ use serde::Serialize;
 use tracing::warn;
 
 use crate::app::{App, AppState};
-use crate::auth::{Caller, Controller, reach_namespace};
+use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Shape};
 use crate::namespace::{Namespace, NamespaceName};
 use crate::permission::Level;
+use crate::permission::reach_namespace;
 use crate::registry::{SampleImage, push, repository_for_push};
 use crate::repository::RepositoryName;
 use crate::schema::schema_of;

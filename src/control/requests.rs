@@ -1,7 +1,7 @@
 //! `/_emulator/requests`: what was asked of the instance last, for assertions on what a program
 //! sent and how it was answered.
 //!
-//! It holds what the log tells (`http::log`), with the size of the body: never a body, never a
+//! It holds what the log tells (`edge::log`), with the size of the body: never a body, never a
 //! credential. Times are the machine's own, as those of the log.
 
 use std::borrow::Cow;
@@ -21,11 +21,11 @@ use super::clock::time_shape;
 use crate::app::AppState;
 use crate::auth::Controller;
 use crate::clock::Moment;
+use crate::edge::RequestLog;
 use crate::error::{Error, Fault, Result};
 use crate::excerpt::beginning;
 use crate::http::{
-    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, RequestLog, Routes, Shape,
-    cut_to_page,
+    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, Shape, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::unknown_operation;
@@ -166,8 +166,8 @@ impl RecordedRequest {
             path: log.short_path().into_owned(),
             caller: beginning(log.caller, MAX_NAME).to_owned(),
             status: log.status,
-            code: failure.map(|failure| beginning(failure.code(), MAX_NAME).to_owned()),
-            message: failure.map(|failure| beginning(failure.reason(), MAX_TEXT).to_owned()),
+            code: failure.map(|failure| beginning(&failure.code, MAX_NAME).to_owned()),
+            message: failure.map(|failure| beginning(&failure.reason, MAX_TEXT).to_owned()),
             body_bytes: log.body_bytes,
             milliseconds,
             time,

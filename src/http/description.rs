@@ -10,9 +10,9 @@ use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema, json_schema};
 
 use super::answer::NextPage;
+use super::error_format::Form;
 use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::error::{Error, Fault, Resource};
-use crate::registry::RegistryError;
 use crate::schema::schema_of;
 
 /// What an operation does, takes, answers and refuses.
@@ -201,24 +201,32 @@ pub struct Success {
     pub headers: Vec<(&'static str, &'static str, bool)>,
 }
 
-/// Why an operation may not do what it was asked; gives status, code and form of the answer.
+/// An answer of an operation that did not do what it was asked. It is made from the very error
+/// that a handler returns, so that it cannot tell anything else.
 #[derive(Debug, Clone)]
-pub enum Refusal {
-    /// In the operation's own form.
-    Error(Error),
-    /// As the registry refuses.
-    Registry(RegistryError),
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The error code; where there is none, the one of the operation's own failing step.
+    pub code: Option<String>,
+    /// How it is written, where that is not the operation's own format.
+    pub format: Option<Form>,
+    /// The message; of a broken rule, the field.
+    pub reason: String,
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl From<RegistryError> for Refusal {
-    fn from(error: RegistryError) -> Self {
-        Self::Registry(error)
+        let code = error.code("");
+        Self {
+            status: error.status(),
+            code: (!code.is_empty()).then(|| code.to_owned()),
+            format: Form::is_gateways(&error).then_some(Form::Gateway),
+            reason: match &error {
+                Error::Invalid { field, .. } => format!("`{field}`"),
+                error => error.to_string(),
+            },
+        }
     }
 }
 

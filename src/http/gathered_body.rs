@@ -309,6 +309,7 @@ pub struct Room<'a> {
 
 impl Room<'_> {
     /// The room of a body that is not kept.
+    #[must_use]
     pub fn given_back(self) -> Self {
         Self {
             budget: self.budget,

@@ -1,40 +1,36 @@
-//! What every chapter's HTTP shares: operations and their routes, the edge that wraps each of
-//! them, bodies in, answers out, and the server. No rule of a single chapter lives here.
+//! What every chapter's HTTP shares: operations and their routes, bodies in, answers and errors
+//! out. It names no chapter; what wraps a request from outside is in `edge`.
 
 mod answer;
 mod body;
-mod connections;
+mod cut;
 mod description;
-mod edge;
-mod form;
+mod error_format;
+mod failure;
 mod gathered_body;
-mod hosts;
-mod lingering;
-mod log;
 mod operation;
 mod pace;
 mod path;
 mod query;
-mod server;
 mod shape;
 mod shared_body;
 mod stop;
 
+pub use crate::page::{Page, SortOrder};
 pub use answer::{Answer, ContentRange, EmptyList, NextPage, cut_to_page, empty_object, json};
 pub use body::{Fields, Items};
+pub use cut::Cut;
 pub use description::{OperationDoc, Param, Refusal, Success, Writer};
-pub(crate) use edge::MAX_BODY;
-pub use form::Form;
-pub(crate) use form::{MAX_MESSAGE, RETRY_SOON};
-pub use gathered_body::{BodyBudget, Incomplete, Limits, gather};
-pub use hosts::AllowedHosts;
-pub use log::{Failure, FieldsForPeople, RequestIds, RequestLog};
-pub(crate) use operation::OWN_PATHS;
+pub use error_format::Form;
+pub(crate) use error_format::{RETRY_SOON, registry_error};
+pub use failure::Failure;
+pub use gathered_body::{BodyBudget, Incomplete, Limits, Room, gather};
+pub(crate) use operation::{DEADLINE, MAX_BODY, OWN_PATHS};
 pub use operation::{Operation, Routes};
 pub use pace::Pace;
+pub(crate) use pace::PacedStream;
 pub use path::{Path, Segment};
-pub use query::{Criteria, Page, Query, SortOrder};
-pub use server::{Cut, Server};
+pub use query::{Criteria, Query};
 pub use shape::Shape;
 pub use shared_body::SharedBody;
 pub use stop::Stop;

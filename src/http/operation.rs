@@ -1,27 +1,25 @@
 //! One operation of the emulator, and the table of all of them from which the router is made.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter, any};
-use http::{Method, StatusCode};
+use axum::routing::{MethodFilter, MethodRouter};
+use http::Method;
 use percent_encoding::percent_decode_str;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::description::OperationDoc;
-use super::edge::{self, Edge};
-use super::form::Form;
+use super::error_format::Form;
 use crate::app::AppState;
-use crate::registry;
 
 /// Where the emulator's own operations are, which SWR does not have.
 pub(crate) const OWN_PATHS: &str = "/_emulator/";
+/// The largest body that an operation reads, in bytes.
+pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// How long a request may take.
-pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long one may take that waits for something: ten minutes, and time to answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(610);
 
@@ -288,22 +286,8 @@ impl Routes {
         &self.operations
     }
 
-    /// The router that serves them and the registry, and refuses everything else as the gateway
-    /// does.
-    pub fn into_router(self, app: AppState) -> Router {
-        let edge = Edge::new(Arc::clone(&app), self.operations);
-        // What no chapter has below this path is not the registry's either.
-        let management = self
-            .router
-            .route("/v2/manage", any(StatusCode::NOT_FOUND))
-            .route("/v2/manage/", any(StatusCode::NOT_FOUND))
-            .route("/v2/manage/{*path}", any(StatusCode::NOT_FOUND));
-        // The edge wraps what is there before it; the registry has limits of its own.
-        management
-            .layer(CatchPanicLayer::custom(edge::answer_panic))
-            .layer(from_fn_with_state(Arc::new(edge), edge::serve))
-            .route("/v2/", any(registry::serve))
-            .route("/v2/{*path}", any(registry::serve))
-            .with_state(app)
+    /// The operations, and a router that leads to their handlers and no further.
+    pub fn into_parts(self) -> (Vec<Operation>, Router<AppState>) {
+        (self.operations, self.router)
     }
 }

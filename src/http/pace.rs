@@ -51,7 +51,7 @@ impl Pace {
 }
 
 /// A connection whose other side has to take what is sent at that pace.
-pub(super) struct PacedStream<S> {
+pub(crate) struct PacedStream<S> {
     stream: S,
     pace: Pace,
     /// Since when the other side has not taken anything, and how long it may go on like that.
@@ -59,7 +59,7 @@ pub(super) struct PacedStream<S> {
 }
 
 impl<S> PacedStream<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             pace: Pace::default(),

@@ -6,6 +6,7 @@ use http::request::Parts;
 use crate::error::{Error, Fault, Result};
 use crate::excerpt::excerpt;
 use crate::nearest::unknown;
+use crate::page::{Page, SortOrder};
 
 /// The most entries that a page may have, and how many it has when nothing is said.
 pub(super) const MAX_LIMIT: u32 = 1000;
@@ -40,7 +41,7 @@ impl Query {
     }
 
     /// Refuses parameters that are not among those that are known.
-    pub(super) fn knows_only(&self, known: &[&'static str]) -> Result<()> {
+    pub(crate) fn knows_only(&self, known: &[&'static str]) -> Result<()> {
         let mut names = self.0.iter().map(|(name, _)| name.as_str());
         match names.find(|name| !known.contains(name)) {
             None => Ok(()),
@@ -196,24 +197,6 @@ impl<'a> Criteria<'a> {
             }
         }
     }
-}
-
-/// A part of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
-    /// The most entries it may have.
-    pub limit: u32,
-    /// How many entries come before it.
-    pub offset: i64,
-}
-
-/// `asc` or `desc`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortOrder {
-    /// Smallest first.
-    Ascending,
-    /// Largest first.
-    Descending,
 }
 
 #[cfg(test)]

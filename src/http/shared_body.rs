@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::Notify;
 
-use super::server::Cut;
+use super::cut::Cut;
 use super::stop::Stop;
 
 /// How much of a body that is not wanted is read and thrown away before the answer: as much as an

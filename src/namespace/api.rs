@@ -11,12 +11,13 @@ use serde::Serialize;
 use super::store::{CreateNamespace, DeleteNamespace, NamespaceWithCounts};
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace, store};
 use crate::app::AppState;
-use crate::auth::{Caller, Manageable, Viewable};
+use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
     Answer, Fields, Operation, OperationDoc, Param, Query, Routes, Shape, empty_object,
 };
 use crate::permission::Level;
+use crate::permission::{Manageable, Viewable};
 use crate::schema::schema_of;
 
 const NAMESPACES: &str = "/v2/manage/namespaces";

@@ -241,20 +241,14 @@ fn refused(
 ) -> Map<String, Value> {
     let mut by_status: BTreeMap<StatusCode, Refused> = BTreeMap::new();
     for refusal in refusals {
-        let (status, code, form, reason) = match refusal {
-            Refusal::Error(error) => (
-                error.status(),
-                error.code(operation.failure).to_owned(),
-                operation.form.of(&error),
-                reason(&error),
-            ),
-            Refusal::Registry(error) => (
-                error.status(),
-                error.code().to_owned(),
-                Form::Registry,
-                error.message(),
-            ),
-        };
+        let Refusal {
+            status,
+            code,
+            format,
+            reason,
+        } = refusal;
+        let code = code.unwrap_or_else(|| operation.failure.to_owned());
+        let form = format.unwrap_or(operation.form);
         let refused = by_status.entry(status).or_default();
         refused
             .reasons
@@ -287,14 +281,6 @@ fn refused(
         (status.as_u16().to_string(), response)
     });
     responses.collect()
-}
-
-/// What goes wrong, in the words of the message; of a broken rule, what breaks it.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::Invalid { field, .. } => format!("`{field}`"),
-        error => error.to_string(),
-    }
 }
 
 fn reasons(by_code: &BTreeMap<String, BTreeSet<String>>) -> String {

@@ -13,10 +13,11 @@ use serde::Serialize;
 use super::store::{self, ChangeGrants, CreateGrants, DeleteGrants};
 use super::{Grant, Level, Place};
 use crate::app::{App, AppState};
-use crate::auth::{Caller, Grantable, Manageable, Viewable};
+use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Fields, Items, Operation, OperationDoc, Routes, Shape, empty_object};
 use crate::namespace::Namespace;
+use crate::permission::{Grantable, Manageable, Viewable};
 use crate::repository::RepositoryRef;
 
 const NAMESPACE_ACCESS: &str = "/v2/manage/namespaces/{namespace}/access";

@@ -1,9 +1,10 @@
 //! Permissions: what a user of an account may do in an organization or with an image (API
 //! reference, organization and image permission management; user guide, permissions).
 //!
-//! `api` is their HTTP, `store` their SQL. Where a request is let through or refused is
-//! `auth::access`.
+//! `api` is their HTTP, `store` their SQL, `access` the extractors through which handlers reach
+//! organizations and repositories.
 
+mod access;
 mod api;
 pub mod store;
 
@@ -15,6 +16,8 @@ use crate::error::{Error, Fault, Result};
 use crate::namespace::Namespace;
 use crate::repository::RepositoryRef;
 
+pub(crate) use access::reach_namespace;
+pub use access::{Editable, Grantable, Manageable, Viewable};
 pub use api::routes;
 
 /// What a user may do with an organization or repository.

@@ -1,20 +1,14 @@
 //! Why the registry refuses, with the codes of the OCI distribution specification, and how that
 //! is written down.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use schemars::JsonSchema;
-use schemars::generate::SchemaGenerator;
-use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::excerpt::excerpt;
-use crate::http::{Cut, Incomplete, MAX_MESSAGE, RETRY_SOON};
+use crate::http::{Cut, Failure, Form, Incomplete, RETRY_SOON, Refusal, registry_error};
 
 /// Why an operation of the registry did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -203,27 +197,27 @@ impl RegistryError {
             Self::Cut | Self::Internal(_) => "UNKNOWN",
         }
     }
+}
 
-    /// The shape of a body that can show these codes.
-    pub(crate) fn schema(codes: &BTreeSet<String>, schemas: &mut SchemaGenerator) -> Value {
-        let whole = schemas.subschema_for::<Envelope>();
-        let codes = json!({"items": {"properties": {"code": {"enum": codes}}}});
-        json!({"allOf": [whole, {"properties": {"errors": codes}}]})
+impl From<RegistryError> for Refusal {
+    fn from(error: RegistryError) -> Self {
+        Self {
+            status: error.status(),
+            code: Some(error.code().to_owned()),
+            format: Some(Form::Registry),
+            reason: error.message(),
+        }
     }
 }
 
-/// An error of the registry (OCI distribution specification, error codes).
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RegistryError")]
-struct Envelope<'a> {
-    errors: [Item<'a>; 1],
-}
-
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "RegistryErrorItem")]
-struct Item<'a> {
-    code: &'a str,
-    message: &'a str,
+/// What the log tells of it.
+impl From<&RegistryError> for Failure {
+    fn from(error: &RegistryError) -> Self {
+        match error {
+            RegistryError::Internal(cause) => Self::new(error.code(), &cause.chain(), true),
+            error => Self::new(error.code(), &error.to_string(), false),
+        }
+    }
 }
 
 impl IntoResponse for RegistryError {
@@ -231,14 +225,7 @@ impl IntoResponse for RegistryError {
         if matches!(self, Self::Cut) {
             return Cut::response();
         }
-        let message = self.message();
-        let envelope = Envelope {
-            errors: [Item {
-                code: self.code(),
-                message: &excerpt(&message, MAX_MESSAGE),
-            }],
-        };
-        let body = serde_json::to_vec(&envelope).unwrap_or_default();
+        let body = registry_error(self.code(), &self.message());
         let mut response = (self.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

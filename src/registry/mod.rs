@@ -24,7 +24,7 @@ pub mod token;
 mod upload;
 
 pub use access::{Actions, allowed};
-pub use api::serve;
+pub(crate) use api::{Trace, answer};
 pub use collect::Collector;
 pub use copy::copy_image;
 pub use describe::describe_stored;

@@ -14,13 +14,14 @@ use super::{
     RepositoryFilter, RepositoryName, RepositoryRef, Scope,
 };
 use crate::app::{App, AppState};
-use crate::auth::{Caller, Editable, Manageable, Viewable};
+use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
     Answer, ContentRange, Criteria, Fields, Operation, OperationDoc, Page, Param, Query, Routes,
     Shape, SortOrder, empty_object,
 };
 use crate::namespace::Namespace;
+use crate::permission::{Editable, Manageable, Viewable};
 use crate::schema::schema_of;
 
 const REPOSITORIES: &str = "/v2/manage/namespaces/{namespace}/repos";

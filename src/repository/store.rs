@@ -13,8 +13,8 @@ use crate::account;
 use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
 use crate::error::{Error, Resource, Result};
-use crate::http::{Page, SortOrder};
 use crate::namespace::Namespace;
+use crate::page::{Page, SortOrder};
 use crate::permission::Permissions;
 use crate::sharing::Shares;
 

@@ -11,12 +11,12 @@ use super::notation::{self, PolicyView, RuleView};
 use super::store::{self, CreateRetention, DeleteRetention, UpdateRetention};
 use super::{HistoryEntry, Retention, RetentionId};
 use crate::app::AppState;
-use crate::auth::{Manageable, Viewable};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
     Answer, ContentRange, Fields, Operation, OperationDoc, Param, Query, Routes, Segment,
     empty_object,
 };
+use crate::permission::{Manageable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
 use crate::tag::accessory;

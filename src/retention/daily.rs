@@ -61,8 +61,8 @@ mod tests {
     use crate::clock::Moment;
     use crate::db::testing::TestDb;
     use crate::error::{Error, Fault, Resource};
-    use crate::http::Page;
     use crate::namespace::NamespaceName;
+    use crate::page::Page;
     use crate::registry::{SampleImage, push};
     use crate::repository::store::DeleteRepository;
     use crate::repository::{RepositoryName, RepositoryRef};

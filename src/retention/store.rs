@@ -8,7 +8,8 @@ use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
 use crate::engine::Matcher;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Fields, Page};
+use crate::http::Fields;
+use crate::page::Page;
 use crate::repository::store::exists as repository_exists;
 use crate::tag;
 

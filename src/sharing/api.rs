@@ -11,10 +11,11 @@ use serde::Serialize;
 use super::store::{self, CreateShare, DeleteShare, NewShare, Share, UpdateShare};
 use super::{Deadline, MAX_DESCRIPTION};
 use crate::app::AppState;
-use crate::auth::{Caller, Manageable, Viewable};
+use crate::auth::Caller;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Segment, Shape, empty_object};
+use crate::permission::{Manageable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
 

@@ -10,12 +10,13 @@ use serde::Serialize;
 use super::store::{self, CreateJobs, DeleteTask, PutTask};
 use super::{SyncJob, SyncTarget, SyncTask};
 use crate::app::{App, AppState};
-use crate::auth::{Caller, Editable, Viewable};
+use crate::auth::Caller;
 use crate::error::{Error, Fault, Result};
 use crate::http::{
     Answer, ContentRange, EmptyList, Fields, Operation, OperationDoc, Param, Query, Routes, Shape,
     SortOrder, empty_object,
 };
+use crate::permission::{Editable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
 use crate::tag::TagName;

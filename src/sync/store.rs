@@ -7,7 +7,7 @@ use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
 use crate::engine::Judgement;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Page, SortOrder};
+use crate::page::{Page, SortOrder};
 use crate::registry;
 use crate::repository::{self, Category, Description, NewRepository, RepositoryName};
 use crate::tag::store::PutTag;

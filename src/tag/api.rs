@@ -12,12 +12,13 @@ use super::manifest_text::{self, ShownManifest};
 use super::store::{self, CopyTag, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState};
-use crate::auth::{Caller, Editable, Manageable, Viewable};
+use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
     ContentRange, Fields, Operation, OperationDoc, Param, Query, Routes, Segment, Shape, SortOrder,
     empty_object,
 };
+use crate::permission::{Editable, Manageable, Viewable};
 use crate::registry::MediaType;
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;

@@ -8,7 +8,7 @@ use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
 use crate::engine::{self, Judgement};
 use crate::error::{Error, Resource, Result};
-use crate::http::{Page, SortOrder};
+use crate::page::{Page, SortOrder};
 use crate::retention;
 use crate::sync;
 

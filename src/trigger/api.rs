@@ -20,10 +20,11 @@ use super::{
 };
 use crate::account::NO_AGENCY;
 use crate::app::{App, AppState};
-use crate::auth::{Caller, Editable, Viewable};
+use crate::auth::Caller;
 use crate::engine::{self, store::HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
 use crate::http::{Answer, Fields, OperationDoc, Query, Routes, Segment, empty_object, json};
+use crate::permission::{Editable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::{described, schema_of};
 use crate::tag::accessory;

@@ -1,18 +1,14 @@
-//! The HTTP of the registry: what a request is about, and how it ends. One file for each noun.
+//! The HTTP of the registry: finds a request's operation. One file for each noun.
 
 mod blobs;
 mod manifests;
 mod tags;
 mod uploads;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -22,86 +18,34 @@ use super::access::{self, Actions};
 use super::error::RegistryError;
 use super::operation::RegistryOperation;
 use super::reference::{ImagePath, Target};
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::control::{Asked, Effect};
-use crate::error::Error;
-use crate::http::{Cut, RequestLog, SharedBody};
+use crate::http::SharedBody;
 use crate::nearest::nearest;
 
 static DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// What the log tells of a request, as far as it is known.
-#[derive(Default)]
-struct Trace {
+/// The operation and the caller of a request, as far as they are known.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
     operation: OnceLock<&'static RegistryOperation>,
     caller: OnceLock<String>,
 }
 
-/// Serves everything below `/v2/` that is not the management API's.
-pub async fn serve(State(app): State<AppState>, request: Request) -> Response {
-    let started = Instant::now();
-    let request_id = app.request_ids.next();
-    let trace = Trace::default();
-    let (parts, body) = request.into_parts();
-    let body = SharedBody::new(&parts.headers, body);
-    let work = dispatch(&app, &parts, &body, &trace);
-    let outcome = tokio::select! {
-        biased;
-        outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|_| {
-            let reason = "the handler panicked";
-            Err(RegistryError::Internal(Error::internal(reason)))
-        }),
-        () = body.abandoned(&app.stop) => Err(RegistryError::Unavailable("the emulator stops")),
-    };
-    let mut response = match outcome {
-        Ok(response) => response,
-        Err(error) => {
-            match error {
-                // Who is slow is not waited for again, who is cut off not listened to.
-                RegistryError::ManifestTooSlow(_)
-                | RegistryError::Unavailable(_)
-                | RegistryError::Cut => {}
-                _ => body.discard(&app.stop, &app.wanted).await,
-            }
-            error.into_response()
-        }
-    };
-    if body.is_cut() {
-        response = Cut::response();
+impl Trace {
+    /// The operation's name, or `-`.
+    pub(crate) fn operation(&self) -> &'static str {
+        self.operation.get().map_or("-", |operation| operation.name)
     }
-    let headers = response.headers_mut();
-    headers.insert(
-        "docker-distribution-api-version",
-        HeaderValue::from_static("registry/2.0"),
-    );
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        headers.insert("x-request-id", value);
+
+    /// The user's name, or `-`.
+    pub(crate) fn caller(&self) -> &str {
+        self.caller.get().map_or("-", String::as_str)
     }
-    let failed = response.extensions_mut().remove::<RegistryError>();
-    RequestLog {
-        request_id: &request_id,
-        method: &parts.method,
-        uri: &parts.uri,
-        operation: trace
-            .operation
-            .get()
-            .map_or("-", |operation| operation.name),
-        status: if Cut::is_in(&response) {
-            0
-        } else {
-            response.status().as_u16()
-        },
-        started,
-        caller: trace.caller.get().map_or("-", String::as_str),
-        body_bytes: body.received(),
-        failure: failed.as_ref().map(Into::into),
-        is_recorded: true,
-    }
-    .write(&app);
-    response
 }
 
-async fn dispatch(
+/// Answers a request for anything below `/v2/` that is not the management API's.
+pub(crate) async fn answer(
     app: &Arc<App>,
     parts: &Parts,
     body: &SharedBody,
@@ -282,11 +226,7 @@ impl Call<'_> {
     /// the transfer has to end.
     async fn strike(&self, size: u64) -> Result<Option<u64>, RegistryError> {
         let asked = || Asked {
-            operation: self
-                .trace
-                .operation
-                .get()
-                .map_or("-", |operation| operation.name),
+            operation: self.trace.operation(),
             namespace: self
                 .target
                 .path()
@@ -303,7 +243,7 @@ impl Call<'_> {
                     .or_else(|| self.query("mount"))
                     .map(Into::into),
             },
-            caller: self.trace.caller.get().map_or("-", String::as_str),
+            caller: self.trace.caller(),
             bytes: size,
         };
         let Some(strike) = self.app.faults.strike(asked) else {

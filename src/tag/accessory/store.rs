@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqliteExecutor};
 use super::{Accessory, tag_names};
 use crate::db::Readers;
 use crate::error::{Error, Result};
-use crate::http::Page;
+use crate::page::Page;
 use crate::registry::Digest;
 
 /// The numbers of the manifests that are accessories of a manifest, `?2`: those that say so, and

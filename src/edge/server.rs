@@ -1,7 +1,6 @@
 //! The listener: its bounds in number, size and time, and an orderly end. What it knows of its
 //! connections is in `connections`.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,11 +22,11 @@ use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use super::connections::{Connection, Connections, OpenConnection};
-use super::edge;
 use super::hosts::{self, AllowedHosts};
 use super::lingering::Lingering;
-use super::pace::PacedStream;
+use super::management;
 use crate::app::AppState;
+use crate::http::{Cut, PacedStream};
 
 /// The head of a request: all of its lines together, and the number of its header lines.
 const MAX_HEAD: usize = 64 * 1024;
@@ -42,31 +41,6 @@ const GRACE: Duration = Duration::from_secs(8);
 
 /// How long they take before it is told that they are waited for.
 const NOTICE: Duration = Duration::from_millis(300);
-
-/// Marks a response that is never sent: its connection is closed instead.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the connection was cut on purpose")]
-pub struct Cut;
-
-impl Cut {
-    /// The response that is never sent.
-    pub fn response() -> Response {
-        let mut response = Response::default();
-        response.extensions_mut().insert(Self);
-        response
-    }
-
-    /// Whether a response is never sent.
-    pub fn is_in(response: &Response) -> bool {
-        response.extensions().get::<Self>().is_some()
-    }
-}
-
-impl From<Infallible> for Cut {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 /// A running listener; it ends with this value.
 #[derive(Debug)]
@@ -131,7 +105,7 @@ struct Front {
 impl Front {
     async fn serve(&self, request: Request<Body>) -> Result<Response, Cut> {
         if let Err(refusal) = hosts::check(&request, self.hosts.as_deref()) {
-            return Ok(edge::refuse(&self.app, &request, &refusal));
+            return Ok(management::refuse(&self.app, &request, &refusal));
         }
         let response = self.router.clone().oneshot(request).await?;
         // The error at which a connection is dropped before it has sent anything of the response.

@@ -1,9 +1,7 @@
-//! The log line of a request, which `/_emulator/requests` tells again, and the id that client,
-//! answer and line share.
+//! The log line of a request, which `/_emulator/requests` tells again.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
 use std::time::Instant;
 
 use http::{Method, Uri};
@@ -14,24 +12,21 @@ use tracing_subscriber::field::{RecordFields, VisitOutput};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 
-use crate::app::App;
-use crate::clock::Moment;
-use crate::error::Error;
-use crate::excerpt::{beginning, excerpt};
-use crate::registry::RegistryError;
+use crate::clock::{Clock, Moment};
+use crate::control::Requests;
+use crate::excerpt::beginning;
+use crate::http::Failure;
 
 /// How many characters of a method are told: all of those that there are, and not much of what
 /// somebody made up.
 const MAX_METHOD: usize = 64;
 /// How many characters of a path are told, its query included.
 const MAX_PATH: usize = 512;
-/// How many characters of a reason are told.
-const MAX_REASON: usize = 1000;
 
 /// What is logged of a request once it is answered. Never a credential, never a body.
 #[derive(Debug)]
 pub struct RequestLog<'a> {
-    /// See [`RequestIds`].
+    /// See [`RequestIds`](super::RequestIds).
     pub request_id: &'a str,
     /// The HTTP method.
     pub method: &'a Method,
@@ -51,58 +46,6 @@ pub struct RequestLog<'a> {
     pub failure: Option<Failure>,
     /// Whether `/_emulator/requests` tells of it.
     pub is_recorded: bool,
-}
-
-/// Why a request was not served, as the log tells it.
-#[derive(Debug)]
-pub struct Failure {
-    code: String,
-    /// The message, or for a failure of ours the whole chain.
-    reason: String,
-    is_ours: bool,
-}
-
-impl Failure {
-    /// Of an operation whose own code for 500 is `failure`.
-    pub fn of(error: &Error, failure: &'static str) -> Self {
-        let is_ours = matches!(error, Error::Internal(_));
-        let reason = if is_ours {
-            error.chain()
-        } else {
-            error.to_string()
-        };
-        // What echoes a request's own canonical form is left out.
-        let reason = reason.split("canonicalRequest").next().unwrap_or_default();
-        Self {
-            code: error.code(failure).to_owned(),
-            reason: excerpt(reason, MAX_REASON).into_owned(),
-            is_ours,
-        }
-    }
-
-    /// The error code.
-    pub fn code(&self) -> &str {
-        &self.code
-    }
-
-    /// The message, or for a failure of ours the whole chain.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-impl From<&RegistryError> for Failure {
-    fn from(error: &RegistryError) -> Self {
-        let (reason, is_ours) = match error {
-            RegistryError::Internal(error) => (error.chain(), true),
-            error => (error.to_string(), false),
-        };
-        Self {
-            code: error.code().to_owned(),
-            reason: excerpt(&reason, MAX_REASON).into_owned(),
-            is_ours,
-        }
-    }
 }
 
 impl RequestLog<'_> {
@@ -127,7 +70,7 @@ impl RequestLog<'_> {
 
     /// Writes the line, a failure of ours as an error and all else as information, and lets the
     /// instance remember the request.
-    pub fn write(&self, app: &App) {
+    pub fn write(&self, clock: &Clock, requests: &Requests) {
         let Self {
             request_id,
             operation,
@@ -139,11 +82,7 @@ impl RequestLog<'_> {
         let elapsed = self.started.elapsed();
         let milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
         match &self.failure {
-            Some(Failure {
-                code,
-                reason,
-                is_ours: true,
-            }) => error!(
+            Some(failure @ Failure { code, reason, .. }) if failure.is_ours => error!(
                 %method, %path, status, operation, milliseconds, caller, code, reason, request_id,
                 "{method} {path} {status}"
             ),
@@ -158,9 +97,9 @@ impl RequestLog<'_> {
         }
         if self.is_recorded {
             let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
-            let now = app.clock.real_now().as_microsecond();
+            let now = clock.real_now().as_microsecond();
             let arrived = Moment::from_microseconds(now.saturating_sub(elapsed));
-            app.requests.record(self, milliseconds, arrived);
+            requests.record(self, milliseconds, arrived);
         }
     }
 }
@@ -246,33 +185,6 @@ impl Visit for Untold<'_> {
     }
 }
 
-/// Request ids of 32 hex digits: a random half for the instance, a count for the request.
-#[derive(Debug)]
-pub struct RequestIds {
-    instance: u64,
-    count: AtomicU64,
-}
-
-impl Default for RequestIds {
-    fn default() -> Self {
-        Self {
-            instance: getrandom::u64().unwrap_or_default(),
-            count: AtomicU64::new(1),
-        }
-    }
-}
-
-impl RequestIds {
-    /// The next one.
-    pub fn next(&self) -> String {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(32);
-        // Writing to a String cannot fail.
-        let _ = write!(id, "{:016x}{count:016x}", self.instance);
-        id
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,13 +213,5 @@ mod tests {
             "/swr/auth/v2/registry/auth/?***&service=s&scope=repository:a/b:pull&***",
         );
         check("/v3/auth/tokens?nocatalog=1", "/v3/auth/tokens?***");
-    }
-
-    #[test]
-    fn request_ids_are_32_hex_digits_and_differ() {
-        let ids = RequestIds::default();
-        let (first, second) = (ids.next(), ids.next());
-        assert_ne!(first, second);
-        assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

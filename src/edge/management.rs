@@ -20,23 +20,19 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 
-use super::form::Form;
-use super::gathered_body::{Limits, Room, gather};
-use super::log::{Failure, RequestLog};
-use super::operation::{DEADLINE, OWN_PATHS, Operation};
-use super::query::Query;
-use super::server::Cut;
-use super::shared_body::SharedBody;
+use super::log::RequestLog;
 use crate::app::{App, AppState};
 use crate::auth::{self, Caller};
 use crate::control::{Asked, Effect};
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
+use crate::http::{
+    Cut, DEADLINE, Failure, Form, Limits, MAX_BODY, OWN_PATHS, Operation, Query, Room, SharedBody,
+    gather,
+};
 use crate::nearest::nearest;
 use crate::registry::RegistryError;
 
-/// The largest body that an operation reads.
-pub(crate) const MAX_BODY: usize = 1024 * 1024;
 /// How much of a body is read, and for how long: less than the request as a whole.
 const BODY: Limits = Limits {
     bytes: MAX_BODY,
@@ -228,7 +224,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
         failure: failed,
         is_recorded,
     }
-    .write(&edge.app);
+    .write(&edge.app.clock, &edge.app.requests);
     response
 }
 
@@ -348,7 +344,7 @@ pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) 
         failure: Some(Failure::of(refusal, NO_API)),
         is_recorded: true,
     }
-    .write(app);
+    .write(&app.clock, &app.requests);
     response
 }
 
@@ -424,9 +420,8 @@ mod tests {
             b"internal" => Err(Error::internal("with a secret")),
             _ => Ok(empty_object(StatusCode::CREATED)),
         };
-        Routes::new()
-            .with(operation, handler)
-            .into_router(Arc::new(app))
+        let routes = Routes::new().with(operation, handler);
+        crate::edge::router(routes, Arc::new(app))
     }
 
     async fn post(router: &Router, body: &'static str) -> (StatusCode, String) {

@@ -16,11 +16,10 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::excerpt::excerpt;
-use crate::registry::RegistryError;
 
 /// How many characters of a message are told. What is longer repeats what the client sent, and a
 /// body of SWR holds it three times.
-pub(crate) const MAX_MESSAGE: usize = 5000;
+const MAX_MESSAGE: usize = 5000;
 /// When to try again what there was no room for, in seconds.
 pub(crate) static RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
@@ -92,12 +91,15 @@ struct IamError<'a> {
     title: &'a str,
 }
 
-#[derive(Serialize)]
+/// An error of the registry (OCI distribution specification, error codes).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RegistryError")]
 struct RegistryBody<'a> {
     errors: [RegistryItem<'a>; 1],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RegistryErrorItem")]
 struct RegistryItem<'a> {
     code: &'a str,
     message: &'a str,
@@ -107,9 +109,8 @@ impl Form {
     /// The form of one error where others have this one.
     pub(crate) fn of(self, error: &Error) -> Self {
         match error {
-            // These two are the gateway's own: the service behind it never saw the request.
-            Error::Unauthenticated(_) | Error::NoSuchApi(_) => Self::Gateway,
-            // And so is everything that has a code of the gateway, but IAM has no codes at all.
+            error if Self::is_gateways(error) => Self::Gateway,
+            // So is everything that has a code of the gateway, but IAM has no codes at all.
             Error::Injected { code, .. }
                 if self == Self::Management && code.starts_with("APIGW.") =>
             {
@@ -119,7 +120,13 @@ impl Form {
         }
     }
 
-    /// The shape of a body under a status that can show these codes.
+    /// Whether an error is the gateway's own whatever it stands before: the service behind it never
+    /// saw the request.
+    pub(super) fn is_gateways(error: &Error) -> bool {
+        matches!(error, Error::Unauthenticated(_) | Error::NoSuchApi(_))
+    }
+
+    /// The schema of a body under a status that can show these codes.
     pub(crate) fn schema(
         self,
         status: StatusCode,
@@ -135,7 +142,10 @@ impl Form {
                 schemas.subschema_for::<GatewayBody>(),
                 json!({"error_code": {"enum": codes}}),
             ),
-            Self::Registry => return RegistryError::schema(codes, schemas),
+            Self::Registry => (
+                schemas.subschema_for::<RegistryBody>(),
+                json!({"errors": {"items": {"properties": {"code": {"enum": codes}}}}}),
+            ),
             // IAM shows the status, and no code.
             Self::Iam => (
                 schemas.subschema_for::<IamBody>(),
@@ -146,7 +156,7 @@ impl Form {
     }
 
     /// The response to a request that failed. `failure` is the operation's code for 500.
-    pub(super) fn render(self, error: &Error, failure: &'static str, request_id: &str) -> Response {
+    pub(crate) fn render(self, error: &Error, failure: &'static str, request_id: &str) -> Response {
         let status = error.status();
         let message = error.to_string();
         let message = excerpt(&message, MAX_MESSAGE);
@@ -184,12 +194,7 @@ impl Form {
                     title: status.canonical_reason().unwrap_or_default(),
                 },
             }),
-            Self::Registry => serde_json::to_vec(&RegistryBody {
-                errors: [RegistryItem {
-                    code,
-                    message: &message,
-                }],
-            }),
+            Self::Registry => Ok(registry_error(code, &message)),
         }
         .unwrap_or_default();
         if form == Self::Gateway {
@@ -210,6 +215,17 @@ impl Form {
         }
         response
     }
+}
+
+/// The body of an error of the registry, its message cut.
+pub(crate) fn registry_error(code: &str, message: &str) -> Vec<u8> {
+    let body = RegistryBody {
+        errors: [RegistryItem {
+            code,
+            message: &excerpt(message, MAX_MESSAGE),
+        }],
+    };
+    serde_json::to_vec(&body).unwrap_or_default()
 }
 
 /// Carries the error to the edge, which knows in which form the operation answers.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::Caller;
+use super::Level;
 use crate::app::{App, AppState};
+use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::Segment;
 use crate::namespace::{Namespace, NamespaceName};
-use crate::permission::Level;
 use crate::repository::{RepositoryName, RepositoryRef};
 
 /// An organization or repository that the caller may look at.

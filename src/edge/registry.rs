@@ -1,0 +1,77 @@
+//! What every request of the registry passes through: its id, the end of the instance, the form of
+//! its errors, and its line in the log. Bodies have limits of their own there.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::HeaderValue;
+
+use super::log::RequestLog;
+use crate::app::AppState;
+use crate::error::Error;
+use crate::http::{Cut, SharedBody};
+use crate::registry::{RegistryError, Trace, answer};
+
+/// Serves everything below `/v2/` that is not the management API's.
+pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Response {
+    let started = Instant::now();
+    let request_id = app.request_ids.next();
+    let trace = Trace::default();
+    let (parts, body) = request.into_parts();
+    let body = SharedBody::new(&parts.headers, body);
+    let work = answer(&app, &parts, &body, &trace);
+    let outcome = tokio::select! {
+        biased;
+        outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|_| {
+            let reason = "the handler panicked";
+            Err(RegistryError::Internal(Error::internal(reason)))
+        }),
+        () = body.abandoned(&app.stop) => Err(RegistryError::Unavailable("the emulator stops")),
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(error) => {
+            match error {
+                // Who is slow is not waited for again, who is cut off not listened to.
+                RegistryError::ManifestTooSlow(_)
+                | RegistryError::Unavailable(_)
+                | RegistryError::Cut => {}
+                _ => body.discard(&app.stop, &app.wanted).await,
+            }
+            error.into_response()
+        }
+    };
+    if body.is_cut() {
+        response = Cut::response();
+    }
+    let headers = response.headers_mut();
+    headers.insert(
+        "docker-distribution-api-version",
+        HeaderValue::from_static("registry/2.0"),
+    );
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert("x-request-id", value);
+    }
+    let failed = response.extensions_mut().remove::<RegistryError>();
+    RequestLog {
+        request_id: &request_id,
+        method: &parts.method,
+        uri: &parts.uri,
+        operation: trace.operation(),
+        status: if Cut::is_in(&response) {
+            0
+        } else {
+            response.status().as_u16()
+        },
+        started,
+        caller: trace.caller(),
+        body_bytes: body.received(),
+        failure: failed.as_ref().map(Into::into),
+        is_recorded: true,
+    }
+    .write(&app.clock, &app.requests);
+    response
+}

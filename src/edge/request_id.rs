@@ -1,0 +1,44 @@
+//! The id that client, answer and log line of a request share.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Request ids of 32 hex digits: a random half for the instance, a count for the request.
+#[derive(Debug)]
+pub struct RequestIds {
+    instance: u64,
+    count: AtomicU64,
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self {
+            instance: getrandom::u64().unwrap_or_default(),
+            count: AtomicU64::new(1),
+        }
+    }
+}
+
+impl RequestIds {
+    /// The next one.
+    pub fn next(&self) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut id = String::with_capacity(32);
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{:016x}{count:016x}", self.instance);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_32_hex_digits_and_differ() {
+        let ids = RequestIds::default();
+        let (first, second) = (ids.next(), ids.next());
+        assert_ne!(first, second);
+        assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}

@@ -15,6 +15,7 @@ use crate::http::{BodyBudget, Stop};
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
 use crate::region::Regions;
+use crate::registry::Pusher;
 use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
@@ -89,7 +90,29 @@ pub struct RegistryState {
     /// Signs and checks bearer tokens.
     pub key: SigningKey,
     /// Pulls that are not in the database yet.
-    pub downloads: Downloads,
+    pub downloads: Arc<Downloads>,
+}
+
+impl App {
+    /// Stores images from inside.
+    pub fn pusher(&self) -> Pusher<'_> {
+        Pusher {
+            db: &self.db,
+            files: &self.registry.files,
+            matcher: &self.matcher,
+            clock: &self.clock,
+        }
+    }
+
+    /// Finds out who sends a request.
+    pub fn authenticator(&self) -> auth::Authenticator<'_> {
+        auth::Authenticator {
+            mode: self.auth,
+            directory: &self.directory,
+            tokens: &self.tokens,
+            clock: &self.clock,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +140,7 @@ impl App {
             registry: Arc::new(RegistryState {
                 files: Arc::new(Files::open(folder, "swr-test-").expect("the folder is there")),
                 key: SigningKey::new(&key),
-                downloads: Downloads::default(),
+                downloads: Downloads::new(Arc::clone(&db)),
             }),
             matcher: Matcher::default(),
             engine: Engine::new(

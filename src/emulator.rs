@@ -144,9 +144,14 @@ impl Emulator {
         let collector = Collector::start(Arc::clone(&app.db), files, app.clock.clone())
             .await
             .map_err(StartError::Prepare)?;
-        let daily = Daily::start(Arc::clone(&app));
+        let daily = Daily::start(Arc::clone(&app.db), app.clock.clone(), app.matcher.clone());
         let worker = app.engine.start();
-        let synchronization = Synchronization::start(&app);
+        let synchronization = Synchronization::start(
+            Arc::clone(&app.db),
+            app.clock.clone(),
+            app.matcher.clone(),
+            Arc::clone(&app.engine),
+        );
         for Region { address, .. } in app.regions.iter() {
             if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
                 warn!(
@@ -221,7 +226,7 @@ impl Emulator {
         drop(self.daily);
         drop(self.synchronization);
         drop(self.worker);
-        self.app.registry.downloads.flush(&self.app).await;
+        self.app.registry.downloads.flush().await;
         self.app.db.close().await;
         if let Err(error) = self.folder.close() {
             warn!(%error, "Could not remove the temporary data folder");
@@ -303,7 +308,7 @@ async fn prepare(
     let registry = Arc::new(RegistryState {
         files: Arc::new(files),
         key: SigningKey::new(&key),
-        downloads: Downloads::default(),
+        downloads: Downloads::new(Arc::clone(&db)),
     });
     let matcher = Matcher::default();
     let engine = Engine::new(

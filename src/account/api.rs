@@ -107,7 +107,7 @@ struct QuotaView {
 
 /// `ShowDomainOverview`
 async fn show_overview(State(app): State<AppState>, caller: Caller) -> Result<Response> {
-    app.registry.downloads.flush(&app).await;
+    app.registry.downloads.flush().await;
     let db = app.db.readers();
     let account = &caller.user().account;
     let today = app.clock.now();
@@ -169,7 +169,7 @@ async fn show_report(
             stored_by_day(days, &settled, &growth)
         }
         ResourceType::Downflow => {
-            app.registry.downloads.flush(&app).await;
+            app.registry.downloads.flush().await;
             let pulled = store::list_pulled(db, account_id, region, first).await?;
             filled(days, &pulled)
         }

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use crate::app::App;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 pub use control::Controller;
@@ -124,51 +124,66 @@ pub enum Claim {
     },
 }
 
-/// Finds out who a request says has sent it, or refuses it as the gateway does. Most of what can
-/// be wrong is found here, before anything of the body is read.
-pub fn identify(app: &App, headers: &HeaderMap) -> Result<Claim> {
-    let credentials = Credentials::from_headers(headers)?;
-    let known = |user: &std::sync::Arc<User>| Claim::Known(Caller(std::sync::Arc::clone(user)));
-    if app.auth == Mode::Any {
-        let admin = app.directory.builtin_admin();
-        let nobody = || Error::Unauthenticated("no built-in account".to_owned());
-        return admin.map(known).ok_or_else(nobody);
-    }
-    match credentials {
-        Credentials::Token(token) => {
-            let hash = TokenHash::of(&token);
-            match app.directory.by_token(&hash) {
-                Some(user) => Ok(known(user)),
-                None => app
-                    .tokens
-                    .user(&hash, app.clock.now())
-                    .map(|user| Claim::Known(Caller(user))),
-            }
+/// Knows the callers of an instance.
+#[derive(Debug, Clone, Copy)]
+pub struct Authenticator<'a> {
+    /// How strictly credentials are checked.
+    pub mode: Mode,
+    /// Accounts and users.
+    pub directory: &'a Directory,
+    /// Tokens that IAM issued.
+    pub tokens: &'a Tokens,
+    /// The time.
+    pub clock: &'a Clock,
+}
+
+impl Authenticator<'_> {
+    /// Finds out who a request says has sent it, or refuses it as the gateway does. Most of what
+    /// can be wrong is found here, before anything of the body is read.
+    pub fn identify(&self, headers: &HeaderMap) -> Result<Claim> {
+        let credentials = Credentials::from_headers(headers)?;
+        let known = |user: &std::sync::Arc<User>| Claim::Known(Caller(std::sync::Arc::clone(user)));
+        if self.mode == Mode::Any {
+            let admin = self.directory.builtin_admin();
+            let nobody = || Error::Unauthenticated("no built-in account".to_owned());
+            return admin.map(known).ok_or_else(nobody);
         }
-        Credentials::Signature(authorization) => {
-            let refused = Error::Unauthenticated;
-            let access_key = authorization.access_key();
-            let user = app.directory.by_access_key(access_key).ok_or_else(|| {
-                let access_key = excerpt(access_key, MAX_ACCESS_KEY);
-                refused(format!(
-                    "Get secretKey failed,ak:{access_key},err:ak not exist"
-                ))
-            })?;
-            authorization
-                .check_head(headers, app.clock.real_now())
-                .map_err(refused)?;
-            let user = std::sync::Arc::clone(user);
-            Ok(Claim::Signed {
-                authorization,
-                user,
-            })
+        match credentials {
+            Credentials::Token(token) => {
+                let hash = TokenHash::of(&token);
+                match self.directory.by_token(&hash) {
+                    Some(user) => Ok(known(user)),
+                    None => self
+                        .tokens
+                        .user(&hash, self.clock.now())
+                        .map(|user| Claim::Known(Caller(user))),
+                }
+            }
+            Credentials::Signature(authorization) => {
+                let refused = Error::Unauthenticated;
+                let access_key = authorization.access_key();
+                let user = self.directory.by_access_key(access_key).ok_or_else(|| {
+                    let access_key = excerpt(access_key, MAX_ACCESS_KEY);
+                    refused(format!(
+                        "Get secretKey failed,ak:{access_key},err:ak not exist"
+                    ))
+                })?;
+                authorization
+                    .check_head(headers, self.clock.real_now())
+                    .map_err(refused)?;
+                let user = std::sync::Arc::clone(user);
+                Ok(Claim::Signed {
+                    authorization,
+                    user,
+                })
+            }
         }
     }
 }
 
 impl Claim {
     /// Who sent the request, which has this body.
-    pub fn prove(self, app: &App, parts: &Parts, body: &Bytes) -> Result<Caller> {
+    pub fn prove(self, clock: &Clock, parts: &Parts, body: &Bytes) -> Result<Caller> {
         let (authorization, user) = match self {
             Self::Known(caller) => return Ok(caller),
             Self::Signed {
@@ -185,7 +200,7 @@ impl Claim {
         };
         let secret = user.secret_key.as_ref().map_or("", Secret::expose);
         authorization
-            .verify(&request, secret, app.clock.real_now())
+            .verify(&request, secret, clock.real_now())
             .map_err(Error::Unauthenticated)?;
         Ok(Caller(user))
     }

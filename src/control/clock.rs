@@ -92,7 +92,7 @@ async fn time_has_moved(app: &App, before: Moment) -> Result<()> {
         app.db.write(RenewSigningKey).await?;
         app.registry.key.reload(app.db.lookups()).await?;
     }
-    retention::run_due(app).await?;
+    retention::run_due(&app.db, &app.clock, &app.matcher).await?;
     app.engine.look_again();
     Ok(())
 }

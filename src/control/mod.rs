@@ -23,7 +23,7 @@ use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Shape};
 use crate::namespace::{Namespace, NamespaceName};
 use crate::permission::Level;
 use crate::permission::reach_namespace;
-use crate::registry::{SampleImage, push, repository_for_push};
+use crate::registry::{SampleImage, repository_for_push};
 use crate::repository::RepositoryName;
 use crate::schema::schema_of;
 use crate::seed::Reset;
@@ -124,7 +124,10 @@ async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode>
         app.clock.reset();
         app.faults.clear();
         let users = app.directory.turn().await;
-        let unused = app.db.write(Reset::to(&app)).await?;
+        let seed = Arc::clone(&app.seed);
+        let registry = app.regions.seed_registry().to_owned();
+        let reset = Reset::to(seed, registry, app.clock.now());
+        let unused = app.db.write(reset).await?;
         users.clear();
         app.tokens.clear();
         drop(users);
@@ -156,9 +159,14 @@ async fn push_sample(
     if Level::of(caller.user(), &namespace, existing.as_ref()) < Some(Level::Edit) {
         return Err(Error::Forbidden);
     }
-    let repository = repository_for_push(&app, &namespace, &name, caller.user()).await?;
+    let now = app.clock.now();
+    let repository =
+        repository_for_push(&app.db, &app.lookup, &namespace, &name, caller.user(), now).await?;
     let image = SampleImage::new(&nonce)?;
-    let digest = push(&app, &repository, tag, image, caller.user_name()).await?;
+    let pusher = app.pusher();
+    let digest = pusher
+        .push(&repository, tag, image, caller.user_name())
+        .await?;
     let view = PushView {
         digest: digest.to_string(),
     };

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::log::RequestLog;
 use crate::app::{App, AppState};
-use crate::auth::{self, Caller};
+use crate::auth::Caller;
 use crate::control::{Asked, Effect};
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
@@ -308,13 +308,13 @@ async fn admit<'a>(
         Route::None { on_path } => return Err(no_such_api(on_path)),
     };
     let claim = if operation.needs_credentials {
-        Some(auth::identify(app, &parts.headers)?)
+        Some(app.authenticator().identify(&parts.headers)?)
     } else {
         None
     };
     let (mut body, mut room) = gather(body, BODY, &app.bodies).await?;
     if let Some(claim) = claim {
-        let known = claim.prove(app, &parts, &body)?;
+        let known = claim.prove(&app.clock, &parts, &body)?;
         parts.extensions.insert(known.clone());
         *caller = Some(known);
     }

@@ -180,7 +180,7 @@ async fn token(
                 let reason = "Authorization is not Basic with a user and a password";
                 RegistryError::LoginRefused(reason.to_owned())
             })?;
-            let user = super::user(&app, &name, password.expose()).await?;
+            let user = super::user(app.authenticator(), &app.db, &name, password.expose()).await?;
             Some(user.map_err(|refused| RegistryError::LoginRefused(refused.to_string()))?)
         }
     };

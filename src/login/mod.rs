@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
-use crate::auth::{Mode, Secret, User, long_term_password};
+use crate::auth::{Authenticator, Mode, Secret, User, long_term_password};
+use crate::db::Db;
 use crate::error::Result;
 use crate::excerpt::excerpt;
 
@@ -49,18 +49,19 @@ pub(crate) enum Refused {
 /// Finds out who logs in with the user name `{project}@{AK}` and a password: that of a long-term
 /// login, or of a temporary one. The project is not looked at.
 pub(crate) async fn user(
-    app: &App,
+    callers: Authenticator<'_>,
+    db: &Db,
     name: &str,
     password: &str,
 ) -> Result<std::result::Result<Arc<User>, Refused>> {
-    if app.auth == Mode::Any {
-        let admin = app.directory.builtin_admin().map(Arc::clone);
+    if callers.mode == Mode::Any {
+        let admin = callers.directory.builtin_admin().map(Arc::clone);
         return Ok(admin.ok_or(Refused::NoBuiltinAccount));
     }
     let project_and_key = name.rsplit_once('@');
     let access_key = project_and_key.map_or(name, |(_, access_key)| access_key);
     let refused = |why: fn(String) -> Refused| Ok(Err(why(excerpt(name, MAX_USER).into_owned())));
-    if let Some(user) = app.directory.by_access_key(access_key) {
+    if let Some(user) = callers.directory.by_access_key(access_key) {
         let expected = user
             .secret_key
             .as_ref()
@@ -72,7 +73,7 @@ pub(crate) async fn user(
             refused(Refused::WrongPassword)
         };
     }
-    let found = store::find(app.db.lookups(), access_key, app.clock.now()).await?;
+    let found = store::find(db.lookups(), access_key, callers.clock.now()).await?;
     let Some(login) = found else {
         return refused(match project_and_key {
             Some(_) => Refused::UnknownAccessKey,
@@ -85,7 +86,7 @@ pub(crate) async fn user(
     if !login.matches(&password_hash(password)) {
         return refused(Refused::WrongTemporaryPassword);
     }
-    match app.directory.enabled_user(&login.user_id) {
+    match callers.directory.enabled_user(&login.user_id) {
         Some(user) => Ok(Ok(user)),
         None => refused(Refused::UserGone),
     }

@@ -7,10 +7,10 @@ use http::header::{AUTHORIZATION, HOST};
 
 use super::error::RegistryError;
 use super::reference::ImagePath;
-use super::token::{Claims, SERVICE};
-use crate::app::App;
-use crate::auth::User;
+use super::token::{Claims, SERVICE, SigningKey};
+use crate::auth::{Directory, User};
 use crate::clock::Moment;
+use crate::lookup::Lookup;
 use crate::namespace::Namespace;
 use crate::permission::Level;
 use crate::repository::RepositoryRef;
@@ -141,99 +141,113 @@ impl Admitted {
     }
 }
 
-/// Checks the bearer token of a request, and that its user still may do what it grants. Who needs
-/// another token is told to ask for pulling from `source`, too.
-pub(super) async fn admit(
-    app: &App,
-    headers: &HeaderMap,
-    path: &ImagePath,
-    needed: Actions,
-    source: Option<&ImagePath>,
-) -> Result<Admitted, RegistryError> {
-    let claims = claims(app, headers);
-    let is_enough = |claims: &&Claims| claims.allows(path, needed);
-    let Some(claims) = claims.as_ref().filter(is_enough) else {
-        let source = match source {
-            Some(source) => known_source(app, source).await?,
-            None => None,
+/// Lets requests to the registry of a region in, or refuses them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gate<'a> {
+    /// Checks bearer tokens.
+    pub(super) key: &'a SigningKey,
+    /// The region.
+    pub(super) region: &'a str,
+    /// Accounts and users.
+    pub(super) directory: &'a Directory,
+    /// What names refer to.
+    pub(super) lookup: &'a Lookup,
+    /// The time.
+    pub(super) now: Moment,
+}
+
+impl Gate<'_> {
+    /// Checks the bearer token of a request, and that its user still may do what it grants. Who needs
+    /// another token is told to ask for pulling from `source`, too.
+    pub(super) async fn admit(
+        self,
+        headers: &HeaderMap,
+        path: &ImagePath,
+        needed: Actions,
+        source: Option<&ImagePath>,
+    ) -> Result<Admitted, RegistryError> {
+        let claims = self.claims(headers);
+        let is_enough = |claims: &&Claims| claims.allows(path, needed);
+        let Some(claims) = claims.as_ref().filter(is_enough) else {
+            let source = match source {
+                Some(source) => self.known_source(source).await?,
+                None => None,
+            };
+            let mut challenge = challenge(headers, Some((path, needed)), source);
+            if claims.is_some() {
+                challenge.push_str(",error=\"insufficient_scope\"");
+            }
+            return Err(RegistryError::Unauthorized { challenge });
         };
-        let mut challenge = challenge(headers, Some((path, needed)), source);
-        if claims.is_some() {
-            challenge.push_str(",error=\"insufficient_scope\"");
+        let user = self.directory.user_with_id(&claims.sub);
+        let admitted = self.locate(user, path).await?;
+        let rights = allowed(
+            admitted.user.as_deref(),
+            &admitted.namespace,
+            admitted.repository.as_ref(),
+            self.now,
+        );
+        if rights.and(needed) != needed {
+            return Err(RegistryError::Denied(
+                "requested access to the resource is denied".to_owned(),
+            ));
         }
-        return Err(RegistryError::Unauthorized { challenge });
-    };
-    let user = app.directory.user_with_id(&claims.sub);
-    let admitted = locate(app, user, path).await?;
-    let rights = allowed(
-        admitted.user.as_deref(),
-        &admitted.namespace,
-        admitted.repository.as_ref(),
-        app.clock.now(),
-    );
-    if rights.and(needed) != needed {
-        return Err(RegistryError::Denied(
-            "requested access to the resource is denied".to_owned(),
-        ));
+        Ok(admitted)
     }
-    Ok(admitted)
-}
 
-/// A source, if its organization exists: else the token service would refuse the whole list of
-/// scopes, and with it a push that needs no source.
-async fn known_source<'a>(
-    app: &App,
-    source: &'a ImagePath,
-) -> Result<Option<&'a ImagePath>, RegistryError> {
-    let namespace = app.lookup.namespace(&source.namespace).await?;
-    Ok(namespace.map(|_| source))
-}
+    /// A source, if its organization exists: else the token service would refuse the whole list of
+    /// scopes, and with it a push that needs no source.
+    async fn known_source(self, source: &ImagePath) -> Result<Option<&ImagePath>, RegistryError> {
+        let namespace = self.lookup.namespace(&source.namespace).await?;
+        Ok(namespace.map(|_| source))
+    }
 
-async fn locate(
-    app: &App,
-    user: Option<Arc<User>>,
-    path: &ImagePath,
-) -> Result<Admitted, RegistryError> {
-    let namespace = app.lookup.namespace(&path.namespace).await?;
-    let namespace = namespace.ok_or(RegistryError::NameUnknown)?;
-    let repository = app.lookup.repository(&namespace, &path.repository).await?;
-    Ok(Admitted {
-        user,
-        namespace,
-        repository,
-    })
-}
+    async fn locate(
+        self,
+        user: Option<Arc<User>>,
+        path: &ImagePath,
+    ) -> Result<Admitted, RegistryError> {
+        let namespace = self.lookup.namespace(&path.namespace).await?;
+        let namespace = namespace.ok_or(RegistryError::NameUnknown)?;
+        let repository = self.lookup.repository(&namespace, &path.repository).await?;
+        Ok(Admitted {
+            user,
+            namespace,
+            repository,
+        })
+    }
 
-/// The repository that a blob shall be mounted from, where this request's token and its user may
-/// pull from it.
-pub(super) async fn mount_source(
-    app: &App,
-    headers: &HeaderMap,
-    path: &ImagePath,
-) -> Option<RepositoryRef> {
-    let admitted = admit(app, headers, path, Actions::PULL, None).await.ok()?;
-    admitted.repository
-}
+    /// The repository that a blob shall be mounted from, where this request's token and its user may
+    /// pull from it.
+    pub(super) async fn mount_source(
+        self,
+        headers: &HeaderMap,
+        path: &ImagePath,
+    ) -> Option<RepositoryRef> {
+        let admitted = self.admit(headers, path, Actions::PULL, None).await.ok()?;
+        admitted.repository
+    }
 
-/// The user's name, or `-`, of a request that has any token of ours, which is all that `/v2/` asks
-/// for.
-pub(super) fn name_of_any(app: &App, headers: &HeaderMap) -> Option<String> {
-    let claims = claims(app, headers)?;
-    let user = app.directory.user_with_id(&claims.sub);
-    Some(user.map_or_else(|| "-".to_owned(), |user| user.name.clone()))
-}
+    /// The user's name, or `-`, of a request that has any token of ours, which is all that `/v2/` asks
+    /// for.
+    pub(super) fn name_of_any(self, headers: &HeaderMap) -> Option<String> {
+        let claims = self.claims(headers)?;
+        let user = self.directory.user_with_id(&claims.sub);
+        Some(user.map_or_else(|| "-".to_owned(), |user| user.name.clone()))
+    }
 
-/// Whether the request has any token of ours.
-pub(super) fn has_token(app: &App, headers: &HeaderMap) -> bool {
-    claims(app, headers).is_some()
-}
+    /// Whether the request has any token of ours.
+    pub(super) fn has_token(self, headers: &HeaderMap) -> bool {
+        self.claims(headers).is_some()
+    }
 
-/// What the request's token says, unless it is of a user who has gone or may not log in.
-fn claims(app: &App, headers: &HeaderMap) -> Option<Claims> {
-    let key = &app.registry.key;
-    let claims = key.verify(bearer(headers)?, &app.region, app.clock.now())?;
-    let is_held = claims.sub.is_empty() || app.directory.enabled_user(&claims.sub).is_some();
-    is_held.then_some(claims)
+    /// What the request's token says, unless it is of a user who has gone or may not log in.
+    fn claims(self, headers: &HeaderMap) -> Option<Claims> {
+        let key = self.key;
+        let claims = key.verify(bearer(headers)?, self.region, self.now)?;
+        let is_held = claims.sub.is_empty() || self.directory.enabled_user(&claims.sub).is_some();
+        is_held.then_some(claims)
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

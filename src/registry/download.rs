@@ -7,58 +7,69 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::store::CountDownloads;
-use crate::app::App;
+use crate::clock::Moment;
+use crate::db::Db;
 
 /// How long pulls are gathered.
 const GATHER: Duration = Duration::from_millis(250);
 
 /// Pulls that are not in the database yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Downloads {
+    db: Arc<Db>,
     gathered: Mutex<CountDownloads>,
     /// Held while something is written, so that who flushes finds all of it in the database.
     flushing: tokio::sync::Mutex<()>,
 }
 
 impl Downloads {
+    /// None yet.
+    pub fn new(db: Arc<Db>) -> Arc<Self> {
+        Arc::new(Self {
+            db,
+            gathered: Mutex::default(),
+            flushing: tokio::sync::Mutex::default(),
+        })
+    }
+
     /// Counts a pull from a repository.
-    pub fn count(&self, app: &Arc<App>, repository_id: i64) {
-        self.gather(app, |gathered| {
+    pub fn count(self: &Arc<Self>, repository_id: i64) {
+        self.gather(|gathered| {
             *gathered.pulls.entry(repository_id).or_default() += 1;
         });
     }
 
-    /// Counts bytes of a blob that go out, today, from an organization.
-    pub fn count_bytes(&self, app: &Arc<App>, namespace_id: i64, bytes: usize) {
-        let key = (namespace_id, app.clock.now().day());
+    /// Counts bytes of a blob that go out now from an organization.
+    pub fn count_bytes(self: &Arc<Self>, namespace_id: i64, bytes: usize, now: Moment) {
+        let key = (namespace_id, now.day());
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.gather(app, |gathered| {
+        self.gather(|gathered| {
             *gathered.bytes.entry(key).or_default() += bytes;
         });
     }
 
     /// The first one of a moment sees to it that all are written.
-    fn gather(&self, app: &Arc<App>, add: impl FnOnce(&mut CountDownloads)) {
+    fn gather(self: &Arc<Self>, add: impl FnOnce(&mut CountDownloads)) {
         let mut gathered = self.gathered();
         let is_first = gathered.pulls.is_empty() && gathered.bytes.is_empty();
         add(&mut gathered);
         if is_first {
-            let app = Arc::clone(app);
+            let downloads = Arc::clone(self);
             tokio::spawn(async move {
                 tokio::time::sleep(GATHER).await;
-                app.registry.downloads.flush(&app).await;
+                downloads.flush().await;
             });
         }
     }
 
     /// Writes what was gathered.
-    pub async fn flush(&self, app: &App) {
+    pub async fn flush(&self) {
         let _flushing = self.flushing.lock().await;
         let gathered = std::mem::take(&mut *self.gathered());
         if gathered.pulls.is_empty() && gathered.bytes.is_empty() {
             return;
         }
-        if let Err(error) = app.db.write(gathered).await {
+        if let Err(error) = self.db.write(gathered).await {
             warn!(chain = error.chain(), "Could not count pulls");
         }
     }

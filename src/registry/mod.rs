@@ -31,6 +31,6 @@ pub use describe::describe_stored;
 pub use error::RegistryError;
 pub use manifest::{Description, Manifest, MediaType};
 pub use operation::{OPERATIONS, RegistryOperation};
-pub use push::{push, repository_for_push};
+pub use push::{Pusher, repository_for_push};
 pub use reference::{Digest, ImagePath, Reference, Target};
 pub use sample::SampleImage;

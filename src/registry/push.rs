@@ -4,94 +4,111 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::blob::Stored;
+use super::blob::{Files, Stored};
 use super::error::RegistryError;
 use super::manifest::Manifest;
 use super::reference::Digest;
 use super::sample::SampleImage;
 use super::store::{LinkUploaded, PutManifest, PutOutcome, find_file};
-use crate::app::App;
 use crate::auth::User;
+use crate::clock::{Clock, Moment};
 use crate::db::Db;
+use crate::engine::Matcher;
 use crate::error::{Error, Resource, Result};
+use crate::lookup::Lookup;
 use crate::namespace::Namespace;
 use crate::repository::store::CreateRepository;
 use crate::repository::{NewRepository, RepositoryName, RepositoryRef};
 use crate::tag::TagName;
 
-/// Stores an image under a tag; the digest of its manifest.
-pub async fn push(
-    app: &App,
-    repository: &RepositoryRef,
-    tag: TagName,
-    image: SampleImage,
-    pushed_by: &str,
-) -> Result<Digest> {
-    for blob in [image.layer, image.config] {
-        store_blob(app, repository.id, blob).await?;
-    }
-    let digest = Digest::of(&image.manifest);
-    let judgement = app.matcher.judge(&app.db, repository.id, &tag).await?;
-    let write = PutManifest {
-        repository_id: repository.id,
-        manifest: Manifest::parse(&image.manifest, None).map_err(Error::internal)?,
-        digest: digest.clone(),
-        content: image.manifest.to_vec(),
-        tag: Some((tag, judgement)),
-        pushed_by: pushed_by.to_owned(),
-        now: app.clock.now(),
-    };
-    match app.db.write(write).await? {
-        PutOutcome::Stored => Ok(digest),
-        PutOutcome::Missing(part) => Err(Error::internal(format!("{part} went away"))),
-    }
+/// Stores images.
+#[derive(Debug, Clone, Copy)]
+pub struct Pusher<'a> {
+    /// Their rows.
+    pub db: &'a Arc<Db>,
+    /// Their blobs.
+    pub files: &'a Arc<Files>,
+    /// Tells which triggers wait for their tags.
+    pub matcher: &'a Matcher,
+    /// The time.
+    pub clock: &'a Clock,
 }
 
-async fn store_blob(app: &App, repository_id: i64, content: Bytes) -> Result<()> {
-    let digest = Digest::of(&content);
-    let stored = app.registry.files.store(content).await;
-    let stored = stored.map_err(|error| match error {
-        RegistryError::Internal(error) => error,
-        error => Error::internal(error),
-    })?;
-    link(app, repository_id, &digest, stored).await
-}
-
-/// Makes a stored file known as a blob of a repository. It goes on when the request that asked for
-/// it is dropped, so that what turns out not to be needed is removed all the same.
-pub(super) async fn link(
-    app: &App,
-    repository_id: i64,
-    digest: &Digest,
-    mut stored: Stored,
-) -> Result<()> {
-    let write = LinkUploaded {
-        repository_id,
-        digest: digest.clone(),
-        file: stored.name().to_owned(),
-        size: stored.size(),
-        now: app.clock.real_now().as_second(),
-    };
-    let (db, files) = (Arc::clone(&app.db), Arc::clone(&app.registry.files));
-    let digest = digest.clone();
-    let linked = tokio::spawn(async move {
-        // Before the write is queued: it is done even if this task comes to its end.
-        stored.keep();
-        match db.write(write).await {
-            Ok(None) => Ok(()),
-            Ok(Some(replaced)) => {
-                files.remove(vec![replaced]).await;
-                Ok(())
-            }
-            Err(error) => {
-                if is_unused(&db, &error, &digest).await {
-                    files.remove(vec![stored.name().to_owned()]).await;
-                }
-                Err(error)
-            }
+impl Pusher<'_> {
+    /// Stores an image under a tag; the digest of its manifest.
+    pub async fn push(
+        self,
+        repository: &RepositoryRef,
+        tag: TagName,
+        image: SampleImage,
+        pushed_by: &str,
+    ) -> Result<Digest> {
+        for blob in [image.layer, image.config] {
+            self.store_blob(repository.id, blob).await?;
         }
-    });
-    linked.await.map_err(Error::internal)?
+        let digest = Digest::of(&image.manifest);
+        let judgement = self.matcher.judge(self.db, repository.id, &tag).await?;
+        let write = PutManifest {
+            repository_id: repository.id,
+            manifest: Manifest::parse(&image.manifest, None).map_err(Error::internal)?,
+            digest: digest.clone(),
+            content: image.manifest.to_vec(),
+            tag: Some((tag, judgement)),
+            pushed_by: pushed_by.to_owned(),
+            now: self.clock.now(),
+        };
+        match self.db.write(write).await? {
+            PutOutcome::Stored => Ok(digest),
+            PutOutcome::Missing(part) => Err(Error::internal(format!("{part} went away"))),
+        }
+    }
+
+    async fn store_blob(self, repository_id: i64, content: Bytes) -> Result<()> {
+        let digest = Digest::of(&content);
+        let stored = self.files.store(content).await;
+        let stored = stored.map_err(|error| match error {
+            RegistryError::Internal(error) => error,
+            error => Error::internal(error),
+        })?;
+        self.link(repository_id, &digest, stored).await
+    }
+
+    /// Makes a stored file known as a blob of a repository. It goes on when the request that asked for
+    /// it is dropped, so that what turns out not to be needed is removed all the same.
+    pub(super) async fn link(
+        self,
+        repository_id: i64,
+        digest: &Digest,
+        mut stored: Stored,
+    ) -> Result<()> {
+        let write = LinkUploaded {
+            repository_id,
+            digest: digest.clone(),
+            file: stored.name().to_owned(),
+            size: stored.size(),
+            now: self.clock.real_now().as_second(),
+        };
+        let (db, files) = (Arc::clone(self.db), Arc::clone(self.files));
+        let digest = digest.clone();
+        let linked = tokio::spawn(async move {
+            // Before the write is queued: it is done even if this task comes to its end.
+            stored.keep();
+            match db.write(write).await {
+                Ok(None) => Ok(()),
+                Ok(Some(replaced)) => {
+                    files.remove(vec![replaced]).await;
+                    Ok(())
+                }
+                Err(error) => {
+                    if is_unused(&db, &error, &digest).await {
+                        files.remove(vec![stored.name().to_owned()]).await;
+                    }
+                    Err(error)
+                }
+            }
+        });
+        linked.await.map_err(Error::internal)?
+    }
 }
 
 /// Whether the file of a blob whose row failed can go at once. Where the database has the blob in
@@ -107,20 +124,22 @@ async fn is_unused(db: &Db, error: &Error, digest: &Digest) -> bool {
 
 /// The repository that is pushed to; the first push makes it.
 pub async fn repository_for_push(
-    app: &App,
+    db: &Db,
+    lookup: &Lookup,
     namespace: &Arc<Namespace>,
     name: &RepositoryName,
     creator: &User,
+    now: Moment,
 ) -> Result<RepositoryRef> {
-    if let Some(found) = app.lookup.repository(namespace, name).await? {
+    if let Some(found) = lookup.repository(namespace, name).await? {
         return Ok(found);
     }
-    let new = NewRepository::by_push(namespace, name, creator, app.clock.now());
-    match app.db.write(CreateRepository(new)).await {
+    let new = NewRepository::by_push(namespace, name, creator, now);
+    match db.write(CreateRepository(new)).await {
         Ok(()) | Err(Error::AlreadyExists(Resource::Repository)) => {}
         Err(error) => return Err(error),
     }
-    let found = app.lookup.repository(namespace, name).await?;
+    let found = lookup.repository(namespace, name).await?;
     found.ok_or(Error::NotFound(Resource::Repository))
 }
 
@@ -133,6 +152,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::app::App;
     use crate::db::testing::TestDb;
     use crate::namespace::NamespaceName;
     use crate::registry::store::list_blob_files;
@@ -169,7 +189,8 @@ mod tests {
         async fn push(&self, nonce: &str) {
             let tag = TagName::parse(nonce).expect("a tag");
             let image = SampleImage::new(nonce).expect("an image");
-            let pushed = push(&self.app, &self.repository, tag, image, "u").await;
+            let pusher = self.app.pusher();
+            let pushed = pusher.push(&self.repository, tag, image, "u").await;
             pushed.expect("pushed");
         }
 

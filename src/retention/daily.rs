@@ -1,5 +1,6 @@
 //! Runs all rules when the emulated day changes: tags age also where nobody pushes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -8,7 +9,9 @@ use tracing::warn;
 
 use super::day;
 use super::store::{self, RunAll};
-use crate::app::{App, AppState};
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::engine::Matcher;
 use crate::error::Result;
 
 /// How often the clock is looked at.
@@ -26,13 +29,13 @@ impl Drop for Daily {
 
 impl Daily {
     /// Looks at the clock from time to time.
-    pub fn start(app: AppState) -> Self {
+    pub fn start(db: Arc<Db>, clock: Clock, matcher: Matcher) -> Self {
         Self(tokio::spawn(async move {
             let mut ticks = interval_at(Instant::now() + PAUSE, PAUSE);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                if let Err(error) = run_due(&app).await {
+                if let Err(error) = run_due(&db, &clock, &matcher).await {
                     warn!(chain = error.chain(), "Could not run the retention rules");
                 }
             }
@@ -42,13 +45,13 @@ impl Daily {
 
 /// Runs all rules if they did not run on the clock's day yet; once this returns, what they delete
 /// is gone. Whoever moves the clock calls it.
-pub async fn run_due(app: &App) -> Result<()> {
-    let now = app.clock.now();
-    if store::last_day(app.db.lookups()).await? == day(now) {
+pub async fn run_due(db: &Db, clock: &Clock, matcher: &Matcher) -> Result<()> {
+    let now = clock.now();
+    if store::last_day(db.lookups()).await? == day(now) {
         return Ok(());
     }
-    let matcher = app.matcher.clone();
-    app.db.write(RunAll { matcher, now }).await
+    let matcher = matcher.clone();
+    db.write(RunAll { matcher, now }).await
 }
 
 #[cfg(test)]
@@ -58,12 +61,13 @@ mod tests {
     };
     use super::super::{HistoryEntry, Policy, RetentionId, Rule, Selector, Template};
     use super::*;
+    use crate::app::App;
     use crate::clock::Moment;
     use crate::db::testing::TestDb;
     use crate::error::{Error, Fault, Resource};
     use crate::namespace::NamespaceName;
     use crate::page::Page;
-    use crate::registry::{SampleImage, push};
+    use crate::registry::SampleImage;
     use crate::repository::store::DeleteRepository;
     use crate::repository::{RepositoryName, RepositoryRef};
     use crate::tag::TagName;
@@ -103,9 +107,13 @@ mod tests {
             self.app.clock.set(noon(day));
             let tag = TagName::parse(tag).expect("a tag");
             let image = SampleImage::new(tag.as_str()).expect("made");
-            push(&self.app, repository, tag, image, "user")
-                .await
-                .expect("pushed");
+            let pusher = self.app.pusher();
+            let pushed = pusher.push(repository, tag, image, "user").await;
+            pushed.expect("pushed");
+        }
+
+        async fn run_due(&self) -> Result<()> {
+            run_due(&self.app.db, &self.app.clock, &self.app.matcher).await
         }
 
         async fn create(&self, repository_id: i64, policy: Policy) -> Result<i64> {
@@ -212,20 +220,20 @@ mod tests {
             let created = world.create(repository.id, date_rule(1)).await;
             created.expect("created");
         }
-        run_due(&world.app).await.expect("ran");
+        world.run_due().await.expect("ran");
         assert_eq!(world.tags(a.id).await, ["v1"]);
 
         // Older than a day now, but the day is the same.
         world.app.clock.set(noon(101).plus_seconds(60));
-        run_due(&world.app).await.expect("nothing to do");
+        world.run_due().await.expect("nothing to do");
         assert_eq!(world.tags(a.id).await, ["v1"]);
 
         world.app.clock.set(noon(102).plus_hours(-12));
-        run_due(&world.app).await.expect("ran");
+        world.run_due().await.expect("ran");
         assert!(world.tags(a.id).await.is_empty());
         assert_eq!(world.tags(b.id).await, ["v1"]);
         world.app.clock.set(noon(103));
-        run_due(&world.app).await.expect("ran");
+        world.run_due().await.expect("ran");
         assert!(world.tags(b.id).await.is_empty());
         assert_eq!(world.deleted(b.id).await, ["v1"]);
     }

@@ -7,7 +7,6 @@ use sqlx::SqliteConnection;
 
 use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
 use crate::account;
-use crate::app::App;
 use crate::auth::{Account, User};
 use crate::cce;
 use crate::clock::Moment;
@@ -165,11 +164,11 @@ pub struct Reset(ApplySeed);
 
 impl Reset {
     /// Back to what the instance started with.
-    pub fn to(app: &App) -> Self {
+    pub fn to(seed: Arc<Seed>, registry: String, now: Moment) -> Self {
         Self(ApplySeed {
-            seed: Arc::clone(&app.seed),
-            registry: app.regions.seed_registry().to_owned(),
-            now: app.clock.now(),
+            seed,
+            registry,
+            now,
         })
     }
 }

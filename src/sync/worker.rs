@@ -9,7 +9,6 @@ use tracing::{info, warn};
 
 use super::Outcome;
 use super::store::{self, DoJob, FailJob, OpenJob, StartJob};
-use crate::app::App;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::engine::{Engine, Judgement, Matcher};
@@ -32,12 +31,12 @@ impl Drop for Synchronization {
 
 impl Synchronization {
     /// Starts to work on what waits, also from an earlier run. It serves all regions.
-    pub fn start(app: &App) -> Self {
+    pub fn start(db: Arc<Db>, clock: Clock, matcher: Matcher, engine: Arc<Engine>) -> Self {
         let worker = Worker {
-            db: Arc::clone(&app.db),
-            clock: app.clock.clone(),
-            matcher: app.matcher.clone(),
-            engine: Arc::clone(&app.engine),
+            db,
+            clock,
+            matcher,
+            engine,
         };
         Self(tokio::spawn(worker.work()))
     }

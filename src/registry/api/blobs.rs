@@ -17,6 +17,7 @@ use super::super::reference::{Digest, ImagePath};
 use super::super::store::{self, Blob, BlobFile, LinkFrom, MarkBlobs, UnlinkBlob};
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::app::App;
+use crate::db::Db;
 use crate::http::Cut;
 
 /// How much is read from a file at once.
@@ -115,7 +116,13 @@ impl Call<'_> {
             // A push of the same content may have brought another file meanwhile, and the row may
             // be gone with the file. One that still names it is wrong.
             if missing.as_ref() == Some(&blob.file) {
-                mark_damaged(self.app, digest, &blob, "it is missing or has another size").await;
+                mark_damaged(
+                    &self.app.db,
+                    digest,
+                    &blob,
+                    "it is missing or has another size",
+                )
+                .await;
                 return Err(RegistryError::BlobUnknown);
             }
             missing = Some(blob.file);
@@ -184,18 +191,19 @@ impl Sending {
                 self.left -= piece.len() as u64;
                 // A pull that breaks off counts as far as it came.
                 let downloads = &self.app.registry.downloads;
-                downloads.count_bytes(&self.app, self.namespace_id, piece.len());
+                let now = self.app.clock.now();
+                downloads.count_bytes(self.namespace_id, piece.len(), now);
                 return Ok(Some((piece.into(), self)));
             }
             Err(error) => error,
         };
-        mark_damaged(&self.app, &self.digest, &self.blob, &error.to_string()).await;
+        mark_damaged(&self.app.db, &self.digest, &self.blob, &error.to_string()).await;
         Err(error)
     }
 }
 
 /// Takes a blob for not there from now on, because its file is not whole.
-async fn mark_damaged(app: &App, digest: &Digest, blob: &Blob, reason: &str) {
+async fn mark_damaged(db: &Db, digest: &Digest, blob: &Blob, reason: &str) {
     let file = &blob.file;
     warn!(blob.digest = %digest, blob.file = %file, "The file {file} of {digest} is damaged: {reason}");
     let mark = MarkBlobs(vec![BlobFile {
@@ -204,7 +212,7 @@ async fn mark_damaged(app: &App, digest: &Digest, blob: &Blob, reason: &str) {
         size: blob.size,
         is_damaged: true,
     }]);
-    if let Err(error) = app.db.write(mark).await {
+    if let Err(error) = db.write(mark).await {
         warn!(
             chain = error.chain(),
             "Could not note that a blob is damaged"

@@ -52,7 +52,7 @@ impl Call<'_> {
         let body = if self.is_head() {
             Body::empty()
         } else {
-            self.app.registry.downloads.count(self.app, repository.id);
+            self.app.registry.downloads.count(repository.id);
             Body::from(found.content)
         };
         let mut response = Response::new(body);

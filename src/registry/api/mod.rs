@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::access::{self, Actions};
+use super::access::{self, Actions, Gate};
 use super::error::RegistryError;
 use super::operation::RegistryOperation;
 use super::reference::{ImagePath, Target};
@@ -57,7 +57,7 @@ pub(crate) async fn answer(
         Ok(Some(target)) => target,
         Ok(None) => return Err(unsupported(&path)),
         // Only those who have a token are told what is wrong with a name.
-        Err(_) if !access::has_token(app, &parts.headers) => return Err(challenged(parts, None)),
+        Err(_) if !gate(app).has_token(&parts.headers) => return Err(challenged(parts, None)),
         Err(error) => return Err(error),
     };
     let call = Call {
@@ -133,9 +133,19 @@ pub(crate) async fn answer(
                 .await
         }
         _ => Err(match target.path() {
-            _ if access::has_token(app, &parts.headers) => RegistryError::Unsupported,
+            _ if gate(app).has_token(&parts.headers) => RegistryError::Unsupported,
             path => challenged(parts, path),
         }),
+    }
+}
+
+fn gate(app: &App) -> Gate<'_> {
+    Gate {
+        key: &app.registry.key,
+        region: &app.region,
+        directory: &app.directory,
+        lookup: &app.lookup,
+        now: app.clock.now(),
     }
 }
 
@@ -171,9 +181,15 @@ impl Call<'_> {
         self
     }
 
+    fn gate(&self) -> Gate<'_> {
+        gate(self.app)
+    }
+
     /// `GET /v2/`: any token will do.
     async fn base(&self) -> Result<Response, RegistryError> {
-        let name = access::name_of_any(self.app, &self.parts.headers)
+        let name = self
+            .gate()
+            .name_of_any(&self.parts.headers)
             .ok_or_else(|| challenged(self.parts, None))?;
         self.trace.caller.get_or_init(|| name);
         self.strike(0).await?;
@@ -215,7 +231,7 @@ impl Call<'_> {
         source: Option<&ImagePath>,
     ) -> Result<access::Admitted, RegistryError> {
         let headers = &self.parts.headers;
-        let admitted = access::admit(self.app, headers, path, needed, source).await?;
+        let admitted = self.gate().admit(headers, path, needed, source).await?;
         self.trace
             .caller
             .get_or_init(|| admitted.user_name().to_owned());

@@ -7,10 +7,10 @@ use axum::response::Response;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, StatusCode};
 
-use super::super::access::{self, Actions, Admitted};
+use super::super::access::{Actions, Admitted};
 use super::super::blob::Ending;
 use super::super::error::RegistryError;
-use super::super::push::{link, repository_for_push};
+use super::super::push::repository_for_push;
 use super::super::reference::{Digest, ImagePath};
 use super::super::store::LinkFrom;
 use super::super::upload::{Range, Session};
@@ -79,7 +79,9 @@ impl Call<'_> {
         }
         let creator = admitted.user.as_ref().ok_or(RegistryError::NameUnknown)?;
         let namespace = &admitted.namespace;
-        Ok(repository_for_push(self.app, namespace, &path.repository, creator).await?)
+        let (app, now) = (self.app, self.app.clock.now());
+        let name = &path.repository;
+        Ok(repository_for_push(&app.db, &app.lookup, namespace, name, creator, now).await?)
     }
 
     /// Where a blob shall be mounted from, if one shall, and from what can be a repository.
@@ -96,7 +98,7 @@ impl Call<'_> {
         source: &ImagePath,
         repository: &RepositoryRef,
     ) -> Result<bool, RegistryError> {
-        let source = access::mount_source(self.app, &self.parts.headers, source).await;
+        let source = self.gate().mount_source(&self.parts.headers, source).await;
         let Some(source) = source else {
             return Ok(false);
         };
@@ -209,7 +211,10 @@ impl Whole {
     async fn end(self, app: &App) -> Result<Digest, RegistryError> {
         let upload = self.session.take().await?;
         let stored = app.registry.files.finish(upload, &self.digest).await?;
-        link(app, self.repository_id, &self.digest, stored).await?;
+        let pusher = app.pusher();
+        pusher
+            .link(self.repository_id, &self.digest, stored)
+            .await?;
         Ok(self.digest)
     }
 }

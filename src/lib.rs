@@ -62,6 +62,7 @@ pub mod error;
 mod excerpt;
 pub mod http;
 pub mod iam;
+pub mod json;
 pub mod kubernetes;
 pub mod login;
 pub mod lookup;

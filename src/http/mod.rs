@@ -16,9 +16,9 @@ mod shape;
 mod shared_body;
 mod stop;
 
+pub use crate::json::{JsonArray as Items, JsonObject as Fields};
 pub use crate::page::{Page, SortOrder};
 pub use answer::{Answer, ContentRange, EmptyList, NextPage, cut_to_page, empty_object, json};
-pub use body::{Fields, Items};
 pub use cut::Cut;
 pub use description::{OperationDoc, Param, Refusal, Success, Writer};
 pub use error_format::Form;

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{MOST_SELECTORS, Policy, Rule, Selector, Template};
 use crate::error::{Error, Result};
-use crate::http::{Fields, Shape};
+use crate::http::Shape;
+use crate::json::JsonObject;
 use crate::schema::schema_of;
 use crate::tag::TagName;
 
@@ -75,7 +76,7 @@ pub(super) fn refusals() -> impl Iterator<Item = Error> {
 }
 
 /// Reads `algorithm` and `rules`.
-pub(super) fn read(body: &Fields) -> Result<Policy> {
+pub(super) fn read(body: &JsonObject) -> Result<Policy> {
     if body.string("algorithm")? != "or" {
         return Err(Error::invalid("algorithm", "must be or"));
     }
@@ -83,7 +84,7 @@ pub(super) fn read(body: &Fields) -> Result<Policy> {
     Policy::new(rules.iter().map(read_rule).collect::<Result<_>>()?)
 }
 
-fn read_rule(rule: &Fields) -> Result<Rule> {
+fn read_rule(rule: &JsonObject) -> Result<Rule> {
     // A parameter of the other template is passed over, as unknown fields are.
     let template = match rule.string("template")? {
         "date_rule" => Template::Date {
@@ -106,7 +107,7 @@ fn read_rule(rule: &Fields) -> Result<Rule> {
 }
 
 /// A number from 1, as text or as a JSON number: clients send either.
-fn read_number(params: &Fields, name: &'static str, most: u16) -> Result<u16> {
+fn read_number(params: &JsonObject, name: &'static str, most: u16) -> Result<u16> {
     let number = match params.value(name) {
         None | Some(Value::Null) => return Err(Error::invalid(name, "is mandatory")),
         Some(Value::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     fn read_value(body: &Value) -> Result<Policy> {
-        read(&Fields::parse(body.to_string().as_bytes())?)
+        read(&JsonObject::parse(body.to_string().as_bytes())?)
     }
 
     #[test]
@@ -212,7 +213,7 @@ mod tests {
         ]});
         let policy = read_value(&body).expect("legal");
         let written = write(&PolicyView::from(&policy)).expect("JSON");
-        let again = Fields::parse(written.as_bytes()).expect("an object");
+        let again = JsonObject::parse(written.as_bytes()).expect("an object");
         assert_eq!(read(&again).expect("legal"), policy);
         assert_eq!(serde_json::from_str::<Value>(&written).ok(), Some(body));
     }

@@ -8,7 +8,7 @@ use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
 use crate::engine::Matcher;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::Fields;
+use crate::json::JsonObject;
 use crate::page::Page;
 use crate::repository::store::exists as repository_exists;
 use crate::tag;
@@ -27,7 +27,7 @@ impl TryFrom<RetentionRow> for Retention {
     type Error = Error;
 
     fn try_from(row: RetentionRow) -> Result<Self> {
-        let policy = Fields::parse(row.policy.as_bytes())
+        let policy = JsonObject::parse(row.policy.as_bytes())
             .and_then(|fields| notation::read(&fields))
             .map_err(Error::internal)?;
         Ok(Self { id: row.id, policy })

@@ -20,7 +20,7 @@ use crate::auth::{
 use crate::cce::Cluster;
 use crate::config::{parse_listen, parse_region, parse_registry_host};
 use crate::error::{Error, Fault, one_line};
-use crate::http::Fields;
+use crate::json::JsonObject;
 use crate::kubernetes::Access;
 use crate::namespace::NamespaceName;
 use crate::permission::{Grant, Level};
@@ -529,7 +529,7 @@ impl Checker<'_> {
         let mut triggers = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.triggers[{at}]");
-            let fields = Fields::from(entry);
+            let fields = JsonObject::from(entry);
             let known = fields.refuse_unknown("trigger", &trigger::FIELDS);
             let read = known.and_then(|()| trigger::read_body(&fields));
             let new = self.api(&under, read)?;
@@ -603,7 +603,7 @@ impl Checker<'_> {
             ] {
                 for (at, entry) in entries.into_iter().enumerate() {
                     let under = format!("{under}.{}[{at}]", kind.as_str());
-                    let fields = Fields::from(entry);
+                    let fields = JsonObject::from(entry);
                     let known = fields
                         .refuse_unknown("workload", &["name", "containers", "init_containers"]);
                     let name = known

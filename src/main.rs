@@ -16,7 +16,7 @@ use swr_emulator::auth::{
     BUILTIN_USER,
 };
 use swr_emulator::config::{LogFormat, LogLevel};
-use swr_emulator::edge::FieldsForPeople;
+use swr_emulator::edge::LinesForPeople;
 use swr_emulator::openapi::PAGE;
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;
@@ -238,8 +238,9 @@ fn start_logging(config: &Config) {
     match config.log_format {
         // Which part of a program wrote a line helps those who look into the program.
         LogFormat::Text => subscriber
-            .with_target(level > LevelFilter::INFO)
-            .fmt_fields(FieldsForPeople)
+            .event_format(LinesForPeople {
+                has_target: level > LevelFilter::INFO,
+            })
             .init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }

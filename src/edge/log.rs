@@ -7,13 +7,15 @@ use std::time::Instant;
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use tracing::field::{Field, Visit};
-use tracing::{error, info};
-use tracing_subscriber::field::{RecordFields, VisitOutput};
-use tracing_subscriber::fmt::FormatFields;
+use tracing::{Event, Level, Subscriber, error, info};
+use tracing_subscriber::field::VisitOutput;
 use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::{Clock, Moment};
 use crate::control::Requests;
+use crate::error::one_line;
 use crate::excerpt::beginning;
 use crate::http::Failure;
 
@@ -78,28 +80,67 @@ impl RequestLog<'_> {
             caller,
             ..
         } = self;
-        let (method, path) = (self.short_method(), self.short_path());
+        let (method, target) = (self.short_method(), self.short_path());
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (&*target, None),
+        };
         let elapsed = self.started.elapsed();
+        let seconds = (elapsed.as_secs_f64() * 1e6).round() / 1e6;
         let milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
-        match &self.failure {
-            Some(failure @ Failure { code, reason, .. }) if failure.is_ours => error!(
-                %method, %path, status, operation, milliseconds, caller, code, reason, request_id,
-                "{method} {path} {status}"
+        let (code, reason, is_ours) = match &self.failure {
+            Some(failure) => (
+                Some(failure.code.as_str()),
+                Some(failure.reason.as_str()),
+                failure.is_ours,
             ),
-            Some(Failure { code, reason, .. }) => info!(
-                %method, %path, status, operation, milliseconds, caller, code, reason, request_id,
-                "{method} {path} {status}"
-            ),
-            None => info!(
-                %method, %path, status, operation, milliseconds, caller, request_id,
-                "{method} {path} {status}"
-            ),
+            None => (None, None, false),
+        };
+        let message = format_args!(
+            "{status} {method} {target}  {operation} {milliseconds:.1}ms {caller}{} {request_id}",
+            FailureInLine(self.failure.as_ref())
+        );
+        // The names of OpenTelemetry's conventions for HTTP, and of our own where it has none.
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    http.request.method = %method,
+                    url.path = path,
+                    url.query = query,
+                    http.response.status_code = status,
+                    http.request.body.size = self.body_bytes,
+                    http.server.request.duration = seconds,
+                    user.name = caller,
+                    error.type = code,
+                    error.message = reason,
+                    swr.operation = operation,
+                    request.id = request_id,
+                    "{message}"
+                )
+            };
+        }
+        if is_ours {
+            line!(error);
+        } else {
+            line!(info);
         }
         if self.is_recorded {
             let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
             let now = clock.real_now().as_microsecond();
             let arrived = Moment::from_microseconds(now.saturating_sub(elapsed));
             requests.record(self, milliseconds, arrived);
+        }
+    }
+}
+
+/// Code and reason of a failure, as they stand in a line.
+struct FailureInLine<'a>(Option<&'a Failure>);
+
+impl fmt::Display for FailureInLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Failure { code, reason, .. }) => write!(f, " {code}: {}", one_line(reason)),
+            None => Ok(()),
         }
     }
 }
@@ -144,43 +185,67 @@ fn is_secret(name: &str) -> bool {
     TELLING.iter().any(|word| name.contains(word))
 }
 
-/// How the log's lines for people write their fields: that of a request without those which its
-/// message tells. Programs read each as a field of its own.
+/// The log's lines for people: the time of day (UTC), the level, the message, and the fields that
+/// the message does not tell. Those that it tells have a dot in their names.
 #[derive(Debug)]
-pub struct FieldsForPeople;
+pub struct LinesForPeople {
+    /// Whether a line names the part of the program that wrote it.
+    pub has_target: bool,
+}
 
-impl<'writer> FormatFields<'writer> for FieldsForPeople {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut untold = Untold {
-            fields: DefaultVisitor::new(writer, true),
-            is_request: false,
-        };
-        fields.record(&mut untold);
-        untold.fields.finish()
+impl<S, N> FormatEvent<S, N> for LinesForPeople
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = *event.metadata().level();
+        let time = jiff::Timestamp::now().strftime("%H:%M:%S.%3f");
+        if writer.has_ansi_escapes() {
+            let color = match level {
+                Level::ERROR => 31,
+                Level::WARN => 33,
+                Level::INFO => 32,
+                _ => 34,
+            };
+            write!(writer, "\x1b[2m{time}\x1b[0m \x1b[{color}m{level}\x1b[0m ")?;
+        } else {
+            write!(writer, "{time} {level} ")?;
+        }
+        if self.has_target {
+            write!(writer, "{}: ", event.metadata().target())?;
+        }
+        let mut untold = Untold(DefaultVisitor::new(writer.by_ref(), true));
+        event.record(&mut untold);
+        untold.0.finish()?;
+        writeln!(writer)
     }
 }
 
-/// Writes the fields that the message does not tell.
-struct Untold<'writer> {
-    fields: DefaultVisitor<'writer>,
-    /// Whether it is the line of a request, which alone has a method, before all else.
-    is_request: bool,
-}
+/// Writes the message, and the fields that it does not tell.
+struct Untold<'writer>(DefaultVisitor<'writer>);
 
 impl Visit for Untold<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.record_str(field, value);
+        if !field.name().contains('.') {
+            self.0.record_str(field, value);
+        }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.fields.record_error(field, value);
+        if !field.name().contains('.') {
+            self.0.record_error(field, value);
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        match field.name() {
-            "method" => self.is_request = true,
-            "path" | "status" if self.is_request => {}
-            _ => self.fields.record_debug(field, value),
+        if !field.name().contains('.') {
+            self.0.record_debug(field, value);
         }
     }
 }

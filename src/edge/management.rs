@@ -19,6 +19,7 @@ use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
+use tracing::{Instrument, info_span};
 
 use super::log::RequestLog;
 use crate::app::{App, AppState};
@@ -162,7 +163,8 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
 
     let outcome = tokio::select! {
         biased;
-        outcome = dispatch(&edge.app, &route, parts, &body, next, &mut caller) => outcome,
+        outcome = dispatch(&edge.app, &route, parts, &body, next, &mut caller)
+            .instrument(info_span!("request", request.id = request_id)) => outcome,
         () = body.abandoned(&edge.app.stop) => Err(STOPPING),
     };
     match &outcome {

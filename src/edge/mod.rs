@@ -16,7 +16,7 @@ mod router;
 mod server;
 
 pub use hosts::AllowedHosts;
-pub use log::{FieldsForPeople, RequestLog};
+pub use log::{LinesForPeople, RequestLog};
 pub use request_id::RequestIds;
 pub use router::router;
 pub use server::Server;

@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::HeaderValue;
+use tracing::{Instrument, info_span};
 
 use super::log::RequestLog;
 use crate::app::AppState;
@@ -22,7 +23,8 @@ pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Resp
     let trace = Trace::default();
     let (parts, body) = request.into_parts();
     let body = SharedBody::new(&parts.headers, body);
-    let work = answer(&app, &parts, &body, &trace);
+    let span = info_span!("request", request.id = request_id);
+    let work = answer(&app, &parts, &body, &trace).instrument(span);
     let outcome = tokio::select! {
         biased;
         outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|_| {

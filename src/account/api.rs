@@ -5,8 +5,8 @@
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use super::{DayBytes, REPORT_DAYS, ResourceType, filled, stored_by_day};
 use crate::app::AppState;
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Operation, OperationDoc, Routes, Segment};
+use crate::http::{Answer, OperationDoc, Routes, Segment};
 
 const QUOTAS: &str = "/v2/manage/projects/{project_id}/quotas";
 const OVERVIEW: &str = "/v2/manage/overview";
@@ -24,58 +24,20 @@ const FEATURE_GATES: &str = "/v2/manage/projects/{project_id}/feature-gates";
 const AGENCY: &str = "/v2/manage/agency";
 
 /// The operations of this chapter.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Account")
-        .with(
-            Operation::new("ListQuotas", Method::GET, QUOTAS)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Tells how many organizations there may be, and are.")
-                        .answers::<QuotasView>(StatusCode::OK)
-                }),
-            list_quotas,
-        )
-        .with(
-            Operation::new("ShowDomainOverview", Method::GET, OVERVIEW).described(|| {
-                OperationDoc::new("Counts what the account has in the region.")
-                    .answers::<OverviewView>(StatusCode::OK)
-            }),
-            show_overview,
-        )
-        .with(
-            Operation::new("ShowDomainResourceReports", Method::GET, REPORTS)
-                .lists()
-                .described(|| {
-                    OperationDoc::new(
-                        "Tells what was stored or pulled on each of the last 30 days.",
-                    )
-                    .answers::<Vec<ReportView>>(StatusCode::OK)
-                }),
-            show_report,
-        )
-        .with(
-            Operation::new("ShowShareFeatureGates", Method::GET, FEATURE_GATES).described(|| {
-                OperationDoc::new("Tells what SWR can do; on is what is emulated.")
-                    .answers::<FeatureGatesView>(StatusCode::OK)
-            }),
-            show_feature_gates,
-        )
-        .with(
-            Operation::new("CheckAgency", Method::GET, AGENCY).described(|| {
-                OperationDoc::new("Tells whether the account has delegated CCE and CCI to SWR.")
-                    .answers::<AgencyView>(StatusCode::OK)
-            }),
-            check_agency,
-        )
-        .with(
-            Operation::new("CreateAgency", Method::POST, AGENCY).described(|| {
-                OperationDoc::new("Delegates the account's CCE and CCI to SWR.")
-                    .remarks("For administrators only.")
-                    .answers_nothing()
-                    .refuses([Error::Forbidden, Error::AlreadyExists(Resource::Agency)])
-            }),
-            create_agency,
-        )
+        .list("ListQuotas", QUOTAS, list_quotas, list_quotas_doc)
+        .get("ShowDomainOverview", OVERVIEW, show_overview, show_overview_doc)
+        .list("ShowDomainResourceReports", REPORTS, show_report, show_report_doc)
+        .get("ShowShareFeatureGates", FEATURE_GATES, show_feature_gates, show_feature_gates_doc)
+        .get("CheckAgency", AGENCY, check_agency, check_agency_doc)
+        .post("CreateAgency", AGENCY, create_agency, create_agency_doc)
+}
+
+fn list_quotas_doc() -> OperationDoc {
+    OperationDoc::new("Tells how many organizations there may be, and are.")
+        .answers::<QuotasView>(StatusCode::OK)
 }
 
 /// `ListQuotas`
@@ -103,6 +65,11 @@ struct QuotaView {
     quota_limit: u32,
     used: i64,
     unit: &'static str,
+}
+
+fn show_overview_doc() -> OperationDoc {
+    OperationDoc::new("Counts what the account has in the region.")
+        .answers::<OverviewView>(StatusCode::OK)
 }
 
 /// `ShowDomainOverview`
@@ -147,6 +114,11 @@ struct OverviewView<'a> {
 )]
 fn double(bytes: i64) -> f64 {
     bytes as f64
+}
+
+fn show_report_doc() -> OperationDoc {
+    OperationDoc::new("Tells what was stored or pulled on each of the last 30 days.")
+        .answers::<Vec<ReportView>>(StatusCode::OK)
 }
 
 /// `ShowDomainResourceReports`
@@ -204,6 +176,11 @@ impl From<DayBytes> for ReportView {
     }
 }
 
+fn show_feature_gates_doc() -> OperationDoc {
+    OperationDoc::new("Tells what SWR can do; on is what is emulated.")
+        .answers::<FeatureGatesView>(StatusCode::OK)
+}
+
 /// `ShowShareFeatureGates`: on is what is emulated.
 async fn show_feature_gates(_: Caller) -> Response {
     Answer(StatusCode::OK, FEATURE_GATES_VIEW).into_response()
@@ -253,6 +230,11 @@ const FEATURE_GATES_VIEW: FeatureGatesView = FeatureGatesView {
     swr_util_download_url: "",
 };
 
+fn check_agency_doc() -> OperationDoc {
+    OperationDoc::new("Tells whether the account has delegated CCE and CCI to SWR.")
+        .answers::<AgencyView>(StatusCode::OK)
+}
+
 /// `CheckAgency`
 async fn check_agency(State(app): State<AppState>, caller: Caller) -> Result<Response> {
     let view = AgencyView {
@@ -266,6 +248,13 @@ async fn check_agency(State(app): State<AppState>, caller: Caller) -> Result<Res
 struct AgencyView<'a> {
     domain_id: &'a str,
     is_agency: bool,
+}
+
+fn create_agency_doc() -> OperationDoc {
+    OperationDoc::new("Delegates the account's CCE and CCI to SWR.")
+        .remarks("For administrators only.")
+        .answers_nothing()
+        .refuses([Error::Forbidden, Error::AlreadyExists(Resource::Agency)])
 }
 
 /// `CreateAgency`, which has no body.

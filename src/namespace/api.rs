@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use http::StatusCode;
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::store::{CreateNamespace, DeleteNamespace, NamespaceWithCounts};
@@ -13,9 +13,7 @@ use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace, store};
 use crate::app::AppState;
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{
-    Answer, Fields, Operation, OperationDoc, Param, Query, Routes, Shape, empty_object,
-};
+use crate::http::{Answer, Fields, OperationDoc, Param, Query, Routes, empty_object};
 use crate::permission::Level;
 use crate::permission::{Manageable, Viewable};
 use crate::schema::schema_of;
@@ -23,54 +21,31 @@ use crate::schema::schema_of;
 const NAMESPACES: &str = "/v2/manage/namespaces";
 const NAMESPACE: &str = "/v2/manage/namespaces/{namespace}";
 
-/// What `filter` may name.
+/// The keys that `filter` knows.
 const FILTER: [&str; 2] = ["namespace", "mode"];
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
     Routes::of("Organizations")
-        .with(
-            Operation::new("CreateNamespace", Method::POST, NAMESPACES).described(|| {
-                OperationDoc::new("Makes an organization.")
-                    .takes(Shape::object().must("namespace", schema_of::<NamespaceName>()))
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses([
-                        Error::fault(Fault::NamespaceName, "namespace", ""),
-                        Error::AlreadyExists(Resource::Namespace),
-                        Error::NamespaceQuota(1000),
-                    ])
-            }),
-            create,
-        )
-        .with(
-            Operation::new("DeleteNamespaces", Method::DELETE, NAMESPACE).described(|| {
-                OperationDoc::new("Deletes an organization that holds no repository.")
-                    .answers_nothing()
-                    .refuses([Error::NamespaceNotEmpty])
-            }),
-            delete,
-        )
-        .with(
-            Operation::new("ListNamespaces", Method::GET, NAMESPACES)
-                .lists()
-                .described(|| {
-                    let mode = Shape::one_of(["visible"]);
-                    OperationDoc::new("Lists the organizations that the caller can see.")
-                        .query([
-                            Param::new("namespace", "Its whole name.", Shape::text()),
-                            Param::new("mode", "Which ones.", mode).refused(Fault::Filter),
-                            Param::filter(&FILTER),
-                        ])
-                        .answers::<NamespacesView>(StatusCode::OK)
-                }),
-            list,
-        )
-        .with(
-            Operation::new("ShowNamespace", Method::GET, NAMESPACE).described(|| {
-                OperationDoc::new("Shows an organization.").answers::<NamespaceView>(StatusCode::OK)
-            }),
-            show,
-        )
+        .post("CreateNamespace", NAMESPACES, create, create_doc)
+        .delete("DeleteNamespaces", NAMESPACE, delete, delete_doc)
+        .list("ListNamespaces", NAMESPACES, list, list_doc)
+        .get("ShowNamespace", NAMESPACE, show, show_doc)
+}
+
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Makes an organization.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["namespace"],
+            "properties": {"namespace": schema_of::<NamespaceName>()},
+        }))
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses([
+            Error::fault(Fault::NamespaceName, "namespace", ""),
+            Error::AlreadyExists(Resource::Namespace),
+            Error::NamespaceQuota(1000),
+        ])
 }
 
 /// `CreateNamespace`
@@ -89,6 +64,12 @@ async fn create(State(app): State<AppState>, caller: Caller, body: Fields) -> Re
     Ok(empty_object(StatusCode::CREATED))
 }
 
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Deletes an organization that holds no repository.")
+        .answers_nothing()
+        .refuses([Error::NamespaceNotEmpty])
+}
+
 /// `DeleteNamespaces`
 async fn delete(
     State(app): State<AppState>,
@@ -96,6 +77,17 @@ async fn delete(
 ) -> Result<StatusCode> {
     app.db.write(DeleteNamespace { id: namespace.id }).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn list_doc() -> OperationDoc {
+    let mode = json_schema!({"type": "string", "enum": ["visible"]});
+    OperationDoc::new("Lists the organizations that the caller can see.")
+        .query([
+            Param::new("namespace", "Its whole name.", schema_of::<String>()),
+            Param::new("mode", "Which ones.", mode).refused(Fault::Filter),
+            Param::filter(&FILTER),
+        ])
+        .answers::<NamespacesView>(StatusCode::OK)
 }
 
 /// `ListNamespaces`
@@ -128,6 +120,10 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
         .map(|listed| NamespaceView::listed(&caller, &listed))
         .collect();
     Ok(Answer(StatusCode::OK, NamespacesView { namespaces }).into_response())
+}
+
+fn show_doc() -> OperationDoc {
+    OperationDoc::new("Shows an organization.").answers::<NamespaceView>(StatusCode::OK)
 }
 
 /// `ShowNamespace`

@@ -6,22 +6,24 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use http::StatusCode;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
+use super::GrantScope::{self, ForImage, InNamespace};
 use super::store::{self, ChangeGrants, CreateGrants, DeleteGrants};
 use super::{Grant, Level, Place};
 use crate::app::{App, AppState};
 use crate::auth::Caller;
-use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Fields, Items, Operation, OperationDoc, Routes, Shape, empty_object};
+use crate::error::{Error, Fault, Result};
+use crate::http::{Answer, Fields, Items, OperationDoc, Routes, empty_object};
 use crate::namespace::Namespace;
 use crate::permission::{Grantable, Manageable, Viewable};
 use crate::repository::RepositoryRef;
+use crate::schema::described;
 
-const NAMESPACE_ACCESS: &str = "/v2/manage/namespaces/{namespace}/access";
-const REPOSITORY_ACCESS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/access";
+const NAMESPACE: &str = "/v2/manage/namespaces/{namespace}/access";
+const IMAGE: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/access";
 /// The longest id or name of a user, in characters.
 const MAX_LENGTH: usize = 64;
 /// How many users one request may name.
@@ -32,158 +34,42 @@ const GRANTED: RangeInclusive<usize> = 1..=MOST_USERS;
 /// least number, and Terraform sends an empty list where it has read that nobody has a right.
 const REVOKED: RangeInclusive<usize> = 0..=MOST_USERS;
 
-/// The operations of this chapter.
+/// The operations of both chapters, which are twins. They differ in a few words and codes, and in
+/// the right that they ask for: see [`Manageable`] and [`Grantable`].
 pub fn routes() -> Routes {
-    namespace_routes().and(repository_routes())
+    namespace_routes().and(image_routes())
 }
 
-/// Those on rights in organizations.
+/// The operations on rights in organizations.
+#[rustfmt::skip] // A table: one line an operation.
 fn namespace_routes() -> Routes {
     Routes::of("Organization permissions")
-        .with(
-            Operation::new("CreateNamespaceAuth", Method::POST, NAMESPACE_ACCESS).described(|| {
-                OperationDoc::new("Grants users rights in an organization; all of them or none.")
-                    .takes(grants_shape())
-                    .answers_empty_object(StatusCode::OK)
-                    .refuses(wrong_grants(Fault::NamespaceAuth))
-                    .refuses([Error::AlreadyExists(Resource::NamespacePermission)])
-            }),
-            create_in_namespace,
-        )
-        .with(
-            Operation::new("DeleteNamespaceAuth", Method::DELETE, NAMESPACE_ACCESS).described(
-                || {
-                    OperationDoc::new(
-                        "Takes the rights of users in an organization away; all of them or none.",
-                    )
-                    .takes(user_ids_shape())
-                    .answers_nothing()
-                    .refuses([
-                        Error::invalid("user_id", ""),
-                        Error::NotFound(Resource::NamespacePermission),
-                    ])
-                },
-            ),
-            delete_in_namespace,
-        )
-        .with(
-            Operation::new("UpdateNamespaceAuth", Method::PATCH, NAMESPACE_ACCESS).described(
-                || {
-                    OperationDoc::new(
-                        "Changes the rights of users in an organization; all of them or none.",
-                    )
-                    .takes(grants_shape())
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses(wrong_grants(Fault::NamespaceAuth))
-                    .refuses([Error::NotFound(Resource::NamespacePermission)])
-                },
-            ),
-            update_in_namespace,
-        )
-        .with(
-            Operation::new("ShowNamespaceAuth", Method::GET, NAMESPACE_ACCESS).described(|| {
-                OperationDoc::new(
-                    "Shows the caller's right in an organization, and those of others.",
-                )
-                .answers::<NamespaceAuthView>(StatusCode::OK)
-            }),
-            show_of_namespace,
-        )
+        .post("CreateNamespaceAuth", NAMESPACE, create_in_namespace, || create_doc(InNamespace))
+        .delete("DeleteNamespaceAuth", NAMESPACE, delete_in_namespace, || delete_doc(InNamespace))
+        .patch("UpdateNamespaceAuth", NAMESPACE, update_in_namespace, || update_doc(InNamespace))
+        .get("ShowNamespaceAuth", NAMESPACE, show_in_namespace, || show_doc(InNamespace))
 }
 
-/// Those on rights for single images.
-fn repository_routes() -> Routes {
+/// The operations on rights for single images.
+#[rustfmt::skip] // A table: one line an operation.
+fn image_routes() -> Routes {
     Routes::of("Image permissions")
-        .with(
-            Operation::new("CreateUserRepositoryAuth", Method::POST, REPOSITORY_ACCESS).described(
-                || {
-                    OperationDoc::new("Grants users rights for an image; all of them or none.")
-                        .takes(grants_shape())
-                        .answers_empty_object(StatusCode::CREATED)
-                        .refuses(wrong_grants(Fault::Auth))
-                        .refuses([Error::AlreadyExists(Resource::RepositoryPermission)])
-                },
-            ),
-            create_in_repository,
-        )
-        .with(
-            Operation::new(
-                "DeleteUserRepositoryAuth",
-                Method::DELETE,
-                REPOSITORY_ACCESS,
-            )
-            .described(|| {
-                OperationDoc::new(
-                    "Takes the rights of users for an image away; all of them or none.",
-                )
-                .takes(user_ids_shape())
-                .answers_nothing()
-                .refuses([
-                    Error::invalid("user_id", ""),
-                    Error::NotFound(Resource::RepositoryPermission),
-                ])
-            }),
-            delete_in_repository,
-        )
-        .with(
-            Operation::new("UpdateUserRepositoryAuth", Method::PATCH, REPOSITORY_ACCESS).described(
-                || {
-                    OperationDoc::new(
-                        "Changes the rights of users for an image; all of them or none.",
-                    )
-                    .takes(grants_shape())
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses(wrong_grants(Fault::Auth))
-                    .refuses([Error::NotFound(Resource::RepositoryPermission)])
-                },
-            ),
-            update_in_repository,
-        )
-        .with(
-            Operation::new("ShowUserRepositoryAuth", Method::GET, REPOSITORY_ACCESS).described(
-                || {
-                    OperationDoc::new("Shows the caller's right for an image, and those of others.")
-                        .answers::<RepositoryAuthView>(StatusCode::OK)
-                },
-            ),
-            show_of_repository,
-        )
+        .post("CreateUserRepositoryAuth", IMAGE, create_for_image, || create_doc(ForImage))
+        .delete("DeleteUserRepositoryAuth", IMAGE, delete_for_image, || delete_doc(ForImage))
+        .patch("UpdateUserRepositoryAuth", IMAGE, update_for_image, || update_doc(ForImage))
+        .get("ShowUserRepositoryAuth", IMAGE, show_for_image, || show_doc(ForImage))
 }
 
-/// What [`grants`] reads.
-fn grants_shape() -> Shape {
-    let auth = Shape::one_of_numbers([Level::Manage, Level::Edit, Level::Read].map(Level::auth));
-    let grant = Shape::object()
-        .must("user_id", short_shape())
-        .must(
-            "user_name",
-            short_shape().says("That of the user with this id."),
-        )
-        .must("auth", auth.says("7 (manage), 3 (edit) or 1 (read)."));
-    Shape::array(grant)
-        .length(*GRANTED.start(), *GRANTED.end())
-        .says("Each user once.")
-}
-
-/// What [`user_ids`] reads.
-fn user_ids_shape() -> Shape {
-    Shape::array(short_shape())
-        .length(*REVOKED.start(), *REVOKED.end())
-        .says("The ids of the users, each once; none is fine.")
-}
-
-/// What [`short`] reads: not blank, and not too long.
-fn short_shape() -> Shape {
-    Shape::text().length(1, MAX_LENGTH).pattern("\\S")
-}
-
-/// What [`grants`] refuses; `fault` is what a wrong `auth` counts as.
-fn wrong_grants(fault: Fault) -> [Error; 3] {
-    [
-        Error::invalid("user_id", ""),
-        Error::fault(Fault::UserName, "user_name", ""),
-        Error::fault(fault, "auth", ""),
-    ]
+fn create_doc(scope: GrantScope) -> OperationDoc {
+    let summary = match scope {
+        InNamespace => "Grants users rights in an organization; all of them or none.",
+        ForImage => "Grants users rights for an image; all of them or none.",
+    };
+    OperationDoc::new(summary)
+        .takes(grants_schema())
+        .answers_empty_object(created(scope))
+        .refuses(wrong_grants(scope))
+        .refuses([Error::AlreadyExists(scope.permission())])
 }
 
 /// `CreateNamespaceAuth`
@@ -193,10 +79,81 @@ async fn create_in_namespace(
     Manageable(namespace): Manageable<Arc<Namespace>>,
     body: Items,
 ) -> Result<Response> {
-    let place = Place::Namespace(namespace.id);
-    let grants = grants(&app, &caller, place, &body)?;
+    create(&app, &caller, Place::Namespace(namespace.id), &body).await
+}
+
+/// `CreateUserRepositoryAuth`
+async fn create_for_image(
+    State(app): State<AppState>,
+    caller: Caller,
+    Grantable(repository): Grantable,
+    body: Items,
+) -> Result<Response> {
+    create(&app, &caller, Place::Repository(repository.id), &body).await
+}
+
+async fn create(app: &App, caller: &Caller, place: Place, body: &Items) -> Result<Response> {
+    let grants = grants(app, caller, place, body)?;
     app.db.write(CreateGrants { place, grants }).await?;
-    Ok(empty_object(StatusCode::OK))
+    Ok(empty_object(created(place.scope())))
+}
+
+/// The status of a success; the reference has two.
+fn created(scope: GrantScope) -> StatusCode {
+    match scope {
+        InNamespace => StatusCode::OK,
+        ForImage => StatusCode::CREATED,
+    }
+}
+
+fn delete_doc(scope: GrantScope) -> OperationDoc {
+    let summary = match scope {
+        InNamespace => "Takes the rights of users in an organization away; all of them or none.",
+        ForImage => "Takes the rights of users for an image away; all of them or none.",
+    };
+    OperationDoc::new(summary)
+        .takes(user_ids_schema())
+        .answers_nothing()
+        .refuses([
+            Error::invalid("user_id", ""),
+            Error::NotFound(scope.permission()),
+        ])
+}
+
+/// `DeleteNamespaceAuth`
+async fn delete_in_namespace(
+    State(app): State<AppState>,
+    Manageable(namespace): Manageable<Arc<Namespace>>,
+    body: Items,
+) -> Result<StatusCode> {
+    delete(&app, Place::Namespace(namespace.id), &body).await
+}
+
+/// `DeleteUserRepositoryAuth`
+async fn delete_for_image(
+    State(app): State<AppState>,
+    Grantable(repository): Grantable,
+    body: Items,
+) -> Result<StatusCode> {
+    delete(&app, Place::Repository(repository.id), &body).await
+}
+
+async fn delete(app: &App, place: Place, body: &Items) -> Result<StatusCode> {
+    let user_ids = user_ids(body)?;
+    app.db.write(DeleteGrants { place, user_ids }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn update_doc(scope: GrantScope) -> OperationDoc {
+    let summary = match scope {
+        InNamespace => "Changes the rights of users in an organization; all of them or none.",
+        ForImage => "Changes the rights of users for an image; all of them or none.",
+    };
+    OperationDoc::new(summary)
+        .takes(grants_schema())
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses(wrong_grants(scope))
+        .refuses([Error::NotFound(scope.permission())])
 }
 
 /// `UpdateNamespaceAuth`
@@ -206,26 +163,40 @@ async fn update_in_namespace(
     Manageable(namespace): Manageable<Arc<Namespace>>,
     body: Items,
 ) -> Result<Response> {
-    let place = Place::Namespace(namespace.id);
-    let grants = grants(&app, &caller, place, &body)?;
+    update(&app, &caller, Place::Namespace(namespace.id), &body).await
+}
+
+/// `UpdateUserRepositoryAuth`
+async fn update_for_image(
+    State(app): State<AppState>,
+    caller: Caller,
+    Grantable(repository): Grantable,
+    body: Items,
+) -> Result<Response> {
+    update(&app, &caller, Place::Repository(repository.id), &body).await
+}
+
+async fn update(app: &App, caller: &Caller, place: Place, body: &Items) -> Result<Response> {
+    let grants = grants(app, caller, place, body)?;
     app.db.write(ChangeGrants { place, grants }).await?;
     Ok(empty_object(StatusCode::CREATED))
 }
 
-/// `DeleteNamespaceAuth`
-async fn delete_in_namespace(
-    State(app): State<AppState>,
-    Manageable(namespace): Manageable<Arc<Namespace>>,
-    body: Items,
-) -> Result<StatusCode> {
-    let place = Place::Namespace(namespace.id);
-    let user_ids = user_ids(&body)?;
-    app.db.write(DeleteGrants { place, user_ids }).await?;
-    Ok(StatusCode::NO_CONTENT)
+fn show_doc(scope: GrantScope) -> OperationDoc {
+    match scope {
+        InNamespace => {
+            OperationDoc::new("Shows the caller's right in an organization, and those of others.")
+                .answers::<NamespaceAuthView>(StatusCode::OK)
+        }
+        ForImage => {
+            OperationDoc::new("Shows the caller's right for an image, and those of others.")
+                .answers::<RepositoryAuthView>(StatusCode::OK)
+        }
+    }
 }
 
 /// `ShowNamespaceAuth`
-async fn show_of_namespace(
+async fn show_in_namespace(
     State(app): State<AppState>,
     caller: Caller,
     Viewable(namespace): Viewable<Arc<Namespace>>,
@@ -241,46 +212,8 @@ async fn show_of_namespace(
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-/// `CreateUserRepositoryAuth`
-async fn create_in_repository(
-    State(app): State<AppState>,
-    caller: Caller,
-    Grantable(repository): Grantable,
-    body: Items,
-) -> Result<Response> {
-    let place = Place::Repository(repository.id);
-    let grants = grants(&app, &caller, place, &body)?;
-    app.db.write(CreateGrants { place, grants }).await?;
-    Ok(empty_object(StatusCode::CREATED))
-}
-
-/// `UpdateUserRepositoryAuth`
-async fn update_in_repository(
-    State(app): State<AppState>,
-    caller: Caller,
-    Grantable(repository): Grantable,
-    body: Items,
-) -> Result<Response> {
-    let place = Place::Repository(repository.id);
-    let grants = grants(&app, &caller, place, &body)?;
-    app.db.write(ChangeGrants { place, grants }).await?;
-    Ok(empty_object(StatusCode::CREATED))
-}
-
-/// `DeleteUserRepositoryAuth`
-async fn delete_in_repository(
-    State(app): State<AppState>,
-    Grantable(repository): Grantable,
-    body: Items,
-) -> Result<StatusCode> {
-    let place = Place::Repository(repository.id);
-    let user_ids = user_ids(&body)?;
-    app.db.write(DeleteGrants { place, user_ids }).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
 /// `ShowUserRepositoryAuth`
-async fn show_of_repository(
+async fn show_for_image(
     State(app): State<AppState>,
     caller: Caller,
     Viewable(repository): Viewable<RepositoryRef>,
@@ -331,7 +264,7 @@ fn grant(app: &App, caller: &Caller, place: Place, entry: &Fields) -> Result<Gra
     let level = entry.number("auth")?;
     let level = level.as_u64().and_then(Level::from_auth).ok_or_else(|| {
         Error::fault(
-            place.auth_fault(),
+            place.scope().auth_fault(),
             "auth",
             "must be 7 (manage), 3 (edit) or 1 (read)",
         )
@@ -373,6 +306,55 @@ fn short(field: &'static str, text: &str, fault: Fault) -> Result<String> {
         return Err(Error::fault(fault, field, rule));
     }
     Ok(text.to_owned())
+}
+
+/// The bodies that [`grants`] reads.
+fn grants_schema() -> Schema {
+    let levels = [Level::Manage, Level::Edit, Level::Read];
+    json_schema!({
+        "type": "array",
+        "minItems": GRANTED.start(),
+        "maxItems": GRANTED.end(),
+        "items": {
+            "type": "object",
+            "required": ["user_id", "user_name", "auth"],
+            "properties": {
+                "user_id": short_schema(),
+                "user_name": described(short_schema(), "That of the user with this id."),
+                "auth": {
+                    "type": "integer",
+                    "enum": levels.map(Level::auth),
+                    "description": "7 (manage), 3 (edit) or 1 (read).",
+                },
+            },
+        },
+        "description": "Each user once.",
+    })
+}
+
+/// The bodies that [`user_ids`] reads.
+fn user_ids_schema() -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": REVOKED.start(),
+        "maxItems": REVOKED.end(),
+        "items": short_schema(),
+        "description": "The ids of the users, each once; none is fine.",
+    })
+}
+
+/// The texts that [`short`] takes: not blank, and not too long.
+fn short_schema() -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "pattern": "\\S"})
+}
+
+/// The errors with which [`grants`] refuses an entry.
+fn wrong_grants(scope: GrantScope) -> [Error; 3] {
+    [
+        Error::invalid("user_id", ""),
+        Error::fault(Fault::UserName, "user_name", ""),
+        Error::fault(scope.auth_fault(), "auth", ""),
+    ]
 }
 
 /// The answer of `ShowNamespaceAuth`.

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::auth::User;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Fault, Resource, Result};
 use crate::namespace::Namespace;
 use crate::repository::RepositoryRef;
 
@@ -103,11 +103,38 @@ pub enum Place {
 }
 
 impl Place {
-    /// What a wrong `auth` counts as here.
+    /// Whether they are rights in an organization, or for a single image.
+    fn scope(self) -> GrantScope {
+        match self {
+            Self::Namespace(_) => GrantScope::InNamespace,
+            Self::Repository(_) => GrantScope::ForImage,
+        }
+    }
+}
+
+/// The two kinds of rights; the API has a chapter for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GrantScope {
+    /// Rights in an organization.
+    InNamespace,
+    /// Rights for a single image.
+    ForImage,
+}
+
+impl GrantScope {
+    /// The fault of a wrong `auth`.
     fn auth_fault(self) -> Fault {
         match self {
-            Self::Namespace(_) => Fault::NamespaceAuth,
-            Self::Repository(_) => Fault::Auth,
+            Self::InNamespace => Fault::NamespaceAuth,
+            Self::ForImage => Fault::Auth,
+        }
+    }
+
+    /// The right itself, as errors name it.
+    fn permission(self) -> Resource {
+        match self {
+            Self::InNamespace => Resource::NamespacePermission,
+            Self::ForImage => Resource::RepositoryPermission,
         }
     }
 }

@@ -15,13 +15,6 @@ impl Place {
         }
     }
 
-    fn permission(self) -> Resource {
-        match self {
-            Self::Namespace(_) => Resource::NamespacePermission,
-            Self::Repository(_) => Resource::RepositoryPermission,
-        }
-    }
-
     fn itself(self) -> Resource {
         match self {
             Self::Namespace(_) => Resource::Namespace,
@@ -130,7 +123,7 @@ impl SingleWrite for CreateGrants {
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         for grant in &self.grants {
             if !insert(&mut *transaction, self.place, grant).await? {
-                return Err(Error::AlreadyExists(self.place.permission()));
+                return Err(Error::AlreadyExists(self.place.scope().permission()));
             }
         }
         Ok(())
@@ -164,7 +157,7 @@ impl SingleWrite for ChangeGrants {
                 .execute(&mut *transaction)
                 .await?;
             if done.rows_affected() == 0 {
-                return Err(Error::NotFound(self.place.permission()));
+                return Err(Error::NotFound(self.place.scope().permission()));
             }
         }
         Ok(())
@@ -194,7 +187,7 @@ impl SingleWrite for DeleteGrants {
                 .execute(&mut *transaction)
                 .await?;
             if done.rows_affected() == 0 {
-                return Err(Error::NotFound(self.place.permission()));
+                return Err(Error::NotFound(self.place.scope().permission()));
             }
         }
         Ok(())

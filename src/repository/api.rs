@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use http::StatusCode;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
 use super::store::{self, CreateRepository, DeleteRepository, UpdateRepository};
@@ -17,8 +17,8 @@ use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, ContentRange, Criteria, Fields, Operation, OperationDoc, Page, Param, Query, Routes,
-    Shape, SortOrder, empty_object,
+    Answer, ContentRange, Criteria, Fields, OperationDoc, Page, Param, Query, Routes, SortOrder,
+    empty_object,
 };
 use crate::namespace::Namespace;
 use crate::permission::{Editable, Manageable, Viewable};
@@ -26,8 +26,12 @@ use crate::schema::schema_of;
 
 const REPOSITORIES: &str = "/v2/manage/namespaces/{namespace}/repos";
 const REPOSITORY: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}";
+const OWN: &str = "/v2/manage/repos";
+const OWN_V3: &str = "/v3/manage/repos";
+const SHARED: &str = "/v2/manage/shared-repositories";
+const SHARED_V3: &str = "/v3/manage/shared-repositories";
 
-/// What `order_column` may be: the live service's words, and `updated_at` of older pages.
+/// The values of `order_column`: the live service's words, and `updated_at` of older pages.
 const ORDER_COLUMNS: [(&str, OrderColumn); 6] = [
     ("name", OrderColumn::Name),
     ("updated_time", OrderColumn::UpdatedTime),
@@ -37,7 +41,7 @@ const ORDER_COLUMNS: [(&str, OrderColumn); 6] = [
     ("is_public", OrderColumn::IsPublic),
 ];
 
-/// What `order_column` may be in lists of shared repositories.
+/// The values of `order_column` in lists of shared repositories.
 const SHARED_ORDER_COLUMNS: [(&str, OrderColumn); 7] = [
     ORDER_COLUMNS[0],
     ORDER_COLUMNS[1],
@@ -48,7 +52,7 @@ const SHARED_ORDER_COLUMNS: [(&str, OrderColumn); 7] = [
     ("domain_name", OrderColumn::AccountName),
 ];
 
-/// What `filter` may name.
+/// The keys that `filter` knows.
 const FILTER: [&str; 8] = [
     "namespace",
     "name",
@@ -60,7 +64,7 @@ const FILTER: [&str; 8] = [
     "order_type",
 ];
 
-/// What `filter` may name in lists of shared repositories.
+/// The keys that `filter` knows in lists of shared repositories.
 const SHARED_FILTER: [&str; 9] = [
     "center",
     "namespace",
@@ -74,110 +78,37 @@ const SHARED_FILTER: [&str; 9] = [
 ];
 
 /// The operations of this chapter.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Repositories")
-        .with(
-            Operation::new("CreateRepo", Method::POST, REPOSITORIES).described(|| {
-                OperationDoc::new("Makes a repository in an organization.")
-                    .takes(attributes_shape().must("repository", schema_of::<RepositoryName>()))
-                    .answers_empty_object(StatusCode::OK)
-                    .refuses([
-                        Error::fault(Fault::RepositoryName, "repository", ""),
-                        Error::AlreadyExists(Resource::Repository),
-                        Description::too_long(),
-                    ])
-            }),
-            create,
-        )
-        .with(
-            Operation::new("DeleteRepo", Method::DELETE, REPOSITORY).described(|| {
-                OperationDoc::new("Deletes a repository with all that it holds.").answers_nothing()
-            }),
-            delete,
-        )
-        .with(
-            Operation::new("UpdateRepo", Method::PATCH, REPOSITORY).described(|| {
-                OperationDoc::new("Changes attributes of a repository.")
-                    .takes(attributes_shape())
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses([Description::too_long()])
-            }),
-            update,
-        )
-        .with(
-            Operation::new("ShowRepository", Method::GET, REPOSITORY).described(|| {
-                OperationDoc::new("Shows a repository.").answers::<RepositoryView>(StatusCode::OK)
-            }),
-            show,
-        )
-        .with(
-            Operation::new("ListReposDetails", Method::GET, "/v2/manage/repos")
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the repositories of the account, page by page.")
-                        .query(narrowing())
-                        .query([
-                            Param::limit(),
-                            Param::offset(),
-                            Param::order_column(&ORDER_COLUMNS),
-                            Param::order_type(),
-                            Param::filter(&FILTER),
-                        ])
-                        .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
-                        .with_header("Content-Range", ContentRange::MEANING)
-                }),
-            list,
-        )
-        .with(
-            Operation::new(
-                "ListSharedReposDetails",
-                Method::GET,
-                "/v2/manage/shared-repositories",
-            )
-            .lists()
-            .described(|| {
-                OperationDoc::new("Lists the repositories that the account shares, or may pull.")
-                    .query(shared_narrowing("center"))
-                    .query([
-                        Param::limit(),
-                        Param::offset(),
-                        Param::order_column(&SHARED_ORDER_COLUMNS),
-                        Param::order_type(),
-                        Param::filter(&SHARED_FILTER),
-                    ])
-                    .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
-                    .with_header("Content-Range", "The page's place: offset-count/total.")
-            }),
-            list_shared,
-        )
-        .with(
-            Operation::new("ListRepoDetails", Method::GET, "/v3/manage/repos")
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the repositories of the account, from a marker on.")
-                        .query(narrowing())
-                        .query([Param::limit(), Param::marker(Shape::integer(0, i64::MAX))])
-                        .answers::<RepositoriesV3View>(StatusCode::OK)
-                }),
-            list_v3,
-        )
-        .with(
-            Operation::new(
-                "ListSharedRepoDetails",
-                Method::GET,
-                "/v3/manage/shared-repositories",
-            )
-            .lists()
-            .described(|| {
-                OperationDoc::new(
-                    "Lists the repositories that the account shares, or may pull, from a marker on.",
-                )
-                .query(shared_narrowing("shared_by"))
-                .query([Param::limit(), Param::marker(Shape::integer(0, i64::MAX))])
-                .answers::<RepositoriesV3View>(StatusCode::OK)
-            }),
-            list_shared_v3,
-        )
+        .post("CreateRepo", REPOSITORIES, create, create_doc)
+        .delete("DeleteRepo", REPOSITORY, delete, delete_doc)
+        .patch("UpdateRepo", REPOSITORY, update, update_doc)
+        .get("ShowRepository", REPOSITORY, show, show_doc)
+        .list("ListReposDetails", OWN, list, list_doc)
+        .list("ListSharedReposDetails", SHARED, list_shared, list_shared_doc)
+        .list("ListRepoDetails", OWN_V3, list_v3, list_v3_doc)
+        .list("ListSharedRepoDetails", SHARED_V3, list_shared_v3, list_shared_v3_doc)
+}
+
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Makes a repository in an organization.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["is_public", "repository"],
+            "properties": {
+                "category": category_schema(),
+                "description": schema_of::<Description>(),
+                "is_public": schema_of::<bool>(),
+                "repository": schema_of::<RepositoryName>(),
+            },
+        }))
+        .answers_empty_object(StatusCode::OK)
+        .refuses([
+            Error::fault(Fault::RepositoryName, "repository", ""),
+            Error::AlreadyExists(Resource::Repository),
+            Description::too_long(),
+        ])
 }
 
 /// `CreateRepo`
@@ -203,6 +134,10 @@ async fn create(
     Ok(empty_object(StatusCode::OK))
 }
 
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Deletes a repository with all that it holds.").answers_nothing()
+}
+
 /// `DeleteRepo`
 async fn delete(
     State(app): State<AppState>,
@@ -214,6 +149,21 @@ async fn delete(
     };
     app.db.write(write).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn update_doc() -> OperationDoc {
+    OperationDoc::new("Changes attributes of a repository.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["is_public"],
+            "properties": {
+                "category": category_schema(),
+                "description": schema_of::<Description>(),
+                "is_public": schema_of::<bool>(),
+            },
+        }))
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses([Description::too_long()])
 }
 
 /// `UpdateRepo`
@@ -250,11 +200,12 @@ fn attributes(body: &Fields) -> Result<RepositoryChange> {
     })
 }
 
-fn attributes_shape() -> Shape {
-    Shape::object()
-        .must("is_public", Shape::boolean())
-        .may("category", Shape::one_of(Category::names()))
-        .may("description", schema_of::<Description>())
+fn category_schema() -> Schema {
+    json_schema!({"type": "string", "enum": Category::names().collect::<Vec<_>>()})
+}
+
+fn show_doc() -> OperationDoc {
+    OperationDoc::new("Shows a repository.").answers::<RepositoryView>(StatusCode::OK)
 }
 
 /// `ShowRepository`
@@ -267,12 +218,40 @@ async fn show(
     Ok(Answer(StatusCode::OK, RepositoryView::new(&app, found)).into_response())
 }
 
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists the repositories of the account, page by page.")
+        .query(narrowing())
+        .query([
+            Param::limit(),
+            Param::offset(),
+            Param::order_column(&ORDER_COLUMNS),
+            Param::order_type(),
+            Param::filter(&FILTER),
+        ])
+        .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
+        .with_header("Content-Range", ContentRange::MEANING)
+}
+
 /// `ListReposDetails`
 async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
     let criteria = query.criteria(&FILTER)?;
     let order = criteria.order(&ORDER_COLUMNS)?;
     let filter = filter(&app, &caller, &criteria, Scope::Own)?;
     page_of(&app, &filter, order, criteria.page()?).await
+}
+
+fn list_shared_doc() -> OperationDoc {
+    OperationDoc::new("Lists the repositories that the account shares, or may pull.")
+        .query(shared_narrowing("center"))
+        .query([
+            Param::limit(),
+            Param::offset(),
+            Param::order_column(&SHARED_ORDER_COLUMNS),
+            Param::order_type(),
+            Param::filter(&SHARED_FILTER),
+        ])
+        .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
+        .with_header("Content-Range", "The page's place: offset-count/total.")
 }
 
 /// `ListSharedReposDetails`
@@ -321,11 +300,26 @@ async fn page_of(
     Ok(range.on(Answer(StatusCode::OK, views)))
 }
 
+fn list_v3_doc() -> OperationDoc {
+    OperationDoc::new("Lists the repositories of the account, from a marker on.")
+        .query(narrowing())
+        .query([Param::limit(), Param::marker(marker_schema())])
+        .answers::<RepositoriesV3View>(StatusCode::OK)
+}
+
 /// `ListRepoDetails`
 async fn list_v3(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
     let criteria = query.parameters();
     let filter = filter(&app, &caller, &criteria, Scope::Own)?;
     page_after(&app, &filter, &criteria).await
+}
+
+fn list_shared_v3_doc() -> OperationDoc {
+    let summary = "Lists the repositories that the account shares, or may pull, from a marker on.";
+    OperationDoc::new(summary)
+        .query(shared_narrowing("shared_by"))
+        .query([Param::limit(), Param::marker(marker_schema())])
+        .answers::<RepositoriesV3View>(StatusCode::OK)
 }
 
 /// `ListSharedRepoDetails`
@@ -359,12 +353,18 @@ async fn page_after(
     Ok(Answer(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
 }
 
+/// A marker of the lists that have no numbered pages: the id of the repository before.
+fn marker_schema() -> Schema {
+    json_schema!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
+}
+
 /// The parameters by which lists are narrowed.
 fn narrowing() -> [Param; 4] {
-    let category = Shape::one_of(Category::names());
+    let text = schema_of::<String>;
+    let category = category_schema();
     [
-        Param::new("namespace", "The organization's whole name.", Shape::text()),
-        Param::new("name", "A part of the repository's name.", Shape::text()),
+        Param::new("namespace", "The organization's whole name.", text()),
+        Param::new("name", "A part of the repository's name.", text()),
         Param::new("category", "The repository's category.", category).refused(Fault::Query),
         Param::boolean("is_public", "Whether anyone may pull from it."),
     ]
@@ -374,11 +374,13 @@ fn narrowing() -> [Param; 4] {
 /// which of the two lists is meant.
 fn shared_narrowing(whose: &'static str) -> [Param; 5] {
     let meaning = "`self`: shared by the account; `thirdparty`: shared with it.";
+    let scope = json_schema!({"type": "string", "enum": ["self", "thirdparty"]});
+    let text = schema_of::<String>;
     [
-        Param::new(whose, meaning, Shape::one_of(["self", "thirdparty"])).mandatory(),
-        Param::new("namespace", "The organization's whole name.", Shape::text()),
-        Param::new("name", "A part of the repository's name.", Shape::text()),
-        Param::new("domain_name", "A part of the owner's name.", Shape::text()),
+        Param::new(whose, meaning, scope).mandatory(),
+        Param::new("namespace", "The organization's whole name.", text()),
+        Param::new("name", "A part of the repository's name.", text()),
+        Param::new("domain_name", "A part of the owner's name.", text()),
         Param::boolean("status", "Whether the share still counts."),
     ]
 }

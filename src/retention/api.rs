@@ -2,8 +2,8 @@
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -13,8 +13,7 @@ use super::{HistoryEntry, Retention, RetentionId};
 use crate::app::AppState;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, ContentRange, Fields, Operation, OperationDoc, Param, Query, Routes, Segment,
-    empty_object,
+    Answer, ContentRange, Fields, OperationDoc, Param, Query, Routes, Segment, empty_object,
 };
 use crate::permission::{Manageable, Viewable};
 use crate::repository::RepositoryRef;
@@ -27,107 +26,31 @@ const RETENTION: &str =
 /// Takes precedence over [`RETENTION`].
 const HISTORIES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/retentions/histories";
 
-/// What the last segment is when a path means `ListRepoAccessories`.
+/// The last segment of a path that means `ListRepoAccessories`.
 const ACCESSORIES: &str = "accessories";
 
-/// What `filter` of `ListRetentionHistories` may name.
+/// The keys that `filter` of `ListRetentionHistories` knows.
 const HISTORIES_FILTER: [&str; 2] = ["limit", "offset"];
 
 /// The operations of this chapter.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Retention (aging)")
-        .with(
-            Operation::new("CreateRetention", Method::POST, RETENTIONS).described(|| {
-                OperationDoc::new("Adds a retention rule to a repository, and runs it.")
-                    .remarks("A repository has one at the most. Rules run each day as well.")
-                    .takes(notation::shape())
-                    .answers::<CreatedView>(StatusCode::CREATED)
-                    .refuses(notation::refusals())
-                    .refuses([Error::AlreadyExists(Resource::Retention)])
-            }),
-            create,
-        )
-        .with(
-            Operation::new("ListRetentions", Method::GET, RETENTIONS)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the retention rule of a repository, if it has one.")
-                        .answers::<Vec<RetentionView>>(StatusCode::OK)
-                }),
-            list,
-        )
-        .with(
-            Operation::new("ShowRetention", Method::GET, RETENTION).described(|| {
-                let description = OperationDoc::new("Shows a retention rule.");
-                accessory::or_accessories::<RetentionView>(description, "retentions")
-            }),
-            show,
-        )
-        .with(
-            Operation::new("UpdateRetention", Method::PATCH, RETENTION).described(|| {
-                OperationDoc::new("Gives a retention rule other parameters, and runs it.")
-                    .remarks("The templates have to be those that it has.")
-                    .takes(notation::shape())
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses(notation::refusals())
-            }),
-            update,
-        )
-        .with(
-            Operation::new("DeleteRetention", Method::DELETE, RETENTION).described(|| {
-                let meaning = "The number of the retention rule.";
-                OperationDoc::new("Deletes a retention rule; its history stays.")
-                    .variables([
-                        Param::new("retention_id", meaning, schema_of::<RetentionId>())
-                            .refused(Fault::Parameter)
-                            .refused(Fault::RetentionId),
-                    ])
-                    .answers_empty_object(StatusCode::OK)
-            }),
-            delete,
-        )
-        .with(
-            Operation::new("ListRetentionHistories", Method::GET, HISTORIES)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the tags that retention rules deleted, newest first.")
-                        .query([
-                            Param::limit(),
-                            Param::offset(),
-                            Param::filter(&HISTORIES_FILTER),
-                        ])
-                        .answers::<HistoriesView>(StatusCode::OK)
-                        .with_header("Content-Range", ContentRange::MEANING)
-                }),
-            list_histories,
-        )
+        .post("CreateRetention", RETENTIONS, create, create_doc)
+        .list("ListRetentions", RETENTIONS, list, list_doc)
+        .get("ShowRetention", RETENTION, show, show_doc)
+        .patch("UpdateRetention", RETENTION, update, update_doc)
+        .delete("DeleteRetention", RETENTION, delete, delete_doc)
+        .list("ListRetentionHistories", HISTORIES, list_histories, list_histories_doc)
 }
 
-impl<S: Sync> FromRequestParts<S> for RetentionId {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let segment = Segment::read(parts, "retention_id", Fault::Parameter).await?;
-        Self::parse(&segment)
-    }
-}
-
-/// What the path of `ShowRetention` can mean: the accessories of a tag named `retentions`, too.
-enum LastSegment {
-    Id(RetentionId),
-    Accessories,
-}
-
-impl<S: Sync> FromRequestParts<S> for LastSegment {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let segment = Segment::read(parts, "retention_id", Fault::Parameter).await?;
-        if segment == ACCESSORIES {
-            return Ok(Self::Accessories);
-        }
-        RetentionId::parse(&segment).map(Self::Id)
-    }
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Adds a retention rule to a repository, and runs it.")
+        .remarks("A repository has one at the most. Rules run each day as well.")
+        .takes(notation::schema())
+        .answers::<CreatedView>(StatusCode::CREATED)
+        .refuses(notation::refusals())
+        .refuses([Error::AlreadyExists(Resource::Retention)])
 }
 
 /// `CreateRetention`: a repository has one at the most. The real service's code for a second one
@@ -153,6 +76,11 @@ struct CreatedView {
     id: i64,
 }
 
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists the retention rule of a repository, if it has one.")
+        .answers::<Vec<RetentionView>>(StatusCode::OK)
+}
+
 /// `ListRetentions`
 async fn list(
     State(app): State<AppState>,
@@ -161,6 +89,11 @@ async fn list(
     let found = store::find_any(app.db.lookups(), repository.id).await?;
     let views: Vec<_> = found.iter().map(RetentionView::from).collect();
     Ok(Answer(StatusCode::OK, views).into_response())
+}
+
+fn show_doc() -> OperationDoc {
+    let doc = OperationDoc::new("Shows a retention rule.");
+    accessory::or_accessories::<RetentionView>(doc, "retentions")
 }
 
 /// `ShowRetention`
@@ -178,6 +111,14 @@ async fn show(
     let found = store::find(app.db.lookups(), repository.id, id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Retention))?;
     Ok(Answer(StatusCode::OK, RetentionView::from(&found)).into_response())
+}
+
+fn update_doc() -> OperationDoc {
+    OperationDoc::new("Gives a retention rule other parameters, and runs it.")
+        .remarks("The templates have to be those that it has.")
+        .takes(notation::schema())
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses(notation::refusals())
 }
 
 /// `UpdateRetention`: other rules of the same templates.
@@ -206,6 +147,17 @@ async fn update(
     Ok(empty_object(StatusCode::CREATED))
 }
 
+fn delete_doc() -> OperationDoc {
+    let meaning = "The number of the retention rule.";
+    OperationDoc::new("Deletes a retention rule; its history stays.")
+        .variables([
+            Param::new("retention_id", meaning, schema_of::<RetentionId>())
+                .refused(Fault::Parameter)
+                .refused(Fault::RetentionId),
+        ])
+        .answers_empty_object(StatusCode::OK)
+}
+
 /// `DeleteRetention`
 async fn delete(
     State(app): State<AppState>,
@@ -218,6 +170,17 @@ async fn delete(
     };
     app.db.write(write).await?;
     Ok(empty_object(StatusCode::OK))
+}
+
+fn list_histories_doc() -> OperationDoc {
+    OperationDoc::new("Lists the tags that retention rules deleted, newest first.")
+        .query([
+            Param::limit(),
+            Param::offset(),
+            Param::filter(&HISTORIES_FILTER),
+        ])
+        .answers::<HistoriesView>(StatusCode::OK)
+        .with_header("Content-Range", ContentRange::MEANING)
 }
 
 /// `ListRetentionHistories`
@@ -241,6 +204,34 @@ async fn list_histories(
         total,
     };
     Ok(range.on(Answer(StatusCode::OK, view)))
+}
+
+impl<S: Sync> FromRequestParts<S> for RetentionId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "retention_id", Fault::Parameter).await?;
+        Self::parse(&segment)
+    }
+}
+
+/// The last segment of the path of `ShowRetention`, which can also ask for the accessories of a tag
+/// named `retentions`.
+enum LastSegment {
+    Id(RetentionId),
+    Accessories,
+}
+
+impl<S: Sync> FromRequestParts<S> for LastSegment {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "retention_id", Fault::Parameter).await?;
+        if segment == ACCESSORIES {
+            return Ok(Self::Accessories);
+        }
+        RetentionId::parse(&segment).map(Self::Id)
+    }
 }
 
 /// The reference's retention object.

@@ -1,12 +1,11 @@
 //! How rules are written in JSON: the same in requests, answers, rows and histories.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{MOST_SELECTORS, Policy, Rule, Selector, Template};
 use crate::error::{Error, Result};
-use crate::http::Shape;
 use crate::json::JsonObject;
 use crate::schema::schema_of;
 use crate::tag::TagName;
@@ -20,48 +19,76 @@ const NUM: (u16, &str) = (1000, "^(?:[1-9][0-9]{0,2}|1000)$");
 /// Schema.
 const PLAIN_EXPRESSION: &str = r"^\^?(?:(?:[A-Za-z0-9_-]|\\?\.)[*+?]?){1,64}\$?$";
 
-/// What [`read`] reads.
-pub(super) fn shape() -> Shape {
-    let rule = Shape::any_of([
-        rule_shape("date_rule", "days", DAYS),
-        rule_shape("tag_rule", "num", NUM),
-    ]);
-    let rules = Shape::array(rule)
-        .length(1, 1)
-        .says("One rule. (Two, a `date_rule` and a `tag_rule`, are taken as well.)");
-    Shape::object()
-        .must("algorithm", Shape::one_of(["or"]))
-        .must("rules", rules)
+/// The bodies that [`read`] takes.
+pub(super) fn schema() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["algorithm", "rules"],
+        "properties": {
+            "algorithm": {"type": "string", "enum": ["or"]},
+            "rules": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 1,
+                "items": {"anyOf": [
+                    rule_schema("date_rule", "days", DAYS),
+                    rule_schema("tag_rule", "num", NUM),
+                ]},
+                "description": "One rule. (Two, a `date_rule` and a `tag_rule`, are taken as \
+                                well.)",
+            },
+        },
+    })
 }
 
-fn rule_shape(template: &str, param: &str, (most, as_text): (u16, &str)) -> Shape {
-    let number = Shape::any_of([Shape::text().pattern(as_text), Shape::integer(1, most)]);
-    let selector = Shape::any_of([
-        selector_shape("label", schema_of::<TagName>().into()),
-        selector_shape(
-            "regexp",
-            Shape::text()
-                .pattern(PLAIN_EXPRESSION)
-                .example("^v2.*")
-                .says("A regular expression; every legal one is taken, not these only."),
-        ),
-    ]);
-    let selectors = Shape::array(selector)
-        .length(0, MOST_SELECTORS)
-        .says("The tags that the rule neither counts nor deletes.");
-    Shape::object()
-        .must("template", Shape::one_of([template]))
-        .must("params", Shape::object().must(param, number))
-        .must("tag_selectors", selectors)
+fn rule_schema(template: &str, param: &str, (most, as_text): (u16, &str)) -> Schema {
+    let expression = json_schema!({
+        "type": "string",
+        "pattern": PLAIN_EXPRESSION,
+        "examples": ["^v2.*"],
+        "description": "A regular expression; every legal one is taken, not these only.",
+    });
+    json_schema!({
+        "type": "object",
+        "required": ["template", "params", "tag_selectors"],
+        "properties": {
+            "template": {"type": "string", "enum": [template]},
+            "params": {
+                "type": "object",
+                "required": [param],
+                "properties": {
+                    param: {"anyOf": [
+                        {"type": "string", "pattern": as_text},
+                        {"type": "integer", "minimum": 1, "maximum": most},
+                    ]},
+                },
+            },
+            "tag_selectors": {
+                "type": "array",
+                "minItems": 0,
+                "maxItems": MOST_SELECTORS,
+                "items": {"anyOf": [
+                    selector_schema("label", &schema_of::<TagName>()),
+                    selector_schema("regexp", &expression),
+                ]},
+                "description": "The tags that the rule neither counts nor deletes.",
+            },
+        },
+    })
 }
 
-fn selector_shape(kind: &str, pattern: Shape) -> Shape {
-    Shape::object()
-        .must("kind", Shape::one_of([kind]))
-        .must("pattern", pattern)
+fn selector_schema(kind: &str, pattern: &Schema) -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["kind", "pattern"],
+        "properties": {
+            "kind": {"type": "string", "enum": [kind]},
+            "pattern": pattern,
+        },
+    })
 }
 
-/// What [`read`] refuses inside `rules`.
+/// The errors with which [`read`] refuses a value inside `rules`.
 pub(super) fn refusals() -> impl Iterator<Item = Error> {
     let fields = [
         "template",

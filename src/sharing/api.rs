@@ -3,9 +3,9 @@
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
 use super::store::{self, CreateShare, DeleteShare, NewShare, Share, UpdateShare};
@@ -14,7 +14,7 @@ use crate::app::AppState;
 use crate::auth::Caller;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Segment, Shape, empty_object};
+use crate::http::{Answer, Fields, OperationDoc, Routes, Segment, empty_object};
 use crate::permission::{Manageable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
@@ -26,68 +26,22 @@ const SHARE: &str =
 /// The operations of this chapter.
 pub fn routes() -> Routes {
     Routes::of("Sharing")
-        .with(
-            Operation::new("CreateRepoDomains", Method::POST, SHARES).described(|| {
-                let account = Shape::text()
-                    .at_least(1)
-                    .says("The name of another account, which may pull from then on.");
-                OperationDoc::new("Shares a private image with another account.")
-                    .takes(terms_shape().must("access_domain", account))
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses([
-                        Error::fault(Fault::Domain, "access_domain", ""),
-                        Error::invalid("repository", ""),
-                        Error::AlreadyExists(Resource::Share),
-                    ])
-            }),
-            create,
-        )
-        .with(
-            Operation::new("DeleteRepoDomains", Method::DELETE, SHARE).described(|| {
-                OperationDoc::new("Ends the sharing of an image with an account.")
-                    .answers_nothing()
-                    .refuses([Error::NotFound(Resource::Share)])
-            }),
-            delete,
-        )
-        .with(
-            Operation::new("UpdateRepoDomains", Method::PATCH, SHARE).described(|| {
-                OperationDoc::new("Changes until when an image is shared, and its description.")
-                    .takes(terms_shape())
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses([Error::NotFound(Resource::Share)])
-            }),
-            update,
-        )
-        .with(
-            Operation::new("ShowAccessDomain", Method::GET, SHARE).described(|| {
-                OperationDoc::new("Shows whether an image is shared with an account, and how.")
-                    .remarks("Where it is not, `exist` is false and the texts are empty.")
-                    .answers::<ShownShareView>(StatusCode::OK)
-            }),
-            show,
-        )
-        .with(
-            Operation::new("ListRepoDomains", Method::GET, SHARES)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the accounts that an image is shared with.")
-                        .answers::<Vec<ShareView>>(StatusCode::OK)
-                }),
-            list,
-        )
+        .post("CreateRepoDomains", SHARES, create, create_doc)
+        .delete("DeleteRepoDomains", SHARE, delete, delete_doc)
+        .patch("UpdateRepoDomains", SHARE, update, update_doc)
+        .get("ShowAccessDomain", SHARE, show, show_doc)
+        .list("ListRepoDomains", SHARES, list, list_doc)
 }
 
-/// The name of an account in a path.
-struct AccessDomain(String);
-
-impl<S: Sync> FromRequestParts<S> for AccessDomain {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let segment = Segment::read(parts, "access_domain", Fault::Domain).await?;
-        Ok(Self(segment))
-    }
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Shares a private image with another account.")
+        .takes(share_schema())
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses([
+            Error::fault(Fault::Domain, "access_domain", ""),
+            Error::invalid("repository", ""),
+            Error::AlreadyExists(Resource::Share),
+        ])
 }
 
 /// `CreateRepoDomains`
@@ -123,6 +77,13 @@ async fn create(
     Ok(empty_object(StatusCode::CREATED))
 }
 
+fn update_doc() -> OperationDoc {
+    OperationDoc::new("Changes until when an image is shared, and its description.")
+        .takes(terms_schema())
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses([Error::NotFound(Resource::Share)])
+}
+
 /// `UpdateRepoDomains`
 async fn update(
     State(app): State<AppState>,
@@ -142,6 +103,12 @@ async fn update(
     Ok(empty_object(StatusCode::CREATED))
 }
 
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Ends the sharing of an image with an account.")
+        .answers_nothing()
+        .refuses([Error::NotFound(Resource::Share)])
+}
+
 /// `DeleteRepoDomains`
 async fn delete(
     State(app): State<AppState>,
@@ -154,6 +121,12 @@ async fn delete(
     };
     app.db.write(write).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn show_doc() -> OperationDoc {
+    OperationDoc::new("Shows whether an image is shared with an account, and how.")
+        .remarks("Where it is not, `exist` is false and the texts are empty.")
+        .answers::<ShownShareView>(StatusCode::OK)
 }
 
 /// `ShowAccessDomain`: that the image is not shared with somebody is an answer too.
@@ -176,6 +149,11 @@ async fn show(
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists the accounts that an image is shared with.")
+        .answers::<Vec<ShareView>>(StatusCode::OK)
+}
+
 /// `ListRepoDomains`
 async fn list(
     State(app): State<AppState>,
@@ -190,12 +168,16 @@ async fn list(
     Ok(Answer(StatusCode::OK, views).into_response())
 }
 
-/// What [`terms`] reads.
-fn terms_shape() -> Shape {
-    Shape::object()
-        .must("permit", Shape::one_of(["read"]))
-        .must("deadline", schema_of::<Deadline>())
-        .may("description", Shape::text().length(0, MAX_DESCRIPTION))
+/// The name of an account in a path.
+struct AccessDomain(String);
+
+impl<S: Sync> FromRequestParts<S> for AccessDomain {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "access_domain", Fault::Domain).await?;
+        Ok(Self(segment))
+    }
 }
 
 /// The fields that `CreateRepoDomains` and `UpdateRepoDomains` have in common.
@@ -210,6 +192,45 @@ fn terms(body: &Fields) -> Result<(Deadline, String)> {
         return Err(Error::invalid("description", rule));
     }
     Ok((deadline, description.to_owned()))
+}
+
+/// The bodies that `CreateRepoDomains` takes.
+fn share_schema() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["permit", "deadline", "access_domain"],
+        "properties": {
+            "access_domain": {
+                "type": "string",
+                "minLength": 1,
+                "description": "The name of another account, which may pull from then on.",
+            },
+            "deadline": schema_of::<Deadline>(),
+            "description": description_schema(),
+            "permit": permit_schema(),
+        },
+    })
+}
+
+/// The bodies that `UpdateRepoDomains` takes.
+fn terms_schema() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["permit", "deadline"],
+        "properties": {
+            "deadline": schema_of::<Deadline>(),
+            "description": description_schema(),
+            "permit": permit_schema(),
+        },
+    })
+}
+
+fn description_schema() -> Schema {
+    json_schema!({"type": "string", "minLength": 0, "maxLength": MAX_DESCRIPTION})
+}
+
+fn permit_schema() -> Schema {
+    json_schema!({"type": "string", "enum": ["read"]})
 }
 
 /// An entry of `ListRepoDomains`.

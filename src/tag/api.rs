@@ -2,9 +2,9 @@
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::accessory::{self, SignatureTag};
@@ -15,8 +15,7 @@ use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    ContentRange, Fields, Operation, OperationDoc, Param, Query, Routes, Segment, Shape, SortOrder,
-    empty_object,
+    ContentRange, Fields, OperationDoc, Param, Query, Routes, Segment, SortOrder, empty_object,
 };
 use crate::permission::{Editable, Manageable, Viewable};
 use crate::registry::MediaType;
@@ -33,95 +32,32 @@ const ORDER_COLUMNS: [(&str, OrderColumn); 3] = [
     ("tag", OrderColumn::Name),
 ];
 
-/// What `filter` may name.
+/// The keys that `filter` knows.
 const FILTER: [&str; 5] = ["tag", "limit", "offset", "order_column", "order_type"];
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
     Routes::of("Tags")
-        .with(
-            Operation::new("ListRepositoryTags", Method::GET, TAGS)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the tags of a repository, page by page.")
-                        .query([
-                            part(),
-                            Param::limit(),
-                            Param::offset(),
-                            Param::order_column(&ORDER_COLUMNS),
-                            Param::order_type(),
-                            Param::filter(&FILTER),
-                        ])
-                        .answers::<Vec<ListedTagView>>(StatusCode::OK)
-                        .with_header("Content-Range", ContentRange::MEANING)
-                }),
-            list,
-        )
-        .with(
-            Operation::new("ShowRepoTag", Method::GET, TAG).described(|| {
-                accessory::or_accessories::<NamedTagView>(OperationDoc::new("Shows a tag."), "tags")
-            }),
-            show,
-        )
-        .with(
-            Operation::new("CreateRepoTag", Method::POST, TAGS).described(|| {
-                let overrides = Shape::boolean()
-                    .default(false)
-                    .says("Whether a tag of that name is displaced.");
-                OperationDoc::new("Gives an image another tag.")
-                    .takes(
-                        Shape::object()
-                            .must("source_tag", schema_of::<TagName>())
-                            .must("destination_tag", schema_of::<TagName>())
-                            .may("override", overrides),
-                    )
-                    .answers_empty_object(StatusCode::CREATED)
-                    .refuses([
-                        Error::NotFound(Resource::Tag),
-                        Error::AlreadyExists(Resource::Tag),
-                    ])
-            }),
-            create,
-        )
-        .with(
-            Operation::new("DeleteRepoTag", Method::DELETE, TAG).described(|| {
-                OperationDoc::new("Deletes a tag, and the image with its last one.")
-                    .answers_nothing()
-            }),
-            delete,
-        )
-        .with(
-            Operation::new("ListRepositoryTag", Method::GET, TAGS_V3)
-                .lists()
-                .described(|| {
-                    let marker = Shape::text().pattern("^[^|]+\\|[0-9]{1,18}$");
-                    OperationDoc::new("Lists the tags of a repository, from a marker on.")
-                        .query([
-                            part(),
-                            Param::limit(),
-                            Param::marker(marker),
-                            Param::order_column(&ORDER_COLUMNS),
-                            Param::order_type(),
-                            Param::boolean("with_manifest", "Whether manifests are shown."),
-                        ])
-                        .answers::<TagsV3View>(StatusCode::OK)
-                }),
-            list_v3,
-        )
+        .list("ListRepositoryTags", TAGS, list, list_doc)
+        .get("ShowRepoTag", TAG, show, show_doc)
+        .post("CreateRepoTag", TAGS, create, create_doc)
+        .delete("DeleteRepoTag", TAG, delete, delete_doc)
+        .list("ListRepositoryTag", TAGS_V3, list_v3, list_v3_doc)
         .and(accessory::routes())
 }
 
-fn part() -> Param {
-    Param::new("tag", "A part of the tag's name.", Shape::text())
-}
-
-impl<S: Sync> FromRequestParts<S> for TagName {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let segment = Segment::read(parts, "tag", Fault::Parameter).await?;
-        Self::parse_field("tag", &segment)
-    }
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists the tags of a repository, page by page.")
+        .query([
+            part(),
+            Param::limit(),
+            Param::offset(),
+            Param::order_column(&ORDER_COLUMNS),
+            Param::order_type(),
+            Param::filter(&FILTER),
+        ])
+        .answers::<Vec<ListedTagView>>(StatusCode::OK)
+        .with_header("Content-Range", ContentRange::MEANING)
 }
 
 /// `ListRepositoryTags`
@@ -155,6 +91,10 @@ async fn list(
     Ok(range.on(answer))
 }
 
+fn show_doc() -> OperationDoc {
+    accessory::or_accessories::<NamedTagView>(OperationDoc::new("Shows a tag."), "tags")
+}
+
 /// `ShowRepoTag`
 async fn show(
     State(app): State<AppState>,
@@ -171,6 +111,28 @@ async fn show(
     let shown = vec![ShownManifest::from(&found)];
     let view = NamedTagView::new(&app, &repository, found);
     manifest_text::answer(app.db.lookups(), repository.id, &view, shown).await
+}
+
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Gives an image another tag.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["source_tag", "destination_tag"],
+            "properties": {
+                "destination_tag": schema_of::<TagName>(),
+                "override": {
+                    "type": "boolean",
+                    "default": false,
+                    "description": "Whether a tag of that name is displaced.",
+                },
+                "source_tag": schema_of::<TagName>(),
+            },
+        }))
+        .answers_empty_object(StatusCode::CREATED)
+        .refuses([
+            Error::NotFound(Resource::Tag),
+            Error::AlreadyExists(Resource::Tag),
+        ])
 }
 
 /// `CreateRepoTag`
@@ -198,6 +160,10 @@ async fn create(
     Ok(empty_object(StatusCode::CREATED))
 }
 
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Deletes a tag, and the image with its last one.").answers_nothing()
+}
+
 /// `DeleteRepoTag`
 async fn delete(
     State(app): State<AppState>,
@@ -214,6 +180,20 @@ async fn delete(
     } else {
         Err(Error::NotFound(Resource::Tag))
     }
+}
+
+fn list_v3_doc() -> OperationDoc {
+    let marker = json_schema!({"type": "string", "pattern": "^[^|]+\\|[0-9]{1,18}$"});
+    OperationDoc::new("Lists the tags of a repository, from a marker on.")
+        .query([
+            part(),
+            Param::limit(),
+            Param::marker(marker),
+            Param::order_column(&ORDER_COLUMNS),
+            Param::order_type(),
+            Param::boolean("with_manifest", "Whether manifests are shown."),
+        ])
+        .answers::<TagsV3View>(StatusCode::OK)
 }
 
 /// `ListRepositoryTag`
@@ -256,6 +236,19 @@ async fn list_v3(
         has_more,
     };
     manifest_text::answer(db, repository.id, &view, shown).await
+}
+
+fn part() -> Param {
+    Param::new("tag", "A part of the tag's name.", schema_of::<String>())
+}
+
+impl<S: Sync> FromRequestParts<S> for TagName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let segment = Segment::read(parts, "tag", Fault::Parameter).await?;
+        Self::parse_field("tag", &segment)
+    }
 }
 
 impl From<&Tag> for ShownManifest {

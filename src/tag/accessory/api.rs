@@ -2,17 +2,18 @@
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
+use serde_json::json;
 
 use super::super::TagName;
 use super::super::store::find_digest;
 use super::{Accessory, SignatureTag, store};
 use crate::app::{App, AppState};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Operation, OperationDoc, Page, Param, Query, Routes, Shape};
+use crate::http::{Answer, OperationDoc, Page, Param, Query, Routes};
 use crate::permission::Viewable;
 use crate::registry::Digest;
 use crate::repository::RepositoryRef;
@@ -30,48 +31,44 @@ const REFERENCES_LIMIT: (u32, u32) = (10, 10);
 const OTHERS: [&str; 3] = ["retentions", "tags", "triggers"];
 
 /// The operations on accessories.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Tags")
-        .with(
-            Operation::new("ListRepoAccessories", Method::GET, ACCESSORIES)
-                .lists()
-                .described(|| {
-                    let (default, most) = ACCESSORIES_LIMIT;
-                    OperationDoc::new("Lists the accessories of a tag's image, page by page.")
-                        .remarks(
-                            "Signatures and other manifests that are about the image, by the \
-                             names of their tags or by `subject`. `ShowRepoTag`, `ShowTrigger` \
-                             and `ShowRetention` answer for tags named `tags`, `triggers` and \
-                             `retentions`, with what is named `accessories` there, if it is.",
-                        )
-                        .variables([of_tag(Shape::from(schema_of::<TagName>()).but(&OTHERS))])
-                        .query([Param::limit_within(default, most), Param::offset()])
-                        .answers::<AccessoriesView>(StatusCode::OK)
-                        .refuses([Resource::Trigger, Resource::Retention].map(Error::NotFound))
-                }),
-            list,
+        .list("ListRepoAccessories", ACCESSORIES, list, list_doc)
+        .list("ListReferences", REFERENCES, list_references, list_references_doc)
+}
+
+fn list_doc() -> OperationDoc {
+    let (default, most) = ACCESSORIES_LIMIT;
+    let mut tag = schema_of::<TagName>();
+    tag.insert("not".to_owned(), json!({"enum": OTHERS}));
+    OperationDoc::new("Lists the accessories of a tag's image, page by page.")
+        .remarks(
+            "Signatures and other manifests that are about the image, by the names of their tags \
+             or by `subject`. `ShowRepoTag`, `ShowTrigger` and `ShowRetention` answer for tags \
+             named `tags`, `triggers` and `retentions`, with what is named `accessories` there, \
+             if it is.",
         )
-        .with(
-            Operation::new("ListReferences", Method::GET, REFERENCES)
-                .lists()
-                .described(|| {
-                    let (default, most) = REFERENCES_LIMIT;
-                    let marker = "`next_marker` of the page before; left out for the first one.";
-                    OperationDoc::new("Lists the tags that a signature is about, from a marker on.")
-                        .variables([of_tag(schema_of::<SignatureTag>().into())])
-                        .query([
-                            Param::limit_within(default, most),
-                            Param::new("marker", marker, Shape::text()),
-                        ])
-                        .answers::<ReferencesView>(StatusCode::OK)
-                }),
-            list_references,
-        )
+        .variables([of_tag(tag)])
+        .query([Param::limit_within(default, most), Param::offset()])
+        .answers::<AccessoriesView>(StatusCode::OK)
+        .refuses([Resource::Trigger, Resource::Retention].map(Error::NotFound))
+}
+
+/// `ListRepoAccessories`
+async fn list(
+    State(app): State<AppState>,
+    name: TagName,
+    Viewable(repository): Viewable<RepositoryRef>,
+    query: Query,
+) -> Result<Response> {
+    let found = list_of(&app, &repository, &name, &query).await?;
+    found.ok_or(Error::NotFound(Resource::Tag))
 }
 
 /// The variable `tag` where not every tag will do.
-fn of_tag(shape: Shape) -> Param {
-    Param::new("tag", "The name of the tag.", shape)
+fn of_tag(schema: Schema) -> Param {
+    Param::new("tag", "The name of the tag.", schema)
         .refused(Fault::Parameter)
         .missing(Resource::Tag)
 }
@@ -88,19 +85,8 @@ pub fn or_accessories<V: JsonSchema>(description: OperationDoc, segment: &str) -
         .refuses(["limit", "offset"].map(|name| Error::fault(Fault::Page, name, "")))
 }
 
-/// `ListRepoAccessories`
-async fn list(
-    State(app): State<AppState>,
-    name: TagName,
-    Viewable(repository): Viewable<RepositoryRef>,
-    query: Query,
-) -> Result<Response> {
-    let found = list_of(&app, &repository, &name, &query).await?;
-    found.ok_or(Error::NotFound(Resource::Tag))
-}
-
-/// What a path means whose last two segments are those of another operation as well, which did
-/// not find what it wanted: `…/tags/accessories` is the tag `accessories`, else the accessories of
+/// Answers for another operation that did not find its resource, where the last two segments of its
+/// path mean a tag as well: `…/tags/accessories` is the tag `accessories`, else the accessories of
 /// the tag `tags`. `…/references` needs no such care: no signature is named like an operation.
 pub async fn instead_of(
     app: &App,
@@ -192,6 +178,18 @@ impl<S: Sync> FromRequestParts<S> for SignatureTag {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         Self::parse(TagName::from_request_parts(parts, state).await?)
     }
+}
+
+fn list_references_doc() -> OperationDoc {
+    let (default, most) = REFERENCES_LIMIT;
+    let marker = "`next_marker` of the page before; left out for the first one.";
+    OperationDoc::new("Lists the tags that a signature is about, from a marker on.")
+        .variables([of_tag(schema_of::<SignatureTag>())])
+        .query([
+            Param::limit_within(default, most),
+            Param::new("marker", marker, schema_of::<String>()),
+        ])
+        .answers::<ReferencesView>(StatusCode::OK)
 }
 
 /// `ListReferences`

@@ -1,14 +1,13 @@
 //! What became of one trigger at one push, for whoever waits for it. The push remembers it for some
 //! triggers only, and a history has an end: beyond both, the trigger itself is asked.
 
-use super::explain::DISABLED;
 use super::matching::Matcher;
 use super::store::{self, Decision, FiringState, HistoryEntry, RecordedPush};
 use super::{Engine, store::LONGEST_REASON};
 use crate::error::Result;
 use crate::excerpt::beginning;
 use crate::tag::TagName;
-use crate::trigger::{self, Trigger, TriggerName};
+use crate::trigger::{self, Trigger, TriggerName, Verdict};
 
 /// The reason why a trigger did not fire that was not there yet.
 const MADE_LATER: &str = "the trigger was made after this push";
@@ -89,7 +88,7 @@ impl Engine {
         let reaches = store::reaches_back_to(self.db.lookups(), id, push.id).await?;
         Ok(if reaches {
             FiringState::PassedOver {
-                reason: DISABLED.to_owned(),
+                reason: Verdict::Disabled.to_string(),
             }
         } else {
             FiringState::Forgotten

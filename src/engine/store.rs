@@ -15,37 +15,22 @@ use crate::account::NO_AGENCY;
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::error::{Error, Result};
+use crate::excerpt::beginning;
 use crate::region::Regions;
 use crate::tag::TagName;
+use crate::trigger::{self, AppType, Candidate, Cluster, Expression, TriggerMode, Verdict};
 use crate::workload::{self, Rollout};
 
 /// Entries of the history that a trigger keeps.
 const MOST_ENTRIES: i64 = 100;
 /// Triggers that a push's record names as not fired.
-const MOST_PASSED_OVER: i64 = 100;
+const MOST_PASSED_OVER: u32 = 100;
 /// The longest reason why one did not, and the longest detail of one that did, in characters: the
 /// tags of a condition, and the image of a container, can fill a body.
 pub(super) const LONGEST_REASON: u16 = 1000;
 
-/// The expressions that enabled triggers of a repository wait with, each as often as it is used.
-pub async fn list_expressions(
-    db: impl SqliteExecutor<'_>,
-    repository_id: i64,
-) -> Result<Vec<String>> {
-    // In one row: each one is handed from SQLite's thread to ours, which takes longer than finding
-    // it, as DISTINCT would.
-    let found: String = sqlx::query_scalar(
-        "SELECT json_group_array(condition) FROM triggers
-         WHERE repository_id = ? AND trigger_type = 'regular' AND enabled",
-    )
-    .bind(repository_id)
-    .fetch_one(db)
-    .await?;
-    serde_json::from_str(&found).map_err(Error::internal)
-}
-
 /// Decides, in the transaction that stores a tag, which triggers fire: one firing for each
-/// enabled trigger of the repository that matches now, and a reason for each other one.
+/// trigger of the repository that the tag fires now, and a reason for each other one.
 pub async fn decide(
     transaction: &mut SqliteConnection,
     push_id: i64,
@@ -54,47 +39,72 @@ pub async fn decide(
     digest: &str,
     mut judgement: Judgement,
 ) -> Result<()> {
-    let mut matched = HashSet::new();
-    for expression in list_expressions(&mut *transaction, repository_id).await? {
-        if judgement.judge(&expression, tag)? {
-            matched.insert(expression);
+    let candidates = trigger::store::list_candidates(&mut *transaction, repository_id).await?;
+    let mut fired = Vec::new();
+    for candidate in &candidates {
+        if judge(candidate, tag, &mut judgement)?.fires() {
+            fired.push(candidate.id);
         }
     }
-    let matched = serde_json::to_string(&matched).map_err(Error::internal)?;
+    if !fired.is_empty() {
+        insert_firings(&mut *transaction, push_id, tag, digest, &fired).await?;
+    }
+    if fired.len() == candidates.len() {
+        return Ok(());
+    }
+    let named =
+        trigger::store::list_names_but(&mut *transaction, repository_id, &fired, MOST_PASSED_OVER);
+    let mut reasons = Vec::new();
+    for (id, name) in named.await? {
+        let at = candidates.binary_search_by_key(&id, |candidate| candidate.id);
+        let candidate = &candidates[at.map_err(|_| Error::internal("an unread trigger"))?];
+        let reason = judge(candidate, tag, &mut judgement)?.to_string();
+        reasons.push((name, beginning(&reason, LONGEST_REASON.into()).to_owned()));
+    }
+    insert_passed_over(transaction, push_id, &reasons).await
+}
+
+fn judge<'a>(
+    candidate: &'a Candidate,
+    tag: &'a TagName,
+    judgement: &mut Judgement,
+) -> Result<Verdict<'a>> {
+    let is_match = |expression: &Expression| judgement.judge(expression.as_str(), tag);
+    trigger::judge(candidate.enabled, &candidate.condition, tag, is_match)
+}
+
+async fn insert_firings(
+    db: impl SqliteExecutor<'_>,
+    push_id: i64,
+    tag: &TagName,
+    digest: &str,
+    triggers: &[i64],
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO firings (push_id, trigger_id, tag, digest)
-         SELECT ?1, id, ?3, ?4 FROM triggers
-         WHERE repository_id = ?2 AND enabled AND CASE trigger_type
-             WHEN 'all' THEN 1
-             WHEN 'tag' THEN instr(';' || condition || ';', ';' || ?3 || ';') > 0
-             ELSE condition IN (SELECT value FROM json_each(?5)) END
-         ORDER BY id",
+         SELECT ?1, t.value, ?2, ?3 FROM json_each(?4) t",
     )
     .bind(push_id)
-    .bind(repository_id)
     .bind(tag.as_str())
     .bind(digest)
-    .bind(matched)
-    .execute(&mut *transaction)
+    .bind(serde_json::to_string(triggers).map_err(Error::internal)?)
+    .execute(db)
     .await?;
+    Ok(())
+}
+
+async fn insert_passed_over(
+    db: impl SqliteExecutor<'_>,
+    push_id: i64,
+    reasons: &[(String, String)],
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO passed_over (push_id, trigger_name, reason)
-         SELECT ?1, name, substr(CASE
-             WHEN NOT enabled THEN 'the trigger is disabled'
-             WHEN trigger_type = 'tag'
-                 THEN 'tag ' || ?3 || ' is not one of ' || replace(condition, ';', ', ')
-             ELSE condition || ' does not match ' || ?3 END, 1, ?5)
-         FROM triggers t
-         WHERE repository_id = ?2 AND NOT EXISTS (
-             SELECT 1 FROM firings f WHERE f.push_id = ?1 AND f.trigger_id = t.id)
-         ORDER BY name LIMIT ?4",
+         SELECT ?1, t.value->>0, t.value->>1 FROM json_each(?2) t",
     )
     .bind(push_id)
-    .bind(repository_id)
-    .bind(tag.as_str())
-    .bind(MOST_PASSED_OVER)
-    .bind(LONGEST_REASON)
-    .execute(transaction)
+    .bind(serde_json::to_string(reasons).map_err(Error::internal)?)
+    .execute(db)
     .await?;
     Ok(())
 }
@@ -132,7 +142,7 @@ pub async fn list_waiting(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec
 
 /// All firings without an outcome.
 pub async fn list_open(db: impl SqliteExecutor<'_>) -> Result<HashSet<i64>> {
-    // In one row, as in `list_expressions`.
+    // In one row: each one is handed from SQLite's thread to ours, which takes a while.
     let found: String = sqlx::query_scalar("SELECT json_group_array(id) FROM firings")
         .fetch_one(db)
         .await?;
@@ -147,20 +157,79 @@ pub async fn count_waiting(db: impl SqliteExecutor<'_>) -> Result<i64> {
 }
 
 /// A firing with what it needs of its push and its trigger.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub(super) struct Firing {
     push_id: i64,
     trigger_id: i64,
     pub(super) tag: String,
     pub(super) digest: String,
     pub(super) trigger_name: String,
-    #[sqlx(flatten)]
     pub(super) destination: Destination,
     container: String,
     region: String,
     namespace: String,
     repository: String,
     pub(super) has_agency: bool,
+}
+
+#[derive(FromRow)]
+struct FiringRow {
+    push_id: i64,
+    trigger_id: i64,
+    tag: String,
+    digest: String,
+    trigger_name: String,
+    #[sqlx(flatten)]
+    destination: DestinationRow,
+    container: String,
+    region: String,
+    namespace: String,
+    repository: String,
+    has_agency: bool,
+}
+
+#[derive(FromRow)]
+struct DestinationRow {
+    app_type: String,
+    application: String,
+    cluster_ns: String,
+    trigger_mode: String,
+    cluster_id: String,
+    cluster_name: String,
+}
+
+impl TryFrom<DestinationRow> for Destination {
+    type Error = Error;
+
+    fn try_from(row: DestinationRow) -> Result<Self> {
+        let mode = TriggerMode::parse(&row.trigger_mode).map_err(Error::internal)?;
+        Ok(Self {
+            app_type: AppType::parse(&row.app_type).map_err(Error::internal)?,
+            application: row.application,
+            cluster_ns: row.cluster_ns,
+            cluster: Cluster::new(mode, row.cluster_id, row.cluster_name),
+        })
+    }
+}
+
+impl TryFrom<FiringRow> for Firing {
+    type Error = Error;
+
+    fn try_from(row: FiringRow) -> Result<Self> {
+        Ok(Self {
+            push_id: row.push_id,
+            trigger_id: row.trigger_id,
+            tag: row.tag,
+            digest: row.digest,
+            trigger_name: row.trigger_name,
+            destination: row.destination.try_into()?,
+            container: row.container,
+            region: row.region,
+            namespace: row.namespace,
+            repository: row.repository,
+            has_agency: row.has_agency,
+        })
+    }
 }
 
 impl Firing {
@@ -177,7 +246,7 @@ impl Firing {
 }
 
 pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Firing>> {
-    let found = sqlx::query_as(
+    let found: Option<FiringRow> = sqlx::query_as(
         "SELECT f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name, t.app_type,
                 t.application, t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name,
                 t.container, n.region, n.name AS namespace, r.name AS repository,
@@ -191,7 +260,7 @@ pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<
     .bind(id)
     .fetch_optional(db)
     .await?;
-    Ok(found)
+    found.map(Firing::try_from).transpose()
 }
 
 /// What was recorded of a firing.
@@ -270,7 +339,7 @@ impl Simulate {
             Ok(cluster) => cluster,
             Err(missing) => return Ok(Ok(Outcome::Failed(missing.reason))),
         };
-        let key = firing.destination.key(&cluster)?;
+        let key = firing.destination.key(&cluster);
         let Some(workload) = workload::store::find(&mut *transaction, &key).await? else {
             let near = workload::store::find_neighbours(transaction, &key, MOST_NEAR).await?;
             let missing = firing.destination.missing_near(&cluster, &near);
@@ -674,6 +743,173 @@ pub async fn list_decisions(
 mod tests {
     use super::*;
     use crate::db::testing::TestDb;
+    use crate::engine::Matcher;
+    use crate::trigger::store::{DeleteTrigger, EnableTrigger};
+    use crate::trigger::{Condition, TriggerName, TriggerType, judge};
+
+    /// What is written of a push that stands for all else that a push stores.
+    #[derive(Debug)]
+    struct Decide {
+        tag: TagName,
+        judgement: Judgement,
+    }
+
+    impl SingleWrite for Decide {
+        type Output = i64;
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<i64> {
+            let push: i64 = sqlx::query_scalar(
+                "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at)
+                 SELECT id, ?, 'd', 'u', 0 FROM repositories RETURNING id",
+            )
+            .bind(self.tag.as_str())
+            .fetch_one(&mut *transaction)
+            .await?;
+            let repository: i64 = sqlx::query_scalar("SELECT id FROM repositories")
+                .fetch_one(&mut *transaction)
+                .await?;
+            decide(
+                transaction,
+                push,
+                repository,
+                &self.tag,
+                "d",
+                self.judgement,
+            )
+            .await?;
+            Ok(push)
+        }
+    }
+
+    /// A repository with triggers, given by type, condition and whether each is enabled.
+    async fn seeded(triggers: &[(&str, &str, &str, bool)]) -> TestDb {
+        let triggers: Vec<_> = triggers
+            .iter()
+            .map(|(name, kind, condition, enabled)| {
+                serde_json::json!({
+                    "name": name, "action": "update", "app_type": "deployments",
+                    "application": "web", "cluster_ns": "default", "condition": condition,
+                    "enable": enabled.to_string(), "trigger_type": kind,
+                })
+            })
+            .collect();
+        let repositories = serde_json::json!([{"name": "a", "triggers": triggers}]);
+        let seed = serde_json::json!({
+            "organizations": [{"name": "g", "repositories": repositories}],
+        });
+        TestDb::seeded(&seed.to_string()).await
+    }
+
+    fn tag(text: &str) -> TagName {
+        TagName::parse(text).expect("a tag")
+    }
+
+    /// The triggers that a push fired, in the order of their firings, and those that it did not,
+    /// each with the reason.
+    async fn decided(test: &TestDb, push: i64) -> (Vec<String>, Vec<(String, String)>) {
+        let fired = sqlx::query_scalar(
+            "SELECT t.name FROM firings f JOIN triggers t ON t.id = f.trigger_id
+             WHERE f.push_id = ? AND f.digest = 'd' ORDER BY f.id",
+        )
+        .bind(push)
+        .fetch_all(test.db.readers())
+        .await;
+        let passed_over = sqlx::query_as(
+            "SELECT trigger_name, reason FROM passed_over WHERE push_id = ? ORDER BY trigger_name",
+        )
+        .bind(push)
+        .fetch_all(test.db.readers())
+        .await;
+        (fired.expect("read"), passed_over.expect("read"))
+    }
+
+    #[tokio::test]
+    async fn a_push_does_with_each_trigger_what_the_rule_says() {
+        let rules = [
+            ("all", ".*"),
+            ("tag", "v1"),
+            ("tag", "v1;v2"),
+            ("tag", "v10;1"),
+            ("regular", "^v1"),
+            ("regular", "1$"),
+            ("regular", "\"|';\\.\n"),
+        ];
+        let names: Vec<_> = (0..rules.len())
+            .map(|at| [format!("on{at}"), format!("off{at}")])
+            .collect();
+        let triggers: Vec<_> = rules
+            .iter()
+            .zip(&names)
+            .flat_map(|((kind, condition), [on, off])| {
+                [(on, true), (off, false)]
+                    .map(|(name, enabled)| (name.as_str(), *kind, *condition, enabled))
+            })
+            .collect();
+        let test = seeded(&triggers).await;
+        let matcher = Matcher::default();
+        for text in ["v1", "v2", "v10", "1", "w", "V1"] {
+            let judgement = Judgement::default();
+            let write = Decide {
+                tag: tag(text),
+                judgement,
+            };
+            let push = test.db.write(write).await.expect("decided");
+
+            let (mut fired, mut passed_over) = (Vec::new(), Vec::new());
+            for (name, kind, condition, enabled) in &triggers {
+                let kind = TriggerType::parse(kind).expect("a type");
+                let condition = Condition::parse(kind, condition).expect("a condition");
+                let is_match =
+                    |expression: &Expression| matcher.is_match(expression.as_str(), text);
+                let tag = tag(text);
+                let verdict = judge(*enabled, &condition, &tag, is_match).expect("judged");
+                if verdict.fires() {
+                    fired.push((*name).to_owned());
+                } else {
+                    passed_over.push(((*name).to_owned(), verdict.to_string()));
+                }
+            }
+            passed_over.sort();
+            assert_eq!(decided(&test, push).await, (fired, passed_over), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_triggers_that_there_are_as_the_tag_is_stored_decide() {
+        let test = seeded(&[
+            ("stays", "regular", "^v", true),
+            ("disabled", "regular", "^v", true),
+            ("enabled", "regular", "^v1", false),
+            ("deleted", "all", ".*", true),
+        ])
+        .await;
+        let judgement = Matcher::default().judge(&test.db, 1, &tag("v1")).await;
+        let name = |text| TriggerName::parse("name", text).expect("a name");
+        for (text, enabled) in [("disabled", false), ("enabled", true)] {
+            let write = EnableTrigger {
+                repository_id: 1,
+                name: name(text),
+                enabled,
+            };
+            test.db.write(write).await.expect("changed");
+        }
+        let write = DeleteTrigger {
+            repository_id: 1,
+            name: name("deleted"),
+        };
+        test.db.write(write).await.expect("deleted");
+
+        let write = Decide {
+            tag: tag("v1"),
+            judgement: judgement.expect("judged"),
+        };
+        let push = test.db.write(write).await.expect("decided");
+
+        let disabled = "the trigger is disabled".to_owned();
+        let passed_over = vec![("disabled".to_owned(), disabled)];
+        let fired = vec!["stays".to_owned(), "enabled".to_owned()];
+        assert_eq!(decided(&test, push).await, (fired, passed_over));
+    }
 
     #[tokio::test]
     async fn what_became_of_a_push_is_found_without_reading_all_history() {

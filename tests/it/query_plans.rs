@@ -131,12 +131,6 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "engine/store.rs",
-        "INSERT INTO passed_over",
-        "CORRELATED",
-        "a push judges each trigger of its repository",
-    ),
-    (
-        "engine/store.rs",
         " AS lane",
         "CORRELATED",
         "a search for each firing that waits",

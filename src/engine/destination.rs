@@ -143,6 +143,15 @@ impl Destination {
         found.ok_or(Missing { field, reason })
     }
 
+    /// What it has in common with the destinations of other firings at the same workload; those
+    /// that mean none of the clusters fail, and hold up only each other.
+    pub(super) fn lane(&self, clusters: &[Cluster]) -> String {
+        let cluster = self.choose(clusters);
+        let cluster = cluster.map_or_else(|_| "none".to_owned(), |cluster| cluster.id);
+        let kind = self.app_type.as_str();
+        format!("{cluster} {}/{kind}/{}", self.cluster_ns, self.application)
+    }
+
     /// Checks that the cluster which the id chooses has the name, where both are given. A firing
     /// looks at the id only.
     pub(super) async fn check_name(

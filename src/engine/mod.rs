@@ -39,6 +39,7 @@ pub use plan::{Obstacle, Plan, Target, plan};
 pub use retry::Retry;
 
 use crate::account;
+use crate::cce;
 use crate::clock::Clock;
 use crate::db::{Db, Write};
 use crate::error::{Error, Result, one_line};
@@ -46,7 +47,7 @@ use crate::kubernetes::RealClusters;
 use crate::region::Regions;
 use real::Attempt;
 use retry::{FIRST_PAUSE, LONGEST_PAUSE, Retries, jittered};
-use store::{Deployed, End, Ending, Outcome, Record, Simulate, WaitingFiring};
+use store::{Deployed, End, Ending, Outcome, Record, Simulate};
 
 /// The detail of a firing that found its workload as it wants it.
 const UNCHANGED: &str = "template unchanged, no rollout";
@@ -176,9 +177,13 @@ impl Engine {
                 are_changed = true;
             }
             let looked = async {
-                for firing in store::list_waiting(self.db.lookups(), last).await? {
-                    last = firing.id;
-                    self.line_up(firing);
+                let waiting = store::list_waiting(self.db.lookups(), last).await?;
+                if !waiting.is_empty() {
+                    let clusters = cce::store::list(self.db.lookups()).await?;
+                    for firing in waiting {
+                        last = firing.id;
+                        self.line_up(firing.id, firing.destination.lane(&clusters));
+                    }
                 }
                 if are_changed {
                     self.drop_what_is_gone().await?;
@@ -208,7 +213,7 @@ impl Engine {
     }
 
     /// Puts a firing behind the others at its workload; the first one starts the lane.
-    fn line_up(self: &Arc<Self>, WaitingFiring { id, lane }: WaitingFiring) {
+    fn line_up(self: &Arc<Self>, id: i64, lane: String) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiting) = lanes.get_mut(&lane) {
             waiting.push_back(id);

@@ -110,34 +110,42 @@ async fn insert_passed_over(
 }
 
 /// A firing without an outcome, as far as the worker has to know it.
-#[derive(Debug, Clone, FromRow)]
-pub struct WaitingFiring {
+#[derive(Debug)]
+pub(super) struct WaitingFiring {
     /// Its number; firings happen in this order at each workload.
-    pub id: i64,
-    /// What it has in common with others at the same workload.
-    pub lane: String,
+    pub(super) id: i64,
+    /// What it updates.
+    pub(super) destination: Destination,
+}
+
+#[derive(FromRow)]
+struct WaitingRow {
+    id: i64,
+    #[sqlx(flatten)]
+    destination: DestinationRow,
 }
 
 /// The firings after one, in order.
-pub async fn list_waiting(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec<WaitingFiring>> {
-    let found = sqlx::query_as(
-        "SELECT id, coalesce(cluster, 'none') || ' ' || cluster_ns || '/' || app_type || '/'
-                    || application AS lane
-         FROM (SELECT f.id, t.cluster_ns, t.app_type, t.application,
-                      (SELECT c.id FROM clusters c WHERE CASE
-                           WHEN t.trigger_mode = 'cci' THEN c.name = 'cci'
-                           WHEN t.cluster_id <> '' THEN c.id = t.cluster_id
-                           WHEN t.cluster_name <> '' THEN c.name = t.cluster_name
-                           ELSE c.name <> 'cci' END
-                       ORDER BY c.id LIMIT 1) AS cluster
-               FROM firings f JOIN triggers t ON t.id = f.trigger_id
-               WHERE f.id > ?)
-         ORDER BY id",
+pub(super) async fn list_waiting(
+    db: impl SqliteExecutor<'_>,
+    after: i64,
+) -> Result<Vec<WaitingFiring>> {
+    let found: Vec<WaitingRow> = sqlx::query_as(
+        "SELECT f.id, t.app_type, t.application, t.cluster_ns, t.trigger_mode, t.cluster_id,
+                t.cluster_name
+         FROM firings f JOIN triggers t ON t.id = f.trigger_id
+         WHERE f.id > ? ORDER BY f.id",
     )
     .bind(after)
     .fetch_all(db)
     .await?;
-    Ok(found)
+    let waiting = found.into_iter().map(|row| {
+        Ok(WaitingFiring {
+            id: row.id,
+            destination: row.destination.try_into()?,
+        })
+    });
+    waiting.collect()
 }
 
 /// All firings without an outcome.

@@ -131,18 +131,6 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "engine/store.rs",
-        " AS lane",
-        "CORRELATED",
-        "a search for each firing that waits",
-    ),
-    (
-        "engine/store.rs",
-        " AS lane",
-        "SCAN c ",
-        "an instance has few clusters",
-    ),
-    (
-        "engine/store.rs",
         "FROM firings",
         "SCAN firings USING COVERING INDEX",
         "it is about all that wait",

@@ -8,8 +8,7 @@ use serde_json::Value;
 use super::destination::{Destination, Sighting, Unseen};
 use super::matching::{Judgement, Matcher, weight};
 use super::plan::{Obstacle, Plan, Target, plan};
-use super::store::LONGEST_REASON;
-use super::{Engine, nearest_miss};
+use super::{Engine, LONGEST_REASON, nearest_miss};
 use crate::account::NO_AGENCY;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
@@ -120,7 +119,7 @@ impl Engine {
                 // A large workload takes a while.
                 tokio::task::yield_now().await;
             }
-            entry.reason = beginning(&entry.reason, LONGEST_REASON.into()).to_owned();
+            entry.reason = beginning(&entry.reason, LONGEST_REASON).to_owned();
             explained.push(entry);
         }
         Ok((explained, next))

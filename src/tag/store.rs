@@ -246,7 +246,7 @@ pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Resu
         ..
     } = tag;
     let matcher = judgement.matcher().clone();
-    engine::store::decide(
+    engine::decision::decide(
         &mut *transaction,
         push,
         repository_id,

@@ -21,7 +21,7 @@ use super::{
 use crate::account::NO_AGENCY;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Viewable};
-use crate::engine::{self, store::HistoryEntry};
+use crate::engine::history::{self, HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
 use crate::http::{
     Answer, Description, Fields, Operation, Query, Routes, Segment, Shape, empty_object, json,
@@ -216,7 +216,7 @@ async fn show(
         return instead.ok_or(Error::NotFound(Resource::Trigger));
     };
     let history = if trigger.has_history {
-        engine::store::list_history(app.db.lookups(), repository.id, name.as_str()).await?
+        history::list_history(app.db.lookups(), repository.id, name.as_str()).await?
     } else {
         Vec::new()
     };

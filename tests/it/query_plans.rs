@@ -142,13 +142,13 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
         "one firing",
     ),
     (
-        "engine/store.rs",
+        "engine/history.rs",
         "AS is_open",
         "CORRELATED",
         "one trigger at one push",
     ),
     (
-        "engine/store.rs",
+        "engine/history.rs",
         "FROM trigger_history",
         "USE TEMP B-TREE",
         "a trigger keeps 100 entries",

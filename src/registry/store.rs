@@ -11,8 +11,8 @@ use crate::clock::{Day, Moment};
 use crate::db::{Readers, SingleWrite};
 use crate::engine::Judgement;
 use crate::error::{Error, Resource, Result};
+use crate::push::{self, PutTag};
 use crate::repository::store::exists as repository_exists;
-use crate::tag::store::PutTag;
 use crate::tag::{self, TagName};
 
 /// How long, in seconds, a link is kept that no manifest uses, from the last time that a client
@@ -544,7 +544,7 @@ impl SingleWrite for PutManifest {
                 judgement,
                 now: self.now,
             };
-            tag::store::put(transaction, put).await?;
+            push::put(transaction, put).await?;
         }
         Ok(PutOutcome::Stored)
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::accessory::{self, SignatureTag};
 use super::manifest_text::{self, ShownManifest};
-use super::store::{self, CopyTag, DeleteImage, DeleteTag, Marker, MarkerValue};
+use super::store::{self, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Editable, Manageable, Viewable};
@@ -18,6 +18,7 @@ use crate::http::{
     ContentRange, Description, Fields, Operation, Param, Query, Routes, Segment, Shape, SortOrder,
     empty_object,
 };
+use crate::push::CopyTag;
 use crate::registry::MediaType;
 use crate::repository::RepositoryRef;
 

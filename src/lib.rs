@@ -6,8 +6,8 @@
 //! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`sync`], [`retention`],
 //! [`login`], [`account`], [`version`]. In each, `mod.rs` says what the thing is and which rules
 //! hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
-//! [`registry`] is the OCI registry, [`engine`] what a pushed tag sets off, [`workload`] the
-//! simulated clusters that it updates, [`kubernetes`] the real ones.
+//! [`registry`] is the OCI registry, [`push`] what a stored tag sets off, [`engine`] what becomes of
+//! the firings, [`workload`] the simulated clusters that they update, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
 //! does not have (`/_emulator/`); [`openapi`], the document of all operations; [`seed`], the seed
 //! file.
@@ -29,13 +29,13 @@
 //!
 //! # The life of a push
 //!
-//! `registry::api` stores blobs and the manifest; the tag goes through `tag::store::put`, which in
-//! the same transaction writes one firing for each trigger that matches and deletes what the
-//! repository's retention rules delete. The client is answered.
+//! `registry::api` stores blobs and the manifest; the tag goes through [`push`], which in the same
+//! transaction writes one firing for each trigger that the tag fires ([`trigger::judge`]) and one
+//! job for each task that takes the image to another region, and deletes what the repository's
+//! retention rules delete. The client is answered.
 //! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
 //! each updates its workload, leaves an entry in the trigger's history and ends, in one
-//! transaction. The same transaction leaves a job for each task that takes the image to another
-//! region; `sync` works on these, and a synced tag is a push there.
+//! transaction. It wakes `sync` too, which does the jobs; a synced tag is a push there.
 //!
 //! # What always holds
 //!
@@ -71,6 +71,7 @@ pub mod nearest;
 pub mod openapi;
 pub mod page;
 pub mod permission;
+pub mod push;
 pub mod region;
 pub mod registry;
 pub mod repository;

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::config::parse_wait;
-use crate::engine::store::{
-    self, Decision, FiringState, RecordedPush, count_waiting, find_newest_push, list_pushes,
+use crate::engine::pushes::{
+    self, Decision, FiringState, RecordedPush, find_newest_push, list_pushes,
 };
+use crate::engine::store::count_waiting;
 use crate::engine::{Counts, Expected, Explained, Fate, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
@@ -224,7 +225,7 @@ async fn settled(
     trigger: Option<&TriggerName>,
 ) -> Result<Option<Response>> {
     let Some(trigger) = trigger else {
-        if store::is_open(app.db.lookups(), push.id).await? {
+        if pushes::is_open(app.db.lookups(), push.id).await? {
             return Ok(None);
         }
         let view = PushView::of(app, push.clone()).await?;
@@ -371,8 +372,8 @@ impl DecisionView {
 impl PushView {
     async fn of(app: &App, push: RecordedPush) -> Result<Self> {
         let db = app.db.readers();
-        let decisions = store::list_decisions(db, push.id, MOST_DECISIONS).await?;
-        let trigger_count = store::count_decisions(db, push.id).await?;
+        let decisions = pushes::list_decisions(db, push.id, MOST_DECISIONS).await?;
+        let trigger_count = pushes::count_decisions(db, push.id).await?;
         let triggers = decisions
             .into_iter()
             .map(|decision| DecisionView::of(app, decision))

@@ -1,14 +1,14 @@
 //! Where a trigger acts: the cluster that its fields choose, and the workload there, simulated or
 //! real.
 
-use sqlx::{FromRow, SqliteExecutor};
+use sqlx::SqliteExecutor;
 
 use super::plan::{MOST_NAMED, there};
 use crate::cce::{self, Cluster};
 use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::kubernetes::{Failure, RealClusters};
-use crate::trigger::{AppType, NewTrigger, Trigger};
+use crate::trigger::{self, AppType, NewTrigger, Trigger};
 use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
 
 /// How many workloads near a missing one are read: one more than are named, so that it is known
@@ -16,25 +16,21 @@ use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
 pub(super) const MOST_NEAR: usize = MOST_NAMED + 1;
 
 /// The fields of a trigger that say what it updates.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
-    pub(super) app_type: String,
+    pub(super) app_type: AppType,
     pub(super) application: String,
     pub(super) cluster_ns: String,
-    pub(super) trigger_mode: String,
-    pub(super) cluster_id: String,
-    pub(super) cluster_name: String,
+    pub(super) cluster: trigger::Cluster,
 }
 
 impl From<&Trigger> for Destination {
     fn from(trigger: &Trigger) -> Self {
         Self {
-            app_type: trigger.app_type.clone(),
+            app_type: trigger.app_type,
             application: trigger.application.clone(),
             cluster_ns: trigger.cluster_ns.clone(),
-            trigger_mode: trigger.trigger_mode.clone(),
-            cluster_id: trigger.cluster_id.clone(),
-            cluster_name: trigger.cluster_name.clone(),
+            cluster: trigger.cluster.clone(),
         }
     }
 }
@@ -42,12 +38,10 @@ impl From<&Trigger> for Destination {
 impl From<&NewTrigger> for Destination {
     fn from(trigger: &NewTrigger) -> Self {
         Self {
-            app_type: trigger.app_type.as_str().to_owned(),
+            app_type: trigger.app_type,
             application: trigger.application.clone(),
             cluster_ns: trigger.cluster_ns.clone(),
-            trigger_mode: trigger.cluster.trigger_mode().to_owned(),
-            cluster_id: trigger.cluster.id().to_owned(),
-            cluster_name: trigger.cluster.name().to_owned(),
+            cluster: trigger.cluster.clone(),
         }
     }
 }
@@ -119,44 +113,43 @@ impl Destination {
     fn choose(&self, clusters: &[Cluster]) -> std::result::Result<Cluster, Missing> {
         let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
         let is_cci = |cluster: &Cluster| cluster.name == "cci";
-        let (found, field, reason) = if self.trigger_mode == "cci" {
-            let reason = "there is no cluster named cci".to_owned();
-            (find(&is_cci), "trigger_mode", reason)
-        } else if !self.cluster_id.is_empty() {
-            let found = find(&|cluster| cluster.id == self.cluster_id);
-            (found, "cluster_id", self.no_such_id(clusters))
-        } else if !self.cluster_name.is_empty() {
-            let found = find(&|cluster| cluster.name == self.cluster_name);
-            let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
-            let reason = format!("there is no cluster named {}{there}", self.cluster_name);
-            (found, "cluster_name", reason)
-        } else {
-            let of_cce: Vec<_> = clusters.iter().filter(|cluster| !is_cci(cluster)).collect();
-            let only = match of_cce[..] {
-                [only] => Some(only.clone()),
-                _ => None,
-            };
-            let there = there(of_cce.iter().map(|cluster| cluster.id.as_str()));
-            let reason =
-                format!("the trigger names no cluster, and there is not exactly one{there}");
-            (only, "cluster_id", reason)
+        let (found, field, reason) = match &self.cluster {
+            trigger::Cluster::Cci => {
+                let reason = "there is no cluster named cci".to_owned();
+                (find(&is_cci), "trigger_mode", reason)
+            }
+            trigger::Cluster::Cce { id, .. } if !id.is_empty() => {
+                let found = find(&|cluster| cluster.id == *id);
+                (found, "cluster_id", no_such_id(id, clusters))
+            }
+            trigger::Cluster::Cce { name, .. } if !name.is_empty() => {
+                let found = find(&|cluster| cluster.name == *name);
+                let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
+                let reason = format!("there is no cluster named {name}{there}");
+                (found, "cluster_name", reason)
+            }
+            trigger::Cluster::Cce { .. } => {
+                let of_cce: Vec<_> = clusters.iter().filter(|cluster| !is_cci(cluster)).collect();
+                let only = match of_cce[..] {
+                    [only] => Some(only.clone()),
+                    _ => None,
+                };
+                let there = there(of_cce.iter().map(|cluster| cluster.id.as_str()));
+                let reason =
+                    format!("the trigger names no cluster, and there is not exactly one{there}");
+                (only, "cluster_id", reason)
+            }
         };
         found.ok_or(Missing { field, reason })
     }
 
-    /// The reason when no cluster has the id. Names are taken for ids at times.
-    fn no_such_id(&self, clusters: &[Cluster]) -> String {
-        let named = clusters
-            .iter()
-            .find(|cluster| cluster.name == self.cluster_id);
-        let instead = match named {
-            Some(Cluster { id, name }) => format!("; the cluster named {name} has the id {id}"),
-            None => there(clusters.iter().map(|cluster| cluster.id.as_str())),
-        };
-        format!(
-            "there is no cluster with the id {}{instead}",
-            self.cluster_id
-        )
+    /// What it has in common with the destinations of other firings at the same workload; those
+    /// that mean none of the clusters fail, and hold up only each other.
+    pub(super) fn lane(&self, clusters: &[Cluster]) -> String {
+        let cluster = self.choose(clusters);
+        let cluster = cluster.map_or_else(|_| "none".to_owned(), |cluster| cluster.id);
+        let kind = self.app_type.as_str();
+        format!("{cluster} {}/{kind}/{}", self.cluster_ns, self.application)
     }
 
     /// Checks that the cluster which the id chooses has the name, where both are given. A firing
@@ -165,15 +158,16 @@ impl Destination {
         &self,
         db: impl SqliteExecutor<'_>,
     ) -> Result<std::result::Result<(), Missing>> {
-        if self.cluster_id.is_empty() || self.cluster_name.is_empty() {
+        let (id, name) = (self.cluster.id(), self.cluster.name());
+        if id.is_empty() || name.is_empty() {
             return Ok(Ok(()));
         }
         Ok(match self.cluster(db).await? {
-            Ok(cluster) if cluster.name != self.cluster_name => Err(Missing {
+            Ok(cluster) if cluster.name != name => Err(Missing {
                 field: "cluster_name",
                 reason: format!(
-                    "the cluster with the id {} is named {}, not {}",
-                    cluster.id, cluster.name, self.cluster_name
+                    "the cluster with the id {} is named {}, not {name}",
+                    cluster.id, cluster.name
                 ),
             }),
             Ok(_) => Ok(()),
@@ -182,13 +176,13 @@ impl Destination {
     }
 
     /// The workload in a cluster.
-    pub(super) fn key(&self, cluster: &Cluster) -> Result<WorkloadKey> {
-        Ok(WorkloadKey {
+    pub(super) fn key(&self, cluster: &Cluster) -> WorkloadKey {
+        WorkloadKey {
             cluster_id: cluster.id.clone(),
             namespace: self.cluster_ns.clone(),
-            kind: AppType::parse(&self.app_type).map_err(Error::internal)?,
+            kind: self.app_type,
             name: self.application.clone(),
-        })
+        }
     }
 
     /// What is missing when a real cluster does not have the workload. It does not tell more.
@@ -197,7 +191,10 @@ impl Destination {
             field: "application",
             reason: format!(
                 "{} \"{}\" not found in namespace {} of cluster {}",
-                self.app_type, self.application, self.cluster_ns, cluster.name
+                self.app_type.as_str(),
+                self.application,
+                self.cluster_ns,
+                cluster.name
             ),
         }
     }
@@ -207,9 +204,9 @@ impl Destination {
     pub(super) fn missing_near(&self, cluster: &Cluster, near: &Neighbours) -> Missing {
         let mut missing = self.missing_in(cluster);
         if near.is_of_other_kind {
-            let other = match self.app_type.as_str() {
-                "deployments" => "StatefulSet",
-                _ => "Deployment",
+            let other = match self.app_type {
+                AppType::Deployments => "StatefulSet",
+                AppType::StatefulSets => "Deployment",
             };
             let hint = format!("; a {other} has this name");
             missing.reason.push_str(&hint);
@@ -233,7 +230,7 @@ impl Destination {
             Ok(cluster) => cluster,
             Err(missing) => return Ok(Err(Unseen::Missing(missing))),
         };
-        let key = self.key(&cluster)?;
+        let key = self.key(&cluster);
         if let Some(real) = real.get(&cluster.id) {
             let found = match real.read(&key).await {
                 Ok(found) => found,
@@ -257,6 +254,15 @@ impl Destination {
     }
 }
 
+/// The reason when no cluster has the id. Names are taken for ids at times.
+fn no_such_id(id: &str, clusters: &[Cluster]) -> String {
+    let instead = match clusters.iter().find(|cluster| cluster.name == id) {
+        Some(Cluster { id, name }) => format!("; the cluster named {name} has the id {id}"),
+        None => there(clusters.iter().map(|cluster| cluster.id.as_str())),
+    };
+    format!("there is no cluster with the id {id}{instead}")
+}
+
 /// The reason why a trigger would find nothing to update, were these all clusters and simulated
 /// workloads; none for a real cluster, whose workloads are not known.
 pub fn missing_target<'a>(
@@ -271,13 +277,7 @@ pub fn missing_target<'a>(
         Ok(cluster) => cluster,
         Err(missing) => return Some(missing.reason),
     };
-    let key = WorkloadKey {
-        cluster_id: cluster.id.clone(),
-        namespace: trigger.cluster_ns.clone(),
-        kind: trigger.app_type,
-        name: trigger.application.clone(),
-    };
-    let Some(template) = find(&key) else {
+    let Some(template) = find(&destination.key(&cluster)) else {
         return Some(destination.missing_in(&cluster).reason);
     };
     let mut containers = template.containers.iter().chain(&template.init_containers);

@@ -8,22 +8,18 @@ use serde_json::Value;
 use super::destination::{Destination, Sighting, Unseen};
 use super::matching::{Judgement, Matcher, weight};
 use super::plan::{Obstacle, Plan, Target, plan};
-use super::store::LONGEST_REASON;
-use super::{Engine, nearest_miss};
+use super::{Engine, LONGEST_REASON, nearest_miss};
 use crate::account::NO_AGENCY;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::http::cut_to_page;
 use crate::repository::RepositoryRef;
 use crate::tag::{self, TagName};
-use crate::trigger::{self, Expression, NewTrigger, Trigger};
+use crate::trigger::{self, Condition, Expression, NewTrigger, Trigger};
 
 /// How much the expressions may weigh together whose nearest miss is looked for. Each is compiled
 /// twice for that, and nothing of it is remembered.
 const MOST_HINTED: u64 = 250_000;
-
-/// The reason why a trigger does not fire that is switched off.
-pub(super) const DISABLED: &str = "the trigger is disabled";
 
 /// How many containers are looked at for a page, but for those of its last trigger.
 const MOST_LOOKED_AT: usize = 50_000;
@@ -73,7 +69,7 @@ impl Engine {
         let digest = tag::store::find_digest(db, repository.id, tag).await?;
         let digest = digest.unwrap_or_else(|| "{digest}".to_owned());
         let mut seen: HashMap<Destination, std::result::Result<Sighting, Unseen>> = HashMap::new();
-        let mut silent: HashMap<[String; 3], Unseen> = HashMap::new();
+        let mut silent: HashMap<trigger::Cluster, Unseen> = HashMap::new();
         let mut explained = Vec::new();
         let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
         let mut looked_at = 0;
@@ -83,7 +79,7 @@ impl Engine {
                 break;
             }
             let mut entry = Explained {
-                trigger_name: trigger.name.clone(),
+                trigger_name: trigger.name.as_str().to_owned(),
                 expected: if fires {
                     Expected::Fails
                 } else {
@@ -96,18 +92,13 @@ impl Engine {
                 NO_AGENCY.clone_into(&mut entry.reason);
             } else if fires {
                 let destination = Destination::from(&trigger);
-                let cluster = [
-                    destination.trigger_mode.clone(),
-                    destination.cluster_id.clone(),
-                    destination.cluster_name.clone(),
-                ];
-                let sighting = match (seen.get(&destination), silent.get(&cluster)) {
+                let sighting = match (seen.get(&destination), silent.get(&trigger.cluster)) {
                     (Some(sighting), _) => sighting.clone(),
                     (None, Some(unseen)) => Err(unseen.clone()),
                     (None, None) => {
                         let sighting = destination.look(db, &self.real_clusters).await?;
                         if let Err(unseen @ Unseen::Silent(_)) = &sighting {
-                            silent.insert(cluster, unseen.clone());
+                            silent.insert(trigger.cluster.clone(), unseen.clone());
                         }
                         seen.insert(destination, sighting.clone());
                         sighting
@@ -128,7 +119,7 @@ impl Engine {
                 // A large workload takes a while.
                 tokio::task::yield_now().await;
             }
-            entry.reason = beginning(&entry.reason, LONGEST_REASON.into()).to_owned();
+            entry.reason = beginning(&entry.reason, LONGEST_REASON).to_owned();
             explained.push(entry);
         }
         Ok((explained, next))
@@ -181,8 +172,12 @@ pub(super) async fn judge(
 ) -> Result<Vec<(Trigger, bool, String)>> {
     let regular = triggers
         .iter()
-        .filter(|trigger| trigger.enabled && trigger.trigger_type == "regular")
-        .map(|trigger| trigger.condition.clone());
+        .filter_map(|trigger| match &trigger.condition {
+            Condition::Regular(expression) if trigger.enabled => {
+                Some(expression.as_str().to_owned())
+            }
+            _ => None,
+        });
     let judgement = matcher.judge_all(regular.collect(), tag).await?;
     let tag = tag.clone();
     let verdicts = tokio::task::spawn_blocking(move || verdicts(triggers, &tag, judgement));
@@ -199,42 +194,17 @@ fn verdicts(
     triggers
         .into_iter()
         .map(|trigger| {
-            let (fires, reason) = verdict(&trigger, tag, &mut judgement, &mut hints)?;
-            Ok((trigger, fires, reason))
-        })
-        .collect()
-}
-
-fn verdict(
-    trigger: &Trigger,
-    tag: &TagName,
-    judgement: &mut Judgement,
-    hints: &mut Hints,
-) -> Result<(bool, String)> {
-    let tag_name = tag.as_str();
-    let condition = &trigger.condition;
-    Ok(match trigger.trigger_type.as_str() {
-        _ if !trigger.enabled => (false, DISABLED.to_owned()),
-        "all" => (true, "every tag matches .*".to_owned()),
-        "tag" => {
-            let tags: Vec<_> = condition.split(';').collect();
-            let is_one = tags.contains(&tag_name);
-            let verb = if is_one { "is" } else { "is not" };
-            (
-                is_one,
-                format!("tag {tag_name} {verb} one of {}", tags.join(", ")),
-            )
-        }
-        _ if judgement.judge(condition, tag)? => (true, format!("{condition} matches {tag_name}")),
-        _ => {
-            let mut reason = format!("{condition} does not match {tag_name}");
-            if let Some(hint) = hints.of(condition, tag_name) {
+            let is_match = |expression: &Expression| judgement.judge(expression.as_str(), tag);
+            let verdict = trigger::judge(trigger.enabled, &trigger.condition, tag, is_match)?;
+            let (fires, mut reason) = (verdict.fires(), verdict.to_string());
+            let hint = verdict.missed().and_then(|missed| hints.of(missed, tag));
+            if let Some(hint) = hint {
                 reason.push_str(": ");
                 reason.push_str(hint);
             }
-            (false, reason)
-        }
-    })
+            Ok((trigger, fires, reason))
+        })
+        .collect()
 }
 
 /// The nearest misses of one tag, by expression.
@@ -245,18 +215,19 @@ struct Hints {
 }
 
 impl Hints {
-    fn of(&mut self, condition: &str, tag: &str) -> Option<&str> {
-        if !self.known.contains_key(condition) {
-            let weight = Expression::parse(condition).map_or(MOST_HINTED, |parsed| weight(&parsed));
+    fn of(&mut self, missed: &Expression, tag: &TagName) -> Option<&str> {
+        let expression = missed.as_str();
+        if !self.known.contains_key(expression) {
+            let weight = weight(missed.size());
             let hint = if self.weight + weight <= MOST_HINTED {
                 self.weight += weight;
-                nearest_miss::hint(condition, tag)
+                nearest_miss::hint(expression, tag.as_str())
             } else {
                 None
             };
-            self.known.insert(condition.to_owned(), hint);
+            self.known.insert(expression.to_owned(), hint);
         }
-        self.known.get(condition)?.as_deref()
+        self.known.get(expression)?.as_deref()
     }
 }
 
@@ -333,7 +304,11 @@ mod tests {
     #[test]
     fn only_so_many_expressions_get_a_hint() {
         let mut hints = Hints::default();
-        let mut hint = |condition: &str| hints.of(condition, "x").map(str::to_owned);
+        let tag = TagName::parse("x").expect("legal");
+        let mut hint = |expression: &str| {
+            let expression = Expression::parse(expression).expect("legal");
+            hints.of(&expression, &tag).map(str::to_owned)
+        };
         let expected = Some("it would if the case of letters did not count".to_owned());
         let large = |at: usize| format!("^(a{{1000}}){{50}}{at}|^X$");
         assert_eq!(hint(&large(1)), expected);

@@ -1,14 +1,14 @@
 //! What became of one trigger at one push, for whoever waits for it. The push remembers it for some
 //! triggers only, and a history has an end: beyond both, the trigger itself is asked.
 
-use super::explain::DISABLED;
+use super::history::{self, HistoryEntry};
 use super::matching::Matcher;
-use super::store::{self, Decision, FiringState, HistoryEntry, RecordedPush};
-use super::{Engine, store::LONGEST_REASON};
+use super::pushes::{Decision, FiringState, RecordedPush};
+use super::{Engine, LONGEST_REASON};
 use crate::error::Result;
 use crate::excerpt::beginning;
 use crate::tag::TagName;
-use crate::trigger::{self, Trigger, TriggerName};
+use crate::trigger::{self, Trigger, TriggerName, Verdict};
 
 /// The reason why a trigger did not fire that was not there yet.
 const MADE_LATER: &str = "the trigger was made after this push";
@@ -36,7 +36,7 @@ impl Engine {
         matcher: &Matcher,
     ) -> Result<Option<Fate>> {
         let db = self.db.lookups();
-        let found = store::find_trace(db, push.id, repository_id, name.as_str()).await?;
+        let found = history::find_trace(db, push.id, repository_id, name.as_str()).await?;
         let Some(trace) = found else {
             return Ok(None);
         };
@@ -82,14 +82,14 @@ impl Engine {
         let verdicts = super::explain::judge(vec![enabled], tag, matcher).await?;
         for (_, fires, reason) in verdicts {
             if !fires {
-                let reason = beginning(&reason, LONGEST_REASON.into()).to_owned();
+                let reason = beginning(&reason, LONGEST_REASON).to_owned();
                 return Ok(FiringState::PassedOver { reason });
             }
         }
-        let reaches = store::reaches_back_to(self.db.lookups(), id, push.id).await?;
+        let reaches = history::reaches_back_to(self.db.lookups(), id, push.id).await?;
         Ok(if reaches {
             FiringState::PassedOver {
-                reason: DISABLED.to_owned(),
+                reason: Verdict::Disabled.to_string(),
             }
         } else {
             FiringState::Forgotten

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::tag::TagName;
-use crate::trigger::Expression;
+use crate::trigger::{self, Expression};
 
 /// How much the remembered expressions may weigh together; compiled, with the automata's states
 /// that searches build, they take 170 MB at the most. Ten thousand ordinary ones are below.
@@ -69,7 +69,7 @@ pub struct Judgement {
 impl Matcher {
     /// Judges a tag by the expressions that its repository has at this moment.
     pub async fn judge(&self, db: &Db, repository_id: i64, tag: &TagName) -> Result<Judgement> {
-        let expressions = super::store::list_expressions(db.lookups(), repository_id).await?;
+        let expressions = trigger::store::list_expressions(db.lookups(), repository_id).await?;
         self.judge_all(expressions, tag).await
     }
 
@@ -110,9 +110,9 @@ impl Matcher {
         if let Some(compiled) = self.remembered().find(expression) {
             return Ok((compiled, 0));
         }
-        let checked = Expression::parse(expression).map_err(Error::internal)?;
-        let compiled = Arc::new(Regex::new(checked.as_str()).map_err(Error::internal)?);
-        let weight = weight(&checked);
+        let size = Expression::size_of(expression).map_err(Error::internal)?;
+        let compiled = Arc::new(Regex::new(expression).map_err(Error::internal)?);
+        let weight = weight(size);
         let entry = Entry {
             expression: expression.into(),
             compiled: Arc::clone(&compiled),
@@ -199,9 +199,10 @@ impl Judgement {
     }
 }
 
-/// What an expression costs to compile and to remember, in the units of [`Expression::size`].
-pub(super) fn weight(expression: &Expression) -> u64 {
-    expression.size() + OWN_WEIGHT
+/// What an expression of a size costs to compile and to remember, in the units of
+/// [`Expression::size_of`].
+pub(super) fn weight(size: u64) -> u64 {
+    size + OWN_WEIGHT
 }
 
 #[cfg(test)]

@@ -1,25 +1,32 @@
 //! The engine: from a pushed tag to an updated workload and an entry in the trigger's history.
 //!
-//! Which triggers fire is decided in the transaction that stores the tag (`matching`, `store`):
-//! it leaves one firing for each. This module's worker takes firings from the table, in order for
-//! each workload and without waiting for others, lets them act (at a real cluster: `real`), and
-//! records their outcome.
+//! Which triggers fire is decided in the transaction that stores the tag (`decision`): it leaves
+//! one firing for each in the queue (`store`). `matching` tells beforehand which expressions the
+//! tag matches. This module's worker takes firings from the queue, in order for each workload and
+//! without waiting for others, lets each act at its cluster (`real`, `simulated`), and records the
+//! outcome (`history`).
 //! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
-//! pod template, and `explain` what it would change. `retry` holds what is tried again, and `fate`
-//! tells what became of a trigger at a push.
+//! pod template, and `explain` what it would change. `retry` holds what is tried again, `fate`
+//! tells what became of a trigger at a push, and `pushes` what a push meant for all triggers.
 //!
 //! A firing and its record are in the database, so none is lost over a crash, and none recorded
 //! twice: the record and the end of the firing are one transaction.
 
+pub mod decision;
 mod destination;
 mod explain;
 mod fate;
+pub mod history;
 mod matching;
 mod nearest_miss;
 mod plan;
+pub mod pushes;
 mod real;
 mod retry;
+mod simulated;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +46,7 @@ pub use plan::{Obstacle, Plan, Target, plan};
 pub use retry::Retry;
 
 use crate::account;
+use crate::cce;
 use crate::clock::Clock;
 use crate::db::{Db, Write};
 use crate::error::{Error, Result, one_line};
@@ -46,10 +54,15 @@ use crate::kubernetes::RealClusters;
 use crate::region::Regions;
 use real::Attempt;
 use retry::{FIRST_PAUSE, LONGEST_PAUSE, Retries, jittered};
-use store::{Deployed, End, Ending, Outcome, Record, Simulate, WaitingFiring};
+use simulated::Simulate;
+use store::{Deployed, End, Ending, Outcome, Record};
 
 /// The detail of a firing that found its workload as it wants it.
 const UNCHANGED: &str = "template unchanged, no rollout";
+
+/// The longest reason why a trigger did not fire, and the longest detail of one that did, in
+/// characters: the tags of a condition, and the image of a container, can fill a body.
+const LONGEST_REASON: usize = 1000;
 
 /// The least and the most time that one try at a real cluster gets.
 const SHORTEST_TRY: Duration = Duration::from_secs(2);
@@ -176,9 +189,13 @@ impl Engine {
                 are_changed = true;
             }
             let looked = async {
-                for firing in store::list_waiting(self.db.lookups(), last).await? {
-                    last = firing.id;
-                    self.line_up(firing);
+                let waiting = store::list_waiting(self.db.lookups(), last).await?;
+                if !waiting.is_empty() {
+                    let clusters = cce::store::list(self.db.lookups()).await?;
+                    for firing in waiting {
+                        last = firing.id;
+                        self.line_up(firing.id, firing.destination.lane(&clusters));
+                    }
                 }
                 if are_changed {
                     self.drop_what_is_gone().await?;
@@ -208,7 +225,7 @@ impl Engine {
     }
 
     /// Puts a firing behind the others at its workload; the first one starts the lane.
-    fn line_up(self: &Arc<Self>, WaitingFiring { id, lane }: WaitingFiring) {
+    fn line_up(self: &Arc<Self>, id: i64, lane: String) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiting) = lanes.get_mut(&lane) {
             waiting.push_back(id);

@@ -26,7 +26,7 @@ impl Engine {
         let Some(real) = self.real_clusters.get(&cluster.id) else {
             return Ok(Attempt::NotReal);
         };
-        let key = destination.key(&cluster)?;
+        let key = destination.key(&cluster);
         let found = match real.read(&key).await {
             Ok(Some(found)) => found,
             Ok(None) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::store::LONGEST_REASON;
+use super::LONGEST_REASON;
 use crate::error::one_line;
 use crate::excerpt::beginning;
 
@@ -56,7 +56,7 @@ impl Retries {
     pub(super) fn note(&self, firing: i64, tries: u32, reason: &str, pause: Duration) {
         let retry = Retry {
             tries,
-            last_answer: beginning(&one_line(reason), LONGEST_REASON.into()).to_owned(),
+            last_answer: beginning(&one_line(reason), LONGEST_REASON).to_owned(),
             next: Some(Instant::now() + pause),
         };
         self.known().insert(firing, retry);

@@ -11,8 +11,8 @@ use crate::clock::{Day, Moment};
 use crate::db::{Readers, SingleWrite};
 use crate::engine::Judgement;
 use crate::error::{Error, Resource, Result};
+use crate::push::{self, PutTag};
 use crate::repository::store::exists as repository_exists;
-use crate::tag::store::PutTag;
 use crate::tag::{self, TagName};
 
 /// How long, in seconds, a link is kept that no manifest uses, from the last time that a client
@@ -531,8 +531,8 @@ impl SingleWrite for PutManifest {
             return Err(Error::NotFound(Resource::Repository));
         }
         let blob_bytes = match self.find_parts(transaction).await? {
-            Ok(bytes) => bytes,
-            Err(missing) => return Ok(PutOutcome::Missing(missing)),
+            Parts::Here { blob_bytes } => blob_bytes,
+            Parts::Missing(digest) => return Ok(PutOutcome::Missing(digest)),
         };
         self.insert(transaction, blob_bytes).await?;
         if let Some((name, judgement)) = self.tag {
@@ -544,43 +544,52 @@ impl SingleWrite for PutManifest {
                 judgement,
                 now: self.now,
             };
-            tag::store::put(transaction, put).await?;
+            push::put(transaction, put).await?;
         }
         Ok(PutOutcome::Stored)
     }
 }
 
 impl PutManifest {
-    /// How many bytes the blobs have that the manifest names; the inner error is the first thing
-    /// that it names and the repository does not have.
-    async fn find_parts(
-        &self,
-        transaction: &mut SqliteConnection,
-    ) -> Result<std::result::Result<i64, Digest>> {
-        let mut bytes = 0;
-        for digest in &self.manifest.blobs {
-            let found = find_blob(&mut *transaction, self.repository_id, digest).await?;
-            match found {
-                Some(blob) => bytes += blob.size,
-                None => return Ok(Err(digest.clone())),
+    /// Looks for all that the manifest names, blobs first, in its order.
+    async fn find_parts(&self, transaction: &mut SqliteConnection) -> Result<Parts> {
+        let Manifest {
+            blobs, manifests, ..
+        } = &self.manifest;
+        let mut blob_bytes = 0;
+        if !blobs.is_empty() {
+            // One statement for all of them: each statement is a hop to SQLite's thread and back.
+            let (bytes, missing): (i64, Option<i64>) = sqlx::query_as(
+                "SELECT coalesce(sum(b.size), 0), min(CASE WHEN b.size IS NULL THEN d.key END)
+                 FROM json_each(?2) d
+                 LEFT JOIN repository_blobs l ON l.repository_id = ?1 AND l.digest = d.value
+                 LEFT JOIN blobs b ON b.digest = l.digest AND NOT b.is_damaged",
+            )
+            .bind(self.repository_id)
+            .bind(json(blobs)?)
+            .fetch_one(&mut *transaction)
+            .await?;
+            if let Some(at) = missing {
+                return Parts::missing(blobs, at);
+            }
+            blob_bytes = bytes;
+        }
+        if !manifests.is_empty() {
+            let missing: Option<i64> = sqlx::query_scalar(
+                "SELECT d.key FROM json_each(?2) d
+                 WHERE NOT EXISTS (SELECT 1 FROM manifests m
+                                   WHERE m.repository_id = ?1 AND m.digest = d.value)
+                 LIMIT 1",
+            )
+            .bind(self.repository_id)
+            .bind(json(manifests)?)
+            .fetch_optional(transaction)
+            .await?;
+            if let Some(at) = missing {
+                return Parts::missing(manifests, at);
             }
         }
-        if self.manifest.manifests.is_empty() {
-            return Ok(Ok(bytes));
-        }
-        let missing: Option<i64> = sqlx::query_scalar(
-            "SELECT d.key FROM json_each(?2) d
-             WHERE NOT EXISTS (SELECT 1 FROM manifests m
-                               WHERE m.repository_id = ?1 AND m.digest = d.value)
-             LIMIT 1",
-        )
-        .bind(self.repository_id)
-        .bind(json(&self.manifest.manifests)?)
-        .fetch_optional(transaction)
-        .await?;
-        let missing = missing.and_then(|at| usize::try_from(at).ok());
-        let missing = missing.and_then(|at| self.manifest.manifests.get(at).cloned());
-        Ok(missing.map_or(Ok(bytes), Err))
+        Ok(Parts::Here { blob_bytes })
     }
 
     async fn insert(&self, transaction: &mut SqliteConnection, blob_bytes: i64) -> Result<()> {
@@ -644,6 +653,23 @@ impl PutManifest {
         let (id, digest) = (self.repository_id, self.digest.as_str());
         insert_parts(&mut *transaction, id, digest, &self.manifest.parts).await?;
         measure(transaction, id, digest).await
+    }
+}
+
+/// What a repository has of all that a manifest names.
+enum Parts {
+    /// All of it; its blobs have so many bytes.
+    Here { blob_bytes: i64 },
+    /// Not this, and nothing is known of what comes after.
+    Missing(Digest),
+}
+
+impl Parts {
+    fn missing(digests: &[Digest], at: i64) -> Result<Self> {
+        let at = usize::try_from(at).map_err(Error::internal)?;
+        let digest = digests.get(at);
+        let digest = digest.ok_or_else(|| Error::internal("a part without a place"))?;
+        Ok(Self::Missing(digest.clone()))
     }
 }
 
@@ -937,6 +963,45 @@ mod tests {
         assert!(find_blob(db, b, &digest).await.expect("read").is_some());
         let gone = test.db.write(uploaded(b + 1, "y", "f3")).await;
         assert!(matches!(gone, Err(Error::NotFound(Resource::Repository))));
+    }
+
+    #[tokio::test]
+    async fn of_the_parts_that_are_missing_the_first_one_is_told() {
+        let (test, a, b) = seeded().await;
+        for (content, file) in [("x", "f1"), ("yy", "f2"), ("damaged", "f3")] {
+            let linked = test.db.write(uploaded(a, content, file)).await;
+            linked.expect("linked");
+        }
+        let elsewhere = test.db.write(uploaded(b, "elsewhere", "f4")).await;
+        elsewhere.expect("linked");
+        let mut files = list_blob_files(test.db.readers(), "", 10)
+            .await
+            .expect("read");
+        files.retain(|blob| blob.file == "f3");
+        files[0].is_damaged = true;
+        test.db.write(MarkBlobs(files)).await.expect("marked");
+        let put = async |blobs: &[&str], manifests: &[&str]| {
+            let mut write = manifest(a, blobs, None);
+            let digests = manifests.iter().map(|part| Digest::of(part.as_bytes()));
+            write.manifest.manifests = digests.collect();
+            test.db.write(write).await.expect("decided")
+        };
+        for (blobs, manifests, missing) in [
+            (&["x", "none", "damaged"][..], &["m"][..], "none"),
+            (&["x", "damaged", "none"], &[], "damaged"),
+            (&["elsewhere", "x", "none"], &[], "elsewhere"),
+            (&["x", "yy"], &["m", "n"], "m"),
+            (&[], &["n", "m"], "n"),
+        ] {
+            let expected = PutOutcome::Missing(Digest::of(missing.as_bytes()));
+            assert_eq!(put(blobs, manifests).await, expected, "{blobs:?}");
+        }
+        assert_eq!(put(&["yy", "x"], &[]).await, PutOutcome::Stored);
+        let blob_bytes: i64 = sqlx::query_scalar("SELECT size - content_size FROM manifests")
+            .fetch_one(test.db.readers())
+            .await
+            .expect("one is stored");
+        assert_eq!(blob_bytes, 3);
     }
 
     #[tokio::test]

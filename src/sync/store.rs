@@ -8,9 +8,9 @@ use crate::db::{Readers, SingleWrite};
 use crate::engine::Judgement;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::page::{Page, SortOrder};
+use crate::push::{self, PutTag};
 use crate::registry;
 use crate::repository::{self, Category, Description, NewRepository, RepositoryName};
-use crate::tag::store::PutTag;
 use crate::tag::{self, TagName};
 
 /// Jobs of a repository that are remembered.
@@ -454,7 +454,7 @@ impl JobRow {
             judgement,
             now,
         };
-        tag::store::put_synced(transaction, put).await?;
+        push::put_synced(transaction, put).await?;
         Ok(Outcome::Success)
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::accessory::{self, SignatureTag};
 use super::manifest_text::{self, ShownManifest};
-use super::store::{self, CopyTag, DeleteImage, DeleteTag, Marker, MarkerValue};
+use super::store::{self, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState};
 use crate::auth::Caller;
@@ -18,6 +18,7 @@ use crate::http::{
     ContentRange, Fields, OperationDoc, Param, Query, Routes, Segment, SortOrder, empty_object,
 };
 use crate::permission::{Editable, Manageable, Viewable};
+use crate::push::CopyTag;
 use crate::registry::MediaType;
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;

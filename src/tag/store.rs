@@ -1,4 +1,5 @@
-//! The SQL of tags. [`put`] is the one way in which a tag comes to point at a manifest.
+//! The SQL of tags. How one comes to point at a manifest, and what that sets off, is the business
+//! of `push`.
 
 use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 
@@ -6,14 +7,8 @@ use super::{OrderColumn, Tag, TagName};
 use crate::account;
 use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
-use crate::engine::{self, Judgement};
-use crate::error::{Error, Resource, Result};
+use crate::error::{Error, Result};
 use crate::page::{Page, SortOrder};
-use crate::retention;
-use crate::sync;
-
-/// Pushes that are remembered.
-const MOST_PUSHES: i64 = 1000;
 
 /// The columns of [`Tag`], and where they come from.
 const COLUMNS: &str = "t.id, t.repository_id, t.name, t.digest, m.media_type, m.content_size,
@@ -174,88 +169,28 @@ pub async fn list_names(
     Ok(names)
 }
 
-/// A tag that is pushed, however that came about.
-#[derive(Debug, Clone)]
-pub struct PutTag {
-    /// Which repository.
-    pub repository_id: i64,
-    /// The tag.
-    pub name: TagName,
-    /// The manifest, which is in the repository.
-    pub digest: String,
-    /// The name of the user who pushes.
-    pub pushed_by: String,
-    /// What is known of the tag and the expressions of triggers.
-    pub judgement: Judgement,
-    /// When.
-    pub now: Moment,
-}
-
-/// Points a tag at a manifest and, in the same transaction, decides which triggers that fires and
-/// where it is synced to, and runs the repository's retention rules. A push, `CreateRepoTag` and
-/// `/_emulator/push` all end here.
-pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
-    let PutTag {
-        repository_id,
-        name,
-        digest,
-        now,
-        ..
-    } = &tag;
-    sync::store::insert_jobs_of_push(transaction, *repository_id, name, digest, *now).await?;
-    put_synced(transaction, tag).await
-}
-
-/// As [`put`], for a tag that a sync brings: it goes no further, so that two regions that sync to
-/// each other come to rest.
-pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
+/// Points a tag at a manifest, which is in the repository. What that sets off is the business of
+/// `push`.
+pub async fn put(
+    transaction: &mut SqliteConnection,
+    repository_id: i64,
+    name: &TagName,
+    digest: &str,
+    now: Moment,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?4)
          ON CONFLICT (repository_id, name)
              DO UPDATE SET digest = excluded.digest, updated_at = excluded.updated_at",
     )
-    .bind(tag.repository_id)
-    .bind(tag.name.as_str())
-    .bind(&tag.digest)
-    .bind(tag.now)
+    .bind(repository_id)
+    .bind(name.as_str())
+    .bind(digest)
+    .bind(now)
     .execute(&mut *transaction)
     .await?;
-    touch(&mut *transaction, tag.repository_id, tag.now).await?;
-    let push: i64 = sqlx::query_scalar(
-        "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at, newest_trigger)
-         VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM triggers)) RETURNING id",
-    )
-    .bind(tag.repository_id)
-    .bind(tag.name.as_str())
-    .bind(&tag.digest)
-    .bind(&tag.pushed_by)
-    .bind(tag.now)
-    .fetch_one(&mut *transaction)
-    .await?;
-    sqlx::query("DELETE FROM pushes WHERE id <= ?")
-        .bind(push - MOST_PUSHES)
-        .execute(&mut *transaction)
-        .await?;
-    let PutTag {
-        repository_id,
-        name,
-        digest,
-        judgement,
-        now,
-        ..
-    } = tag;
-    let matcher = judgement.matcher().clone();
-    engine::store::decide(
-        &mut *transaction,
-        push,
-        repository_id,
-        &name,
-        &digest,
-        judgement,
-    )
-    .await?;
-    retention::store::apply(transaction, repository_id, &matcher, now).await
+    touch(transaction, repository_id, now).await
 }
 
 /// Notes that something in a repository changed.
@@ -266,48 +201,6 @@ pub async fn touch(db: impl SqliteExecutor<'_>, repository_id: i64, now: Moment)
         .execute(db)
         .await?;
     Ok(())
-}
-
-/// Gives the image of one tag a second tag.
-#[derive(Debug)]
-pub struct CopyTag {
-    /// Which repository.
-    pub repository_id: i64,
-    /// The tag that is there.
-    pub source: TagName,
-    /// The tag to be.
-    pub destination: TagName,
-    /// Whether the tag to be may be one that is there.
-    pub overrides: bool,
-    /// The name of the user.
-    pub pushed_by: String,
-    /// What is known of the destination and the expressions of triggers.
-    pub judgement: Judgement,
-    /// When.
-    pub now: Moment,
-}
-
-impl SingleWrite for CopyTag {
-    type Output = ();
-    const PUSHES: bool = true;
-
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
-        let digest = find_digest(&mut *transaction, self.repository_id, &self.source).await?;
-        let digest = digest.ok_or(Error::NotFound(Resource::Tag))?;
-        let taken = find_digest(&mut *transaction, self.repository_id, &self.destination).await?;
-        if taken.is_some() && !self.overrides {
-            return Err(Error::AlreadyExists(Resource::Tag));
-        }
-        let tag = PutTag {
-            repository_id: self.repository_id,
-            name: self.destination,
-            digest,
-            pushed_by: self.pushed_by,
-            judgement: self.judgement,
-            now: self.now,
-        };
-        put(transaction, tag).await
-    }
 }
 
 /// The digest that a tag has now.

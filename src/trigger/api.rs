@@ -21,7 +21,7 @@ use super::{
 use crate::account::NO_AGENCY;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
-use crate::engine::{self, store::HistoryEntry};
+use crate::engine::history::{self, HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
 use crate::http::{Answer, Fields, OperationDoc, Query, Routes, Segment, empty_object, json};
 use crate::permission::{Editable, Viewable};
@@ -199,7 +199,7 @@ async fn show(
         return instead.ok_or(Error::NotFound(Resource::Trigger));
     };
     let history = if trigger.has_history {
-        engine::store::list_history(app.db.lookups(), repository.id, name.as_str()).await?
+        history::list_history(app.db.lookups(), repository.id, name.as_str()).await?
     } else {
         Vec::new()
     };
@@ -300,13 +300,7 @@ pub fn read_body(body: &Fields) -> Result<NewTrigger> {
     };
     let enabled = enabled(body)?;
     let name = TriggerName::parse("name", body.string("name")?)?;
-    let cluster = match mode? {
-        TriggerMode::Cci => Cluster::Cci,
-        TriggerMode::Cce => Cluster::Cce {
-            id: cluster_id,
-            name: cluster_name,
-        },
-    };
+    let cluster = Cluster::new(mode?, cluster_id, cluster_name);
     kind?;
     let condition = condition.ok_or_else(|| Error::internal("a known type left no condition"))?;
     Ok(NewTrigger {
@@ -392,7 +386,7 @@ fn enabled(body: &Fields) -> Result<bool> {
 #[derive(Serialize, JsonSchema)]
 struct TriggerView {
     action: &'static str,
-    app_type: String,
+    app_type: &'static str,
     application: String,
     cluster_id: String,
     cluster_name: String,
@@ -404,8 +398,8 @@ struct TriggerView {
     enable: &'static str,
     name: String,
     trigger_history: Option<Vec<HistoryView>>,
-    trigger_mode: String,
-    trigger_type: String,
+    trigger_mode: &'static str,
+    trigger_type: &'static str,
 }
 
 impl TriggerView {
@@ -413,20 +407,20 @@ impl TriggerView {
     fn listed(trigger: Trigger) -> Self {
         Self {
             action: "update",
-            app_type: trigger.app_type,
+            app_type: trigger.app_type.as_str(),
             application: trigger.application,
-            cluster_id: trigger.cluster_id,
-            cluster_name: trigger.cluster_name,
+            cluster_id: trigger.cluster.id().to_owned(),
+            cluster_name: trigger.cluster.name().to_owned(),
             cluster_ns: trigger.cluster_ns,
-            condition: trigger.condition,
+            condition: trigger.condition.text().to_owned(),
             container: trigger.container,
             created_at: trigger.created_at.to_string(),
             creator_name: trigger.creator_name,
             enable: if trigger.enabled { "true" } else { "false" },
-            name: trigger.name,
+            name: trigger.name.as_str().to_owned(),
             trigger_history: None,
-            trigger_mode: trigger.trigger_mode,
-            trigger_type: trigger.trigger_type,
+            trigger_mode: trigger.cluster.trigger_mode(),
+            trigger_type: trigger.condition.trigger_type().as_str(),
         }
     }
 

@@ -16,14 +16,23 @@ const MAX_SIZE: u64 = 250_000;
 /// A regular expression in the syntax of the `regex` crate (RE2-like, Unicode). It is searched
 /// for, not matched as a whole: `^` and `$` anchor it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expression {
-    text: String,
-    size: u64,
-}
+pub struct Expression(String);
 
 impl Expression {
     /// Checks an expression; the error is the rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::size_of(text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// An expression as it is stored: [`Self::parse`] accepted it when it was written.
+    pub(super) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Checks an expression: how large it is once its repetitions are written out, or the rule that
+    /// it breaks. Its compiled form takes at most 40 bytes for each.
+    pub fn size_of(text: &str) -> Result<u64, String> {
         if text.chars().count() > MAX_LENGTH {
             return Err(format!("at most {MAX_LENGTH} characters"));
         }
@@ -42,21 +51,18 @@ impl Expression {
         if size > MAX_SIZE {
             return Err("it is too large once its repetitions are written out".to_owned());
         }
-        Ok(Self {
-            text: text.to_owned(),
-            size,
-        })
+        Ok(size)
     }
 
     /// The expression as text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0
     }
 
-    /// How large it is once its repetitions are written out; its compiled form takes at most 40
-    /// bytes for each.
+    /// Its size, in the units of [`Self::size_of`]. One that would be refused by now counts as the
+    /// largest.
     pub fn size(&self) -> u64 {
-        self.size
+        Self::size_of(&self.0).unwrap_or(MAX_SIZE)
     }
 }
 

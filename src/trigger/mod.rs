@@ -1,16 +1,17 @@
-//! Triggers: what one is, which pushes it waits for, and which workload it updates.
+//! Triggers: what one is, which pushed tags fire it ([`judge`]), and which workload it updates.
 //!
-//! `api` is their HTTP, `store` their SQL, `expression` judges regular expressions.
+//! `api` is their HTTP, `store` their SQL, `expression` checks regular expressions.
 
 mod api;
 mod expression;
 pub mod store;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::clock::Moment;
 use crate::error::{Error, Result};
@@ -148,7 +149,7 @@ pub enum Condition {
     /// Every tag.
     All,
     /// One of these.
-    Tags(Vec<TagName>),
+    Tags(TagList),
     /// Those that the expression is found in.
     Regular(Expression),
 }
@@ -169,21 +170,28 @@ impl Condition {
         match kind {
             TriggerType::All if text == ".*" => Ok(Self::All),
             TriggerType::All => Err(wrong("must be .* when trigger_type is all".to_owned())),
-            TriggerType::Tag => {
-                let tags: Option<_> = text.split(';').map(TagName::parse).collect();
-                tags.map(Self::Tags).ok_or_else(|| {
-                    wrong(
-                        "must be one or more tags joined by ; when trigger_type is tag (a tag has \
+            TriggerType::Tag => TagList::parse(text).map(Self::Tags).ok_or_else(|| {
+                wrong(
+                    "must be one or more tags joined by ; when trigger_type is tag (a tag has \
                          1 to 128 letters, digits, _ . - and does not start with . or -)"
-                            .to_owned(),
-                    )
-                })
-            }
+                        .to_owned(),
+                )
+            }),
             TriggerType::Regular => Expression::parse(text).map(Self::Regular).map_err(|rule| {
                 wrong(format!(
                     "must be a regular expression when trigger_type is regular: {rule}"
                 ))
             }),
+        }
+    }
+
+    /// A condition as it is stored: [`Self::parse`] accepted it when it was written, and a push
+    /// reads too many to parse each of them again.
+    pub fn stored(kind: TriggerType, text: String) -> Self {
+        match kind {
+            TriggerType::All => Self::All,
+            TriggerType::Tag => Self::Tags(TagList(text)),
+            TriggerType::Regular => Self::Regular(Expression::stored(text)),
         }
     }
 
@@ -197,20 +205,127 @@ impl Condition {
     }
 
     /// The API's text for it.
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> &str {
         match self {
-            Self::All => ".*".to_owned(),
-            Self::Tags(tags) => {
-                let tags: Vec<_> = tags.iter().map(TagName::as_str).collect();
-                tags.join(";")
+            Self::All => ".*",
+            Self::Tags(tags) => &tags.0,
+            Self::Regular(expression) => expression.as_str(),
+        }
+    }
+}
+
+/// The tags that a condition lists: one or more, joined by `;`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagList(String);
+
+impl TagList {
+    /// Checks the tags; none when one of them breaks its rule.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut tags = text.split(';');
+        let are_tags = tags.all(|tag| TagName::parse(tag).is_some());
+        are_tags.then(|| Self(text.to_owned()))
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.split(';')
+    }
+
+    fn contains(&self, tag: &TagName) -> bool {
+        self.names().any(|name| name == tag.as_str())
+    }
+}
+
+/// Whether a pushed tag fires a trigger: an enabled one, if its condition describes the tag.
+/// `is_match` tells whether an expression is found in the tag.
+pub fn judge<'a>(
+    enabled: bool,
+    condition: &'a Condition,
+    tag: &'a TagName,
+    is_match: impl FnOnce(&Expression) -> Result<bool>,
+) -> Result<Verdict<'a>> {
+    if !enabled {
+        return Ok(Verdict::Disabled);
+    }
+    let fires = match condition {
+        Condition::All => true,
+        Condition::Tags(tags) => tags.contains(tag),
+        Condition::Regular(expression) => is_match(expression)?,
+    };
+    Ok(Verdict::Compared {
+        condition,
+        tag,
+        fires,
+    })
+}
+
+/// Whether a pushed tag fires a trigger. Its text is the reason, which names what was compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// It does not: the trigger is disabled.
+    Disabled,
+    /// The tag was compared with the condition.
+    Compared {
+        /// The condition.
+        condition: &'a Condition,
+        /// The tag.
+        tag: &'a TagName,
+        /// Whether the condition describes the tag.
+        fires: bool,
+    },
+}
+
+impl<'a> Verdict<'a> {
+    /// Whether the trigger fires.
+    pub fn fires(&self) -> bool {
+        matches!(self, Self::Compared { fires: true, .. })
+    }
+
+    /// The expression that the tag does not match, if that is the reason.
+    pub fn missed(&self) -> Option<&'a Expression> {
+        match self {
+            Self::Compared {
+                condition: Condition::Regular(expression),
+                fires: false,
+                ..
+            } => Some(expression),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Compared {
+            condition,
+            tag,
+            fires,
+        } = self
+        else {
+            return f.write_str("the trigger is disabled");
+        };
+        let tag = tag.as_str();
+        match condition {
+            Condition::All => f.write_str("every tag matches .*"),
+            Condition::Tags(tags) => {
+                let verb = if *fires { "is" } else { "is not" };
+                write!(f, "tag {tag} {verb} one of ")?;
+                for (at, name) in tags.names().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    write!(f, "{separator}{name}")?;
+                }
+                Ok(())
             }
-            Self::Regular(expression) => expression.as_str().to_owned(),
+            Condition::Regular(expression) => {
+                let verb = if *fires { "matches" } else { "does not match" };
+                write!(f, "{} {verb} {tag}", expression.as_str())
+            }
         }
     }
 }
 
 /// Which cluster runs the workload: `trigger_mode` with `cluster_id` and `cluster_name`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Cluster {
     /// A CCE cluster. The API lets both be left out; each is `""` then.
     Cce {
@@ -244,6 +359,14 @@ impl TriggerMode {
 }
 
 impl Cluster {
+    /// The cluster that the three fields name, each of which was checked.
+    pub fn new(mode: TriggerMode, id: String, name: String) -> Self {
+        match mode {
+            TriggerMode::Cce => Self::Cce { id, name },
+            TriggerMode::Cci => Self::Cci,
+        }
+    }
+
     /// The API's word for where it is.
     pub fn trigger_mode(&self) -> &'static str {
         match self {
@@ -361,40 +484,44 @@ pub struct NewTrigger {
     pub container: String,
 }
 
-/// A trigger as it is stored, field for field of the API reference's trigger object.
-#[derive(Debug, Clone, sqlx::FromRow)]
+/// A trigger as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
     /// Its number; younger ones have larger ones.
     pub id: i64,
     /// Its name.
-    pub name: String,
-    /// See [`AppType`].
-    pub app_type: String,
+    pub name: TriggerName,
+    /// The kind of workload it updates.
+    pub app_type: AppType,
     /// The workload's name.
     pub application: String,
     /// The workload's Kubernetes namespace.
     pub cluster_ns: String,
-    /// See [`TriggerType`].
-    pub trigger_type: String,
-    /// See [`Condition`].
-    pub condition: String,
-    /// Whether it fires.
+    /// The tags that fire it.
+    pub condition: Condition,
+    /// Whether it fires at all.
     pub enabled: bool,
-    /// `cce` or `cci`.
-    pub trigger_mode: String,
-    /// `""` where none is named.
-    pub cluster_id: String,
-    /// `""` where none is named.
-    pub cluster_name: String,
-    /// `""` means all that use the image.
+    /// Where the workload runs.
+    pub cluster: Cluster,
+    /// The container to update; `""` means all that use the image.
     pub container: String,
     /// The name of the user who made it.
     pub creator_name: String,
     /// When it was made.
     pub created_at: Moment,
     /// Whether it has a history; read for a single trigger only.
-    #[sqlx(default)]
     pub has_history: bool,
+}
+
+/// As much of a trigger as a push has to know to decide whether it fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its number.
+    pub id: i64,
+    /// The tags that fire it.
+    pub condition: Condition,
+    /// Whether it fires at all.
+    pub enabled: bool,
 }
 
 #[cfg(test)]
@@ -447,6 +574,41 @@ mod tests {
         check(TriggerType::Regular, "^v2.*", true);
         check(TriggerType::Regular, ".*", true);
         check(TriggerType::Regular, "(", false);
+    }
+
+    #[test]
+    fn a_verdict_says_whether_a_tag_fires_a_trigger_and_why() {
+        let check = |kind, text: &str, enabled, tag: &str, expected: (bool, &str)| {
+            let condition = Condition::parse(kind, text).expect("a condition");
+            let name = TagName::parse(tag).expect("a tag");
+            let is_match = |expression: &Expression| {
+                let expression = Regex::new(expression.as_str()).map_err(Error::internal)?;
+                Ok(expression.is_match(tag))
+            };
+            let verdict = judge(enabled, &condition, &name, is_match).expect("judged");
+            let told = verdict.to_string();
+            assert_eq!((verdict.fires(), told.as_str()), expected, "{text} {tag}");
+            let missed = enabled && kind == TriggerType::Regular && !expected.0;
+            assert_eq!(verdict.missed().is_some(), missed, "{text} {tag}");
+            assert_eq!(Condition::stored(kind, text.to_owned()), condition);
+        };
+        let (all, tag, regular) = (TriggerType::All, TriggerType::Tag, TriggerType::Regular);
+        let disabled = (false, "the trigger is disabled");
+        check(all, ".*", true, "v1", (true, "every tag matches .*"));
+        check(all, ".*", false, "v1", disabled);
+        check(tag, "v1", true, "v1", (true, "tag v1 is one of v1"));
+        let one_of = (true, "tag v2 is one of v1, v2");
+        check(tag, "v1;v2", true, "v2", one_of);
+        let none_of = (false, "tag v is not one of v1, v2");
+        check(tag, "v1;v2", true, "v", none_of);
+        let case = (false, "tag V1 is not one of v1");
+        check(tag, "v1", true, "V1", case);
+        check(tag, "v1;v2", false, "v1", disabled);
+        check(regular, "^v2.*", true, "v20", (true, "^v2.* matches v20"));
+        let missed = (false, "^v2.* does not match w");
+        check(regular, "^v2.*", true, "w", missed);
+        check(regular, "2", true, "v1.2", (true, "2 matches v1.2"));
+        check(regular, "^v2.*", false, "v2", disabled);
     }
 
     #[test]

@@ -2,13 +2,59 @@
 
 use std::collections::HashSet;
 
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
-use super::{NewTrigger, Trigger, TriggerName};
+use super::{
+    AppType, Candidate, Cluster, Condition, NewTrigger, Trigger, TriggerMode, TriggerName,
+    TriggerType,
+};
 use crate::clock::Moment;
 use crate::db::{SingleWrite, Write};
 use crate::error::{Error, Resource, Result};
 use crate::repository::store::exists as repository_exists;
+
+#[derive(FromRow)]
+struct TriggerRow {
+    id: i64,
+    name: String,
+    app_type: String,
+    application: String,
+    cluster_ns: String,
+    trigger_type: String,
+    condition: String,
+    enabled: bool,
+    trigger_mode: String,
+    cluster_id: String,
+    cluster_name: String,
+    container: String,
+    creator_name: String,
+    created_at: Moment,
+    #[sqlx(default)]
+    has_history: bool,
+}
+
+impl TryFrom<TriggerRow> for Trigger {
+    type Error = Error;
+
+    fn try_from(row: TriggerRow) -> Result<Self> {
+        let kind = TriggerType::parse(&row.trigger_type).map_err(Error::internal)?;
+        let mode = TriggerMode::parse(&row.trigger_mode).map_err(Error::internal)?;
+        Ok(Self {
+            id: row.id,
+            name: TriggerName::parse("name", &row.name).map_err(Error::internal)?,
+            app_type: AppType::parse(&row.app_type).map_err(Error::internal)?,
+            application: row.application,
+            cluster_ns: row.cluster_ns,
+            condition: Condition::stored(kind, row.condition),
+            enabled: row.enabled,
+            cluster: Cluster::new(mode, row.cluster_id, row.cluster_name),
+            container: row.container,
+            creator_name: row.creator_name,
+            created_at: row.created_at,
+            has_history: row.has_history,
+        })
+    }
+}
 
 /// The trigger with this name.
 pub async fn find(
@@ -16,7 +62,7 @@ pub async fn find(
     repository_id: i64,
     name: &TriggerName,
 ) -> Result<Option<Trigger>> {
-    let found = sqlx::query_as(
+    let found: Option<TriggerRow> = sqlx::query_as(
         "SELECT id, name, app_type, application, cluster_ns, trigger_type, condition, enabled,
                 trigger_mode, cluster_id, cluster_name, container, creator_name, created_at,
                 EXISTS (SELECT 1 FROM trigger_history h WHERE h.trigger_id = triggers.id)
@@ -27,7 +73,7 @@ pub async fn find(
     .bind(name.as_str())
     .fetch_optional(db)
     .await?;
-    Ok(found)
+    found.map(Trigger::try_from).transpose()
 }
 
 /// The triggers of a repository after one, in order of creation; `limit` at most.
@@ -37,7 +83,7 @@ pub async fn list(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Trigger>> {
-    let found = sqlx::query_as(
+    let found: Vec<TriggerRow> = sqlx::query_as(
         "SELECT id, name, app_type, application, cluster_ns, trigger_type, condition, enabled,
                 trigger_mode, cluster_id, cluster_name, container, creator_name, created_at
          FROM triggers WHERE repository_id = ? AND id > ? ORDER BY id LIMIT ?",
@@ -47,7 +93,78 @@ pub async fn list(
     .bind(limit)
     .fetch_all(db)
     .await?;
-    Ok(found)
+    found.into_iter().map(Trigger::try_from).collect()
+}
+
+/// The expressions that enabled triggers of a repository wait with, each as often as it is used.
+pub async fn list_expressions(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+) -> Result<Vec<String>> {
+    // In one row: each one is handed from SQLite's thread to ours, which takes longer than finding
+    // it, as DISTINCT would.
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(condition) FROM triggers
+         WHERE repository_id = ? AND trigger_type = 'regular' AND enabled",
+    )
+    .bind(repository_id)
+    .fetch_one(db)
+    .await?;
+    serde_json::from_str(&found).map_err(Error::internal)
+}
+
+/// All triggers of a repository, as far as a push has to know them, in order of creation.
+pub async fn list_candidates(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+) -> Result<Vec<Candidate>> {
+    // In one row, as in `list_expressions`, and by column: an array for each trigger takes longer.
+    let (ids, kinds, conditions, enabled): (String, String, String, String) = sqlx::query_as(
+        "SELECT json_group_array(id), json_group_array(trigger_type), json_group_array(condition),
+                json_group_array(enabled)
+         FROM triggers WHERE repository_id = ?",
+    )
+    .bind(repository_id)
+    .fetch_one(db)
+    .await?;
+    let ids: Vec<i64> = serde_json::from_str(&ids).map_err(Error::internal)?;
+    let kinds: Vec<&str> = serde_json::from_str(&kinds).map_err(Error::internal)?;
+    let conditions: Vec<String> = serde_json::from_str(&conditions).map_err(Error::internal)?;
+    let enabled: Vec<u8> = serde_json::from_str(&enabled).map_err(Error::internal)?;
+    let mut candidates = Vec::with_capacity(ids.len());
+    for (((id, kind), condition), enabled) in
+        ids.into_iter().zip(kinds).zip(conditions).zip(enabled)
+    {
+        let kind = TriggerType::parse(kind).map_err(Error::internal)?;
+        candidates.push(Candidate {
+            id,
+            condition: Condition::stored(kind, condition),
+            enabled: enabled != 0,
+        });
+    }
+    candidates.sort_unstable_by_key(|candidate| candidate.id);
+    Ok(candidates)
+}
+
+/// Numbers and names of the triggers of a repository but for some, by name; `limit` at most.
+pub async fn list_names_but(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    some: &[i64],
+    limit: u32,
+) -> Result<Vec<(i64, String)>> {
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(id, name))
+         FROM (SELECT id, name FROM triggers
+               WHERE repository_id = ?1 AND id NOT IN (SELECT value FROM json_each(?2))
+               ORDER BY name LIMIT ?3)",
+    )
+    .bind(repository_id)
+    .bind(serde_json::to_string(some).map_err(Error::internal)?)
+    .bind(limit)
+    .fetch_one(db)
+    .await?;
+    serde_json::from_str(&found).map_err(Error::internal)
 }
 
 /// Makes a trigger, if its repository still exists and the name is free.
@@ -204,7 +321,6 @@ async fn found(transaction: &mut SqliteConnection, rows: u64, repository_id: i64
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{AppType, Cluster, Condition};
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
@@ -297,16 +413,31 @@ mod tests {
             .await
             .expect("read")
             .expect("there");
-        assert_eq!(
-            (found.app_type.as_str(), found.application.as_str()),
-            ("statefulsets", "web")
-        );
-        assert_eq!(
-            (found.trigger_type.as_str(), found.condition.as_str()),
-            ("all", ".*")
-        );
-        assert_eq!(found.cluster_name, "\"quoted\"");
-        assert_eq!(found.created_at, created_at);
+        let NewTrigger {
+            name: _,
+            app_type,
+            application,
+            cluster_ns,
+            condition,
+            enabled,
+            cluster,
+            container,
+        } = new(id, "t", "web").trigger;
+        let expected = Trigger {
+            id: found.id,
+            name: name("t"),
+            app_type,
+            application,
+            cluster_ns,
+            condition,
+            enabled,
+            cluster,
+            container,
+            creator_name: "user".to_owned(),
+            created_at,
+            has_history: false,
+        };
+        assert_eq!(found, expected);
         assert!(
             find(test.db.readers(), id, &name("u"))
                 .await

@@ -504,6 +504,34 @@ async fn a_slow_workload_holds_up_no_other_and_waiting_says_why() {
 }
 
 #[tokio::test]
+async fn a_trigger_that_could_mean_two_clusters_fails_and_waits_for_neither() {
+    let app = with_trigger(&[]).await;
+    let image = format!("{}/group/busybox:1", app.client.address);
+    let slow = json!({"containers": [{"name": "c", "image": image}], "delay_ms": 600_000});
+    let other = "/_emulator/clusters/other/namespaces/default/deployments/adsfa";
+    for path in [WORKLOAD, other] {
+        let put = app.client.send("PUT", path, Some(slow.clone())).await;
+        assert_eq!(put.status, 200);
+    }
+    add_trigger(&app, "u", &[("cluster_id", ""), ("cluster_name", "")]).await;
+
+    push(&app, "v1", "one").await;
+
+    let settled = app.get(&format!("{WAIT}&tag=v1&trigger=u")).await;
+    assert_eq!(settled.status, 200, "{}", settled.text());
+    let settled = settled.json();
+    assert_eq!(settled["result"], "failed");
+    let detail = settled["detail"].as_str().expect("a text");
+    assert!(
+        detail.starts_with("the trigger names no cluster"),
+        "{detail}"
+    );
+    // The first one has not ended.
+    let open = app.get("/_emulator/idle?timeout=1ms").await;
+    assert_eq!(open.json(), json!({"fired": 1, "failed": 1, "open": 1}));
+}
+
+#[tokio::test]
 async fn what_is_taken_away_or_changed_does_not_hold_up_the_next_push() {
     let seed = SEED.replace(
         "{name: busybox}]",

@@ -131,24 +131,6 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "engine/store.rs",
-        "INSERT INTO passed_over",
-        "CORRELATED",
-        "a push judges each trigger of its repository",
-    ),
-    (
-        "engine/store.rs",
-        " AS lane",
-        "CORRELATED",
-        "a search for each firing that waits",
-    ),
-    (
-        "engine/store.rs",
-        " AS lane",
-        "SCAN c ",
-        "an instance has few clusters",
-    ),
-    (
-        "engine/store.rs",
         "FROM firings",
         "SCAN firings USING COVERING INDEX",
         "it is about all that wait",
@@ -160,13 +142,13 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
         "one firing",
     ),
     (
-        "engine/store.rs",
+        "engine/history.rs",
         "AS is_open",
         "CORRELATED",
         "one trigger at one push",
     ),
     (
-        "engine/store.rs",
+        "engine/history.rs",
         "FROM trigger_history",
         "USE TEMP B-TREE",
         "a trigger keeps 100 entries",

@@ -1,0 +1,220 @@
+//! The SQL of the histories of triggers: an entry for each firing that ended.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
+
+use super::store::{Ending, Firing, Record};
+use crate::clock::Moment;
+use crate::error::Result;
+
+/// Entries that a trigger keeps.
+const MOST_ENTRIES: i64 = 100;
+
+/// An entry of a trigger's history.
+#[derive(Debug, Clone, FromRow)]
+pub struct HistoryEntry {
+    /// See the trigger's own field.
+    pub app_type: String,
+    /// See the trigger's own field.
+    pub application: String,
+    /// See the trigger's own field.
+    pub cluster_id: String,
+    /// See the trigger's own field.
+    pub cluster_name: String,
+    /// See the trigger's own field.
+    pub cluster_ns: String,
+    /// See the trigger's own field.
+    pub condition: String,
+    /// See the trigger's own field.
+    pub container: String,
+    /// See the trigger's own field.
+    pub creator_name: String,
+    /// The tag that fired it.
+    pub tag: String,
+    /// `success` or `failed`.
+    pub result: String,
+    /// Why it failed, or what was special.
+    pub detail: String,
+    /// When it was recorded.
+    pub created_at: Moment,
+}
+
+/// Writes the entry of a firing that ends, with its trigger as it is then; the oldest of many goes.
+pub(super) async fn insert(
+    transaction: &mut SqliteConnection,
+    firing: &Firing,
+    ending: &Ending,
+    record: &Record,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO trigger_history (trigger_id, push_id, app_type, application, cluster_id,
+                                      cluster_name, cluster_ns, condition, container,
+                                      creator_name, tag, result, detail, created_at, tries)
+         SELECT id, ?2, app_type, application, cluster_id, cluster_name, cluster_ns, condition,
+                container, creator_name, ?3, ?4, ?5, ?6, ?7
+         FROM triggers WHERE id = ?1",
+    )
+    .bind(firing.trigger_id)
+    .bind(firing.push_id)
+    .bind(&record.tag)
+    .bind(record.result)
+    .bind(&record.detail)
+    .bind(ending.now)
+    .bind(ending.tries)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "DELETE FROM trigger_history WHERE trigger_id = ?1 AND id <= (
+             SELECT id FROM trigger_history WHERE trigger_id = ?1
+             ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    )
+    .bind(firing.trigger_id)
+    .bind(MOST_ENTRIES)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// A trigger's history, newest first.
+pub async fn list_history(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    trigger: &str,
+) -> Result<Vec<HistoryEntry>> {
+    let found = sqlx::query_as(
+        "SELECT h.app_type, h.application, h.cluster_id, h.cluster_name, h.cluster_ns,
+                h.condition, h.container, h.creator_name, h.tag, h.result, h.detail, h.created_at
+         FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id
+         WHERE t.repository_id = ? AND t.name = ? ORDER BY h.id DESC",
+    )
+    .bind(repository_id)
+    .bind(trigger)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// What is known of a trigger at a push.
+#[derive(Debug, Clone)]
+pub(super) struct Trace {
+    /// The trigger's number.
+    pub(super) trigger_id: i64,
+    /// Whether it has a firing without an outcome.
+    pub(super) is_open: bool,
+    /// The entry that the push left in its history.
+    pub(super) entry: Option<HistoryEntry>,
+    /// Why it did not fire, where the push remembers that.
+    pub(super) reason: Option<String>,
+}
+
+impl FromRow<'_, SqliteRow> for Trace {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let has_entry: bool = row.try_get("has_entry")?;
+        Ok(Self {
+            trigger_id: row.try_get("trigger_id")?,
+            is_open: row.try_get("is_open")?,
+            entry: has_entry.then(|| HistoryEntry::from_row(row)).transpose()?,
+            reason: row.try_get("reason")?,
+        })
+    }
+}
+
+/// What is known of the trigger with this name at a push. One statement: what has no firing any
+/// more has its entry then.
+pub(super) async fn find_trace(
+    db: impl SqliteExecutor<'_>,
+    push_id: i64,
+    repository_id: i64,
+    trigger: &str,
+) -> Result<Option<Trace>> {
+    let found = sqlx::query_as(
+        "SELECT t.id AS trigger_id,
+                EXISTS (SELECT 1 FROM firings f WHERE f.push_id = ?1 AND f.trigger_id = t.id)
+                    AS is_open,
+                h.id IS NOT NULL AS has_entry,
+                (SELECT reason FROM passed_over WHERE push_id = ?1 AND trigger_name = ?3)
+                    AS reason,
+                h.app_type, h.application, h.cluster_id, h.cluster_name, h.cluster_ns,
+                h.condition, h.container, h.creator_name, h.tag, h.result, h.detail, h.created_at
+         FROM triggers t
+         LEFT JOIN trigger_history h ON h.trigger_id = t.id AND h.push_id = ?1
+         WHERE t.repository_id = ?2 AND t.name = ?3",
+    )
+    .bind(push_id)
+    .bind(repository_id)
+    .bind(trigger)
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}
+
+/// Whether a trigger's history would still have the entry of a push, had there been one.
+pub(super) async fn reaches_back_to(
+    db: impl SqliteExecutor<'_>,
+    trigger_id: i64,
+    push_id: i64,
+) -> Result<bool> {
+    let reaches = sqlx::query_scalar(
+        "SELECT count(*) < ?3 OR coalesce(min(push_id) < ?2, 0)
+         FROM trigger_history WHERE trigger_id = ?1",
+    )
+    .bind(trigger_id)
+    .bind(push_id)
+    .bind(MOST_ENTRIES)
+    .fetch_one(db)
+    .await?;
+    Ok(reaches)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::engine::store::{End, Outcome};
+    use crate::engine::testing::{Fire, seeded};
+
+    #[tokio::test]
+    async fn a_trigger_keeps_its_newest_hundred_entries_and_tells_how_far_they_reach() {
+        let test = seeded(&[("t", "all", ".*", true)]).await;
+        let most = MOST_ENTRIES + 1;
+        for push_id in 1..=most {
+            let fire = Fire { push_id, tag: "v1" };
+            test.db.write(fire).await.expect("fired");
+            let end = End {
+                outcome: Outcome::Failed(format!("reason {push_id}")),
+                ending: Ending {
+                    firing_id: push_id,
+                    tries: 1,
+                    now: Clock::default().now(),
+                },
+            };
+            test.db.write(end).await.expect("ended");
+        }
+        let fire = Fire {
+            push_id: most + 1,
+            tag: "v2",
+        };
+        test.db.write(fire).await.expect("fired");
+
+        let db = test.db.readers();
+        let entries = list_history(db, 1, "t").await.expect("read");
+        let details: Vec<_> = entries.into_iter().map(|entry| entry.detail).collect();
+        let expected = (2..=most).rev().map(|push| format!("reason {push}"));
+        assert_eq!(details, expected.collect::<Vec<_>>());
+        for (push, reaches) in [(1, false), (2, false), (3, true), (most, true)] {
+            let found = reaches_back_to(db, 1, push).await;
+            assert_eq!(found.expect("read"), reaches, "{push}");
+        }
+        for (push, is_open, detail) in [
+            (1, false, None),
+            (2, false, Some("reason 2")),
+            (most + 1, true, None),
+        ] {
+            let trace = find_trace(db, push, 1, "t").await.expect("read");
+            let trace = trace.expect("the trigger is there");
+            assert_eq!(trace.is_open, is_open, "{push}");
+            let entry = trace.entry.map(|entry| entry.detail);
+            assert_eq!(entry.as_deref(), detail, "{push}");
+        }
+    }
+}

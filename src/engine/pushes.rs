@@ -1,0 +1,190 @@
+//! The SQL of the pushes that are remembered, as people look at them: with what each meant for the
+//! triggers of its repository.
+
+use sqlx::{FromRow, SqliteExecutor};
+
+use crate::clock::Moment;
+use crate::error::Result;
+use crate::tag::TagName;
+
+/// A push that is remembered.
+#[derive(Debug, Clone, FromRow)]
+pub struct RecordedPush {
+    /// Its number.
+    pub id: i64,
+    /// The tag.
+    pub tag: String,
+    /// The digest that the tag had.
+    pub digest: String,
+    /// The user's name.
+    pub pushed_by: String,
+    /// When.
+    pub pushed_at: Moment,
+    /// The newest trigger of all that there was.
+    pub newest_trigger: i64,
+}
+
+/// The pushes of a repository, or of one tag of it, newest first; those before one, where that is
+/// named.
+pub async fn list_pushes(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    tag: Option<&str>,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<RecordedPush>> {
+    let found = sqlx::query_as(
+        "SELECT id, tag, digest, pushed_by, pushed_at, newest_trigger FROM pushes
+         WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) AND id < ?3
+         ORDER BY id DESC LIMIT ?4",
+    )
+    .bind(repository_id)
+    .bind(tag)
+    .bind(before.unwrap_or(i64::MAX))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// The newest push of a tag, of those after one.
+pub async fn find_newest_push(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    tag: &TagName,
+    after: i64,
+) -> Result<Option<RecordedPush>> {
+    let mut newest = list_pushes(db, repository_id, Some(tag.as_str()), None, 1).await?;
+    Ok(newest.pop().filter(|push| push.id > after))
+}
+
+/// Whether a firing of a push has no outcome yet.
+pub async fn is_open(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<bool> {
+    let is_open = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM firings WHERE push_id = ?)")
+        .bind(push_id)
+        .fetch_one(db)
+        .await?;
+    Ok(is_open)
+}
+
+/// What a push meant for a trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The trigger's name.
+    pub trigger_name: String,
+    /// What came of it.
+    pub state: FiringState,
+}
+
+/// What came of a trigger at a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FiringState {
+    /// It did not fire.
+    PassedOver {
+        /// Why.
+        reason: String,
+    },
+    /// It fired, and has no outcome yet.
+    Open {
+        /// The firing.
+        firing_id: i64,
+    },
+    /// It fired, and this is the outcome.
+    Ended {
+        /// `success` or `failed`.
+        result: String,
+        /// Why it failed, or what was special.
+        detail: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// It fired, and the history does not reach back to the push any more.
+    Forgotten,
+}
+
+#[derive(FromRow)]
+struct DecisionRow {
+    trigger_name: String,
+    reason: Option<String>,
+    firing_id: Option<i64>,
+    result: Option<String>,
+    detail: Option<String>,
+    tries: Option<u32>,
+}
+
+const COUNT_DECISIONS: &str = "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
+    + (SELECT count(*) FROM firings WHERE push_id = ?1)
+    + (SELECT count(*) FROM passed_over WHERE push_id = ?1)";
+
+/// For how many triggers it is known what a push meant for them.
+pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<i64> {
+    let count = sqlx::query_scalar(COUNT_DECISIONS)
+        .bind(push_id)
+        .fetch_one(db)
+        .await?;
+    Ok(count)
+}
+
+const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, NULL AS firing_id,
+           h.result, h.detail, h.tries
+    FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
+    UNION ALL
+    SELECT t.name, NULL, f.id, NULL, NULL, NULL
+    FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
+    UNION ALL
+    SELECT trigger_name, reason, NULL, NULL, NULL, NULL FROM passed_over WHERE push_id = ?1
+    LIMIT ?2";
+
+/// What a push meant for each trigger, those that fired first; `limit` at most.
+pub async fn list_decisions(
+    db: impl SqliteExecutor<'_>,
+    push_id: i64,
+    limit: u32,
+) -> Result<Vec<Decision>> {
+    let rows: Vec<DecisionRow> = sqlx::query_as(LIST_DECISIONS)
+        .bind(push_id)
+        .bind(limit)
+        .fetch_all(db)
+        .await?;
+    let decisions = rows.into_iter().map(|row| {
+        let state = match (row.reason, row.firing_id) {
+            (Some(reason), _) => FiringState::PassedOver { reason },
+            (None, Some(firing_id)) => FiringState::Open { firing_id },
+            (None, None) => FiringState::Ended {
+                result: row.result.unwrap_or_default(),
+                detail: row.detail.unwrap_or_default(),
+                tries: row.tries.unwrap_or_default(),
+            },
+        };
+        Decision {
+            trigger_name: row.trigger_name,
+            state,
+        }
+    });
+    Ok(decisions.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::TestDb;
+
+    #[tokio::test]
+    async fn what_became_of_a_push_is_found_without_reading_all_history() {
+        let test = TestDb::seeded("").await;
+        for sql in [LIST_DECISIONS, COUNT_DECISIONS] {
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+                    .fetch_all(test.db.readers())
+                    .await
+                    .expect("a plan");
+            let steps: Vec<_> = plan.into_iter().map(|step| step.3).collect();
+            assert!(steps.len() > 3, "{steps:?}");
+            for step in &steps {
+                // The one row that the counts are in is no table.
+                let reads_all = step.starts_with("SCAN ") && !step.contains("CONSTANT");
+                assert!(!reads_all, "{steps:?}");
+            }
+        }
+    }
+}

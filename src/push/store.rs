@@ -1,0 +1,74 @@
+//! The SQL of the record of pushes.
+
+use sqlx::SqliteConnection;
+
+use super::PutTag;
+use crate::error::Result;
+
+/// Pushes that are remembered.
+const MOST_PUSHES: i64 = 1000;
+
+/// Records a push; the oldest of many is forgotten. Its number.
+pub(super) async fn insert(transaction: &mut SqliteConnection, tag: &PutTag) -> Result<i64> {
+    let push_id: i64 = sqlx::query_scalar(
+        "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at, newest_trigger)
+         VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM triggers)) RETURNING id",
+    )
+    .bind(tag.repository_id)
+    .bind(tag.name.as_str())
+    .bind(&tag.digest)
+    .bind(&tag.pushed_by)
+    .bind(tag.now)
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query("DELETE FROM pushes WHERE id <= ?")
+        .bind(push_id - MOST_PUSHES)
+        .execute(transaction)
+        .await?;
+    Ok(push_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::SingleWrite;
+    use crate::db::testing::TestDb;
+    use crate::engine::Judgement;
+    use crate::tag::TagName;
+
+    #[derive(Debug)]
+    struct Insert(i64);
+
+    impl SingleWrite for Insert {
+        type Output = ();
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+            for at in 1..=self.0 {
+                let tag = PutTag {
+                    repository_id: 1,
+                    name: TagName::parse(&format!("v{at}")).expect("a tag"),
+                    digest: "d".to_owned(),
+                    pushed_by: "user".to_owned(),
+                    judgement: Judgement::default(),
+                    now: Clock::default().now(),
+                };
+                insert(&mut *transaction, &tag).await?;
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_thousand_pushes_are_remembered() {
+        let test = TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
+        let write = Insert(MOST_PUSHES + 2);
+        test.db.write(write).await.expect("recorded");
+        let found: (i64, i64, i64) =
+            sqlx::query_as("SELECT count(*), min(id), max(id) FROM pushes")
+                .fetch_one(test.db.readers())
+                .await
+                .expect("read");
+        assert_eq!(found, (MOST_PUSHES, 3, MOST_PUSHES + 2));
+    }
+}

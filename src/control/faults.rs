@@ -480,8 +480,8 @@ impl PlannedFault {
                     "type": "string",
                     "minLength": 1,
                     "maxLength": MAX_CALLER,
-                    "description": "Only requests of the user with this name; `-` is a pull without \
-                                    a login.",
+                    "description": "Only requests of the user with this name; `-` is a pull \
+                                    without a login.",
                 },
                 "cut": {
                     "type": "boolean",

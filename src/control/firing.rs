@@ -1,5 +1,5 @@
-//! What became of pushes, for tests and people: waiting until all is fired, what a tag would fire
-//! and why not, and what each push did.
+//! The outcome of pushes, for tests and people: waiting until all is fired, which triggers a tag
+//! would fire and why not, and the effects of each push.
 
 use std::time::Duration;
 

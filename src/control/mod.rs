@@ -1,6 +1,6 @@
-//! `/_emulator/`: what SWR itself does not have. Readiness, the way back to the start, and a push
-//! without an image; in `firing`, what became of pushes; for tests, in `clock` the time, in
-//! `faults` failures on purpose, and in `requests` what was asked.
+//! `/_emulator/`: the operations that SWR itself does not have. Here are readiness, the way back to
+//! the start, and a push without an image; in `firing` the outcome of pushes; for tests, in `clock`
+//! the time, in `faults` failures on purpose, and in `requests` the newest requests.
 
 mod clock;
 mod faults;

@@ -1,5 +1,5 @@
-//! `/_emulator/requests`: what was asked of the instance last, for assertions on what a program
-//! sent and how it was answered.
+//! `/_emulator/requests`: the newest requests to the instance, for assertions on those that a
+//! program sent and on their answers.
 //!
 //! It holds what the log tells (`http::log`), with the size of the body: never a body, never a
 //! credential. Times are the machine's own, as those of the log.

@@ -1,4 +1,4 @@
-//! What clients ask of IAM by themselves: tokens, projects, accounts and users, as far as the
+//! The parts of IAM that clients ask for by themselves: tokens, projects, accounts and users, as far as the
 //! emulator has them. The paths of IAM and SWR do not collide, so one port serves both.
 //!
 //! `token` issues tokens; `identity` lists; `user` makes, shows, changes and deletes users.

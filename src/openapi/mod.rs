@@ -7,8 +7,8 @@
 //!
 //! # How a chapter describes an operation
 //!
-//! Method, path, name and form of the errors stand in the chapter's table already, and the chapter's
-//! name in [`Routes::of`](crate::http::Routes::of). The rest is an
+//! Method, path, name and form of the errors stand in the chapter's table already, and the
+//! chapter's name in [`Routes::of`](crate::http::Routes::of). The rest is an
 //! [`OperationDoc`](crate::http::OperationDoc), made by a function that stands above the handler,
 //! comes after it in the table and runs when somebody asks for the document:
 //!

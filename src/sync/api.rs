@@ -80,7 +80,7 @@ fn create_doc() -> OperationDoc {
         .refuses([Error::UnknownSyncRegion])
 }
 
-/// `CreateImageSyncRepo`: what there is already for the same target is changed.
+/// `CreateImageSyncRepo`: a task that is there for the same target is changed.
 async fn create(
     State(app): State<AppState>,
     caller: Caller,
@@ -136,8 +136,7 @@ async fn delete(
     Syncable(repository): Syncable,
     body: Fields,
 ) -> Result<Response> {
-    let region = body.string("remoteRegionId")?;
-    let namespace = body.string("remoteNamespace")?;
+    let (region, namespace) = target_names(&body)?;
     let write = DeleteTask {
         repository_id: repository.id,
         // Not parsed: whatever region it names, there is such a task or there is none.
@@ -211,9 +210,14 @@ async fn sync_images(
 }
 
 fn target(app: &App, body: &Fields) -> Result<SyncTarget> {
-    let region = body.string("remoteRegionId")?;
-    let namespace = body.string("remoteNamespace")?;
+    let (region, namespace) = target_names(body)?;
     SyncTarget::parse(&app.regions, &app.region, region, namespace)
+}
+
+/// The region and the organization of a target, as they are given.
+fn target_names(body: &Fields) -> Result<(&str, &str)> {
+    let region = body.string("remoteRegionId")?;
+    Ok((region, body.string("remoteNamespace")?))
 }
 
 /// A region of `remoteRegionId`, whichever the instance has.

@@ -95,7 +95,7 @@ impl ListedWorkload {
         (!name.is_empty()).then(|| format!("{namespace}/{kind}/{name}"))
     }
 
-    /// What the page after it begins with.
+    /// The marker of the page after it.
     fn marker(&self) -> String {
         let place = self.place().unwrap_or_else(|| "//".to_owned());
         format!("{}/{place}", self.cluster_id)

@@ -1,23 +1,25 @@
-//! `/_emulator/clock`: the instance's time, shown and moved. What it moves and what it leaves
-//! alone is said by [`crate::clock`].
+//! `/_emulator/clock`: the instance's time, shown and moved. [`crate::clock`] says which times it
+//! moves.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::app::{App, AppState};
 use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Shape};
+use crate::http::{Answer, Fields, OperationDoc, Routes};
 use crate::registry::store::RenewSigningKey;
 use crate::retention;
+use crate::schema::described;
+
+const CLOCK: &str = "/_emulator/clock";
 
 /// Why the clock stays where it is.
 const OUT_OF_REACH: &str =
@@ -26,39 +28,36 @@ const OUT_OF_REACH: &str =
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
     Routes::of("Emulator")
-        .with(
-            Operation::new("EmulatorShowClock", Method::GET, "/_emulator/clock").described(|| {
-                OperationDoc::new("Shows the instance's time and the real one.")
-                    .answers::<ClockView>(StatusCode::OK)
-            }),
-            show,
-        )
-        .with(
-            Operation::new("EmulatorMoveClock", Method::POST, "/_emulator/clock").described(|| {
-                OperationDoc::new("Moves the instance's time.")
-                    .remarks(
-                        "From 1970 on, and at most 100 years from the real time; a longer way is \
-                         refused.",
-                    )
-                    .takes(Move::shape())
-                    .answers::<ClockView>(StatusCode::OK)
-                    .needs_control()
-            }),
-            change,
-        )
+        .get("EmulatorShowClock", CLOCK, show, show_doc)
+        .post("EmulatorMoveClock", CLOCK, change, change_doc)
 }
 
 /// Some of the times of RFC 3339, all of which are understood and within the clock's reach.
-pub(super) fn time_shape() -> Shape {
+pub(super) fn time_schema() -> Schema {
     let day = "20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])";
     let time = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]";
-    Shape::text()
-        .pattern(&format!("^{day}T{time}Z$"))
-        .example("2027-01-01T00:00:00Z")
+    json_schema!({
+        "type": "string",
+        "pattern": format!("^{day}T{time}Z$"),
+        "examples": ["2027-01-01T00:00:00Z"],
+    })
+}
+
+fn show_doc() -> OperationDoc {
+    OperationDoc::new("Shows the instance's time and the real one.")
+        .answers::<ClockView>(StatusCode::OK)
 }
 
 async fn show(State(app): State<AppState>) -> Response {
     view(&app)
+}
+
+fn change_doc() -> OperationDoc {
+    OperationDoc::new("Moves the instance's time.")
+        .remarks("From 1970 on, and at most 100 years from the real time; a longer way is refused.")
+        .takes(Move::schema())
+        .answers::<ClockView>(StatusCode::OK)
+        .needs_control()
 }
 
 /// Moves the clock in one of three ways. It is not kept over a restart.
@@ -141,26 +140,42 @@ impl Move {
         }
     }
 
-    /// What [`Self::parse`] takes.
-    fn shape() -> Shape {
-        let advance = Shape::text()
-            .pattern("^-?[0-9]{1,3}[smhdw]$")
-            .example("40d")
-            .says("How far, ahead or back.");
-        let set = time_shape().says("To which moment.");
-        let reset = Shape::only_true().says("To the real time.");
-        Shape::object()
-            .may("advance", advance)
-            .may("set", set)
-            .may("reset", reset)
-            .closed()
-            .example(json!({"advance": "40d"}))
-            .either(["advance", "set", "reset"].map(|only| {
-                let others = ["advance", "set", "reset"];
-                let others = others.into_iter().filter(|other| *other != only);
-                let sole = Shape::object().must(only, Shape::any());
-                others.fold(sole, |shape, other| shape.may(other, Shape::never()))
-            }))
+    /// The bodies that [`Self::parse`] takes.
+    fn schema() -> Schema {
+        let reset = json_schema!({"type": "boolean", "const": true});
+        let absent = json_schema!({"not": {}});
+        json_schema!({
+            "type": "object",
+            "properties": {
+                "advance": {
+                    "type": "string",
+                    "pattern": "^-?[0-9]{1,3}[smhdw]$",
+                    "examples": ["40d"],
+                    "description": "How far, ahead or back.",
+                },
+                "set": described(time_schema(), "To which moment."),
+                "reset": described(reset, "To the real time."),
+            },
+            "additionalProperties": false,
+            "examples": [{"advance": "40d"}],
+            "anyOf": [
+                {
+                    "type": "object",
+                    "required": ["advance"],
+                    "properties": {"advance": {}, "set": absent, "reset": absent},
+                },
+                {
+                    "type": "object",
+                    "required": ["set"],
+                    "properties": {"advance": absent, "set": {}, "reset": absent},
+                },
+                {
+                    "type": "object",
+                    "required": ["reset"],
+                    "properties": {"advance": absent, "set": absent, "reset": {}},
+                },
+            ],
+        })
     }
 }
 
@@ -243,12 +258,12 @@ mod tests {
 
     #[test]
     fn a_move_is_exactly_one_of_three() {
-        let shape = jsonschema::draft202012::new(&Move::shape().into()).expect("a schema");
+        let schema = jsonschema::draft202012::new(Move::schema().as_value()).expect("a schema");
         let check = |text: &str, expected: Result<Move, &str>| {
             let body = Fields::parse(text.as_bytes()).expect("an object");
             let found = Move::parse(&body).map_err(|error| error.to_string());
             let value = serde_json::from_str(text).expect("JSON");
-            assert!(!shape.is_valid(&value) || found.is_ok(), "{text}");
+            assert!(!schema.is_valid(&value) || found.is_ok(), "{text}");
             assert_eq!(found, expected.map_err(str::to_owned), "{body:?}");
         };
         let one = Err("body: must have exactly one of the keys advance, set and reset");

@@ -12,24 +12,26 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode, Uri};
-use schemars::JsonSchema;
+use http::{StatusCode, Uri};
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::number_schema;
 use crate::app::AppState;
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, Fields, Form, NextPage, Operation, OperationDoc, Query, Routes, Shape, Stop,
-    cut_to_page,
+    Answer, Fields, Form, NextPage, Operation, OperationDoc, Query, Routes, Stop, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::{unknown, unknown_operation};
 use crate::registry::{Digest, OPERATIONS, RegistryOperation};
 use crate::repository::RepositoryName;
-use crate::schema::schema_of;
+use crate::schema::{described, schema_of};
 use crate::tag::TagName;
+
+const FAULTS: &str = "/_emulator/faults";
 
 /// How many faults there may be.
 const MAX_FAULTS: usize = 1000;
@@ -49,7 +51,7 @@ const MAX_RETRY_AFTER: u32 = 3600;
 /// The statuses that can say when to try again.
 const RETRIABLE: [u32; 2] = [429, 503];
 
-/// What a fault's body may hold.
+/// The fields of a fault's body.
 const KEYS: [&str; 15] = [
     "operation",
     "status",
@@ -72,43 +74,25 @@ const NARROWING: [&str; 5] = ["namespace", "repository", "tag", "digest", "calle
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
-    let path = "/_emulator/faults";
     Routes::of("Emulator")
-        .with(
-            Operation::new("EmulatorCreateFault", Method::POST, path).described(|| {
-                OperationDoc::new("Has an operation fail on purpose.")
-                    .remarks(
-                        "It fails after the check of credentials and before anything is written. \
-                         There can be 1,000 faults, of which the oldest that applies strikes.",
-                    )
-                    .takes(PlannedFault::shape(crate::routes().operations()))
-                    .answers::<FaultView>(StatusCode::CREATED)
-                    .needs_control()
-                    .refuses([
-                        Error::fault(Fault::NamespaceName, "namespace", ""),
-                        Error::fault(Fault::RepositoryName, "repository", ""),
-                    ])
-            }),
-            create,
+        .post("EmulatorCreateFault", FAULTS, create, create_doc)
+        .list("EmulatorListFaults", FAULTS, list, list_doc)
+        .delete("EmulatorDeleteFaults", FAULTS, delete, delete_doc)
+}
+
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Has an operation fail on purpose.")
+        .remarks(
+            "It fails after the check of credentials and before anything is written. There can be \
+             1,000 faults, of which the oldest that applies strikes.",
         )
-        .with(
-            Operation::new("EmulatorListFaults", Method::GET, path)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists all faults, the oldest first.")
-                        .answers::<Vec<FaultView>>(StatusCode::OK)
-                        .in_pages(Shape::integer(0, i64::MAX))
-                }),
-            list,
-        )
-        .with(
-            Operation::new("EmulatorDeleteFaults", Method::DELETE, path).described(|| {
-                OperationDoc::new("Removes all faults.")
-                    .answers_nothing()
-                    .needs_control()
-            }),
-            delete,
-        )
+        .takes(PlannedFault::schema(crate::routes().operations()))
+        .answers::<FaultView>(StatusCode::CREATED)
+        .needs_control()
+        .refuses([
+            Error::fault(Fault::NamespaceName, "namespace", ""),
+            Error::fault(Fault::RepositoryName, "repository", ""),
+        ])
 }
 
 async fn create(State(app): State<AppState>, _: Controller, body: Fields) -> Result<Response> {
@@ -116,6 +100,12 @@ async fn create(State(app): State<AppState>, _: Controller, body: Fields) -> Res
     let fault = PlannedFault::parse(&body, crate::routes().operations())?;
     let view = app.faults.add(fault)?;
     Ok(Answer(StatusCode::CREATED, view).into_response())
+}
+
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists all faults, the oldest first.")
+        .answers::<Vec<FaultView>>(StatusCode::OK)
+        .in_pages(number_schema())
 }
 
 /// All faults, the oldest first, with how many times each struck.
@@ -127,6 +117,12 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
     let mut page = app.faults.list_after(before);
     let next = cut_to_page(&mut page, limit, |_| before + i64::from(limit));
     Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, page)))
+}
+
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Removes all faults.")
+        .answers_nothing()
+        .needs_control()
 }
 
 async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
@@ -238,6 +234,12 @@ impl<'a> Target<'a> {
             .chain(OPERATIONS.iter().map(Self::Registry))
     }
 
+    /// The names of those that fit.
+    fn names(operations: &'a [Operation], fits: impl Fn(Self) -> bool) -> Vec<&'static str> {
+        let targets = Self::all(operations).filter(|target| fits(*target));
+        targets.map(Self::name).collect()
+    }
+
     fn parse(name: &str, operations: &'a [Operation]) -> Result<Self> {
         if let Some(target) = Self::all(operations).find(|target| target.name() == name) {
             return Ok(target);
@@ -296,12 +298,12 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What a fault does to a request.
+/// The effect of a fault on a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strike {
     /// How long the request waits first; its deadline waits too.
     pub delay: Duration,
-    /// What then becomes of it.
+    /// What becomes of it then.
     pub effect: Effect,
 }
 
@@ -336,7 +338,7 @@ pub enum Effect {
     Serve,
 }
 
-/// A fault: which requests it strikes, how often, and what it does.
+/// A fault: which requests it strikes, how often, and with which effect.
 #[derive(Debug)]
 struct PlannedFault {
     operation: &'static str,
@@ -403,116 +405,182 @@ impl PlannedFault {
         })
     }
 
-    /// What [`Self::parse`] takes.
-    fn shape(operations: &[Operation]) -> Shape {
-        let named = |fits: &dyn Fn(Target) -> bool| {
-            let targets = Target::all(operations).filter(|target| fits(*target));
-            Shape::one_of(targets.map(Target::name))
-        };
-        let with = |fields: &[&str], without: &[&str]| {
-            let with = fields.iter().fold(Shape::object(), |shape, name| {
-                shape.must(name, Shape::any())
-            });
-            without
-                .iter()
-                .fold(with, |shape, name| shape.may(name, Shape::never()))
-        };
-        let cut = "Whether the connection is closed without an answer.";
-        let shape = Shape::object()
-            .must("operation", named(&|_| true).example("CreateTrigger"))
-            .may("status", Shape::integer(LEAST_STATUS, MOST_STATUS))
-            .may(
-                "code",
-                Shape::text()
-                    .length(1, MAX_CODE)
-                    .pattern("^[A-Za-z0-9._-]+$")
-                    .says("The error code; one that fits the status where it is left out."),
-            )
-            .may(
-                "retry_after_s",
-                Shape::integer(0, MAX_RETRY_AFTER)
-                    .says("When to try again, for the header `Retry-After`; with 429 and 503."),
-            )
-            .may(
-                "times",
-                Shape::integer(1, MAX_TIMES).says("How many times it strikes; for ever otherwise."),
-            )
-            .may(
-                "delay_ms",
-                Shape::integer(0, MAX_DELAY)
-                    .default(0)
-                    .says("How long the request waits first."),
-            )
-            .may(
-                "probability",
-                Shape::number(0.0, 1.0).says("How likely it is to strike; always otherwise."),
-            )
-            .may(
-                "seed",
-                Shape::integer(0, u32::MAX).says("With the same one, chance is the same."),
-            )
-            .may(
-                "namespace",
-                Shape::from(schema_of::<NamespaceName>())
-                    .says("Only requests that name this organization."),
-            )
-            .may(
-                "repository",
-                Shape::from(schema_of::<RepositoryName>())
-                    .says("Only requests that name this repository."),
-            )
-            .may(
-                "tag",
-                Shape::from(schema_of::<TagName>()).says("Only requests that name this tag."),
-            )
-            .may(
-                "digest",
-                Shape::text()
-                    .pattern("^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")
-                    .says("Only requests that name this digest."),
-            )
-            .may(
-                "caller",
-                Shape::text().length(1, MAX_CALLER).says(
-                    "Only requests of the user with this name; `-` is a pull without a login.",
+    /// The bodies that [`Self::parse`] takes.
+    fn schema(operations: &[Operation]) -> Schema {
+        let mut rules = vec![
+            Self::effect_rule(operations),
+            Self::retry_after_rule(),
+            Self::seed_rule(),
+        ];
+        rules.extend(NARROWING.map(|key| Self::narrowing_rule(key, operations)));
+        json_schema!({
+            "type": "object",
+            "required": ["operation"],
+            "properties": {
+                "operation": {
+                    "type": "string",
+                    "enum": Target::names(operations, |_| true),
+                    "examples": ["CreateTrigger"],
+                },
+                "status": {"type": "integer", "minimum": LEAST_STATUS, "maximum": MOST_STATUS},
+                "code": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_CODE,
+                    "pattern": "^[A-Za-z0-9._-]+$",
+                    "description": "The error code; one that fits the status where it is left out.",
+                },
+                "retry_after_s": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": MAX_RETRY_AFTER,
+                    "description": "When to try again, for the header `Retry-After`; with 429 and \
+                                    503.",
+                },
+                "times": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": MAX_TIMES,
+                    "description": "How many times it strikes; for ever otherwise.",
+                },
+                "delay_ms": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": MAX_DELAY,
+                    "default": 0,
+                    "description": "How long the request waits first.",
+                },
+                "probability": {
+                    "type": "number",
+                    "minimum": 0.0,
+                    "maximum": 1.0,
+                    "description": "How likely it is to strike; always otherwise.",
+                },
+                "seed": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": u32::MAX,
+                    "description": "With the same one, chance is the same.",
+                },
+                "namespace": described(
+                    schema_of::<NamespaceName>(),
+                    "Only requests that name this organization.",
                 ),
-            )
-            .may("cut", Shape::boolean().default(false).says(cut))
-            .may(
-                "cut_after_bytes",
-                Shape::integer(0, u32::MAX).says(
-                    "The connection is closed after so many bytes of a blob; a request that moves \
-                     no more of them is left alone.",
+                "repository": described(
+                    schema_of::<RepositoryName>(),
+                    "Only requests that name this repository.",
                 ),
-            )
-            .closed()
-            .example(json!({"operation": "CreateTrigger", "status": 503, "times": 1}))
-            // In this order: an answer, none, half of one, and a late one.
-            .also(
-                Shape::any().either([
-                    with(&["status"], &["cut", "cut_after_bytes"]),
-                    with(&[], &["status", "code", "cut_after_bytes"])
-                        .must("cut", Shape::only_true()),
-                    with(&["cut_after_bytes"], &["status", "code", "cut"])
-                        .must("operation", named(&|target| target.moves_bytes())),
-                    with(&[], &["status", "code", "cut_after_bytes"])
-                        .must("delay_ms", Shape::integer(1, MAX_DELAY)),
-                ]),
-            )
-            .also(Shape::any().either([
-                with(&[], &["retry_after_s"]),
-                with(&[], &[]).must(
-                    "status",
-                    Shape::any_of(RETRIABLE.map(|status| Shape::integer(status, status))),
-                ),
-            ]))
-            .also(Shape::any().either([with(&["probability"], &[]), with(&[], &["seed"])]));
-        NARROWING.iter().fold(shape, |shape, key| {
-            shape.also(Shape::any().either([
-                with(&[], &[key]),
-                with(&[], &[]).must("operation", named(&|target| target.tells(key))),
-            ]))
+                "tag": described(schema_of::<TagName>(), "Only requests that name this tag."),
+                "digest": {
+                    "type": "string",
+                    "pattern": "^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$",
+                    "description": "Only requests that name this digest.",
+                },
+                "caller": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_CALLER,
+                    "description": "Only requests of the user with this name; `-` is a pull \
+                                    without a login.",
+                },
+                "cut": {
+                    "type": "boolean",
+                    "default": false,
+                    "description": "Whether the connection is closed without an answer.",
+                },
+                "cut_after_bytes": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": u32::MAX,
+                    "description": "The connection is closed after so many bytes of a blob; a \
+                                    request that moves no more of them is left alone.",
+                },
+            },
+            "additionalProperties": false,
+            "examples": [{"operation": "CreateTrigger", "status": 503, "times": 1}],
+            "allOf": rules,
         })
+    }
+
+    /// Its effect is one of four: an answer, none, half of one, or a late one.
+    fn effect_rule(operations: &[Operation]) -> Schema {
+        let absent = absent_schema();
+        json_schema!({"anyOf": [
+            {
+                "type": "object",
+                "required": ["status"],
+                "properties": {"status": {}, "cut": absent, "cut_after_bytes": absent},
+            },
+            {
+                "type": "object",
+                "required": ["cut"],
+                "properties": {
+                    "status": absent,
+                    "code": absent,
+                    "cut_after_bytes": absent,
+                    "cut": {"type": "boolean", "const": true},
+                },
+            },
+            {
+                "type": "object",
+                "required": ["cut_after_bytes", "operation"],
+                "properties": {
+                    "cut_after_bytes": {},
+                    "status": absent,
+                    "code": absent,
+                    "cut": absent,
+                    "operation": {
+                        "type": "string",
+                        "enum": Target::names(operations, Target::moves_bytes),
+                    },
+                },
+            },
+            {
+                "type": "object",
+                "required": ["delay_ms"],
+                "properties": {
+                    "status": absent,
+                    "code": absent,
+                    "cut_after_bytes": absent,
+                    "delay_ms": {"type": "integer", "minimum": 1, "maximum": MAX_DELAY},
+                },
+            },
+        ]})
+    }
+
+    /// Only some statuses come with `retry_after_s`.
+    fn retry_after_rule() -> Schema {
+        let statuses = RETRIABLE
+            .map(|status| json_schema!({"type": "integer", "minimum": status, "maximum": status}));
+        json_schema!({"anyOf": [
+            {"type": "object", "properties": {"retry_after_s": absent_schema()}},
+            {
+                "type": "object",
+                "required": ["status"],
+                "properties": {"status": {"anyOf": statuses}},
+            },
+        ]})
+    }
+
+    /// A seed is for a probability.
+    fn seed_rule() -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "object", "required": ["probability"], "properties": {"probability": {}}},
+            {"type": "object", "properties": {"seed": absent_schema()}},
+        ]})
+    }
+
+    /// A fault is narrowed only by names that the operation's requests tell.
+    fn narrowing_rule(key: &str, operations: &[Operation]) -> Schema {
+        let names = Target::names(operations, |target| target.tells(key));
+        json_schema!({"anyOf": [
+            {"type": "object", "properties": {key: absent_schema()}},
+            {
+                "type": "object",
+                "required": ["operation"],
+                "properties": {"operation": {"type": "string", "enum": names}},
+            },
+        ]})
     }
 
     fn strike(&mut self, asked: &Asked<'_>) -> Option<Strike> {
@@ -554,6 +622,11 @@ impl PlannedFault {
             )
             && fits(self.caller.as_deref(), Some(asked.caller))
     }
+}
+
+/// No value: the object must do without the field.
+fn absent_schema() -> Schema {
+    json_schema!({"not": {}})
 }
 
 fn effect(body: &Fields, target: Target) -> Result<Effect> {
@@ -768,7 +841,8 @@ mod tests {
     use std::collections::HashSet;
 
     use axum::body::Body;
-    use http::Request;
+    use http::{Method, Request};
+    use serde_json::json;
     use tower::ServiceExt;
 
     use super::*;
@@ -789,8 +863,8 @@ mod tests {
 
     #[test]
     fn what_the_document_says_of_a_fault_is_what_is_taken() {
-        let shape = Value::from(PlannedFault::shape(crate::routes().operations()));
-        let shape = jsonschema::draft202012::new(&shape).expect("a schema");
+        let schema = PlannedFault::schema(crate::routes().operations());
+        let schema = jsonschema::draft202012::new(schema.as_value()).expect("a schema");
         let narrow = json!({"namespace": "group"});
         let narrower = json!({"namespace": "group", "repository": "busybox"});
         let only_repository = json!({"repository": "busybox"});
@@ -850,7 +924,7 @@ mod tests {
                             fields.extend(part.as_object().expect("an object").clone());
                         }
                         let taken = parse(&body);
-                        assert_eq!(shape.is_valid(&body), taken.is_ok(), "{body} {taken:?}");
+                        assert_eq!(schema.is_valid(&body), taken.is_ok(), "{body} {taken:?}");
                         seen[usize::from(taken.is_ok())] += 1;
                     }
                 }

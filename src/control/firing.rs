@@ -1,16 +1,17 @@
-//! What became of pushes, for tests and people: waiting until all is fired, what a tag would fire
-//! and why not, and what each push did.
+//! The outcome of pushes, for tests and people: waiting until all is fired, which triggers a tag
+//! would fire and why not, and the effects of each push.
 
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, Uri};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::number_schema;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::config::parse_wait;
@@ -21,7 +22,7 @@ use crate::engine::store::count_waiting;
 use crate::engine::{Counts, Expected, Explained, Fate, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, Shape, cut_to_page,
+    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
@@ -31,14 +32,19 @@ use crate::sync;
 use crate::tag::TagName;
 use crate::trigger::{HistoryView, TriggerName};
 
+const IDLE: &str = "/_emulator/idle";
+const WAIT: &str = "/_emulator/wait";
+const EXPLAIN: &str = "/_emulator/explain";
+const PUSHES: &str = "/_emulator/pushes";
+
 /// How long `idle` and `wait` wait when nothing is said.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many triggers a push names at the most, and the pushes of a page together, but for the last.
 const MOST_DECISIONS: u32 = 1000;
 const MOST_DECISIONS_OF_PAGE: usize = 10_000;
 
-/// What there is to know of `EmulatorWait`.
-const WAIT: &str = "\
+/// How `EmulatorWait` answers.
+const ANSWERS_TO_WAIT: &str = "\
 The newest push of the tag that is there is the one waited for, else the next one that comes. With \
 `trigger`: 200 with the entry of its history, whatever the result; 409 at once, with the reason, \
 where the trigger did not fire or its history does not reach back to the push; 404 once the push is \
@@ -47,72 +53,20 @@ shows it, once none of its firings is open, also where there was none. 408 at th
 push where it came, else with an error that names it.";
 
 /// The operations of this file.
+#[rustfmt::skip] // A table: one line an operation.
 pub(super) fn routes() -> Routes {
     Routes::of("Emulator")
-        .with(
-            Operation::new("EmulatorIdle", Method::GET, "/_emulator/idle")
-                .waits()
-                .described(|| {
-                    OperationDoc::new("Waits until no firing is open.")
-                        .query([timeout_param()])
-                        .answers::<IdleView>(StatusCode::OK)
-                        .answers::<IdleView>(StatusCode::REQUEST_TIMEOUT)
-                }),
-            idle,
-        )
-        .with(
-            Operation::new("EmulatorWait", Method::GET, "/_emulator/wait")
-                .waits()
-                .described(|| {
-                    let after = "Only pushes with a larger id count: of those that `/_emulator/pushes` \
-                                 shows, the newest before yours.";
-                    let trigger = "The trigger that is waited for; left out for all that fire.";
-                    OperationDoc::new("Waits for the push of a tag, and until it is fired.")
-                        .remarks(WAIT)
-                        .query(repository_params())
-                        .query([
-                            tag_param().mandatory(),
-                            Param::new("trigger", trigger, schema_of::<TriggerName>())
-                                .refused(Fault::Parameter)
-                                .missing(Resource::Trigger),
-                            Param::new("after", after, Shape::integer(0, i64::MAX))
-                                .refused(Fault::Query),
-                            timeout_param(),
-                        ])
-                        .answers_either::<HistoryView, PushView>(StatusCode::OK)
-                        .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
-                        .answers::<DecisionView>(StatusCode::CONFLICT)
-                        .refuses([Error::NoPush("the tag".to_owned())])
-                }),
-            wait,
-        )
-        .with(
-            Operation::new("EmulatorExplain", Method::GET, "/_emulator/explain").described(|| {
-                OperationDoc::new("Tells what a push of a tag would do, trigger by trigger.")
-                    .remarks(
-                        "`outcome` says what would become of the workload: `updates`, `unchanged`, \
-                         `fails` (it fires, and cannot update it) or `skipped` (it does not fire). \
-                         `reason` says why, and `patch` what the cluster would be sent.",
-                    )
-                    .query(repository_params())
-                    .query([tag_param().mandatory()])
-                    .answers::<Vec<ExplainedView>>(StatusCode::OK)
-                    .in_pages(Shape::integer(0, i64::MAX))
-            }),
-            explain,
-        )
-        .with(
-            Operation::new("EmulatorListPushes", Method::GET, "/_emulator/pushes")
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists pushes, newest first, with what became of triggers.")
-                        .query(repository_params())
-                        .query([Param::new("tag", "The tag's name.", Shape::text())])
-                        .answers::<Vec<PushView>>(StatusCode::OK)
-                        .in_pages(Shape::integer(0, i64::MAX))
-                }),
-            pushes,
-        )
+        .route(Operation::new("EmulatorIdle", Method::GET, IDLE).waits(), idle, idle_doc)
+        .route(Operation::new("EmulatorWait", Method::GET, WAIT).waits(), wait, wait_doc)
+        .get("EmulatorExplain", EXPLAIN, explain, explain_doc)
+        .list("EmulatorListPushes", PUSHES, pushes, pushes_doc)
+}
+
+fn idle_doc() -> OperationDoc {
+    OperationDoc::new("Waits until no firing is open.")
+        .query([timeout_param()])
+        .answers::<IdleView>(StatusCode::OK)
+        .answers::<IdleView>(StatusCode::REQUEST_TIMEOUT)
 }
 
 /// Waits until no firing and no sync job is open.
@@ -161,6 +115,27 @@ struct IdleView {
     /// Firings and syncs that have not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     open: Option<i64>,
+}
+
+fn wait_doc() -> OperationDoc {
+    let after = "Only pushes with a larger id count: of those that `/_emulator/pushes` shows, the \
+                 newest before yours.";
+    let trigger = "The trigger that is waited for; left out for all that fire.";
+    OperationDoc::new("Waits for the push of a tag, and until it is fired.")
+        .remarks(ANSWERS_TO_WAIT)
+        .query(repository_params())
+        .query([
+            tag_param().mandatory(),
+            Param::new("trigger", trigger, schema_of::<TriggerName>())
+                .refused(Fault::Parameter)
+                .missing(Resource::Trigger),
+            Param::new("after", after, number_schema()).refused(Fault::Query),
+            timeout_param(),
+        ])
+        .answers_either::<HistoryView, PushView>(StatusCode::OK)
+        .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
+        .answers::<DecisionView>(StatusCode::CONFLICT)
+        .refuses([Error::NoPush("the tag".to_owned())])
 }
 
 /// Waits for the push of a tag, and until it has settled for a trigger or for all.
@@ -216,7 +191,7 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     }
 }
 
-/// The answer to who waits for a push that is there, once there is one.
+/// The answer to a wait for a push that is there, once there is one.
 async fn settled(
     app: &App,
     repository_id: i64,
@@ -248,7 +223,7 @@ async fn settled(
     })
 }
 
-/// What an error calls a push that did not come.
+/// The name, in an error, of a push that did not come.
 fn push_name(repository: &RepositoryRef, tag: &TagName, after: Option<i64>) -> String {
     let namespace = repository.namespace.name.as_str();
     let name = format!("{namespace}/{}:{}", repository.name.as_str(), tag.as_str());
@@ -258,7 +233,15 @@ fn push_name(repository: &RepositoryRef, tag: &TagName, after: Option<i64>) -> S
     }
 }
 
-/// The pushes of a repository, newest first, each with what became of every trigger.
+fn pushes_doc() -> OperationDoc {
+    OperationDoc::new("Lists pushes, newest first, with what became of triggers.")
+        .query(repository_params())
+        .query([Param::new("tag", "The tag's name.", schema_of::<String>())])
+        .answers::<Vec<PushView>>(StatusCode::OK)
+        .in_pages(number_schema())
+}
+
+/// The pushes of a repository, newest first, each with the fate of every trigger.
 async fn pushes(
     State(app): State<AppState>,
     caller: Caller,
@@ -390,7 +373,20 @@ impl PushView {
     }
 }
 
-/// What a push of a tag would do now, trigger by trigger, without doing it.
+fn explain_doc() -> OperationDoc {
+    OperationDoc::new("Tells what a push of a tag would do, trigger by trigger.")
+        .remarks(
+            "`outcome` says what would become of the workload: `updates`, `unchanged`, `fails` (it \
+             fires, and cannot update it) or `skipped` (it does not fire). `reason` says why, and \
+             `patch` what the cluster would be sent.",
+        )
+        .query(repository_params())
+        .query([tag_param().mandatory()])
+        .answers::<Vec<ExplainedView>>(StatusCode::OK)
+        .in_pages(number_schema())
+}
+
+/// Tells the effects that a push of a tag would have now, trigger by trigger, without a push.
 async fn explain(
     State(app): State<AppState>,
     caller: Caller,
@@ -487,15 +483,13 @@ fn tag_param() -> Param {
 }
 
 fn timeout_param() -> Param {
-    let shape = Shape::text()
-        .pattern("^(?:[1-9]?[0-9]{1,4}ms|[1-5]?[0-9]{1,2}s|[0-9]m|10m)$")
-        .default("10s");
-    Param::new(
-        "timeout",
-        "How long to wait: `500ms`, `10s`, `2m`; at most `10m`.",
-        shape,
-    )
-    .refused(Fault::Query)
+    let meaning = "How long to wait: `500ms`, `10s`, `2m`; at most `10m`.";
+    let schema = json_schema!({
+        "type": "string",
+        "pattern": "^(?:[1-9]?[0-9]{1,4}ms|[1-5]?[0-9]{1,2}s|[0-9]m|10m)$",
+        "default": "10s",
+    });
+    Param::new("timeout", meaning, schema).refused(Fault::Query)
 }
 
 fn tag(criteria: &Criteria<'_>) -> Result<TagName> {

@@ -1,6 +1,6 @@
-//! `/_emulator/`: what SWR itself does not have. Readiness, the way back to the start, and a push
-//! without an image; in `firing`, what became of pushes; for tests, in `clock` the time, in
-//! `faults` failures on purpose, and in `requests` what was asked.
+//! `/_emulator/`: the operations that SWR itself does not have. Here are readiness, the way back to
+//! the start, and a push without an image; in `firing` the outcome of pushes; for tests, in `clock`
+//! the time, in `faults` failures on purpose, and in `requests` the newest requests.
 
 mod clock;
 mod faults;
@@ -12,14 +12,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Fields, Operation, OperationDoc, Routes, Shape};
+use crate::http::{Answer, Fields, Operation, OperationDoc, Routes};
 use crate::namespace::{Namespace, NamespaceName};
 use crate::permission::Level;
 use crate::permission::reach_namespace;
@@ -32,61 +32,37 @@ use crate::tag::TagName;
 pub use faults::{Asked, Effect, Faults, Strike};
 pub use requests::Requests;
 
+const HEALTH: &str = "/_emulator/health";
+const RESET: &str = "/_emulator/reset";
+const PUSH: &str = "/_emulator/push";
+
 /// The operations of the emulator itself.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Emulator")
-        .with(
-            Operation::new("EmulatorHealth", Method::GET, "/_emulator/health")
-                .open_to_all()
-                .described(|| {
-                    OperationDoc::new(
-                        "Tells whether the emulator serves, that is reads and writes, and how \
-                         clients are set up for it: the region of this address, whether the \
-                         built-in account is there, the names of the registry (`path` shows the \
-                         first), and all regions that the instance plays, the home region first.",
-                    )
-                    .answers::<HealthView>(StatusCode::OK)
-                    .answers::<HealthView>(StatusCode::SERVICE_UNAVAILABLE)
-                }),
-            health,
-        )
-        .with(
-            Operation::new("EmulatorReset", Method::POST, "/_emulator/reset").described(|| {
-                OperationDoc::new("Makes everything as it is right after a fresh start.")
-                    .answers_nothing()
-                    .needs_control()
-            }),
-            reset,
-        )
-        .with(
-            Operation::new("EmulatorPush", Method::POST, "/_emulator/push").described(|| {
-                let nonce = Shape::text().says("The image's content follows from it.");
-                OperationDoc::new("Stores a small real image under a tag, as a push would.")
-                    .takes(
-                        Shape::object()
-                            .must("namespace", schema_of::<NamespaceName>())
-                            .must("repository", schema_of::<RepositoryName>())
-                            .must("tag", schema_of::<TagName>())
-                            .may("nonce", nonce),
-                    )
-                    .answers::<PushView>(StatusCode::CREATED)
-                    .refuses([
-                        Error::fault(Fault::NamespaceName, "namespace", ""),
-                        Error::fault(Fault::RepositoryName, "repository", ""),
-                        Error::NotFound(Resource::Namespace),
-                        Error::NotFound(Resource::Repository),
-                    ])
-            }),
-            push_sample,
-        )
+        .route(Operation::new("EmulatorHealth", Method::GET, HEALTH).open_to_all(), show, show_doc)
+        .post("EmulatorReset", RESET, reset, reset_doc)
+        .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
         .and(firing::routes())
         .and(clock::routes())
         .and(faults::routes())
         .and(requests::routes())
 }
 
-/// Answers 200 while a read and a write get through the database within a second, else 503.
-async fn health(State(app): State<AppState>) -> Response {
+fn show_doc() -> OperationDoc {
+    OperationDoc::new(
+        "Tells whether the emulator serves, that is reads and writes, and how clients are set up \
+         for it: the region of this address, whether the built-in account is there, the names of \
+         the registry (`path` shows the first), and all regions that the instance plays, the home \
+         region first.",
+    )
+    .answers::<HealthView>(StatusCode::OK)
+    .answers::<HealthView>(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// `EmulatorHealth`: 200 while a read and a write get through the database within a second, else
+/// 503.
+async fn show(State(app): State<AppState>) -> Response {
     let (status_code, status) = match app.db.check().await {
         Ok(()) => (StatusCode::OK, "ok"),
         Err(error) => {
@@ -116,6 +92,12 @@ struct HealthView<'a> {
     regions: Vec<&'a str>,
 }
 
+fn reset_doc() -> OperationDoc {
+    OperationDoc::new("Makes everything as it is right after a fresh start.")
+        .answers_nothing()
+        .needs_control()
+}
+
 /// Forgets everything but the seed file, issued tokens and images included, in one transaction;
 /// before, it takes the clock back to the real time and removes all faults. Which requests there
 /// were is remembered.
@@ -138,6 +120,30 @@ async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode>
     };
     // To its end, even where the client does not wait for it.
     tokio::spawn(reset).await.map_err(Error::internal)?
+}
+
+fn push_sample_doc() -> OperationDoc {
+    OperationDoc::new("Stores a small real image under a tag, as a push would.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["namespace", "repository", "tag"],
+            "properties": {
+                "namespace": schema_of::<NamespaceName>(),
+                "repository": schema_of::<RepositoryName>(),
+                "tag": schema_of::<TagName>(),
+                "nonce": {
+                    "type": "string",
+                    "description": "The image's content follows from it.",
+                },
+            },
+        }))
+        .answers::<PushView>(StatusCode::CREATED)
+        .refuses([
+            Error::fault(Fault::NamespaceName, "namespace", ""),
+            Error::fault(Fault::RepositoryName, "repository", ""),
+            Error::NotFound(Resource::Namespace),
+            Error::NotFound(Resource::Repository),
+        ])
 }
 
 /// Stores a small real image under a tag exactly as a push would: `namespace`, `repository`,
@@ -173,13 +179,18 @@ async fn push_sample(
     Ok(Answer(StatusCode::CREATED, view).into_response())
 }
 
-/// An organization of the caller's account; who asks for one that is not there is told its name.
+/// An organization of the caller's account; the refusal of one that is missing names it.
 async fn reach(name: &NamespaceName, app: &App, caller: &Caller) -> Result<Arc<Namespace>> {
     let reached = reach_namespace(name, app, caller).await;
     reached.map_err(|error| match error {
         Error::NotFound(Resource::Namespace) => Error::NoNamespace(name.to_string()),
         error => error,
     })
+}
+
+/// A whole number of 0 or more: an id, or the marker of a list that is in the order of one.
+fn number_schema() -> Schema {
+    json_schema!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
 }
 
 #[derive(Serialize, JsonSchema)]

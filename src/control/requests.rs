@@ -1,5 +1,5 @@
-//! `/_emulator/requests`: what was asked of the instance last, for assertions on what a program
-//! sent and how it was answered.
+//! `/_emulator/requests`: the newest requests to the instance, for assertions on those that a
+//! program sent and on their answers.
 //!
 //! It holds what the log tells (`edge::log`), with the size of the body: never a body, never a
 //! credential. Times are the machine's own, as those of the log.
@@ -14,10 +14,11 @@ use axum::response::Response;
 use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
-use super::clock::time_shape;
+use super::clock::time_schema;
+use super::number_schema;
 use crate::app::AppState;
 use crate::auth::Controller;
 use crate::clock::Moment;
@@ -25,48 +26,42 @@ use crate::edge::RequestLog;
 use crate::error::{Error, Fault, Result};
 use crate::excerpt::beginning;
 use crate::http::{
-    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, Shape, cut_to_page,
+    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::unknown_operation;
 use crate::registry::OPERATIONS;
 use crate::schema::schema_of;
 
+const REQUESTS: &str = "/_emulator/requests";
+
 /// How many requests are kept.
 const KEPT: usize = 1000;
 /// How many characters of a text are kept, and of a user's name or a code.
 const MAX_TEXT: usize = 512;
 const MAX_NAME: usize = 64;
-/// The name of what is no operation.
+/// The name of requests for no operation.
 const NO_OPERATION: &str = "-";
 
-/// The operations of this file. Looking at the requests is no request to look at.
+/// The operations of this file.
+#[rustfmt::skip] // A table: one line an operation.
 pub(super) fn routes() -> Routes {
-    let path = "/_emulator/requests";
     Routes::of("Emulator")
-        .with(
-            Operation::new("EmulatorListRequests", Method::GET, path)
-                .lists()
-                .unrecorded()
-                .described(|| {
-                    OperationDoc::new("Lists the newest 1,000 requests, newest first.")
-                        .remarks("Those to the registry too; without bodies and secrets.")
-                        .query(Filter::params())
-                        .answers::<Vec<RequestView>>(StatusCode::OK)
-                        .in_pages(Shape::integer(0, i64::MAX))
-                }),
-            list,
-        )
-        .with(
-            Operation::new("EmulatorDeleteRequests", Method::DELETE, path)
-                .unrecorded()
-                .described(|| {
-                    OperationDoc::new("Forgets all requests until now.")
-                        .answers_nothing()
-                        .needs_control()
-                }),
-            delete,
-        )
+        .route(unrecorded("EmulatorListRequests", Method::GET, REQUESTS).lists(), list, list_doc)
+        .route(unrecorded("EmulatorDeleteRequests", Method::DELETE, REQUESTS), delete, delete_doc)
+}
+
+/// An operation on the requests, which is not one of them: people look for those of their program.
+fn unrecorded(name: &'static str, method: Method, path: &'static str) -> Operation {
+    Operation::new(name, method, path).unrecorded()
+}
+
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists the newest 1,000 requests, newest first.")
+        .remarks("Those to the registry too; without bodies and secrets.")
+        .query(Filter::params())
+        .answers::<Vec<RequestView>>(StatusCode::OK)
+        .in_pages(number_schema())
 }
 
 /// The newest requests first, in the order in which they were answered.
@@ -88,6 +83,12 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
     Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
 }
 
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Forgets all requests until now.")
+        .answers_nothing()
+        .needs_control()
+}
+
 async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
     app.requests.clear();
     StatusCode::NO_CONTENT
@@ -101,7 +102,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Keeps what is to be known of a request, and forgets the oldest one where there are enough.
+    /// Keeps a request in a few words, and forgets the oldest one where there are enough.
     pub fn record(&self, log: &RequestLog<'_>, milliseconds: f64, time: Moment) {
         let mut request = RecordedRequest::new(log, milliseconds, time);
         let oldest = {
@@ -224,12 +225,14 @@ impl Filter {
         })
     }
 
-    /// What [`Self::parse`] takes.
+    /// The parameters that [`Self::parse`] takes.
     fn params() -> [Param; 4] {
-        let operation = Shape::text().example("CreateTrigger");
-        let status = Shape::text()
-            .pattern("^(?:0|[1-5]xx|[1-5][0-9]{2})$")
-            .example("4xx");
+        let operation = json_schema!({"type": "string", "examples": ["CreateTrigger"]});
+        let status = json_schema!({
+            "type": "string",
+            "pattern": "^(?:0|[1-5]xx|[1-5][0-9]{2})$",
+            "examples": ["4xx"],
+        });
         let namespace = "Those whose path, or else query, names this organization.";
         [
             Param::new(
@@ -246,7 +249,7 @@ impl Filter {
             .refused(Fault::Query),
             Param::new("namespace", namespace, schema_of::<NamespaceName>())
                 .refused(Fault::NamespaceName),
-            Param::new("since", "Those that arrived then or later.", time_shape())
+            Param::new("since", "Those that arrived then or later.", time_schema())
                 .refused(Fault::Query),
         ]
     }

@@ -6,37 +6,29 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::operation;
 use super::user::UserView;
 use crate::app::AppState;
 use crate::auth::Caller;
-use crate::http::{Answer, Form, Operation, OperationDoc, Param, Query, Routes, Shape};
+use crate::http::{Answer, OperationDoc, Param, Query, Routes};
+use crate::schema::schema_of;
 
+const PROJECTS: &str = "/v3/projects";
+const DOMAINS: &str = "/v3/auth/domains";
+const USERS: &str = "/v3/users";
+
+#[rustfmt::skip] // A table: one line an operation.
 pub(super) fn routes() -> Routes {
-    let operation = |name, path| Operation::new(name, Method::GET, path).in_form(Form::Iam);
     Routes::of("IAM")
-        .with(
-            operation("KeystoneListProjects", "/v3/projects").described(|| {
-                OperationDoc::new("Lists the projects of the caller's account: one.")
-                    .query([Param::new("name", "Its whole name.", Shape::text())])
-                    .answers::<ProjectsView>(StatusCode::OK)
-            }),
-            projects,
-        )
-        .with(
-            operation("KeystoneListAuthDomains", "/v3/auth/domains").described(|| {
-                OperationDoc::new("Lists the accounts (domains) of the caller: one.")
-                    .answers::<DomainsView>(StatusCode::OK)
-            }),
-            domains,
-        )
-        .with(
-            operation("KeystoneListUsers", "/v3/users").described(|| {
-                OperationDoc::new("Lists the users of the caller's account.")
-                    .query([Param::new("name", "The whole name.", Shape::text())])
-                    .answers::<UsersView>(StatusCode::OK)
-            }),
-            users,
-        )
+        .route(operation("KeystoneListProjects", Method::GET, PROJECTS), projects, projects_doc)
+        .route(operation("KeystoneListAuthDomains", Method::GET, DOMAINS), domains, domains_doc)
+        .route(operation("KeystoneListUsers", Method::GET, USERS), users, users_doc)
+}
+
+fn projects_doc() -> OperationDoc {
+    OperationDoc::new("Lists the projects of the caller's account: one.")
+        .query([Param::new("name", "Its whole name.", schema_of::<String>())])
+        .answers::<ProjectsView>(StatusCode::OK)
 }
 
 /// An account has one project in each region, named as the region. Clients ask by that name: they
@@ -59,6 +51,11 @@ async fn projects(State(app): State<AppState>, caller: Caller, query: Query) -> 
     Answer(StatusCode::OK, ProjectsView { projects }).into_response()
 }
 
+fn domains_doc() -> OperationDoc {
+    OperationDoc::new("Lists the accounts (domains) of the caller: one.")
+        .answers::<DomainsView>(StatusCode::OK)
+}
+
 async fn domains(caller: Caller) -> Response {
     let account = &caller.user().account;
     let domains = vec![DomainView {
@@ -67,6 +64,12 @@ async fn domains(caller: Caller) -> Response {
         enabled: true,
     }];
     Answer(StatusCode::OK, DomainsView { domains }).into_response()
+}
+
+fn users_doc() -> OperationDoc {
+    OperationDoc::new("Lists the users of the caller's account.")
+        .query([Param::new("name", "The whole name.", schema_of::<String>())])
+        .answers::<UsersView>(StatusCode::OK)
 }
 
 async fn users(State(app): State<AppState>, caller: Caller, query: Query) -> Response {

@@ -1,4 +1,4 @@
-//! What clients ask of IAM by themselves: tokens, projects, accounts and users, as far as the
+//! The parts of IAM that clients ask for by themselves: tokens, projects, accounts and users, as far as the
 //! emulator has them. The paths of IAM and SWR do not collide, so one port serves both.
 //!
 //! `token` issues tokens; `identity` lists; `user` makes, shows, changes and deletes users.
@@ -9,16 +9,22 @@ mod user;
 
 use std::sync::Arc;
 
+use http::Method;
 use tracing::warn;
 
 use crate::auth::Directory;
 use crate::db::Db;
 use crate::error::Result;
-use crate::http::Routes;
+use crate::http::{Form, Operation, Routes};
 
 /// The operations of IAM.
 pub fn routes() -> Routes {
     token::routes().and(identity::routes()).and(user::routes())
+}
+
+/// An operation of IAM, which has a form of its own for errors.
+fn operation(name: &'static str, method: Method, path: &'static str) -> Operation {
+    Operation::new(name, method, path).in_form(Form::Iam)
 }
 
 /// Brings the users that were made in an earlier run into the directory. Those whose account or

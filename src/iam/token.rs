@@ -6,79 +6,37 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use serde_json::json;
 
+use super::operation;
 use crate::app::{App, AppState};
 use crate::auth::{
     Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, User,
 };
 use crate::error::{Error, Result};
-use crate::http::{Answer, EmptyList, Fields, Form, Operation, OperationDoc, Routes, Shape};
+use crate::http::{Answer, EmptyList, Fields, Operation, OperationDoc, Routes};
 
+const TOKENS: &str = "/v3/auth/tokens";
+
+#[rustfmt::skip] // A table: one line an operation.
 pub(super) fn routes() -> Routes {
-    let operation = Operation::new(
-        "KeystoneCreateUserTokenByPassword",
-        Method::POST,
-        "/v3/auth/tokens",
-    );
-    Routes::of("IAM").with(
-        operation.in_form(Form::Iam).open_to_all().described(|| {
-            OperationDoc::new("Issues a token for a password or for another token.")
-                .takes(body_shape())
-                .answers::<AnswerView>(StatusCode::CREATED)
-                .with_header("X-Subject-Token", "The token.")
-                .refuses([refused("The username or password is wrong.")])
-        }),
-        create,
-    )
+    Routes::of("IAM")
+        .route(open("KeystoneCreateUserTokenByPassword", Method::POST, TOKENS), create, create_doc)
 }
 
-/// What the operation takes; of `password` and `token`, the one that `methods` names.
-fn body_shape() -> Shape {
-    let text = || Shape::text().at_least(1);
-    let domain = || {
-        Shape::object()
-            .may("id", text())
-            .may("name", text())
-            .says("An account, by its id or its name.")
-    };
-    let user = Shape::object()
-        .may("id", text())
-        .may("name", text())
-        .may("domain", domain())
-        .must("password", text())
-        .says("A user, by id, or by name and account.");
-    let identity = Shape::object()
-        .must(
-            "methods",
-            Shape::array(Shape::one_of(["password", "token"])).length(1, 2),
-        )
-        .may("password", Shape::object().must("user", user))
-        .may("token", Shape::object().must("id", text()));
-    let project = Shape::object()
-        .may("id", text())
-        .may("name", text())
-        .may("domain", domain());
-    let scope = Shape::object()
-        .may("project", project)
-        .may("domain", domain())
-        .says("A project or an account; the account's one project when left out.");
-    let auth = Shape::object()
-        .must("identity", identity)
-        .may("scope", scope);
-    Shape::object().must("auth", auth).example(json!({"auth": {
-        "identity": {
-            "methods": ["password"],
-            "password": {"user": {
-                "name": BUILTIN_USER,
-                "password": BUILTIN_PASSWORD,
-                "domain": {"name": BUILTIN_ACCOUNT},
-            }},
-        },
-        "scope": {"domain": {"name": BUILTIN_ACCOUNT}},
-    }}))
+/// An operation that anyone may call, since its body holds the credentials.
+fn open(name: &'static str, method: Method, path: &'static str) -> Operation {
+    operation(name, method, path).open_to_all()
+}
+
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Issues a token for a password or for another token.")
+        .takes(body_schema())
+        .answers::<AnswerView>(StatusCode::CREATED)
+        .with_header("X-Subject-Token", "The token.")
+        .refuses([refused("The username or password is wrong.")])
 }
 
 async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
@@ -138,6 +96,67 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
     header.set_sensitive(true);
     response.headers_mut().insert("x-subject-token", header);
     Ok(response)
+}
+
+/// The bodies that [`create`] takes; `methods` says whether `password` or `token` counts.
+fn body_schema() -> Schema {
+    let text = json_schema!({"type": "string", "minLength": 1});
+    let domain = json_schema!({
+        "type": "object",
+        "properties": {"id": text, "name": text},
+        "description": "An account, by its id or its name.",
+    });
+    let user = json_schema!({
+        "type": "object",
+        "required": ["password"],
+        "properties": {"id": text, "name": text, "domain": domain, "password": text},
+        "description": "A user, by id, or by name and account.",
+    });
+    let identity = json_schema!({
+        "type": "object",
+        "required": ["methods"],
+        "properties": {
+            "methods": {
+                "type": "array",
+                "items": {"type": "string", "enum": ["password", "token"]},
+                "minItems": 1,
+                "maxItems": 2,
+            },
+            "password": {"type": "object", "required": ["user"], "properties": {"user": user}},
+            "token": {"type": "object", "required": ["id"], "properties": {"id": text}},
+        },
+    });
+    let project = json_schema!({
+        "type": "object",
+        "properties": {"id": text, "name": text, "domain": domain},
+    });
+    let scope = json_schema!({
+        "type": "object",
+        "properties": {"project": project, "domain": domain},
+        "description": "A project or an account; the account's one project when left out.",
+    });
+    let auth = json_schema!({
+        "type": "object",
+        "required": ["identity"],
+        "properties": {"identity": identity, "scope": scope},
+    });
+    let example = json!({"auth": {
+        "identity": {
+            "methods": ["password"],
+            "password": {"user": {
+                "name": BUILTIN_USER,
+                "password": BUILTIN_PASSWORD,
+                "domain": {"name": BUILTIN_ACCOUNT},
+            }},
+        },
+        "scope": {"domain": {"name": BUILTIN_ACCOUNT}},
+    }});
+    json_schema!({
+        "type": "object",
+        "required": ["auth"],
+        "properties": {"auth": auth},
+        "examples": [example],
+    })
 }
 
 async fn by_password(app: &App, user: &Fields) -> Result<Arc<User>> {

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::password_hash;
@@ -18,12 +18,17 @@ use super::store::CreateLogin;
 use crate::app::{App, AppState};
 use crate::auth::{Caller, Secret, User};
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Form, Operation, OperationDoc, Param, Query, Routes, Shape};
+use crate::http::{Answer, Form, Operation, OperationDoc, Param, Query, Routes};
 use crate::registry::token::{Claims, Grant, LIFETIME};
 use crate::registry::{Actions, ImagePath, RegistryError, allowed};
+use crate::schema::schema_of;
 
-/// How long a temporary login is valid when nothing is said, and the bounds of what may be said,
-/// in seconds.
+const SECRET: &str = "/v2/manage/utils/secret";
+const AUTH_TOKEN: &str = "/v2/manage/utils/authorizationtoken";
+const TOKEN: &str = "/swr/auth/v2/registry/auth/";
+
+/// How long a temporary login is valid by default, in seconds, and the bounds of
+/// `duration_seconds`.
 const DEFAULT_DURATION: i64 = 24 * 3600;
 const SHORTEST: i64 = 900;
 const LONGEST: i64 = 86_400;
@@ -32,66 +37,38 @@ const LONGEST: i64 = 86_400;
 const MAX_PROJECT: usize = 64;
 
 /// The operations of this chapter.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Login")
-        .with(
-            Operation::new("CreateSecret", Method::POST, "/v2/manage/utils/secret").described(
-                || {
-                    let project = Shape::text()
-                        .length(0, MAX_PROJECT)
-                        .pattern("^[A-Za-z0-9._-]*$");
-                    let duration = Shape::integer(SHORTEST, LONGEST).default(DEFAULT_DURATION);
-                    log_in_description("Makes a temporary login for the registry.").query([
-                        Param::new("projectname", "Stands in the user name.", project)
-                            .refused(Fault::Query),
-                        Param::new("duration_seconds", "How long it is valid.", duration)
-                            .refused(Fault::Query),
-                    ])
-                },
-            ),
-            create_secret,
-        )
-        .with(
-            Operation::new(
-                "CreateAuthorizationToken",
-                Method::POST,
-                "/v2/manage/utils/authorizationtoken",
-            )
-            .described(|| log_in_description("Makes a temporary login of 24 hours.")),
-            create_authorization_token,
-        )
-        .with(
-            Operation::new("RegistryToken", Method::GET, "/swr/auth/v2/registry/auth/")
-                .open_to_all()
-                .in_form(Form::Registry)
-                .described(|| {
-                    let scope = Shape::text().example("repository:group/busybox:pull,push");
-                    OperationDoc::new("Gives a bearer token for the registry.")
-                        .takes_login()
-                        .query([
-                            Param::new("service", "The registry's name.", Shape::text()),
-                            Param::new(
-                                "scope",
-                                "What the token is wanted for; may come several times.",
-                                scope,
-                            ),
-                        ])
-                        .answers::<TokenView>(StatusCode::OK)
-                        .refuses([
-                            RegistryError::LoginRefused(String::new()),
-                            RegistryError::Denied("the organization does not exist".to_owned()),
-                            RegistryError::Internal(Error::internal("ours to fix")),
-                        ])
-                }),
-            token,
-        )
+        .post("CreateSecret", SECRET, create_secret, create_secret_doc)
+        .post("CreateAuthorizationToken", AUTH_TOKEN, create_authorization, authorization_doc)
+        .route(registry_operation("RegistryToken", Method::GET, TOKEN), token, token_doc)
 }
 
-fn log_in_description(summary: &'static str) -> OperationDoc {
-    OperationDoc::new(summary)
-        .answers::<LoginView>(StatusCode::OK)
-        .with_header("X-Swr-Dockerlogin", "The command that logs in.")
-        .with_header("X-Swr-Expireat", "When the login ends.")
+/// An operation that registry clients call: with a login of their own kind or none, and errors in
+/// the registry's form.
+fn registry_operation(name: &'static str, method: Method, path: &'static str) -> Operation {
+    let operation = Operation::new(name, method, path);
+    operation.open_to_all().in_form(Form::Registry)
+}
+
+fn create_secret_doc() -> OperationDoc {
+    let project = json_schema!({
+        "type": "string",
+        "minLength": 0,
+        "maxLength": MAX_PROJECT,
+        "pattern": "^[A-Za-z0-9._-]*$",
+    });
+    let duration = json_schema!({
+        "type": "integer",
+        "minimum": SHORTEST,
+        "maximum": LONGEST,
+        "default": DEFAULT_DURATION,
+    });
+    login_doc("Makes a temporary login for the registry.").query([
+        Param::new("projectname", "Stands in the user name.", project).refused(Fault::Query),
+        Param::new("duration_seconds", "How long it is valid.", duration).refused(Fault::Query),
+    ])
 }
 
 /// `CreateSecret`
@@ -122,12 +99,20 @@ async fn create_secret(
     log_in(&app, &caller, project, duration).await
 }
 
+fn authorization_doc() -> OperationDoc {
+    login_doc("Makes a temporary login of 24 hours.")
+}
+
 /// `CreateAuthorizationToken`
-async fn create_authorization_token(
-    State(app): State<AppState>,
-    caller: Caller,
-) -> Result<Response> {
+async fn create_authorization(State(app): State<AppState>, caller: Caller) -> Result<Response> {
     log_in(&app, &caller, "bearertoken", DEFAULT_DURATION).await
+}
+
+fn login_doc(summary: &'static str) -> OperationDoc {
+    OperationDoc::new(summary)
+        .answers::<LoginView>(StatusCode::OK)
+        .with_header("X-Swr-Dockerlogin", "The command that logs in.")
+        .with_header("X-Swr-Expireat", "When the login ends.")
 }
 
 /// Makes a temporary login, and answers with it in the ways that clients read: the command, its
@@ -164,6 +149,26 @@ async fn log_in(app: &App, caller: &Caller, project: &str, duration: i64) -> Res
     response.headers_mut().insert("x-swr-dockerlogin", command);
     response.headers_mut().insert("x-swr-expireat", expires_at);
     Ok(response)
+}
+
+fn token_doc() -> OperationDoc {
+    let scope = json_schema!({
+        "type": "string",
+        "examples": ["repository:group/busybox:pull,push"],
+    });
+    let scope_meaning = "What the token is wanted for; may come several times.";
+    OperationDoc::new("Gives a bearer token for the registry.")
+        .takes_login()
+        .query([
+            Param::new("service", "The registry's name.", schema_of::<String>()),
+            Param::new("scope", scope_meaning, scope),
+        ])
+        .answers::<TokenView>(StatusCode::OK)
+        .refuses([
+            RegistryError::LoginRefused(String::new()),
+            RegistryError::Denied("the organization does not exist".to_owned()),
+            RegistryError::Internal(Error::internal("ours to fix")),
+        ])
 }
 
 /// The registry's token service: user and password by Basic authentication, or nobody, and the
@@ -206,8 +211,8 @@ async fn token(
     Ok(Answer(StatusCode::OK, view).into_response())
 }
 
-/// What of `repository:{name}:{actions}` the caller may have. Only an organization that does not
-/// exist is refused; scopes of other things are nothing.
+/// The actions of `repository:{name}:{actions}` that the caller may have. Only an organization that
+/// does not exist is refused; scopes of other things grant nothing.
 async fn grant(
     app: &App,
     user: Option<&Arc<User>>,

@@ -17,48 +17,21 @@ use super::document::document;
 use crate::auth::BUILTIN_TOKEN;
 use crate::http::{OWN_PATHS, Operation, OperationDoc, Routes, json};
 
+const OPENAPI: &str = "/_emulator/openapi.json";
 /// The path of the page.
 pub const PAGE: &str = "/_emulator/docs";
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
     Routes::of("Emulator")
-        .with(
-            Operation::new("EmulatorListOperations", Method::GET, OWN_PATHS)
-                .open_to_all()
-                .described(|| {
-                    OperationDoc::new("Lists the operations of the emulator itself.").answers::<Vec<
-                        OperationView,
-                    >>(
-                        StatusCode::OK,
-                    )
-                }),
-            list,
-        )
-        .with(
-            Operation::new("EmulatorOpenApi", Method::GET, "/_emulator/openapi.json")
-                .open_to_all()
-                .described(|| {
-                    OperationDoc::new("Shows this document.")
-                        .answers::<Map<String, Value>>(StatusCode::OK)
-                }),
-            openapi,
-        )
-        .with(
-            Operation::new("EmulatorDocs", Method::GET, PAGE)
-                .open_to_all()
-                .described(|| {
-                    OperationDoc::new(
-                        "Shows this document as a page, from which calls can be made.",
-                    )
-                    .answers_text("text/html")
-                    .with_header(
-                        "Content-Security-Policy",
-                        "Keeps the page from anything but itself and this emulator.",
-                    )
-                }),
-            docs,
-        )
+        .route(open("EmulatorListOperations", OWN_PATHS), list, list_doc)
+        .route(open("EmulatorOpenApi", OPENAPI), openapi, openapi_doc)
+        .route(open("EmulatorDocs", PAGE), docs, docs_doc)
+}
+
+/// An operation that reads and that anyone may call.
+fn open(name: &'static str, path: &'static str) -> Operation {
+    Operation::new(name, Method::GET, path).open_to_all()
 }
 
 /// The emulator's own operations, as they are sent.
@@ -69,6 +42,11 @@ static OWN: LazyLock<Bytes> = LazyLock::new(|| {
     let views: Vec<_> = own.map(OperationView::from).collect();
     json!(views).to_string().into()
 });
+
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists the operations of the emulator itself.")
+        .answers::<Vec<OperationView>>(StatusCode::OK)
+}
 
 async fn list() -> Response {
     json(StatusCode::OK, OWN.clone())
@@ -101,6 +79,10 @@ impl From<&Operation> for OperationView {
 static DOCUMENT: LazyLock<Bytes> =
     LazyLock::new(|| document(crate::routes().operations()).to_string().into());
 
+fn openapi_doc() -> OperationDoc {
+    OperationDoc::new("Shows this document.").answers::<Map<String, Value>>(StatusCode::OK)
+}
+
 async fn openapi() -> Response {
     json(StatusCode::OK, DOCUMENT.clone())
 }
@@ -129,6 +111,15 @@ static DOCS: LazyLock<Page> = LazyLock::new(|| {
         ),
     }
 });
+
+fn docs_doc() -> OperationDoc {
+    OperationDoc::new("Shows this document as a page, from which calls can be made.")
+        .answers_text("text/html")
+        .with_header(
+            "Content-Security-Policy",
+            "Keeps the page from anything but itself and this emulator.",
+        )
+}
 
 async fn docs() -> Response {
     let headers = [

@@ -7,29 +7,31 @@
 //!
 //! # How a chapter describes an operation
 //!
-//! Method, path, name and form of the errors stand in the table already, and the chapter's name
-//! in [`Routes::of`](crate::http::Routes::of). What is missing is given to
-//! [`Operation::described`](crate::http::Operation::described), as a function that runs when
-//! somebody asks for the document:
+//! Method, path, name and form of the errors stand in the chapter's table already, and the
+//! chapter's name in [`Routes::of`](crate::http::Routes::of). The rest is an
+//! [`OperationDoc`](crate::http::OperationDoc), made by a function that stands above the handler,
+//! comes after it in the table and runs when somebody asks for the document:
 //!
 //! ```ignore
-//! Routes::of("Retention (aging)").with(
-//!     Operation::new("CreateRetention", Method::POST, RETENTIONS).described(|| {
-//!         OperationDoc::new("Adds a retention rule to a repository.")
-//!             .takes(body_shape())                               // what the parser accepts
-//!             .answers::<RetentionView>(StatusCode::CREATED)     // the type that is serialised
-//!             .refuses([Error::AlreadyExists(Resource::Retention)])
-//!     }),
-//!     create,
-//! )
+//! pub fn routes() -> Routes {
+//!     Routes::of("Retention (aging)").post("CreateRetention", RETENTIONS, create, create_doc)
+//! }
+//!
+//! fn create_doc() -> OperationDoc {
+//!     OperationDoc::new("Adds a retention rule to a repository.")
+//!         .takes(body_schema())                               // what the parser accepts
+//!         .answers::<RetentionView>(StatusCode::CREATED)      // the type that is serialised
+//!         .refuses([Error::AlreadyExists(Resource::Retention)])
+//! }
 //! ```
 //!
 //! - Answers: derive `schemars::JsonSchema` on the view and on what it holds; serde's attributes
 //!   count. Two views of one name need `#[schemars(rename = "…")]` on one of them. `{}` is
 //!   [`answers_empty_object`](crate::http::OperationDoc::answers_empty_object), 204
 //!   [`answers_nothing`](crate::http::OperationDoc::answers_nothing).
-//! - Bodies are read by hand, so their [`Shape`](crate::http::Shape) is written by hand, next to
-//!   the parser and from its own constants. It may promise less than the parser takes, never more.
+//! - Bodies are read by hand, so their JSON Schema is written by hand (`json_schema!`), next to the
+//!   parser and from its own constants. It may promise less than the parser takes, never more.
+//!   Names of the domain implement `JsonSchema`: `schema_of::<TagName>()`.
 //! - Query parameters are [`Param`](crate::http::Param)s; each says as what a bad value counts.
 //! - Variables of the path come from `variables`; a new one needs an entry there. Where a name
 //!   means something else than elsewhere, [`OperationDoc::variables`](crate::http::OperationDoc::variables)

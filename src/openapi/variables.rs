@@ -1,7 +1,9 @@
-//! What the variables of paths mean, each under its name.
+//! The meaning of each variable of a path, under its name.
+
+use schemars::{Schema, json_schema};
 
 use crate::error::{Error, Fault, Resource};
-use crate::http::{Param, Shape};
+use crate::http::Param;
 use crate::namespace::NamespaceName;
 use crate::repository::RepositoryName;
 use crate::retention::RetentionId;
@@ -38,7 +40,8 @@ pub(super) fn variable(name: &str) -> Option<Param> {
         .missing(Resource::Trigger),
         "access_domain" => {
             let meaning = "The name of the account that the image is shared with.";
-            Param::new("access_domain", meaning, Shape::text().length(1, 64)).refused(Fault::Domain)
+            let schema = json_schema!({"type": "string", "minLength": 1, "maxLength": 64});
+            Param::new("access_domain", meaning, schema).refused(Fault::Domain)
         }
         "retention_id" => {
             let meaning = "The number of the retention rule.";
@@ -46,32 +49,39 @@ pub(super) fn variable(name: &str) -> Option<Param> {
                 .refused(Fault::Parameter)
                 .missing(Resource::Retention)
         }
-        "user_id" => Param::new("user_id", "The id of a user.", Shape::text().at_least(1))
-            .missing(Resource::User),
+        "user_id" => {
+            Param::new("user_id", "The id of a user.", id_schema()).missing(Resource::User)
+        }
         "project_id" => Param::new(
             "project_id",
             "The id of the project; there is one for each account and region.",
-            Shape::text()
-                .at_least(1)
-                .example("00000000000000000000000000000001"),
+            json_schema!({
+                "type": "string",
+                "minLength": 1,
+                "examples": ["00000000000000000000000000000001"],
+            }),
         ),
         "resource_type" => Param::new(
             "resource_type",
             "What the report is about: `store`, what is stored at the end of each day; \
              `downflow`, what was pulled on it.",
-            Shape::one_of(["store", "downflow"]),
+            json_schema!({"type": "string", "enum": ["store", "downflow"]}),
         )
         .refused(Fault::Parameter),
         "frequency" => {
             let meaning = "How often the report has an amount.";
-            Param::new("frequency", meaning, Shape::one_of(["daily"])).refused(Fault::Parameter)
+            let schema = json_schema!({"type": "string", "enum": ["daily"]});
+            Param::new("frequency", meaning, schema).refused(Fault::Parameter)
         }
         "cluster_id" => {
-            let shape = Shape::text().at_least(1);
-            Param::new("cluster_id", "The id of a cluster of the seed file.", shape)
-                .missing(Resource::Cluster)
+            let meaning = "The id of a cluster of the seed file.";
+            Param::new("cluster_id", meaning, id_schema()).missing(Resource::Cluster)
         }
         _ => return None,
     };
     Some(variable)
+}
+
+fn id_schema() -> Schema {
+    json_schema!({"type": "string", "minLength": 1})
 }

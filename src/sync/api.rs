@@ -2,9 +2,9 @@
 
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
 use super::store::{self, CreateJobs, DeleteTask, PutTask};
@@ -13,8 +13,8 @@ use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, ContentRange, EmptyList, Fields, Operation, OperationDoc, Param, Query, Routes, Shape,
-    SortOrder, empty_object,
+    Answer, ContentRange, EmptyList, Fields, OperationDoc, Param, Query, Routes, SortOrder,
+    empty_object,
 };
 use crate::permission::{Editable, Viewable};
 use crate::repository::RepositoryRef;
@@ -24,100 +24,24 @@ use crate::tag::TagName;
 const SYNC_REPO: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_repo";
 const SYNC_IMAGES: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_images";
 const SYNC_JOB: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/sync_job";
+const REGIONS: &str = "/v2/manage/regions";
 
 /// Tags that one request can have synced.
 const MOST_TAGS: usize = 1000;
 
-/// What `filter` of `ShowSyncJob` may name.
+/// The keys of `filter` of `ShowSyncJob`.
 const JOBS_FILTER: [&str; 3] = ["limit", "offset", "order"];
 
 /// The operations of this chapter.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Image sync")
-        .with(
-            Operation::new("CreateImageSyncRepo", Method::POST, SYNC_REPO).described(|| {
-                OperationDoc::new("Has a repository synced to an organization of another region.")
-                    .remarks(
-                        "For administrators only. What there is already for the same target is \
-                         changed.",
-                    )
-                    .takes(
-                        target_shape()
-                            .may(
-                                "syncAuto",
-                                flag_shape("Whether pushes are synced by themselves."),
-                            )
-                            .may("override", override_shape()),
-                    )
-                    .answers_empty_object(StatusCode::OK)
-                    .refuses([Error::UnknownSyncRegion])
-            }),
-            create,
-        )
-        .with(
-            Operation::new("ListImageAutoSyncReposDetails", Method::GET, SYNC_REPO)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists where a repository is synced to by itself.")
-                        .answers::<Vec<TaskView>>(StatusCode::OK)
-                }),
-            list,
-        )
-        .with(
-            Operation::new("DeleteImageSyncRepo", Method::DELETE, SYNC_REPO).described(|| {
-                OperationDoc::new("Ends the sync of a repository to a target.")
-                    .remarks("For administrators only. Jobs that wait already are still done.")
-                    .takes(target_shape())
-                    .answers_empty_object(StatusCode::OK)
-                    .refuses([Error::NoSyncTask])
-            }),
-            delete,
-        )
-        .with(
-            Operation::new("CreateManualImageSyncRepo", Method::POST, SYNC_IMAGES).described(
-                || {
-                    let tags = Shape::array(schema_of::<TagName>()).length(1, MOST_TAGS);
-                    OperationDoc::new("Has some tags of a repository synced once.")
-                        .remarks(
-                            "For administrators only. The list that is answered is empty: a tag \
-                             that is not there is the business of its job.",
-                        )
-                        .takes(
-                            target_shape()
-                                .must("imageTag", tags)
-                                .may("override", override_shape()),
-                        )
-                        .answers::<EmptyList>(StatusCode::OK)
-                        .refuses([Error::UnknownSyncRegion])
-                },
-            ),
-            sync_images,
-        )
-        .with(
-            Operation::new("ShowSyncJob", Method::GET, SYNC_JOB)
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the sync jobs of a repository, page by page.")
-                        .query([jobs_filter()])
-                        .answers::<Vec<JobView>>(StatusCode::OK)
-                        .with_header("Content-Range", ContentRange::MEANING)
-                        .refuses([
-                            Error::fault(Fault::Page, "limit", ""),
-                            Error::fault(Fault::Page, "offset", ""),
-                            Error::fault(Fault::Order, "order", ""),
-                        ])
-                }),
-            jobs,
-        )
-        .with(
-            Operation::new("ListSyncRegions", Method::GET, "/v2/manage/regions")
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists the regions that images can be taken to.")
-                        .answers::<Vec<RegionView>>(StatusCode::OK)
-                }),
-            regions,
-        )
+        .post("CreateImageSyncRepo", SYNC_REPO, create, create_doc)
+        .list("ListImageAutoSyncReposDetails", SYNC_REPO, list, list_doc)
+        .delete("DeleteImageSyncRepo", SYNC_REPO, delete, delete_doc)
+        .post("CreateManualImageSyncRepo", SYNC_IMAGES, sync_images, sync_images_doc)
+        .list("ShowSyncJob", SYNC_JOB, jobs, jobs_doc)
+        .list("ListSyncRegions", REGIONS, regions, regions_doc)
 }
 
 /// A repository whose images the caller may take elsewhere: syncing is for administrators only
@@ -139,7 +63,25 @@ impl FromRequestParts<AppState> for Syncable {
     }
 }
 
-/// `CreateImageSyncRepo`: what there is already for the same target is changed.
+fn create_doc() -> OperationDoc {
+    let sync_auto = flag_schema("Whether pushes are synced by themselves.");
+    OperationDoc::new("Has a repository synced to an organization of another region.")
+        .remarks("For administrators only. What there is already for the same target is changed.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["remoteRegionId", "remoteNamespace"],
+            "properties": {
+                "remoteRegionId": region_schema(),
+                "remoteNamespace": SyncTarget::namespace_schema(),
+                "syncAuto": sync_auto,
+                "override": override_schema(),
+            },
+        }))
+        .answers_empty_object(StatusCode::OK)
+        .refuses([Error::UnknownSyncRegion])
+}
+
+/// `CreateImageSyncRepo`: a task that is there for the same target is changed.
 async fn create(
     State(app): State<AppState>,
     caller: Caller,
@@ -159,6 +101,11 @@ async fn create(
     Ok(empty_object(StatusCode::OK))
 }
 
+fn list_doc() -> OperationDoc {
+    OperationDoc::new("Lists where a repository is synced to by itself.")
+        .answers::<Vec<TaskView>>(StatusCode::OK)
+}
+
 /// `ListImageAutoSyncReposDetails`
 async fn list(
     State(app): State<AppState>,
@@ -169,14 +116,28 @@ async fn list(
     Ok(Answer(StatusCode::OK, views).into_response())
 }
 
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Ends the sync of a repository to a target.")
+        .remarks("For administrators only. Jobs that wait already are still done.")
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["remoteRegionId", "remoteNamespace"],
+            "properties": {
+                "remoteRegionId": region_schema(),
+                "remoteNamespace": SyncTarget::namespace_schema(),
+            },
+        }))
+        .answers_empty_object(StatusCode::OK)
+        .refuses([Error::NoSyncTask])
+}
+
 /// `DeleteImageSyncRepo`: jobs that wait already are still done.
 async fn delete(
     State(app): State<AppState>,
     Syncable(repository): Syncable,
     body: Fields,
 ) -> Result<Response> {
-    let region = body.string("remoteRegionId")?;
-    let namespace = body.string("remoteNamespace")?;
+    let (region, namespace) = target_names(&body)?;
     let write = DeleteTask {
         repository_id: repository.id,
         // Not parsed: whatever region it names, there is such a task or there is none.
@@ -187,6 +148,31 @@ async fn delete(
     };
     app.db.write(write).await?;
     Ok(empty_object(StatusCode::OK))
+}
+
+fn sync_images_doc() -> OperationDoc {
+    OperationDoc::new("Has some tags of a repository synced once.")
+        .remarks(
+            "For administrators only. The list that is answered is empty: a tag that is not there \
+             is the business of its job.",
+        )
+        .takes(json_schema!({
+            "type": "object",
+            "required": ["remoteRegionId", "remoteNamespace", "imageTag"],
+            "properties": {
+                "remoteRegionId": region_schema(),
+                "remoteNamespace": SyncTarget::namespace_schema(),
+                "imageTag": {
+                    "type": "array",
+                    "items": schema_of::<TagName>(),
+                    "minItems": 1,
+                    "maxItems": MOST_TAGS,
+                },
+                "override": override_schema(),
+            },
+        }))
+        .answers::<EmptyList>(StatusCode::OK)
+        .refuses([Error::UnknownSyncRegion])
 }
 
 /// `CreateManualImageSyncRepo`: a tag that is not there is the business of its job.
@@ -225,30 +211,44 @@ async fn sync_images(
 }
 
 fn target(app: &App, body: &Fields) -> Result<SyncTarget> {
-    let region = body.string("remoteRegionId")?;
-    let namespace = body.string("remoteNamespace")?;
+    let (region, namespace) = target_names(body)?;
     SyncTarget::parse(&app.regions, &app.region, region, namespace)
 }
 
-/// What [`target`] takes, but for the regions, which every instance has others of.
-fn target_shape() -> Shape {
-    Shape::object()
-        .must(
-            "remoteRegionId",
-            Shape::text()
-                .at_least(1)
-                .example("cn-east-3")
-                .says("Another region of the instance."),
-        )
-        .must("remoteNamespace", SyncTarget::namespace_schema())
+/// The region and the organization of a target, as they are given.
+fn target_names(body: &Fields) -> Result<(&str, &str)> {
+    let region = body.string("remoteRegionId")?;
+    Ok((region, body.string("remoteNamespace")?))
 }
 
-fn override_shape() -> Shape {
-    flag_shape("Whether a tag that the target has with another image is replaced.")
+/// A region of `remoteRegionId`, whichever the instance has.
+fn region_schema() -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "examples": ["cn-east-3"],
+        "description": "Another region of the instance.",
+    })
 }
 
-fn flag_shape(meaning: &str) -> Shape {
-    Shape::boolean().default(false).says(meaning)
+fn override_schema() -> Schema {
+    flag_schema("Whether a tag that the target has with another image is replaced.")
+}
+
+fn flag_schema(meaning: &str) -> Schema {
+    json_schema!({"type": "boolean", "default": false, "description": meaning})
+}
+
+fn jobs_doc() -> OperationDoc {
+    OperationDoc::new("Lists the sync jobs of a repository, page by page.")
+        .query([jobs_filter()])
+        .answers::<Vec<JobView>>(StatusCode::OK)
+        .with_header("Content-Range", ContentRange::MEANING)
+        .refuses([
+            Error::fault(Fault::Page, "limit", ""),
+            Error::fault(Fault::Page, "offset", ""),
+            Error::fault(Fault::Order, "order", ""),
+        ])
 }
 
 /// `ShowSyncJob`: all jobs of a repository; newest first unless it asks for the oldest.
@@ -288,6 +288,11 @@ fn jobs_filter() -> Param {
                       out) or `asc`."
         .into();
     filter
+}
+
+fn regions_doc() -> OperationDoc {
+    OperationDoc::new("Lists the regions that images can be taken to.")
+        .answers::<Vec<RegionView>>(StatusCode::OK)
 }
 
 /// `ListSyncRegions`: those that images of this region can be taken to.

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode, Uri};
-use schemars::JsonSchema;
+use http::{StatusCode, Uri};
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
 use super::{Container, IMAGE_PATTERN, MAX_IMAGE, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
@@ -17,11 +17,12 @@ use crate::auth::Controller;
 use crate::cce;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, Fields, NextPage, Operation, OperationDoc, Param, Path, Query, Routes, Shape,
-    cut_to_page,
+    Answer, Fields, NextPage, OperationDoc, Param, Path, Query, Routes, cut_to_page,
 };
+use crate::schema::described;
 use crate::trigger::{AppType, label_schema, parse_label, parse_subdomain, subdomain_schema};
 
+const CLUSTERS: &str = "/_emulator/clusters";
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";
 
 /// The fields of a workload's body.
@@ -37,59 +38,27 @@ const STATUSES: RangeInclusive<u32> = 400..=599;
 const TIMES: RangeInclusive<u32> = 1..=1_000_000;
 
 /// The operations of this chapter.
+#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Emulator")
-        .with(
-            Operation::new("EmulatorListClusters", Method::GET, "/_emulator/clusters")
-                .lists()
-                .described(|| {
-                    OperationDoc::new("Lists all clusters with their simulated workloads.")
-                        .remarks(
-                            "Workloads are counted, and clusters without any. A cluster whose \
-                             workloads do not fit on the page comes again on the next one.",
-                        )
-                        .answers::<ClustersView>(StatusCode::OK)
-                        .in_pages(Shape::text().pattern("^[^/]+(/[^/]*){3}$"))
-                }),
-            list,
-        )
-        .with(
-            Operation::new("EmulatorPutWorkload", Method::PUT, WORKLOAD).described(|| {
-                OperationDoc::new("Makes a simulated workload, or makes it anew.")
-                    .remarks(
-                        "A cluster that is missing is made too. `{registry}` at the beginning of \
-                         an image stands for the first name of the home region's registry.",
-                    )
-                    .variables(place())
-                    .takes(body_shape())
-                    .answers::<WorkloadView>(StatusCode::OK)
-                    .needs_control()
-            }),
-            put,
-        )
-        .with(
-            Operation::new("EmulatorShowWorkload", Method::GET, WORKLOAD).described(|| {
-                OperationDoc::new("Shows a simulated workload with what firings did to it.")
-                    .remarks(format!(
-                        "The newest {SHOWN_ROLLOUTS} changes of images, newest first."
-                    ))
-                    .variables(place())
-                    .answers::<WorkloadView>(StatusCode::OK)
-            }),
-            show,
-        )
-        .with(
-            Operation::new("EmulatorDeleteWorkload", Method::DELETE, WORKLOAD).described(|| {
-                OperationDoc::new("Deletes a simulated workload.")
-                    .variables(place())
-                    .answers_nothing()
-                    .needs_control()
-            }),
-            delete,
-        )
+        .list("EmulatorListClusters", CLUSTERS, list, list_doc)
+        .put("EmulatorPutWorkload", WORKLOAD, put, put_doc)
+        .get("EmulatorShowWorkload", WORKLOAD, show, show_doc)
+        .delete("EmulatorDeleteWorkload", WORKLOAD, delete, delete_doc)
 }
 
 type Place = Path<(String, String, String, String)>;
+
+fn list_doc() -> OperationDoc {
+    let marker = json_schema!({"type": "string", "pattern": "^[^/]+(/[^/]*){3}$"});
+    OperationDoc::new("Lists all clusters with their simulated workloads.")
+        .remarks(
+            "Workloads are counted, and clusters without any. A cluster whose workloads do not \
+             fit on the page comes again on the next one.",
+        )
+        .answers::<ClustersView>(StatusCode::OK)
+        .in_pages(marker)
+}
 
 /// All clusters with their workloads, by id and by place.
 async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Response> {
@@ -126,7 +95,7 @@ impl ListedWorkload {
         (!name.is_empty()).then(|| format!("{namespace}/{kind}/{name}"))
     }
 
-    /// What the page after it begins with.
+    /// The marker of the page after it.
     fn marker(&self) -> String {
         let place = self.place().unwrap_or_else(|| "//".to_owned());
         format!("{}/{place}", self.cluster_id)
@@ -151,7 +120,19 @@ impl ListedWorkload {
     }
 }
 
-/// Makes a workload, or makes it anew, with what is missing on the way to it.
+fn put_doc() -> OperationDoc {
+    OperationDoc::new("Makes a simulated workload, or makes it anew.")
+        .remarks(
+            "A cluster that is missing is made too. `{registry}` at the beginning of an image \
+             stands for the first name of the home region's registry.",
+        )
+        .variables(place())
+        .takes(body_schema())
+        .answers::<WorkloadView>(StatusCode::OK)
+        .needs_control()
+}
+
+/// Makes a workload, or makes it anew; also its cluster, where that is missing.
 async fn put(
     State(app): State<AppState>,
     _: Controller,
@@ -177,11 +158,27 @@ async fn put(
     view(&app, &cluster, key).await
 }
 
-/// A workload with what firings did to it.
+fn show_doc() -> OperationDoc {
+    OperationDoc::new("Shows a simulated workload with what firings did to it.")
+        .remarks(format!(
+            "The newest {SHOWN_ROLLOUTS} changes of images, newest first."
+        ))
+        .variables(place())
+        .answers::<WorkloadView>(StatusCode::OK)
+}
+
+/// A workload with its rollouts.
 async fn show(State(app): State<AppState>, place: Place) -> Result<Response> {
     let (cluster, key) = read_place(place)?;
     refuse_real(&app, &cluster).await?;
     view(&app, &cluster, key).await
+}
+
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Deletes a simulated workload.")
+        .variables(place())
+        .answers_nothing()
+        .needs_control()
 }
 
 async fn delete(State(app): State<AppState>, _: Controller, place: Place) -> Result<StatusCode> {
@@ -236,8 +233,13 @@ async fn view(app: &AppState, cluster: &str, mut key: WorkloadKey) -> Result<Res
 
 /// The variables of a workload's path.
 fn place() -> [Param; 4] {
-    let cluster = Shape::text().length(1, MAX_CLUSTER).example("build");
-    let kind = Shape::one_of(["deployments", "statefulsets"]);
+    let cluster = json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_CLUSTER,
+        "examples": ["build"],
+    });
+    let kind = json_schema!({"type": "string", "enum": ["deployments", "statefulsets"]});
     [
         Param::new("cluster", "The id or the name of a cluster.", cluster)
             .refused(Fault::Parameter)
@@ -251,30 +253,48 @@ fn place() -> [Param; 4] {
     ]
 }
 
-/// What [`put`] takes.
-fn body_shape() -> Shape {
-    let container = || {
-        Shape::object()
-            .must("name", Shape::text().at_least(1))
-            .must(
-                "image",
-                Shape::text().length(1, MAX_IMAGE).pattern(IMAGE_PATTERN),
-            )
-            .closed()
-    };
-    let fail = Shape::object()
-        .must("status", Shape::integer(*STATUSES.start(), *STATUSES.end()))
-        .must("times", Shape::integer(*TIMES.start(), *TIMES.end()))
-        .closed()
-        .says("Its next updates fail with this status, so many times.");
-    let delay = Shape::integer(0, MAX_DELAY).says("How long each update takes.");
-    Shape::object()
-        .must("containers", Shape::array(container()).at_least(1))
-        .may("init_containers", Shape::array(container()))
-        .may("fail", fail)
-        .may("delay_ms", delay)
-        .closed()
-        .example(json!({"containers": [{"name": "web", "image": "localhost/group/busybox:v1"}]}))
+/// The bodies that [`put`] takes.
+fn body_schema() -> Schema {
+    let container = json_schema!({
+        "type": "object",
+        "required": ["name", "image"],
+        "properties": {
+            "name": {"type": "string", "minLength": 1},
+            "image": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_IMAGE,
+                "pattern": IMAGE_PATTERN,
+            },
+        },
+        "additionalProperties": false,
+    });
+    let fail = json_schema!({
+        "type": "object",
+        "required": ["status", "times"],
+        "properties": {
+            "status": within(&STATUSES),
+            "times": within(&TIMES),
+        },
+        "additionalProperties": false,
+        "description": "Its next updates fail with this status, so many times.",
+    });
+    json_schema!({
+        "type": "object",
+        "required": ["containers"],
+        "properties": {
+            "containers": {"type": "array", "items": container, "minItems": 1},
+            "init_containers": {"type": "array", "items": container},
+            "fail": fail,
+            "delay_ms": described(within(&(0..=MAX_DELAY)), "How long each update takes."),
+        },
+        "additionalProperties": false,
+        "examples": [{"containers": [{"name": "web", "image": "localhost/group/busybox:v1"}]}],
+    })
+}
+
+fn within(bounds: &RangeInclusive<u32>) -> Schema {
+    json_schema!({"type": "integer", "minimum": bounds.start(), "maximum": bounds.end()})
 }
 
 /// Reads the containers of a workload, in a body or in the seed file.

@@ -6,96 +6,32 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Method, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
+use serde_json::json;
 
 use super::store::{self, CreateUser, DeleteUser, UpdateUser};
 use super::{Changes, MAX_NAME, MadeUser, PASSWORD, Texts, parse_name, parse_password};
 use crate::app::{App, AppState};
 use crate::auth::{Caller, User};
 use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Fields, Form, Operation, OperationDoc, Path, Routes, Shape};
+use crate::http::{Answer, Fields, OperationDoc, Path, Routes};
+use crate::iam::operation;
+use crate::schema::described;
 
 const USERS: &str = "/v3.0/OS-USER/users";
 const USER: &str = "/v3.0/OS-USER/users/{user_id}";
 const KEYSTONE_USER: &str = "/v3/users/{user_id}";
 const ACCESS_MODES: [&str; 3] = ["default", "programmatic", "console"];
 
+#[rustfmt::skip] // A table: one line an operation.
 pub(in crate::iam) fn routes() -> Routes {
-    let operation = |name, method, path| Operation::new(name, method, path).in_form(Form::Iam);
-    let delete_description = || {
-        OperationDoc::new("Deletes a user with all rights, tokens and logins.")
-            .remarks("For administrators only.")
-            .answers_nothing()
-            .refuses([Error::Forbidden, of_the_seed_file()])
-    };
     Routes::of("IAM")
-        .with(
-            operation("CreateUser", Method::POST, USERS).described(|| {
-                OperationDoc::new("Makes a user, who has no rights yet.")
-                    .remarks("For administrators only.")
-                    .takes(body_shape(true))
-                    .answers::<OneUserView>(StatusCode::CREATED)
-                    .refuses([Error::Forbidden, Error::AlreadyExists(Resource::User)])
-            }),
-            create,
-        )
-        .with(
-            operation("ShowUser", Method::GET, USER).described(|| {
-                OperationDoc::new("Shows a user of the caller's account.")
-                    .answers::<OneUserView>(StatusCode::OK)
-            }),
-            show,
-        )
-        .with(
-            operation("UpdateUser", Method::PUT, USER).described(|| {
-                OperationDoc::new("Changes a user; what is left out stays as it is.")
-                    .remarks(
-                        "For administrators only. Another password, and `enabled` set to false, \
-                         end all tokens and logins of the user.",
-                    )
-                    .takes(body_shape(false))
-                    .answers::<OneUserView>(StatusCode::OK)
-                    .refuses([Error::Forbidden, Error::AlreadyExists(Resource::User)])
-            }),
-            update,
-        )
-        .with(
-            operation("DeleteUser", Method::DELETE, USER).described(delete_description),
-            delete,
-        )
-        .with(
-            operation("KeystoneDeleteUser", Method::DELETE, KEYSTONE_USER)
-                .described(delete_description),
-            delete,
-        )
-}
-
-fn body_shape(is_new: bool) -> Shape {
-    let name = Shape::text()
-        .length(1, MAX_NAME)
-        .pattern("^[A-Za-z_.-][A-Za-z0-9 _.-]*$");
-    let password = Shape::text().says("Characters of two kinds at least.");
-    let password = password.length(*PASSWORD.start(), *PASSWORD.end());
-    let text = |most| Shape::text().length(0, most);
-    let user = if is_new {
-        let account = Shape::text().says("The caller's account.");
-        Shape::object().must("name", name).may("domain_id", account)
-    } else {
-        Shape::object().may("name", name)
-    };
-    let user = user
-        .may("password", password)
-        .may("enabled", Shape::boolean())
-        .may("pwd_status", Shape::boolean())
-        .may("email", text(255))
-        .may("areacode", text(8).says("With `phone`."))
-        .may("phone", text(32).says("With `areacode`."))
-        .may("xuser_id", text(128).says("With `xuser_type`."))
-        .may("xuser_type", text(64).says("With `xuser_id`."))
-        .may("access_mode", Shape::one_of(ACCESS_MODES))
-        .may("description", text(255));
-    Shape::object().must("user", user)
+        .route(operation("CreateUser", Method::POST, USERS), create, create_doc)
+        .route(operation("ShowUser", Method::GET, USER), show, show_doc)
+        .route(operation("UpdateUser", Method::PUT, USER), update, update_doc)
+        .route(operation("DeleteUser", Method::DELETE, USER), delete, delete_doc)
+        .route(operation("KeystoneDeleteUser", Method::DELETE, KEYSTONE_USER), delete, delete_doc)
 }
 
 fn of_the_seed_file() -> Error {
@@ -117,6 +53,14 @@ impl FromRequestParts<AppState> for Administrator {
             Err(Error::Forbidden)
         }
     }
+}
+
+fn create_doc() -> OperationDoc {
+    OperationDoc::new("Makes a user, who has no rights yet.")
+        .remarks("For administrators only.")
+        .takes(body_schema(true))
+        .answers::<OneUserView>(StatusCode::CREATED)
+        .refuses([Error::Forbidden, Error::AlreadyExists(Resource::User)])
 }
 
 async fn create(
@@ -162,6 +106,11 @@ async fn create(
     tokio::spawn(create).await.map_err(Error::internal)?
 }
 
+fn show_doc() -> OperationDoc {
+    OperationDoc::new("Shows a user of the caller's account.")
+        .answers::<OneUserView>(StatusCode::OK)
+}
+
 async fn show(
     State(app): State<AppState>,
     caller: Caller,
@@ -173,6 +122,17 @@ async fn show(
         None => OneUserView::from(user.as_ref()),
     };
     Ok(Answer(StatusCode::OK, view).into_response())
+}
+
+fn update_doc() -> OperationDoc {
+    OperationDoc::new("Changes a user; what is left out stays as it is.")
+        .remarks(
+            "For administrators only. Another password, and `enabled` set to false, end all \
+             tokens and logins of the user.",
+        )
+        .takes(body_schema(false))
+        .answers::<OneUserView>(StatusCode::OK)
+        .refuses([Error::Forbidden, Error::AlreadyExists(Resource::User)])
 }
 
 async fn update(
@@ -206,6 +166,13 @@ async fn update(
         Ok(Answer(StatusCode::OK, OneUserView::from(&made)).into_response())
     };
     tokio::spawn(update).await.map_err(Error::internal)?
+}
+
+fn delete_doc() -> OperationDoc {
+    OperationDoc::new("Deletes a user with all rights, tokens and logins.")
+        .remarks("For administrators only.")
+        .answers_nothing()
+        .refuses([Error::Forbidden, of_the_seed_file()])
 }
 
 async fn delete(
@@ -245,7 +212,44 @@ fn check_name(app: &App, caller: &User, id: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Reads what a body says about a user, but for its name.
+/// The bodies that [`create`] takes, with a name and perhaps the account, or that [`update`] takes.
+fn body_schema(is_new: bool) -> Schema {
+    let text = |most: usize| json_schema!({"type": "string", "minLength": 0, "maxLength": most});
+    let mut user = json!({
+        "type": "object",
+        "properties": {
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": MAX_NAME,
+                "pattern": "^[A-Za-z_.-][A-Za-z0-9 _.-]*$",
+            },
+            "password": {
+                "type": "string",
+                "minLength": PASSWORD.start(),
+                "maxLength": PASSWORD.end(),
+                "description": "Characters of two kinds at least.",
+            },
+            "enabled": {"type": "boolean"},
+            "pwd_status": {"type": "boolean"},
+            "email": text(255),
+            "areacode": described(text(8), "With `phone`."),
+            "phone": described(text(32), "With `areacode`."),
+            "xuser_id": described(text(128), "With `xuser_type`."),
+            "xuser_type": described(text(64), "With `xuser_id`."),
+            "access_mode": {"type": "string", "enum": ACCESS_MODES},
+            "description": text(255),
+        },
+    });
+    if is_new {
+        user["required"] = json!(["name"]);
+        user["properties"]["domain_id"] =
+            json!({"type": "string", "description": "The caller's account."});
+    }
+    json_schema!({"type": "object", "required": ["user"], "properties": {"user": user}})
+}
+
+/// Reads the fields of a user in a body, all but its name.
 async fn changes(app: &App, body: &Fields) -> Result<Changes> {
     let text = |field: &'static str, most: usize| -> Result<Option<String>> {
         let text = body.optional_string(field)?;

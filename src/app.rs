@@ -24,6 +24,9 @@ use crate::seed::Seed;
 /// The state that handlers share.
 pub type AppState = Arc<App>;
 
+/// The operations of a chapter, and their handlers.
+pub type Routes = crate::http::Routes<AppState>;
+
 /// One address of an instance. A request belongs to the region of the address it came to.
 #[derive(Debug)]
 pub struct App {

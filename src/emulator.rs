@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
-use crate::app::{App, AppState, MAX_WAITS, RegistryState};
+use crate::app::{App, AppState, MAX_WAITS, RegistryState, Routes};
 use crate::auth::{self, Directory, Mode, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -18,7 +18,6 @@ use crate::db::{Db, OpenError};
 use crate::edge::{AllowedHosts, RequestIds, Server, router};
 use crate::engine::{Engine, Matcher, Worker};
 use crate::error::Error;
-use crate::http::Routes;
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
 use crate::registry::blob::Files;

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::store::{self, CreateAgency};
 use super::{DayBytes, REPORT_DAYS, ResourceType, filled, stored_by_day};
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, OperationDoc, Routes, Segment};
+use crate::http::{JsonResponse, OperationDoc, Segment};
 
 const QUOTAS: &str = "/v2/manage/projects/{project_id}/quotas";
 const OVERVIEW: &str = "/v2/manage/overview";
@@ -51,7 +51,7 @@ async fn list_quotas(State(app): State<AppState>, caller: Caller) -> Result<Resp
             unit: "",
         }],
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -90,7 +90,7 @@ async fn show_overview(State(app): State<AppState>, caller: Caller) -> Result<Re
         store_space: double(growth.iter().map(|entry| entry.bytes).sum()),
         downflow_size: double(pulled),
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -147,7 +147,7 @@ async fn show_report(
         }
     };
     let views: Vec<_> = amounts.into_iter().map(ReportView::from).collect();
-    Ok(Answer(StatusCode::OK, views).into_response())
+    Ok(JsonResponse(StatusCode::OK, views).into_response())
 }
 
 impl<S: Sync> FromRequestParts<S> for ResourceType {
@@ -183,7 +183,7 @@ fn show_feature_gates_doc() -> OperationDoc {
 
 /// `ShowShareFeatureGates`: on is what is emulated.
 async fn show_feature_gates(_: Caller) -> Response {
-    Answer(StatusCode::OK, FEATURE_GATES_VIEW).into_response()
+    JsonResponse(StatusCode::OK, FEATURE_GATES_VIEW).into_response()
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -241,7 +241,7 @@ async fn check_agency(State(app): State<AppState>, caller: Caller) -> Result<Res
         domain_id: caller.account_id(),
         is_agency: store::has_agency(app.db.lookups(), caller.account_id()).await?,
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::store;
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Form, Operation, OperationDoc, Path, Routes};
+use crate::http::{ErrorFormat, JsonResponse, Operation, OperationDoc, Path};
 
 const CLUSTER: &str = "/api/v3/projects/{project_id}/clusters/{cluster_id}";
 
@@ -22,7 +22,7 @@ pub fn routes() -> Routes {
 
 /// An operation of CCE, of whose errors clients know those of the gateway.
 fn operation(name: &'static str, method: Method, path: &'static str) -> Operation {
-    Operation::new(name, method, path).in_form(Form::Gateway)
+    Operation::new(name, method, path).in_form(ErrorFormat::Gateway)
 }
 
 fn show_doc() -> OperationDoc {
@@ -46,7 +46,7 @@ async fn show(
         spec: Spec {},
         status: Status { phase: "Available" },
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -52,12 +52,12 @@ enum Client {
 
 /// What is printed, and what the reader should know besides.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct JsonResponse {
     pub(crate) settings: String,
     pub(crate) warning: Option<String>,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<Answer, String> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<JsonResponse, String> {
     let Arguments { url, client, .. } = arguments;
     let asked = ask::health(url, PATIENCE).await;
     let (region, keys, warning) = match asked {
@@ -82,7 +82,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Answer, String> {
         }
     };
     let region = arguments.region.as_deref().unwrap_or(&region);
-    Ok(Answer {
+    Ok(JsonResponse {
         settings: settings(*client, url, region, &keys),
         warning,
     })

@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::error::{Error, Result};
-use crate::http::{Answer, Fields, OperationDoc, Routes};
+use crate::http::{JsonResponse, OperationDoc};
+use crate::json::JsonObject;
 use crate::registry::store::RenewSigningKey;
 use crate::retention;
 use crate::schema::described;
@@ -61,7 +62,7 @@ fn change_doc() -> OperationDoc {
 }
 
 /// Moves the clock in one of three ways. It is not kept over a restart.
-async fn change(State(app): State<AppState>, _: Controller, body: Fields) -> Result<Response> {
+async fn change(State(app): State<AppState>, _: Controller, body: JsonObject) -> Result<Response> {
     let before = app.clock.now();
     match Move::parse(&body)? {
         Move::Advance { seconds } => {
@@ -109,7 +110,7 @@ enum Move {
 
 impl Move {
     /// Reads a body with exactly one key.
-    fn parse(body: &Fields) -> Result<Self> {
+    fn parse(body: &JsonObject) -> Result<Self> {
         let names: Vec<_> = body.names().collect();
         match names[..] {
             ["advance"] => match seconds(body.string("advance")?) {
@@ -211,7 +212,7 @@ fn view(app: &App) -> Response {
         real: real.to_string(),
         ahead_seconds: ahead.saturating_add(500_000).div_euclid(1_000_000),
     };
-    Answer(StatusCode::OK, view).into_response()
+    JsonResponse(StatusCode::OK, view).into_response()
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -260,7 +261,7 @@ mod tests {
     fn a_move_is_exactly_one_of_three() {
         let schema = jsonschema::draft202012::new(Move::schema().as_value()).expect("a schema");
         let check = |text: &str, expected: Result<Move, &str>| {
-            let body = Fields::parse(text.as_bytes()).expect("an object");
+            let body = JsonObject::parse(text.as_bytes()).expect("an object");
             let found = Move::parse(&body).map_err(|error| error.to_string());
             let value = serde_json::from_str(text).expect("JSON");
             assert!(!schema.is_valid(&value) || found.is_ok(), "{text}");

@@ -18,12 +18,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::number_schema;
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, Fields, Form, NextPage, Operation, OperationDoc, Query, Routes, Stop, cut_to_page,
+    ErrorFormat, JsonResponse, NextPage, Operation, OperationDoc, Query, Stop, cut_to_page,
 };
+use crate::json::JsonObject;
 use crate::namespace::NamespaceName;
 use crate::nearest::{unknown, unknown_operation};
 use crate::registry::{Digest, OPERATIONS, RegistryOperation};
@@ -95,11 +96,11 @@ fn create_doc() -> OperationDoc {
         ])
 }
 
-async fn create(State(app): State<AppState>, _: Controller, body: Fields) -> Result<Response> {
+async fn create(State(app): State<AppState>, _: Controller, body: JsonObject) -> Result<Response> {
     // The table of the router itself, made anew: this is asked for rarely.
     let fault = PlannedFault::parse(&body, crate::routes().operations())?;
     let view = app.faults.add(fault)?;
-    Ok(Answer(StatusCode::CREATED, view).into_response())
+    Ok(JsonResponse(StatusCode::CREATED, view).into_response())
 }
 
 fn list_doc() -> OperationDoc {
@@ -116,7 +117,7 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
     let before = criteria.number("marker")?.unwrap_or(0);
     let mut page = app.faults.list_after(before);
     let next = cut_to_page(&mut page, limit, |_| before + i64::from(limit));
-    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, page)))
+    Ok(NextPage::of(&uri, next).on(JsonResponse(StatusCode::OK, page)))
 }
 
 fn delete_doc() -> OperationDoc {
@@ -276,7 +277,7 @@ impl<'a> Target<'a> {
     /// OCI distribution specification, error codes).
     fn code(self, status: u32) -> &'static str {
         let operation = match self {
-            Self::Table(operation) if operation.form != Form::Registry => operation,
+            Self::Table(operation) if operation.form != ErrorFormat::Registry => operation,
             _ => {
                 return match status {
                     401 => "UNAUTHORIZED",
@@ -355,7 +356,7 @@ struct PlannedFault {
 }
 
 impl PlannedFault {
-    fn parse(body: &Fields, operations: &[Operation]) -> Result<Self> {
+    fn parse(body: &JsonObject, operations: &[Operation]) -> Result<Self> {
         // A key that is misspelt would make a fault that does something else than it says.
         if let Some(name) = body.names().find(|name| !KEYS.contains(name)) {
             return Err(Error::invalid(name.to_owned(), unknown(name, &KEYS)));
@@ -629,7 +630,7 @@ fn absent_schema() -> Schema {
     json_schema!({"not": {}})
 }
 
-fn effect(body: &Fields, target: Target) -> Result<Effect> {
+fn effect(body: &JsonObject, target: Target) -> Result<Effect> {
     let cut = body.optional_boolean("cut")?.unwrap_or(false);
     let cut_after = whole(body, "cut_after_bytes", 0, u32::MAX)?;
     let status = whole(body, "status", LEAST_STATUS, MOST_STATUS)?;
@@ -739,7 +740,7 @@ impl Chance {
     }
 }
 
-fn chance(body: &Fields) -> Result<Option<Chance>> {
+fn chance(body: &JsonObject) -> Result<Option<Chance>> {
     let seed = whole(body, "seed", 0, u32::MAX)?;
     let Some(probability) = body.value("probability").filter(|value| !value.is_null()) else {
         return match seed {
@@ -763,7 +764,7 @@ fn chance(body: &Fields) -> Result<Option<Chance>> {
 }
 
 /// An optional whole number; null is the same as absent.
-fn whole(body: &Fields, name: &'static str, least: u32, most: u32) -> Result<Option<u64>> {
+fn whole(body: &JsonObject, name: &'static str, least: u32, most: u32) -> Result<Option<u64>> {
     let allowed = u64::from(least)..=u64::from(most);
     match body.value(name) {
         None | Some(Value::Null) => Ok(None),
@@ -851,7 +852,7 @@ mod tests {
     use crate::db::testing::TestDb;
 
     fn parse(body: &Value) -> Result<PlannedFault, String> {
-        let body = Fields::parse(body.to_string().as_bytes()).expect("an object");
+        let body = JsonObject::parse(body.to_string().as_bytes()).expect("an object");
         PlannedFault::parse(&body, crate::routes().operations()).map_err(|error| error.to_string())
     }
 
@@ -1118,7 +1119,7 @@ mod tests {
             tokio::task::yield_now().await;
             StatusCode::CREATED
         };
-        let routes = Routes::new().with(operation, handler);
+        let routes = Routes::of("").route(operation, handler, || OperationDoc::new(""));
         let router = crate::edge::router(routes, app);
         let request = Request::post("/x").header("X-Auth-Token", BUILTIN_TOKEN);
         let request = request.body(Body::empty()).expect("a legal request");

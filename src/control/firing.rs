@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::number_schema;
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::config::parse_wait;
 use crate::engine::pushes::{
@@ -22,7 +22,7 @@ use crate::engine::store::count_waiting;
 use crate::engine::{Counts, Expected, Explained, Fate, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, cut_to_page,
+    Criteria, JsonResponse, NextPage, Operation, OperationDoc, Param, Query, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::permission::Level;
@@ -90,7 +90,7 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
                 failed,
                 open: None,
             };
-            return Ok(Answer(StatusCode::OK, view).into_response());
+            return Ok(JsonResponse(StatusCode::OK, view).into_response());
         }
         if tokio::time::timeout_at(deadline, counts.changed())
             .await
@@ -101,7 +101,7 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
                 failed,
                 open: Some(waiting),
             };
-            return Ok(Answer(StatusCode::REQUEST_TIMEOUT, view).into_response());
+            return Ok(JsonResponse(StatusCode::REQUEST_TIMEOUT, view).into_response());
         }
     }
 }
@@ -186,7 +186,7 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
             .is_err()
         {
             let view = PushView::of(&app, push).await?;
-            return Ok(Answer(StatusCode::REQUEST_TIMEOUT, view).into_response());
+            return Ok(JsonResponse(StatusCode::REQUEST_TIMEOUT, view).into_response());
         }
     }
 }
@@ -204,7 +204,7 @@ async fn settled(
             return Ok(None);
         }
         let view = PushView::of(app, push.clone()).await?;
-        return Ok(Some(Answer(StatusCode::OK, view).into_response()));
+        return Ok(Some(JsonResponse(StatusCode::OK, view).into_response()));
     };
     let fate = app
         .engine
@@ -214,11 +214,11 @@ async fn settled(
         Fate::Open => None,
         Fate::Ended(entry) => {
             let view = HistoryView::from(entry);
-            Some(Answer(StatusCode::OK, view).into_response())
+            Some(JsonResponse(StatusCode::OK, view).into_response())
         }
         Fate::Without(decision) => {
             let view = DecisionView::of(app, decision);
-            Some(Answer(StatusCode::CONFLICT, view).into_response())
+            Some(JsonResponse(StatusCode::CONFLICT, view).into_response())
         }
     })
 }
@@ -266,7 +266,7 @@ async fn pushes(
         decisions += view.triggers.len();
         views.push(view);
     }
-    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
+    Ok(NextPage::of(&uri, next).on(JsonResponse(StatusCode::OK, views)))
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -403,7 +403,7 @@ async fn explain(
         .explain(&repository, &tag, &app.matcher, after, limit)
         .await?;
     let views: Vec<_> = explained.into_iter().map(ExplainedView::from).collect();
-    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
+    Ok(NextPage::of(&uri, next).on(JsonResponse(StatusCode::OK, views)))
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -16,10 +16,11 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Fields, Operation, OperationDoc, Routes};
+use crate::http::{JsonResponse, Operation, OperationDoc};
+use crate::json::JsonObject;
 use crate::namespace::{Namespace, NamespaceName};
 use crate::permission::Level;
 use crate::permission::reach_namespace;
@@ -78,7 +79,7 @@ async fn show(State(app): State<AppState>) -> Response {
         registry_names: &app.registry_names,
         regions: app.regions.iter().map(|region| &*region.name).collect(),
     };
-    Answer(status_code, view).into_response()
+    JsonResponse(status_code, view).into_response()
 }
 
 /// Nobody has to say who they are to see it, so it holds no secret.
@@ -151,7 +152,7 @@ fn push_sample_doc() -> OperationDoc {
 async fn push_sample(
     State(app): State<AppState>,
     caller: Caller,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let namespace = NamespaceName::parse(body.string("namespace")?)?;
     let name = RepositoryName::parse(body.string("repository")?)?;
@@ -176,7 +177,7 @@ async fn push_sample(
     let view = PushView {
         digest: digest.to_string(),
     };
-    Ok(Answer(StatusCode::CREATED, view).into_response())
+    Ok(JsonResponse(StatusCode::CREATED, view).into_response())
 }
 
 /// An organization of the caller's account; the refusal of one that is missing names it.

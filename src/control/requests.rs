@@ -19,14 +19,14 @@ use serde::Serialize;
 
 use super::clock::time_schema;
 use super::number_schema;
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::auth::Controller;
 use crate::clock::Moment;
 use crate::edge::RequestLog;
 use crate::error::{Error, Fault, Result};
 use crate::excerpt::beginning;
 use crate::http::{
-    Answer, Criteria, NextPage, Operation, OperationDoc, Param, Query, Routes, cut_to_page,
+    Criteria, JsonResponse, NextPage, Operation, OperationDoc, Param, Query, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::unknown_operation;
@@ -80,7 +80,7 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
         .iter()
         .map(|request| RequestView::from(&***request))
         .collect();
-    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, views)))
+    Ok(NextPage::of(&uri, next).on(JsonResponse(StatusCode::OK, views)))
 }
 
 fn delete_doc() -> OperationDoc {

@@ -28,8 +28,8 @@ use crate::control::{Asked, Effect};
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 use crate::http::{
-    Cut, DEADLINE, Failure, Form, Limits, MAX_BODY, OWN_PATHS, Operation, Query, Room, SharedBody,
-    gather,
+    Cut, DEADLINE, ErrorFormat, Failure, Limits, MAX_BODY, OWN_PATHS, Operation, Query, Room,
+    SharedBody, gather,
 };
 use crate::nearest::nearest;
 use crate::registry::RegistryError;
@@ -180,7 +180,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
             operation.name,
             operation.is_recorded,
         ),
-        Route::None { .. } => (Form::Gateway, NO_API, "-", true),
+        Route::None { .. } => (ErrorFormat::Gateway, NO_API, "-", true),
     };
     let mut failed = None;
     let mut refuse = |error: Error| {
@@ -332,7 +332,7 @@ async fn admit<'a>(
 /// The answer to a request that is refused before anybody looks at what it wants.
 pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) -> Response {
     let request_id = app.request_ids.next();
-    let mut response = Form::Gateway.render(refusal, NO_API, &request_id);
+    let mut response = ErrorFormat::Gateway.render(refusal, NO_API, &request_id);
     identify(&mut response, &request_id);
     RequestLog {
         request_id: &request_id,
@@ -404,10 +404,10 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::app::App;
+    use crate::app::{App, Routes};
     use crate::auth::BUILTIN_TOKEN;
     use crate::db::testing::TestDb;
-    use crate::http::{Routes, empty_object};
+    use crate::http::{OperationDoc, empty_object};
 
     async fn router(operation: Operation) -> Router {
         let TestDb {
@@ -422,7 +422,7 @@ mod tests {
             b"internal" => Err(Error::internal("with a secret")),
             _ => Ok(empty_object(StatusCode::CREATED)),
         };
-        let routes = Routes::new().with(operation, handler);
+        let routes = Routes::of("").route(operation, handler, || OperationDoc::new(""));
         crate::edge::router(routes, Arc::new(app))
     }
 
@@ -478,7 +478,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_does_not_arrive_in_time_is_refused_in_the_operations_form() {
-        let check = async |form: Form, expected: Value| {
+        let check = async |form: ErrorFormat, expected: Value| {
             let operation = Operation::new("X", Method::POST, "/x").in_form(form);
             let router = router(operation).await;
             let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
@@ -493,22 +493,27 @@ mod tests {
             let body = response.into_body().collect().await.expect("a body");
             let body: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
             let found = match form {
-                Form::Management => &body["errors"][0]["errorMessage"],
-                Form::Iam => &body["error"]["message"],
-                Form::Gateway => &body["error_msg"],
-                Form::Registry => &body["errors"][0]["message"],
+                ErrorFormat::Management => &body["errors"][0]["errorMessage"],
+                ErrorFormat::Iam => &body["error"]["message"],
+                ErrorFormat::Gateway => &body["error_msg"],
+                ErrorFormat::Registry => &body["errors"][0]["message"],
             };
             assert_eq!(*found, expected, "{body}");
         };
         let message = json!("The request body did not arrive within 20 seconds");
-        for form in [Form::Management, Form::Gateway, Form::Iam, Form::Registry] {
+        for form in [
+            ErrorFormat::Management,
+            ErrorFormat::Gateway,
+            ErrorFormat::Iam,
+            ErrorFormat::Registry,
+        ] {
             check(form, message.clone()).await;
         }
     }
 
     #[tokio::test]
     async fn each_form_writes_an_error_in_its_own_way() {
-        let check = async |form: Form, expected: Value| {
+        let check = async |form: ErrorFormat, expected: Value| {
             let router = router(Operation::new("X", Method::POST, "/x").in_form(form)).await;
             let (_, text) = post(&router, "internal").await;
             let mut body: Value = serde_json::from_str(&text).expect("JSON");
@@ -519,7 +524,7 @@ mod tests {
         };
         let code = "SVCSTG.SWR.5000046";
         check(
-            Form::Management,
+            ErrorFormat::Management,
             json!({
                 "errors": [{"errorCode": code, "errorMessage": "Internal error", "detail": ""}],
                 "error_code": code, "error_msg": "Internal error",
@@ -528,12 +533,12 @@ mod tests {
         )
         .await;
         check(
-            Form::Gateway,
+            ErrorFormat::Gateway,
             json!({"error_code": code, "error_msg": "Internal error", "request_id": "[id]"}),
         )
         .await;
         check(
-            Form::Iam,
+            ErrorFormat::Iam,
             json!({"error": {"code": 500, "message": "Internal error",
                              "title": "Internal Server Error"}}),
         )

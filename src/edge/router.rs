@@ -10,8 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::management::{self, Edge};
 use super::registry;
-use crate::app::AppState;
-use crate::http::Routes;
+use crate::app::{AppState, Routes};
 
 /// Serves the operations of a table and the registry, and refuses everything else as the gateway
 /// does.

@@ -15,9 +15,9 @@ const MARKER: &str = "marker";
 
 /// A JSON body with its status.
 #[derive(Debug)]
-pub struct Answer<T>(pub StatusCode, pub T);
+pub struct JsonResponse<T>(pub StatusCode, pub T);
 
-impl<T: Serialize> IntoResponse for Answer<T> {
+impl<T: Serialize> IntoResponse for JsonResponse<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.1) {
             Ok(body) => json(self.0, body),

@@ -10,7 +10,7 @@ use schemars::generate::SchemaGenerator;
 use schemars::{JsonSchema, Schema, json_schema};
 
 use super::answer::NextPage;
-use super::error_format::Form;
+use super::error_format::ErrorFormat;
 use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::error::{Error, Fault, Resource};
 use crate::schema::schema_of;
@@ -210,7 +210,7 @@ pub struct Refusal {
     /// The error code; where there is none, the one of the operation's own failing step.
     pub code: Option<String>,
     /// How it is written, where that is not the operation's own format.
-    pub format: Option<Form>,
+    pub format: Option<ErrorFormat>,
     /// The message; of a broken rule, the field.
     pub reason: String,
 }
@@ -221,7 +221,7 @@ impl From<Error> for Refusal {
         Self {
             status: error.status(),
             code: (!code.is_empty()).then(|| code.to_owned()),
-            format: Form::is_gateways(&error).then_some(Form::Gateway),
+            format: ErrorFormat::is_gateways(&error).then_some(ErrorFormat::Gateway),
             reason: match &error {
                 Error::Invalid { field, .. } => format!("`{field}`"),
                 error => error.to_string(),

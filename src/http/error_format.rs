@@ -25,7 +25,7 @@ pub(crate) static RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// A family of operations whose errors look alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ErrorFormat {
     /// SWR: one object that holds both generations of fields (API reference, error codes).
     Management,
     /// The API gateway before SWR: `error_code`, `error_msg` and `request_id`.
@@ -105,7 +105,7 @@ struct RegistryItem<'a> {
     message: &'a str,
 }
 
-impl Form {
+impl ErrorFormat {
     /// The form of one error where others have this one.
     pub(crate) fn of(self, error: &Error) -> Self {
         match error {

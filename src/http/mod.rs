@@ -12,25 +12,23 @@ mod operation;
 mod pace;
 mod path;
 mod query;
-mod shape;
 mod shared_body;
 mod stop;
 
-pub use crate::json::{JsonArray as Items, JsonObject as Fields};
-pub use crate::page::{Page, SortOrder};
-pub use answer::{Answer, ContentRange, EmptyList, NextPage, cut_to_page, empty_object, json};
+pub use answer::{
+    ContentRange, EmptyList, JsonResponse, NextPage, cut_to_page, empty_object, json,
+};
 pub use cut::Cut;
 pub use description::{OperationDoc, Param, Refusal, Success, Writer};
-pub use error_format::Form;
+pub use error_format::ErrorFormat;
 pub(crate) use error_format::{RETRY_SOON, registry_error};
 pub use failure::Failure;
 pub use gathered_body::{BodyBudget, Incomplete, Limits, Room, gather};
 pub(crate) use operation::{DEADLINE, MAX_BODY, OWN_PATHS};
-pub use operation::{Operation, Routes};
+pub use operation::{Doc, Operation, Routes};
 pub use pace::Pace;
 pub(crate) use pace::PacedStream;
 pub use path::{Path, Segment};
 pub use query::{Criteria, Query};
-pub use shape::Shape;
 pub use shared_body::SharedBody;
 pub use stop::Stop;

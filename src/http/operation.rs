@@ -11,8 +11,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::description::OperationDoc;
-use super::error_format::Form;
-use crate::app::AppState;
+use super::error_format::ErrorFormat;
 
 /// Where the emulator's own operations are, which SWR does not have.
 pub(crate) const OWN_PATHS: &str = "/_emulator/";
@@ -33,7 +32,7 @@ pub struct Operation {
     /// The path, with its variables in braces.
     pub path: &'static str,
     /// How its errors are written.
-    pub form: Form,
+    pub form: ErrorFormat,
     /// Whether the caller has to say who they are.
     pub needs_credentials: bool,
     /// The error code when the database or the disk fails (API reference, error codes).
@@ -45,7 +44,7 @@ pub struct Operation {
     /// The chapter that it stands in.
     pub chapter: &'static str,
     /// Tells the document of the API the rest.
-    pub description: Option<fn() -> OperationDoc>,
+    pub doc: Doc,
     /// Whether `/_emulator/requests` tells of it.
     pub is_recorded: bool,
     /// See [`Self::parameters`].
@@ -66,13 +65,13 @@ impl Operation {
             name,
             method,
             path,
-            form: Form::Management,
+            form: ErrorFormat::Management,
             needs_credentials: true,
             failure,
             deadline: DEADLINE,
             waits: false,
             chapter: "",
-            description: None,
+            doc: || OperationDoc::new(""),
             is_recorded: true,
             parameters: OnceLock::new(),
         }
@@ -102,9 +101,9 @@ impl Operation {
 
     /// The operation's errors are written in another form.
     #[must_use]
-    pub fn in_form(mut self, form: Form) -> Self {
+    pub fn in_form(mut self, form: ErrorFormat) -> Self {
         self.form = form;
-        if form == Form::Registry {
+        if form == ErrorFormat::Registry {
             self.failure = "UNKNOWN";
         }
         self
@@ -117,13 +116,6 @@ impl Operation {
         self
     }
 
-    /// What the document of the API tells of the operation (see [`crate::openapi`]).
-    #[must_use]
-    pub fn described(mut self, description: fn() -> OperationDoc) -> Self {
-        self.description = Some(description);
-        self
-    }
-
     /// Whether it is one of the emulator itself, which the cloud does not have.
     pub fn is_own(&self) -> bool {
         self.path.starts_with(OWN_PATHS)
@@ -132,8 +124,7 @@ impl Operation {
     /// The names of the query parameters that it knows.
     pub fn parameters(&self) -> &[&'static str] {
         self.parameters.get_or_init(|| {
-            let description = self.description.map(|describe| describe());
-            let query = description.into_iter().flat_map(|known| known.query);
+            let query = (self.doc)().query.into_iter();
             query.map(|param| param.name).collect()
         })
     }
@@ -171,11 +162,11 @@ fn is_variable(segment: &str, name: &str) -> bool {
 }
 
 /// Tells what the document of the API has of an operation; runs when somebody asks for it.
-pub(super) type Doc = fn() -> OperationDoc;
+pub type Doc = fn() -> OperationDoc;
 
 /// [`Routes::route`] for a method, so that a chapter's table has one short line an operation.
 macro_rules! shorthand {
-    ($about:literal, $name:ident, $method:expr) => {
+    ($about:literal, $name:ident, $method:ident) => {
         #[doc = $about]
         #[must_use]
         pub fn $name<H, T>(
@@ -186,77 +177,38 @@ macro_rules! shorthand {
             doc: Doc,
         ) -> Self
         where
-            H: Handler<T, AppState>,
+            H: Handler<T, S>,
             T: 'static,
         {
-            self.route(Operation::new(name, $method, path), handler, doc)
+            self.route(Operation::new(name, Method::$method, path), handler, doc)
         }
     };
 }
 
 /// Operations and their handlers, in the API reference's order.
-#[derive(Debug, Default)]
-pub struct Routes {
-    /// The chapter of what is added.
+#[derive(Debug)]
+pub struct Routes<S> {
+    /// The chapter of those that are added.
     chapter: &'static str,
     operations: Vec<Operation>,
-    router: Router<AppState>,
+    router: Router<S>,
 }
 
-impl Routes {
-    /// No operation yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// No operation yet; those that are added stand in this chapter.
     pub fn of(chapter: &'static str) -> Self {
         Self {
             chapter,
-            ..Self::default()
+            operations: Vec::new(),
+            router: Router::new(),
         }
     }
 
     /// Adds an operation with its handler and what the document of the API tells of it.
     #[must_use]
-    pub fn route<H, T>(self, operation: Operation, handler: H, doc: Doc) -> Self
+    pub fn route<H, T>(mut self, mut operation: Operation, handler: H, doc: Doc) -> Self
     where
-        H: Handler<T, AppState>,
-        T: 'static,
-    {
-        self.with(operation.described(doc), handler)
-    }
-
-    shorthand!("Adds an operation that reads one thing.", get, Method::GET);
-    shorthand!(
-        "Adds an operation that creates, or acts.",
-        post,
-        Method::POST
-    );
-    shorthand!(
-        "Adds an operation that changes some fields.",
-        patch,
-        Method::PATCH
-    );
-    shorthand!("Adds an operation that replaces.", put, Method::PUT);
-    shorthand!("Adds an operation that deletes.", delete, Method::DELETE);
-
-    /// Adds an operation that reads a list.
-    #[must_use]
-    pub fn list<H, T>(self, name: &'static str, path: &'static str, handler: H, doc: Doc) -> Self
-    where
-        H: Handler<T, AppState>,
-        T: 'static,
-    {
-        let operation = Operation::new(name, Method::GET, path).lists();
-        self.route(operation, handler, doc)
-    }
-
-    /// Adds an operation.
-    #[must_use]
-    pub fn with<H, T>(mut self, mut operation: Operation, handler: H) -> Self
-    where
-        H: Handler<T, AppState>,
+        H: Handler<T, S>,
         T: 'static,
     {
         let filter = match operation.method {
@@ -269,8 +221,26 @@ impl Routes {
         let endpoint = MethodRouter::new().on(filter, handler);
         self.router = self.router.route(operation.path, endpoint);
         operation.chapter = self.chapter;
+        operation.doc = doc;
         self.operations.push(operation);
         self
+    }
+
+    shorthand!("Adds an operation that reads one thing.", get, GET);
+    shorthand!("Adds an operation that creates, or acts.", post, POST);
+    shorthand!("Adds an operation that changes some fields.", patch, PATCH);
+    shorthand!("Adds an operation that replaces.", put, PUT);
+    shorthand!("Adds an operation that deletes.", delete, DELETE);
+
+    /// Adds an operation that reads a list.
+    #[must_use]
+    pub fn list<H, T>(self, name: &'static str, path: &'static str, handler: H, doc: Doc) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        let operation = Operation::new(name, Method::GET, path).lists();
+        self.route(operation, handler, doc)
     }
 
     /// Adds all operations of another table.
@@ -287,7 +257,7 @@ impl Routes {
     }
 
     /// The operations, and a router that leads to their handlers and no further.
-    pub fn into_parts(self) -> (Vec<Operation>, Router<AppState>) {
+    pub fn into_parts(self) -> (Vec<Operation>, Router<S>) {
         (self.operations, self.router)
     }
 }

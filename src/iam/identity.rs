@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::operation;
 use super::user::UserView;
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::auth::Caller;
-use crate::http::{Answer, OperationDoc, Param, Query, Routes};
+use crate::http::{JsonResponse, OperationDoc, Param, Query};
 use crate::schema::schema_of;
 
 const PROJECTS: &str = "/v3/projects";
@@ -48,7 +48,7 @@ async fn projects(State(app): State<AppState>, caller: Caller, query: Query) -> 
             enabled: true,
         })
         .collect();
-    Answer(StatusCode::OK, ProjectsView { projects }).into_response()
+    JsonResponse(StatusCode::OK, ProjectsView { projects }).into_response()
 }
 
 fn domains_doc() -> OperationDoc {
@@ -63,7 +63,7 @@ async fn domains(caller: Caller) -> Response {
         name: account.name.clone(),
         enabled: true,
     }];
-    Answer(StatusCode::OK, DomainsView { domains }).into_response()
+    JsonResponse(StatusCode::OK, DomainsView { domains }).into_response()
 }
 
 fn users_doc() -> OperationDoc {
@@ -80,7 +80,7 @@ async fn users(State(app): State<AppState>, caller: Caller, query: Query) -> Res
         .filter(|user| name.is_none_or(|name| name == user.name))
         .map(|user| UserView::from(user.as_ref()))
         .collect();
-    Answer(StatusCode::OK, UsersView { users }).into_response()
+    JsonResponse(StatusCode::OK, UsersView { users }).into_response()
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use http::Method;
 use tracing::warn;
 
+use crate::app::Routes;
 use crate::auth::Directory;
 use crate::db::Db;
 use crate::error::Result;
-use crate::http::{Form, Operation, Routes};
+use crate::http::{ErrorFormat, Operation};
 
 /// The operations of IAM.
 pub fn routes() -> Routes {
@@ -24,7 +25,7 @@ pub fn routes() -> Routes {
 
 /// An operation of IAM, which has a form of its own for errors.
 fn operation(name: &'static str, method: Method, path: &'static str) -> Operation {
-    Operation::new(name, method, path).in_form(Form::Iam)
+    Operation::new(name, method, path).in_form(ErrorFormat::Iam)
 }
 
 /// Brings the users that were made in an earlier run into the directory. Those whose account or

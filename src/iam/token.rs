@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::operation;
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::{
     Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, User,
 };
 use crate::error::{Error, Result};
-use crate::http::{Answer, EmptyList, Fields, Operation, OperationDoc, Routes};
+use crate::http::{EmptyList, JsonResponse, Operation, OperationDoc};
+use crate::json::JsonObject;
 
 const TOKENS: &str = "/v3/auth/tokens";
 
@@ -39,7 +40,7 @@ fn create_doc() -> OperationDoc {
         .refuses([refused("The username or password is wrong.")])
 }
 
-async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
+async fn create(State(app): State<AppState>, body: JsonObject) -> Result<Response> {
     let auth = body.object("auth")?;
     let identity = auth.object("identity")?;
     let methods = identity.strings("methods")?;
@@ -91,7 +92,8 @@ async fn create(State(app): State<AppState>, body: Fields) -> Result<Response> {
             domain,
         },
     };
-    let mut response = Answer(StatusCode::CREATED, AnswerView { token: view }).into_response();
+    let mut response =
+        JsonResponse(StatusCode::CREATED, AnswerView { token: view }).into_response();
     let mut header = HeaderValue::try_from(token.expose()).map_err(Error::internal)?;
     header.set_sensitive(true);
     response.headers_mut().insert("x-subject-token", header);
@@ -159,7 +161,7 @@ fn body_schema() -> Schema {
     })
 }
 
-async fn by_password(app: &App, user: &Fields) -> Result<Arc<User>> {
+async fn by_password(app: &App, user: &JsonObject) -> Result<Arc<User>> {
     let password = Secret::new(user.string("password")?);
     let id = user.optional_string("id")?;
     let name = user.optional_string("name")?;
@@ -211,7 +213,7 @@ fn refused(message: &str) -> Error {
 }
 
 /// The account that an object names by `id` or `name`.
-fn account<'a>(app: &'a App, domain: &Fields) -> Result<Option<&'a Arc<Account>>> {
+fn account<'a>(app: &'a App, domain: &JsonObject) -> Result<Option<&'a Arc<Account>>> {
     if let Some(id) = domain.optional_string("id")? {
         return Ok(app.directory.account_with_id(id));
     }
@@ -226,7 +228,7 @@ enum Scope {
 }
 
 /// A scope is granted only inside the user's own account.
-fn scope_of(app: &App, own: &Arc<Account>, scope: &Fields) -> Result<Scope> {
+fn scope_of(app: &App, own: &Arc<Account>, scope: &JsonObject) -> Result<Scope> {
     if let Some(project) = scope.optional_object("project")? {
         // The own region first: projects of several regions can have one id.
         let mut names = std::iter::once(app.region.as_str())

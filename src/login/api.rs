@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::password_hash;
 use super::store::CreateLogin;
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::{Caller, Secret, User};
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Form, Operation, OperationDoc, Param, Query, Routes};
+use crate::http::{ErrorFormat, JsonResponse, Operation, OperationDoc, Param, Query};
 use crate::registry::token::{Claims, Grant, LIFETIME};
 use crate::registry::{Actions, ImagePath, RegistryError, allowed};
 use crate::schema::schema_of;
@@ -49,7 +49,7 @@ pub fn routes() -> Routes {
 /// the registry's form.
 fn registry_operation(name: &'static str, method: Method, path: &'static str) -> Operation {
     let operation = Operation::new(name, method, path);
-    operation.open_to_all().in_form(Form::Registry)
+    operation.open_to_all().in_form(ErrorFormat::Registry)
 }
 
 fn create_secret_doc() -> OperationDoc {
@@ -140,7 +140,7 @@ async fn log_in(app: &App, caller: &Caller, project: &str, duration: i64) -> Res
     let view = LoginView {
         auths: BTreeMap::from([(registry.clone(), AuthView { auth })]),
     };
-    let mut response = Answer(StatusCode::OK, view).into_response();
+    let mut response = JsonResponse(StatusCode::OK, view).into_response();
     let command = format!("docker login -u {user} -p {password} {registry}");
     let mut command = HeaderValue::try_from(command).map_err(Error::internal)?;
     command.set_sensitive(true);
@@ -208,7 +208,7 @@ async fn token(
         expires_in: LIFETIME,
         issued_at: now.to_string(),
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 /// The actions of `repository:{name}:{actions}` that the caller may have. Only an organization that

@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use super::store::{CreateNamespace, DeleteNamespace, NamespaceWithCounts};
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace, store};
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Fields, OperationDoc, Param, Query, Routes, empty_object};
+use crate::http::{JsonResponse, OperationDoc, Param, Query, empty_object};
+use crate::json::JsonObject;
 use crate::permission::Level;
 use crate::permission::{Manageable, Viewable};
 use crate::schema::schema_of;
@@ -49,7 +50,7 @@ fn create_doc() -> OperationDoc {
 }
 
 /// `CreateNamespace`
-async fn create(State(app): State<AppState>, caller: Caller, body: Fields) -> Result<Response> {
+async fn create(State(app): State<AppState>, caller: Caller, body: JsonObject) -> Result<Response> {
     let name = NamespaceName::parse(body.string("namespace")?)?;
     let namespace = NewNamespace {
         region: app.region.clone(),
@@ -119,7 +120,7 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
         .into_iter()
         .map(|listed| NamespaceView::listed(&caller, &listed))
         .collect();
-    Ok(Answer(StatusCode::OK, NamespacesView { namespaces }).into_response())
+    Ok(JsonResponse(StatusCode::OK, NamespacesView { namespaces }).into_response())
 }
 
 fn show_doc() -> OperationDoc {
@@ -129,7 +130,7 @@ fn show_doc() -> OperationDoc {
 /// `ShowNamespace`
 async fn show(caller: Caller, Viewable(namespace): Viewable<Arc<Namespace>>) -> Result<Response> {
     let view = NamespaceView::shown(&caller, &namespace);
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]

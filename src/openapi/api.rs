@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::document::document;
+use crate::app::Routes;
 use crate::auth::BUILTIN_TOKEN;
-use crate::http::{OWN_PATHS, Operation, OperationDoc, Routes, json};
+use crate::http::{OWN_PATHS, Operation, OperationDoc, json};
 
 const OPENAPI: &str = "/_emulator/openapi.json";
 /// The path of the page.
@@ -65,12 +66,11 @@ struct OperationView {
 
 impl From<&Operation> for OperationView {
     fn from(operation: &Operation) -> Self {
-        let description = operation.description.map(|describe| describe());
         Self {
             operation: operation.name,
             method: operation.method.to_string(),
             path: operation.path,
-            summary: description.map_or("", |description| description.summary),
+            summary: (operation.doc)().summary,
         }
     }
 }

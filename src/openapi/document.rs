@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::variables::variable;
 use crate::error::{Error, Fault};
-use crate::http::{Form, MAX_BODY, Operation, OperationDoc, Param, Refusal, Success};
+use crate::http::{ErrorFormat, MAX_BODY, Operation, OperationDoc, Param, Refusal, Success};
 
 /// What the document says of the whole.
 const ABOUT: &str = "\
@@ -83,9 +83,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
 }
 
 fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
-    let description = operation
-        .description
-        .map_or_else(|| OperationDoc::new(""), |describe| describe());
+    let description = (operation.doc)();
     let variables = variables(operation, &description);
     let refusals = refusals(operation, &description, &variables);
 
@@ -231,7 +229,7 @@ struct Refused {
     /// The reasons under each code.
     reasons: BTreeMap<String, BTreeSet<String>>,
     /// The codes that each form can show.
-    codes: Vec<(Form, BTreeSet<String>)>,
+    codes: Vec<(ErrorFormat, BTreeSet<String>)>,
 }
 
 fn refused(

@@ -13,10 +13,11 @@ use serde::Serialize;
 use super::GrantScope::{self, ForImage, InNamespace};
 use super::store::{self, ChangeGrants, CreateGrants, DeleteGrants};
 use super::{Grant, Level, Place};
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Result};
-use crate::http::{Answer, Fields, Items, OperationDoc, Routes, empty_object};
+use crate::http::{JsonResponse, OperationDoc, empty_object};
+use crate::json::{JsonArray, JsonObject};
 use crate::namespace::Namespace;
 use crate::permission::{Grantable, Manageable, Viewable};
 use crate::repository::RepositoryRef;
@@ -77,7 +78,7 @@ async fn create_in_namespace(
     State(app): State<AppState>,
     caller: Caller,
     Manageable(namespace): Manageable<Arc<Namespace>>,
-    body: Items,
+    body: JsonArray,
 ) -> Result<Response> {
     create(&app, &caller, Place::Namespace(namespace.id), &body).await
 }
@@ -87,12 +88,12 @@ async fn create_for_image(
     State(app): State<AppState>,
     caller: Caller,
     Grantable(repository): Grantable,
-    body: Items,
+    body: JsonArray,
 ) -> Result<Response> {
     create(&app, &caller, Place::Repository(repository.id), &body).await
 }
 
-async fn create(app: &App, caller: &Caller, place: Place, body: &Items) -> Result<Response> {
+async fn create(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<Response> {
     let grants = grants(app, caller, place, body)?;
     app.db.write(CreateGrants { place, grants }).await?;
     Ok(empty_object(created(place.scope())))
@@ -124,7 +125,7 @@ fn delete_doc(scope: GrantScope) -> OperationDoc {
 async fn delete_in_namespace(
     State(app): State<AppState>,
     Manageable(namespace): Manageable<Arc<Namespace>>,
-    body: Items,
+    body: JsonArray,
 ) -> Result<StatusCode> {
     delete(&app, Place::Namespace(namespace.id), &body).await
 }
@@ -133,12 +134,12 @@ async fn delete_in_namespace(
 async fn delete_for_image(
     State(app): State<AppState>,
     Grantable(repository): Grantable,
-    body: Items,
+    body: JsonArray,
 ) -> Result<StatusCode> {
     delete(&app, Place::Repository(repository.id), &body).await
 }
 
-async fn delete(app: &App, place: Place, body: &Items) -> Result<StatusCode> {
+async fn delete(app: &App, place: Place, body: &JsonArray) -> Result<StatusCode> {
     let user_ids = user_ids(body)?;
     app.db.write(DeleteGrants { place, user_ids }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -161,7 +162,7 @@ async fn update_in_namespace(
     State(app): State<AppState>,
     caller: Caller,
     Manageable(namespace): Manageable<Arc<Namespace>>,
-    body: Items,
+    body: JsonArray,
 ) -> Result<Response> {
     update(&app, &caller, Place::Namespace(namespace.id), &body).await
 }
@@ -171,12 +172,12 @@ async fn update_for_image(
     State(app): State<AppState>,
     caller: Caller,
     Grantable(repository): Grantable,
-    body: Items,
+    body: JsonArray,
 ) -> Result<Response> {
     update(&app, &caller, Place::Repository(repository.id), &body).await
 }
 
-async fn update(app: &App, caller: &Caller, place: Place, body: &Items) -> Result<Response> {
+async fn update(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<Response> {
     let grants = grants(app, caller, place, body)?;
     app.db.write(ChangeGrants { place, grants }).await?;
     Ok(empty_object(StatusCode::CREATED))
@@ -209,7 +210,7 @@ async fn show_in_namespace(
         creator_name: namespace.creator_name.clone(),
         rights: RightsView::new(&caller, level, grants),
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 /// `ShowUserRepositoryAuth`
@@ -225,11 +226,11 @@ async fn show_for_image(
         name: repository.name.to_string(),
         rights: RightsView::new(&caller, level, grants),
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 /// Reads the body of a request that grants or changes rights.
-fn grants(app: &App, caller: &Caller, place: Place, body: &Items) -> Result<Vec<Grant>> {
+fn grants(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<Vec<Grant>> {
     let entries = body.objects()?;
     check_number(entries.len(), &GRANTED)?;
     let mut seen = HashSet::new();
@@ -244,7 +245,7 @@ fn grants(app: &App, caller: &Caller, place: Place, body: &Items) -> Result<Vec<
     Ok(grants)
 }
 
-fn grant(app: &App, caller: &Caller, place: Place, entry: &Fields) -> Result<Grant> {
+fn grant(app: &App, caller: &Caller, place: Place, entry: &JsonObject) -> Result<Grant> {
     let user_id = short("user_id", entry.string("user_id")?, Fault::Parameter)?;
     let user_name = short("user_name", entry.string("user_name")?, Fault::UserName)?;
     let wrong_name = |rule| Err(Error::fault(Fault::UserName, "user_name", rule));
@@ -277,7 +278,7 @@ fn grant(app: &App, caller: &Caller, place: Place, entry: &Fields) -> Result<Gra
 }
 
 /// Reads the body of a request that takes rights away.
-fn user_ids(body: &Items) -> Result<Vec<String>> {
+fn user_ids(body: &JsonArray) -> Result<Vec<String>> {
     let texts = body.strings()?;
     check_number(texts.len(), &REVOKED)?;
     let mut user_ids: Vec<String> = Vec::new();

@@ -8,7 +8,7 @@ use http::header::{CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use crate::error::Error;
-use crate::http::{Cut, Failure, Form, Incomplete, RETRY_SOON, Refusal, registry_error};
+use crate::http::{Cut, ErrorFormat, Failure, Incomplete, RETRY_SOON, Refusal, registry_error};
 
 /// Why an operation of the registry did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -204,7 +204,7 @@ impl From<RegistryError> for Refusal {
         Self {
             status: error.status(),
             code: Some(error.code().to_owned()),
-            format: Some(Form::Registry),
+            format: Some(ErrorFormat::Registry),
             reason: error.message(),
         }
     }

@@ -13,14 +13,13 @@ use super::{
     Category, Description, NewRepository, OrderColumn, Repository, RepositoryChange,
     RepositoryFilter, RepositoryName, RepositoryRef, Scope,
 };
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{
-    Answer, ContentRange, Criteria, Fields, OperationDoc, Page, Param, Query, Routes, SortOrder,
-    empty_object,
-};
+use crate::http::{ContentRange, Criteria, JsonResponse, OperationDoc, Param, Query, empty_object};
+use crate::json::JsonObject;
 use crate::namespace::Namespace;
+use crate::page::{Page, SortOrder};
 use crate::permission::{Editable, Manageable, Viewable};
 use crate::schema::schema_of;
 
@@ -116,7 +115,7 @@ async fn create(
     State(app): State<AppState>,
     caller: Caller,
     Editable(namespace): Editable<Arc<Namespace>>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let name = RepositoryName::parse(body.string("repository")?)?;
     let attributes = attributes(&body)?;
@@ -170,7 +169,7 @@ fn update_doc() -> OperationDoc {
 async fn update(
     State(app): State<AppState>,
     Editable(repository): Editable<RepositoryRef>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let write = UpdateRepository {
         id: repository.id,
@@ -182,7 +181,7 @@ async fn update(
 }
 
 /// The fields that `CreateRepo` and `UpdateRepo` share.
-fn attributes(body: &Fields) -> Result<RepositoryChange> {
+fn attributes(body: &JsonObject) -> Result<RepositoryChange> {
     let is_public = body.boolean("is_public")?;
     let category = body
         .optional_string("category")?
@@ -215,7 +214,7 @@ async fn show(
 ) -> Result<Response> {
     let found = store::find(app.db.lookups(), repository.id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Repository))?;
-    Ok(Answer(StatusCode::OK, RepositoryView::new(&app, found)).into_response())
+    Ok(JsonResponse(StatusCode::OK, RepositoryView::new(&app, found)).into_response())
 }
 
 fn list_doc() -> OperationDoc {
@@ -297,7 +296,7 @@ async fn page_of(
         .into_iter()
         .map(|repository| RepositoryDetailsView::new(app, repository, total))
         .collect();
-    Ok(range.on(Answer(StatusCode::OK, views)))
+    Ok(range.on(JsonResponse(StatusCode::OK, views)))
 }
 
 fn list_v3_doc() -> OperationDoc {
@@ -350,7 +349,7 @@ async fn page_after(
         .filter(|_| has_more)
         .map(|repository| repository.id);
     let repos = found.into_iter().map(RepositoryV3View::from).collect();
-    Ok(Answer(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
+    Ok(JsonResponse(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
 }
 
 /// A marker of the lists that have no numbered pages: the id of the repository before.

@@ -10,11 +10,10 @@ use serde::Serialize;
 use super::notation::{self, PolicyView, RuleView};
 use super::store::{self, CreateRetention, DeleteRetention, UpdateRetention};
 use super::{HistoryEntry, Retention, RetentionId};
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{
-    Answer, ContentRange, Fields, OperationDoc, Param, Query, Routes, Segment, empty_object,
-};
+use crate::http::{ContentRange, JsonResponse, OperationDoc, Param, Query, Segment, empty_object};
+use crate::json::JsonObject;
 use crate::permission::{Manageable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
@@ -58,7 +57,7 @@ fn create_doc() -> OperationDoc {
 async fn create(
     State(app): State<AppState>,
     Manageable(repository): Manageable<RepositoryRef>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let write = CreateRetention {
         repository_id: repository.id,
@@ -67,7 +66,7 @@ async fn create(
         now: app.clock.now(),
     };
     let id = app.db.write(write).await?;
-    Ok(Answer(StatusCode::CREATED, CreatedView { id }).into_response())
+    Ok(JsonResponse(StatusCode::CREATED, CreatedView { id }).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -88,7 +87,7 @@ async fn list(
 ) -> Result<Response> {
     let found = store::find_any(app.db.lookups(), repository.id).await?;
     let views: Vec<_> = found.iter().map(RetentionView::from).collect();
-    Ok(Answer(StatusCode::OK, views).into_response())
+    Ok(JsonResponse(StatusCode::OK, views).into_response())
 }
 
 fn show_doc() -> OperationDoc {
@@ -110,7 +109,7 @@ async fn show(
     };
     let found = store::find(app.db.lookups(), repository.id, id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Retention))?;
-    Ok(Answer(StatusCode::OK, RetentionView::from(&found)).into_response())
+    Ok(JsonResponse(StatusCode::OK, RetentionView::from(&found)).into_response())
 }
 
 fn update_doc() -> OperationDoc {
@@ -126,7 +125,7 @@ async fn update(
     State(app): State<AppState>,
     id: RetentionId,
     Manageable(repository): Manageable<RepositoryRef>,
-    body: Result<Fields>,
+    body: Result<JsonObject>,
 ) -> Result<Response> {
     let policy = match body.and_then(|body| notation::read(&body)) {
         Ok(policy) => policy,
@@ -203,7 +202,7 @@ async fn list_histories(
             .collect(),
         total,
     };
-    Ok(range.on(Answer(StatusCode::OK, view)))
+    Ok(range.on(JsonResponse(StatusCode::OK, view)))
 }
 
 impl<S: Sync> FromRequestParts<S> for RetentionId {

@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::store::{self, CreateShare, DeleteShare, NewShare, Share, UpdateShare};
 use super::{Deadline, MAX_DESCRIPTION};
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::auth::Caller;
 use crate::clock::Moment;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, Fields, OperationDoc, Routes, Segment, empty_object};
+use crate::http::{JsonResponse, OperationDoc, Segment, empty_object};
+use crate::json::JsonObject;
 use crate::permission::{Manageable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
@@ -49,7 +50,7 @@ async fn create(
     State(app): State<AppState>,
     caller: Caller,
     Manageable(repository): Manageable<RepositoryRef>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let name = body.string("access_domain")?;
     let (deadline, description) = terms(&body)?;
@@ -89,7 +90,7 @@ async fn update(
     State(app): State<AppState>,
     AccessDomain(account_name): AccessDomain,
     Manageable(repository): Manageable<RepositoryRef>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let (deadline, description) = terms(&body)?;
     let write = UpdateShare {
@@ -146,7 +147,7 @@ async fn show(
             share: ShareView::none(&repository, account_name),
         },
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 fn list_doc() -> OperationDoc {
@@ -165,7 +166,7 @@ async fn list(
         .into_iter()
         .map(|share| ShareView::new(&repository, share, now))
         .collect();
-    Ok(Answer(StatusCode::OK, views).into_response())
+    Ok(JsonResponse(StatusCode::OK, views).into_response())
 }
 
 /// The name of an account in a path.
@@ -181,7 +182,7 @@ impl<S: Sync> FromRequestParts<S> for AccessDomain {
 }
 
 /// The fields that `CreateRepoDomains` and `UpdateRepoDomains` have in common.
-fn terms(body: &Fields) -> Result<(Deadline, String)> {
+fn terms(body: &JsonObject) -> Result<(Deadline, String)> {
     if body.string("permit")? != "read" {
         return Err(Error::invalid("permit", "must be read"));
     }

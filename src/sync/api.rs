@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use super::store::{self, CreateJobs, DeleteTask, PutTask};
 use super::{SyncJob, SyncTarget, SyncTask};
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Answer, ContentRange, EmptyList, Fields, OperationDoc, Param, Query, Routes, SortOrder,
-    empty_object,
+    ContentRange, EmptyList, JsonResponse, OperationDoc, Param, Query, empty_object,
 };
+use crate::json::JsonObject;
+use crate::page::SortOrder;
 use crate::permission::{Editable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
@@ -86,7 +87,7 @@ async fn create(
     State(app): State<AppState>,
     caller: Caller,
     Syncable(repository): Syncable,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let write = PutTask {
         repository_id: repository.id,
@@ -113,7 +114,7 @@ async fn list(
 ) -> Result<Response> {
     let tasks = store::list_auto_tasks(app.db.readers(), repository.id).await?;
     let views: Vec<_> = tasks.into_iter().map(TaskView::from).collect();
-    Ok(Answer(StatusCode::OK, views).into_response())
+    Ok(JsonResponse(StatusCode::OK, views).into_response())
 }
 
 fn delete_doc() -> OperationDoc {
@@ -135,7 +136,7 @@ fn delete_doc() -> OperationDoc {
 async fn delete(
     State(app): State<AppState>,
     Syncable(repository): Syncable,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let (region, namespace) = target_names(&body)?;
     let write = DeleteTask {
@@ -180,7 +181,7 @@ async fn sync_images(
     State(app): State<AppState>,
     caller: Caller,
     Syncable(repository): Syncable,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let mut tags: Vec<TagName> = Vec::new();
     for text in body.strings("imageTag")? {
@@ -207,16 +208,16 @@ async fn sync_images(
     };
     app.db.write(write).await?;
     // The tags that could not be asked for.
-    Ok(Answer(StatusCode::OK, EmptyList).into_response())
+    Ok(JsonResponse(StatusCode::OK, EmptyList).into_response())
 }
 
-fn target(app: &App, body: &Fields) -> Result<SyncTarget> {
+fn target(app: &App, body: &JsonObject) -> Result<SyncTarget> {
     let (region, namespace) = target_names(body)?;
     SyncTarget::parse(&app.regions, &app.region, region, namespace)
 }
 
 /// The region and the organization of a target, as they are given.
-fn target_names(body: &Fields) -> Result<(&str, &str)> {
+fn target_names(body: &JsonObject) -> Result<(&str, &str)> {
     let region = body.string("remoteRegionId")?;
     Ok((region, body.string("remoteNamespace")?))
 }
@@ -277,7 +278,7 @@ async fn jobs(
         total,
     };
     let views: Vec<_> = found.into_iter().map(JobView::from).collect();
-    Ok(range.on(Answer(StatusCode::OK, views)))
+    Ok(range.on(JsonResponse(StatusCode::OK, views)))
 }
 
 fn jobs_filter() -> Param {
@@ -306,7 +307,7 @@ async fn regions(State(app): State<AppState>) -> Response {
             region_id: region.name.clone(),
         })
         .collect();
-    Answer(StatusCode::OK, views).into_response()
+    JsonResponse(StatusCode::OK, views).into_response()
 }
 
 #[derive(Serialize, JsonSchema)]

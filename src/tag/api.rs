@@ -11,12 +11,12 @@ use super::accessory::{self, SignatureTag};
 use super::manifest_text::{self, ShownManifest};
 use super::store::{self, DeleteImage, DeleteTag, Marker, MarkerValue};
 use super::{OrderColumn, Tag, TagName};
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{
-    ContentRange, Fields, OperationDoc, Param, Query, Routes, Segment, SortOrder, empty_object,
-};
+use crate::http::{ContentRange, OperationDoc, Param, Query, Segment, empty_object};
+use crate::json::JsonObject;
+use crate::page::SortOrder;
 use crate::permission::{Editable, Manageable, Viewable};
 use crate::push::CopyTag;
 use crate::registry::MediaType;
@@ -141,7 +141,7 @@ async fn create(
     State(app): State<AppState>,
     caller: Caller,
     Editable(repository): Editable<RepositoryRef>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let source = TagName::parse_field("source_tag", body.string("source_tag")?)?;
     let destination = TagName::parse_field("destination_tag", body.string("destination_tag")?)?;

@@ -19,11 +19,12 @@ use super::{
     TriggerType, label_schema, parse_cluster_field, parse_label, parse_subdomain, subdomain_schema,
 };
 use crate::account::NO_AGENCY;
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::engine::history::{self, HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
-use crate::http::{Answer, Fields, OperationDoc, Query, Routes, Segment, empty_object, json};
+use crate::http::{JsonResponse, OperationDoc, Query, Segment, empty_object, json};
+use crate::json::JsonObject;
 use crate::permission::{Editable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::{described, schema_of};
@@ -79,7 +80,7 @@ async fn create(
     State(app): State<AppState>,
     caller: Caller,
     Editable(repository): Editable<RepositoryRef>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let trigger = read_body(&body)?;
     let hint = if app.strict_targets {
@@ -142,7 +143,7 @@ async fn list(
     let first = store::list(app.db.readers(), repository.id, 0, PIECE).await?;
     if first.len() < PIECE as usize {
         let views: Vec<_> = first.into_iter().map(TriggerView::listed).collect();
-        return Ok(Answer(StatusCode::OK, views).into_response());
+        return Ok(JsonResponse(StatusCode::OK, views).into_response());
     }
     let pieces = stream::try_unfold((first, b'['), move |(piece, opening)| {
         let app = Arc::clone(&app);
@@ -203,7 +204,7 @@ async fn show(
     } else {
         Vec::new()
     };
-    Ok(Answer(StatusCode::OK, TriggerView::shown(trigger, history)).into_response())
+    Ok(JsonResponse(StatusCode::OK, TriggerView::shown(trigger, history)).into_response())
 }
 
 fn update_doc() -> OperationDoc {
@@ -221,7 +222,7 @@ async fn update(
     State(app): State<AppState>,
     name: TriggerName,
     Editable(repository): Editable<RepositoryRef>,
-    body: Result<Fields>,
+    body: Result<JsonObject>,
 ) -> Result<Response> {
     let enabled = match body.and_then(|body| enabled(&body)) {
         Ok(enabled) => enabled,
@@ -269,7 +270,7 @@ impl<S: Sync> FromRequestParts<S> for TriggerName {
 
 /// Reads the body of `CreateTrigger`, also where the seed file holds one. Of several faults the
 /// first in the order of [`FIELDS`] is reported.
-pub fn read_body(body: &Fields) -> Result<NewTrigger> {
+pub fn read_body(body: &JsonObject) -> Result<NewTrigger> {
     // These two say how others are to be read; their own faults wait for their turn.
     let mode = body
         .optional_string("trigger_mode")
@@ -369,7 +370,7 @@ fn enable_schema() -> Schema {
     json_schema!({"type": "string", "enum": ["true", "false"]})
 }
 
-fn enabled(body: &Fields) -> Result<bool> {
+fn enabled(body: &JsonObject) -> Result<bool> {
     let wrong = || Error::invalid("enable", "must be \"true\" or \"false\", in quotes");
     let is_text = |value: &serde_json::Value| value.is_string() || value.is_null();
     if !body.value("enable").is_none_or(is_text) {
@@ -488,7 +489,7 @@ mod tests {
     }
 
     fn read(body: &Value) -> Result<NewTrigger> {
-        read_body(&Fields::parse(body.to_string().as_bytes())?)
+        read_body(&JsonObject::parse(body.to_string().as_bytes())?)
     }
 
     /// The example with some fields set, or left out where the value is `Absent`.

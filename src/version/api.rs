@@ -7,8 +7,9 @@ use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::{V2, Version, only_v2};
+use crate::app::Routes;
 use crate::error::Result;
-use crate::http::{Answer, Operation, OperationDoc, Param, Path, Routes};
+use crate::http::{JsonResponse, Operation, OperationDoc, Param, Path};
 use crate::openapi;
 
 const ALL: &str = "/";
@@ -35,7 +36,7 @@ async fn list(headers: HeaderMap) -> Response {
         return Redirect::to(openapi::PAGE).into_response();
     }
     let versions = [V2.into()];
-    Answer(StatusCode::OK, VersionsView { versions }).into_response()
+    JsonResponse(StatusCode::OK, VersionsView { versions }).into_response()
 }
 
 /// Whether a client takes HTML and does not ask for JSON.
@@ -62,7 +63,7 @@ fn show_doc() -> OperationDoc {
 /// `ShowApiVersion`
 async fn show(Path(id): Path<String>) -> Result<Response> {
     let version = Version::find(&id)?.into();
-    Ok(Answer(StatusCode::OK, VersionView { version }).into_response())
+    Ok(JsonResponse(StatusCode::OK, VersionView { version }).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]

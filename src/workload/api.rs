@@ -12,13 +12,12 @@ use serde_json::Value;
 
 use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
 use super::{Container, IMAGE_PATTERN, MAX_IMAGE, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
-use crate::app::AppState;
+use crate::app::{AppState, Routes};
 use crate::auth::Controller;
 use crate::cce;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{
-    Answer, Fields, NextPage, OperationDoc, Param, Path, Query, Routes, cut_to_page,
-};
+use crate::http::{JsonResponse, NextPage, OperationDoc, Param, Path, Query, cut_to_page};
+use crate::json::JsonObject;
 use crate::schema::described;
 use crate::trigger::{AppType, label_schema, parse_label, parse_subdomain, subdomain_schema};
 
@@ -80,7 +79,7 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
             }),
         }
     }
-    Ok(NextPage::of(&uri, next).on(Answer(StatusCode::OK, ClustersView { clusters })))
+    Ok(NextPage::of(&uri, next).on(JsonResponse(StatusCode::OK, ClustersView { clusters })))
 }
 
 impl ListedWorkload {
@@ -137,7 +136,7 @@ async fn put(
     State(app): State<AppState>,
     _: Controller,
     place: Place,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let (cluster, key) = read_place(place)?;
     if cluster.trim().is_empty() || cluster.chars().count() > MAX_CLUSTER {
@@ -228,7 +227,7 @@ async fn view(app: &AppState, cluster: &str, mut key: WorkloadKey) -> Result<Res
         annotations: found.template.annotations,
         rollouts: rollouts.into_iter().map(RolloutView::from).collect(),
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 /// The variables of a workload's path.
@@ -298,7 +297,7 @@ fn within(bounds: &RangeInclusive<u32>) -> Schema {
 }
 
 /// Reads the containers of a workload, in a body or in the seed file.
-pub fn read_template(body: &Fields) -> Result<PodTemplate> {
+pub fn read_template(body: &JsonObject) -> Result<PodTemplate> {
     let init_containers = match body.value("init_containers") {
         None | Some(Value::Null) => Vec::new(),
         Some(_) => containers(body, "init_containers")?,
@@ -306,7 +305,7 @@ pub fn read_template(body: &Fields) -> Result<PodTemplate> {
     PodTemplate::new(containers(body, "containers")?, init_containers)
 }
 
-fn containers(body: &Fields, field: &'static str) -> Result<Vec<Container>> {
+fn containers(body: &JsonObject, field: &'static str) -> Result<Vec<Container>> {
     let entries = body.objects(field)?;
     let containers = entries.iter().enumerate().map(|(at, entry)| {
         container(entry).map_err(|error| error.under(&format!("{field}[{at}]")))
@@ -314,7 +313,7 @@ fn containers(body: &Fields, field: &'static str) -> Result<Vec<Container>> {
     containers.collect()
 }
 
-fn container(entry: &Fields) -> Result<Container> {
+fn container(entry: &JsonObject) -> Result<Container> {
     entry.refuse_unknown("container", &["name", "image"])?;
     Ok(Container {
         name: entry.string("name")?.to_owned(),
@@ -322,7 +321,7 @@ fn container(entry: &Fields) -> Result<Container> {
     })
 }
 
-fn misbehaviour(body: &Fields) -> Result<Misbehaviour> {
+fn misbehaviour(body: &JsonObject) -> Result<Misbehaviour> {
     let mut misbehaviour = Misbehaviour::default();
     if let Some(fail) = body.optional_object("fail")? {
         fail.refuse_unknown("failure", &["status", "times"])

@@ -12,11 +12,12 @@ use serde_json::json;
 
 use super::store::{self, CreateUser, DeleteUser, UpdateUser};
 use super::{Changes, MAX_NAME, MadeUser, PASSWORD, Texts, parse_name, parse_password};
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::{Caller, User};
 use crate::error::{Error, Resource, Result};
-use crate::http::{Answer, Fields, OperationDoc, Path, Routes};
+use crate::http::{JsonResponse, OperationDoc, Path};
 use crate::iam::operation;
+use crate::json::JsonObject;
 use crate::schema::described;
 
 const USERS: &str = "/v3.0/OS-USER/users";
@@ -66,7 +67,7 @@ fn create_doc() -> OperationDoc {
 async fn create(
     State(app): State<AppState>,
     Administrator(caller): Administrator,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     let body = body.object("user")?;
     let name = parse_name(body.string("name")?)?;
@@ -100,7 +101,7 @@ async fn create(
         check_name(&app, caller.user(), &user.id, &user.name)?;
         app.db.write(CreateUser(user.clone())).await?;
         turn.put(user.to_user(&caller.user().account));
-        Ok(Answer(StatusCode::CREATED, OneUserView::from(&user)).into_response())
+        Ok(JsonResponse(StatusCode::CREATED, OneUserView::from(&user)).into_response())
     };
     // To its end, even where the client does not wait for it.
     tokio::spawn(create).await.map_err(Error::internal)?
@@ -121,7 +122,7 @@ async fn show(
         Some(made) => OneUserView::from(&made),
         None => OneUserView::from(user.as_ref()),
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 fn update_doc() -> OperationDoc {
@@ -139,7 +140,7 @@ async fn update(
     State(app): State<AppState>,
     Administrator(caller): Administrator,
     Path(user_id): Path<String>,
-    body: Fields,
+    body: JsonObject,
 ) -> Result<Response> {
     find_made(&app, &caller, &user_id)?;
     let body = body.object("user")?;
@@ -163,7 +164,7 @@ async fn update(
         } else {
             app.tokens.renew(&user);
         }
-        Ok(Answer(StatusCode::OK, OneUserView::from(&made)).into_response())
+        Ok(JsonResponse(StatusCode::OK, OneUserView::from(&made)).into_response())
     };
     tokio::spawn(update).await.map_err(Error::internal)?
 }
@@ -250,7 +251,7 @@ fn body_schema(is_new: bool) -> Schema {
 }
 
 /// Reads the fields of a user in a body, all but its name.
-async fn changes(app: &App, body: &Fields) -> Result<Changes> {
+async fn changes(app: &App, body: &JsonObject) -> Result<Changes> {
     let text = |field: &'static str, most: usize| -> Result<Option<String>> {
         let text = body.optional_string(field)?;
         if text.is_some_and(|text| text.chars().count() > most) {

@@ -11,9 +11,10 @@ use serde_json::json;
 use super::super::TagName;
 use super::super::store::find_digest;
 use super::{Accessory, SignatureTag, store};
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{Answer, OperationDoc, Page, Param, Query, Routes};
+use crate::http::{JsonResponse, OperationDoc, Param, Query};
+use crate::page::Page;
 use crate::permission::Viewable;
 use crate::registry::Digest;
 use crate::repository::RepositoryRef;
@@ -128,7 +129,7 @@ async fn list_of(
         total,
         accessories: (!views.is_empty()).then_some(views),
     };
-    Ok(Some(Answer(StatusCode::OK, view).into_response()))
+    Ok(Some(JsonResponse(StatusCode::OK, view).into_response()))
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -216,7 +217,7 @@ async fn list_references(
         has_more,
         tags,
     };
-    Ok(Answer(StatusCode::OK, view).into_response())
+    Ok(JsonResponse(StatusCode::OK, view).into_response())
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -3,18 +3,15 @@
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::document::document;
 use crate::auth::BUILTIN_TOKEN;
+use crate::guide::HtmlPage;
 use crate::http::{Description, OWN_PATHS, Operation, Routes, json};
 
 /// The path of the page.
@@ -50,10 +47,7 @@ pub fn routes() -> Routes {
                 .described(|| {
                     Description::new("Shows this document as a page, from which calls can be made.")
                         .answers_text("text/html")
-                        .with_header(
-                            "Content-Security-Policy",
-                            "Keeps the page from anything but itself and this emulator.",
-                        )
+                        .with_header("Content-Security-Policy", HtmlPage::POLICY_MEANING)
                 }),
             docs,
         )
@@ -103,36 +97,12 @@ async fn openapi() -> Response {
     json(StatusCode::OK, DOCUMENT.clone())
 }
 
-/// The page with its style and its script inside, and the policy that allows these two only.
-struct Page {
-    html: Bytes,
-    policy: String,
-}
-
-static DOCS: LazyLock<Page> = LazyLock::new(|| {
-    let style = include_str!("page/page.css");
+static DOCS: LazyLock<HtmlPage> = LazyLock::new(|| {
+    let template = include_str!("page/page.html").replace("/* builtin token */", BUILTIN_TOKEN);
     let script = include_str!("page/page.js");
-    let html = include_str!("page/page.html")
-        .replace("/* builtin token */", BUILTIN_TOKEN)
-        .replace("/* page.css */", style)
-        .replace("/* page.js */", script);
-    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
-    Page {
-        html: html.into(),
-        policy: format!(
-            "default-src 'none'; connect-src 'self'; script-src 'sha256-{}'; \
-             style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            hash(script),
-            hash(style),
-        ),
-    }
+    HtmlPage::new(&template, include_str!("page/page.css"), Some(script))
 });
 
 async fn docs() -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, DOCS.policy.as_str()),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, DOCS.html.clone()).into_response()
+    DOCS.into_response()
 }

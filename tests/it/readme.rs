@@ -1,4 +1,4 @@
-//! The README tells the truth: its table of operations is the router's own list, with the rights
+//! The README and the guide tell the truth: the table of operations is the router's own list, with the rights
 //! that are enforced and the tests that there are.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ fn the_table_says_which_operations_need_control() {
     assert_eq!(marked, CONTROL.len());
 }
 
-/// The operations of the README, each as `name method path`.
+/// The operations of the guide, each as `name method path`.
 pub(crate) fn documented_operations() -> BTreeSet<String> {
     rows()
         .map(|row| format!("{} {} {}", row[0], row[1], row[2].trim_matches('`')))
@@ -61,7 +61,7 @@ pub(crate) fn documented_operations() -> BTreeSet<String> {
 
 /// The rows of all tables of operations: name, method, path and what follows.
 fn rows() -> impl Iterator<Item = Vec<&'static str>> {
-    let lines = include_str!("../../README.md").lines();
+    let lines = include_str!("../../src/guide/operations.md").lines();
     lines.filter_map(|line| {
         // | CreateTrigger | POST | `/v2/…` | …
         let row = line.strip_prefix('|')?.strip_suffix('|')?;

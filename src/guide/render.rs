@@ -55,6 +55,7 @@ impl Rendered {
                     title,
                     id,
                 })),
+                Event::Code(_) => events.push(Event::Html(breakable(event).into())),
                 event => events.push(event),
             }
         }
@@ -89,6 +90,19 @@ impl Heading {
         } = self;
         format!("<{level} id=\"{anchor}\"><a href=\"#{anchor}\">{html}</a></{level}>\n")
     }
+}
+
+/// Code in a text, which may be broken between the parts of a path or a name.
+fn breakable(code: Event<'_>) -> String {
+    let mut html = String::new();
+    html::push_html(&mut html, std::iter::once(code));
+    let inner = html.strip_prefix("<code>");
+    let inner = inner.and_then(|html| html.strip_suffix("</code>"));
+    let Some(inner) = inner else { return html };
+    let inner = ["/", "_", "::"].iter().fold(inner.to_owned(), |text, end| {
+        text.replace(end, &format!("{end}<wbr>"))
+    });
+    format!("<code>{inner}</code>")
 }
 
 /// The anchor that GitHub and rustdoc give a heading, too.
@@ -146,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_table_scrolls_in_a_box_of_its_own_and_markup_in_code_is_text() {
-        let rendered = Rendered::of("| a |\n|---|\n| `<b>` |\n");
+    fn a_table_scrolls_in_a_box_of_its_own_and_code_in_it_is_text_that_can_be_broken() {
+        let rendered = Rendered::of("| a |\n|---|\n| `<b>/_c` |\n");
         let html = rendered.html.replace('\n', "");
         assert_eq!(
             html,
             "<div class=\"table\"><table><thead><tr><th>a</th></tr></thead>\
-             <tbody><tr><td><code>&lt;b&gt;</code></td></tr></tbody></table></div>"
+             <tbody><tr><td><code>&lt;b&gt;/<wbr>_<wbr>c</code></td></tr></tbody></table></div>"
         );
         assert_eq!(Rendered::of("# T\n\n## S\n").title(), "T");
     }

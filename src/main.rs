@@ -41,6 +41,8 @@ enum Command {
     Env(command::env::Arguments),
     /// Exit with 0 if an emulator is ready, else with 1
     Healthcheck(command::healthcheck::Arguments),
+    /// Print an example of a seed file
+    Seed(command::seed::Arguments),
 }
 
 /// How long threads are waited for that the end of the runtime finds at work. One that hangs, in an
@@ -80,6 +82,10 @@ fn main() -> ExitCode {
         Some(Command::Healthcheck(arguments)) => {
             let ready = runtime.block_on(command::healthcheck::run(&arguments));
             ready.map(|()| ExitCode::SUCCESS)
+        }
+        Some(Command::Seed(arguments)) => {
+            say(command::seed::run(&arguments));
+            Ok(ExitCode::SUCCESS)
         }
     };
     runtime.shutdown_timeout(LAST_THREADS);

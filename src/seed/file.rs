@@ -630,6 +630,8 @@ impl Checker<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read_text(text: &str) -> Result<(Directory, Seed), SeedError> {
@@ -691,6 +693,54 @@ clusters:
             ("default", "adsfa")
         );
         assert_eq!(template.containers[0].image, "{registry}/group/busybox:1.0");
+    }
+
+    /// The keys of everything that a path of lists leads to.
+    fn keys_at(value: &Value, path: &[&str]) -> HashSet<String> {
+        match (value, path) {
+            (Value::Array(items), _) => items.iter().flat_map(|item| keys_at(item, path)).collect(),
+            (Value::Object(fields), [next, rest @ ..]) => fields
+                .get(*next)
+                .map(|value| keys_at(value, rest))
+                .unwrap_or_default(),
+            (Value::Object(fields), []) => fields.keys().cloned().collect(),
+            _ => HashSet::new(),
+        }
+    }
+
+    #[test]
+    fn the_example_has_every_key() {
+        let example: Value = serde_saphyr::from_str(crate::seed::EXAMPLE).expect("YAML");
+        let check = |path: &[&str]| {
+            // The error for a key that there is not lists those that there are.
+            let wrong = path.iter().rev().fold(json!({"x": 1}), |inner, key| {
+                let mut outer = json!({ *key: [inner] });
+                if key != &path[0] {
+                    outer["name"] = "x".into();
+                }
+                outer
+            });
+            let error = read_text(&wrong.to_string())
+                .expect_err("refused")
+                .to_string();
+            let (_, keys) = error.split_once('(').expect("the keys");
+            let (keys, _) = keys.split_once(')').expect("their end");
+            let keys: HashSet<_> = keys.split(", ").map(str::to_owned).collect();
+            assert_eq!(keys_at(&example, path), keys, "{path:?}");
+        };
+        check(&[]);
+        check(&["regions"]);
+        check(&["accounts"]);
+        check(&["accounts", "users"]);
+        check(&["organizations"]);
+        check(&["organizations", "permissions"]);
+        check(&["organizations", "repositories"]);
+        check(&["organizations", "repositories", "permissions"]);
+        check(&["organizations", "repositories", "triggers"]);
+        check(&["clusters"]);
+        check(&["clusters", "namespaces"]);
+        check(&["clusters", "namespaces", "deployments"]);
+        check(&["clusters", "namespaces", "deployments", "containers"]);
     }
 
     #[test]

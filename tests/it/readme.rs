@@ -11,7 +11,7 @@ use serde_json::Value;
 use swr_emulator::routes;
 
 use crate::permission::{CONTROL, RIGHTS};
-use crate::support::{Process, TestApp, program};
+use crate::support::{Process, TRIGGERS, TestApp, program};
 
 const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../src/guide/operations.md");
@@ -236,6 +236,25 @@ async fn the_seed_files_that_the_guide_shows_are_accepted() {
         }
     }
     assert_eq!(read, 2);
+}
+
+#[tokio::test]
+async fn the_program_prints_the_example_of_the_guide_and_it_seeds_an_emulator() {
+    let output = program(&["seed", "--example"]).output().expect("it runs");
+    let example = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(blocks(SEED_FILE)[0], ("yaml", &*example));
+
+    let listen = "127.0.0.1:7971";
+    assert!(example.contains(listen));
+    let app = TestApp::seeded(&example.replace(listen, "127.0.0.1:0")).await;
+
+    let trigger = app.get(&format!("{TRIGGERS}/on-push")).await;
+    assert_eq!(trigger.status, 200, "{}", trigger.text());
+    let workload = "/_emulator/clusters/test/namespaces/default/deployments/adsfa";
+    assert_eq!(app.get(workload).await.status, 200);
+    let developer = app.as_user("developer");
+    let repository = "/v2/manage/namespaces/group/repos/busybox";
+    assert_eq!(developer.send("GET", repository, None).await.status, 200);
 }
 
 #[test]

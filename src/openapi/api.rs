@@ -45,7 +45,7 @@ pub fn routes() -> Routes {
             Operation::new("EmulatorDocs", Method::GET, PAGE)
                 .open_to_all()
                 .described(|| {
-                    Description::new("Shows this document as a page, from which calls can be made.")
+                    Description::new("Shows this document as a page that can make calls.")
                         .answers_text("text/html")
                         .with_header("Content-Security-Policy", HtmlPage::POLICY_MEANING)
                 }),

@@ -340,7 +340,7 @@ impl Checker<'_> {
                     let Some(text) = text else { continue };
                     let place = format!("{under}.{field}");
                     if let Some(other) = places.get(&(field, text.clone())) {
-                        return self.wrong(&place, format!("is also that of {other}"));
+                        return self.wrong(&place, format!("is already used by {other}"));
                     }
                     places.insert((field, text.clone()), under.clone());
                 }
@@ -562,13 +562,13 @@ impl Checker<'_> {
                     })
                 }
                 (None, _) if context.is_some() => {
-                    let rule = "must come with kubeconfig";
+                    let rule = "must be given together with kubeconfig";
                     return self.wrong(&format!("{under}.context"), rule);
                 }
                 (None, true) => Some(Access::InCluster),
                 (None, false) => None,
                 (Some(_), true) => {
-                    let rule = "must not come with kubeconfig";
+                    let rule = "cannot be used with kubeconfig";
                     return self.wrong(&format!("{under}.in_cluster"), rule);
                 }
             };
@@ -758,7 +758,7 @@ clusters:
         let error = syntax_line(Path::new("seed.yaml"), &read.expect_err("refused"));
         assert!(
             error.ends_with(
-                ": must have at most 3000000 values, which 100,000 triggers are; make the rest \
+                ": must have at most 3000000 values, enough for 100,000 triggers; create the rest \
                  through the API"
             ),
             "{error}"
@@ -933,7 +933,9 @@ organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
         let error = read_text(text).expect_err("refused").to_string();
         assert!(!error.contains("hidden"), "{error}");
         assert!(
-            error.contains(":2: accounts[0].users[1].token: is also that of accounts[0].users[0]"),
+            error.contains(
+                ":2: accounts[0].users[1].token: is already used by accounts[0].users[0]"
+            ),
             "{error}"
         );
         for (key, value) in [
@@ -943,7 +945,7 @@ organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
             let text = format!("accounts: [{{name: a, users: [{{name: u, {key}: '{value}'}}]}}]");
             let error = read_text(&text).expect_err("refused").to_string();
             assert!(
-                error.ends_with(": is also that of the built-in user"),
+                error.ends_with(": is already used by the built-in user"),
                 "{error}"
             );
             let text = format!("builtin_account: false\n{text}");
@@ -1067,7 +1069,7 @@ clusters:
             "2: colour: is not a key here (name, id, agency, users)",
         );
         check("accounts:\n  - id: x\n", "2: name: is mandatory");
-        check("accounts: *a\n", "1: the alias names no anchor before it");
+        check("accounts: *a\n", "1: the alias has no anchor before it");
         check(
             "organizations: [{name: g, permissions: [{user: u, auth: x}]}]",
             "1: must be a whole number",

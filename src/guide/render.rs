@@ -25,6 +25,7 @@ impl Rendered {
     pub(super) fn of(text: &str) -> Self {
         let mut headings = Vec::new();
         let mut events = Vec::new();
+        let mut is_in_table = false;
         let mut parser = Parser::new_ext(text, Options::ENABLE_TABLES);
         while let Some(event) = parser.next() {
             match event {
@@ -37,10 +38,12 @@ impl Rendered {
                     headings.push(heading);
                 }
                 Event::Start(Tag::Table(columns)) => {
+                    is_in_table = true;
                     events.push(Event::Html("<div class=\"table\">".into()));
                     events.push(Event::Start(Tag::Table(columns)));
                 }
                 Event::End(TagEnd::Table) => {
+                    is_in_table = false;
                     events.push(event);
                     events.push(Event::Html("</div>".into()));
                 }
@@ -55,7 +58,7 @@ impl Rendered {
                     title,
                     id,
                 })),
-                Event::Code(_) => events.push(Event::Html(breakable(event).into())),
+                Event::Code(_) if is_in_table => events.push(Event::Html(breakable(event).into())),
                 event => events.push(event),
             }
         }
@@ -92,17 +95,22 @@ impl Heading {
     }
 }
 
-/// Code in a text, which may be broken between the parts of a path or a name.
+/// Code in a table, where a line may end between the parts of a path or a name.
 fn breakable(code: Event<'_>) -> String {
     let mut html = String::new();
     html::push_html(&mut html, std::iter::once(code));
     let inner = html.strip_prefix("<code>");
     let inner = inner.and_then(|html| html.strip_suffix("</code>"));
     let Some(inner) = inner else { return html };
-    let inner = ["/", "_", "::"].iter().fold(inner.to_owned(), |text, end| {
-        text.replace(end, &format!("{end}<wbr>"))
-    });
-    format!("<code>{inner}</code>")
+    // The first letter is never the end of a part.
+    let mut letters = inner.chars();
+    let first: String = letters.next().into_iter().collect();
+    let rest = ["/", "_", "::"]
+        .iter()
+        .fold(letters.as_str().to_owned(), |text, end| {
+            text.replace(end, &format!("{end}<wbr>"))
+        });
+    format!("<code>{first}{rest}</code>")
 }
 
 /// The anchor that GitHub and rustdoc give a heading, too.
@@ -161,13 +169,15 @@ mod tests {
 
     #[test]
     fn a_table_scrolls_in_a_box_of_its_own_and_code_in_it_is_text_that_can_be_broken() {
-        let rendered = Rendered::of("| a |\n|---|\n| `<b>/_c` |\n");
+        let rendered = Rendered::of("| a |\n|---|\n| `<b>` `/a/b_c` |\n");
         let html = rendered.html.replace('\n', "");
         assert_eq!(
             html,
             "<div class=\"table\"><table><thead><tr><th>a</th></tr></thead>\
-             <tbody><tr><td><code>&lt;b&gt;/<wbr>_<wbr>c</code></td></tr></tbody></table></div>"
+             <tbody><tr><td><code>&lt;b&gt;</code> \
+             <code>/a/<wbr>b_<wbr>c</code></td></tr></tbody></table></div>"
         );
+        assert_eq!(Rendered::of("`a/b`").html, "<p><code>a/b</code></p>\n");
         assert_eq!(Rendered::of("# T\n\n## S\n").title(), "T");
     }
 }

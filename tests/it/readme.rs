@@ -50,7 +50,7 @@ const BLOCKS: [(&str, &str, How); 5] = [
     ),
     (
         "sh",
-        "emulator 'explain?namespace=group&repository=busybox&tag=test'  # predicts what a push of this tag would do",
+        "emulator 'explain?namespace=group&repository=busybox&tag=test'",
         How::InShell,
     ),
 ];

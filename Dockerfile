@@ -1,4 +1,4 @@
-# Builds the emulator and puts it into a small image that runs without rights.
+# Builds the emulator and puts it into a small image that runs as an unprivileged user.
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source

@@ -28,8 +28,8 @@ use crate::retention::{self, Daily};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
 use crate::sync::{self, Synchronization};
 use crate::{
-    account, cce, control, iam, login, namespace, openapi, permission, repository, sharing, tag,
-    trigger, version, workload,
+    account, cce, control, guide, iam, login, namespace, openapi, permission, repository, sharing,
+    tag, trigger, version, workload,
 };
 
 /// Why an instance could not start. Each text is one line that says what to do.
@@ -78,6 +78,7 @@ pub fn routes() -> Routes {
         .and(control::routes())
         .and(workload::routes())
         .and(openapi::routes())
+        .and(guide::routes())
 }
 
 /// A running instance.

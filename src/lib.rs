@@ -9,8 +9,8 @@
 //! [`registry`] is the OCI registry, [`push`] what a stored tag sets off, [`engine`] what becomes of
 //! the firings, [`workload`] the simulated clusters that they update, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
-//! does not have (`/_emulator/`); [`openapi`], the document of all operations; [`seed`], the seed
-//! file.
+//! does not have (`/_emulator/`); [`openapi`], the document of all operations; [`guide`], the pages
+//! for users; [`seed`], the seed file.
 //!
 //! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
 //! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
@@ -60,6 +60,7 @@ mod emulator;
 pub mod engine;
 pub mod error;
 mod excerpt;
+pub mod guide;
 pub mod http;
 pub mod iam;
 pub mod json;

@@ -37,10 +37,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the settings that point a client at an emulator, which is asked for its region
+    /// Print the settings of a client; asks the emulator for its region
     Env(command::env::Arguments),
-    /// Exit with 0 if an emulator is ready, else with 1
+    /// Exit with 0 if an emulator is ready, otherwise with 1
     Healthcheck(command::healthcheck::Arguments),
+    /// Print an example seed file
+    Seed(command::seed::Arguments),
 }
 
 /// How long threads are waited for that the end of the runtime finds at work. One that hangs, in an
@@ -81,6 +83,10 @@ fn main() -> ExitCode {
             let ready = runtime.block_on(command::healthcheck::run(&arguments));
             ready.map(|()| ExitCode::SUCCESS)
         }
+        Some(Command::Seed(arguments)) => {
+            say(command::seed::run(&arguments));
+            Ok(ExitCode::SUCCESS)
+        }
     };
     runtime.shutdown_timeout(LAST_THREADS);
     match result {
@@ -89,8 +95,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line and the environment. `--ephemeral` and `--data-dir` exclude each other;
-/// where one is a flag and the other a variable, the flag wins.
+/// Reads the command line and the environment. `--ephemeral` and `--data-dir` cannot be used
+/// together; where one is a flag and the other a variable, the flag wins.
 fn parse() -> Result<Arguments, clap::Error> {
     let matches = Arguments::command().try_get_matches()?;
     let mut arguments = Arguments::from_arg_matches(&matches)?;
@@ -103,7 +109,7 @@ fn parse() -> Result<Arguments, clap::Error> {
                 arguments.config.ephemeral = false;
             }
             (ephemeral, data_dir) if ephemeral == data_dir => {
-                let message = "--ephemeral and --data-dir exclude each other; give one of them";
+                let message = "--ephemeral cannot be used with --data-dir";
                 let kind = ErrorKind::ArgumentConflict;
                 return Err(Arguments::command().error(kind, message));
             }

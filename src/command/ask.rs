@@ -69,7 +69,7 @@ impl FromStr for Url {
 /// What an emulator says of itself.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Health {
-    /// The region that is played at the address.
+    /// The region that is emulated at the address.
     pub(crate) region: String,
     /// Whether the well-known keys are good for something.
     pub(crate) builtin_account: bool,
@@ -81,7 +81,7 @@ pub(crate) async fn health(url: &Url, patience: Duration) -> Result<(StatusCode,
         .await
         .map_err(|_| "it does not answer in time".to_owned())??;
     let health: Health = serde_json::from_slice(&body)
-        .map_err(|_| format!("it answers {status}, and not as an emulator of this version does"))?;
+        .map_err(|_| format!("it answers {status}, but not like an emulator of this version"))?;
     config::parse_region(&health.region)?;
     Ok((status, health))
 }

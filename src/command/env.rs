@@ -1,5 +1,5 @@
 //! `swr-emulator env`: what points a client at an emulator, ready to paste or `eval`. The emulator
-//! is asked for what it plays; before it runs, what it plays by default is printed.
+//! is asked for its region and account; before it runs, the defaults are printed.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use super::ask::{self, Url};
 
 /// The built-in account's project.
 const PROJECT_ID: &str = "00000000000000000000000000000001";
-/// The region that an emulator plays when nobody names another.
+/// The region of an emulator unless its settings name another.
 const REGION: &str = "cn-north-4";
 /// How long the emulator may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Which client
+    /// Client to print the settings of
     #[arg(long = "for", value_enum, default_value = "shell")]
     client: Client,
-    /// Where the emulator is
+    /// URL of the emulator
     #[arg(
         long,
         env = "SWR_EMULATOR_URL",
         default_value = "http://127.0.0.1:7970"
     )]
     url: Url,
-    /// Region for the client; by default the one that the emulator plays there
+    /// Region for the client [default: the region of the emulator]
     #[arg(long, env = "SWR_EMULATOR_REGION", value_parser = config::parse_region)]
     region: Option<String>,
-    /// Fail when no emulator answers, instead of a warning
+    /// Fail instead of warning if no emulator answers
     #[arg(long)]
     check: bool,
 }
@@ -66,8 +66,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<JsonResponse, String> {
             let warning = format!(
                 "the emulator at {url} has no built-in account; {}",
                 match client {
-                    Client::Shell => "set the keys of a user of its seed file yourself",
-                    _ => "put in the keys of a user of its seed file",
+                    Client::Shell => "set the keys of one of its seed file's users",
+                    _ => "replace the placeholders with the keys of one of its seed file's users",
                 }
             );
             (health.region, Keys::unknown(), Some(warning))
@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<JsonResponse, String> {
         }
         Err(reason) => {
             let warning =
-                format!("no emulator answers at {url}, so these are the defaults: {reason}");
+                format!("no emulator answers at {url}, so the defaults are printed: {reason}");
             (REGION.to_owned(), Keys::builtin(), Some(warning))
         }
     };

@@ -14,14 +14,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Where the emulator is
+    /// URL of the emulator
     #[arg(
         long,
         env = "SWR_EMULATOR_URL",
         default_value = "http://127.0.0.1:7970"
     )]
     url: Url,
-    /// Ask again until it is ready, for this long at most, like 10s
+    /// Keep asking until it is ready, for at most this long, like 10s
     #[arg(long, value_name = "TIME", value_parser = config::parse_wait)]
     wait: Option<Duration>,
 }

@@ -4,4 +4,5 @@
 mod ask;
 pub(crate) mod env;
 pub(crate) mod healthcheck;
+pub(crate) mod seed;
 pub(crate) mod variables;

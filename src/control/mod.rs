@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use tracing::warn;
@@ -19,7 +19,7 @@ use tracing::warn;
 use crate::app::{App, AppState, Routes};
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{JsonResponse, Operation, OperationDoc};
+use crate::http::{JsonResponse, OperationDoc};
 use crate::json::JsonObject;
 use crate::namespace::{Namespace, NamespaceName};
 use crate::permission::Level;
@@ -41,7 +41,7 @@ const PUSH: &str = "/_emulator/push";
 #[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Emulator")
-        .route(Operation::new("EmulatorHealth", Method::GET, HEALTH).open_to_all(), show, show_doc)
+        .open_get("EmulatorHealth", HEALTH, show, show_doc)
         .post("EmulatorReset", RESET, reset, reset_doc)
         .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
         .and(firing::routes())

@@ -232,6 +232,23 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     shorthand!("Adds an operation that replaces.", put, PUT);
     shorthand!("Adds an operation that deletes.", delete, DELETE);
 
+    /// Adds an operation that reads one thing and that anyone may call.
+    #[must_use]
+    pub fn open_get<H, T>(
+        self,
+        name: &'static str,
+        path: &'static str,
+        handler: H,
+        doc: Doc,
+    ) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        let operation = Operation::new(name, Method::GET, path).open_to_all();
+        self.route(operation, handler, doc)
+    }
+
     /// Adds an operation that reads a list.
     #[must_use]
     pub fn list<H, T>(self, name: &'static str, path: &'static str, handler: H, doc: Doc) -> Self

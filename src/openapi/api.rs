@@ -3,19 +3,16 @@
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::document::document;
 use crate::app::Routes;
 use crate::auth::BUILTIN_TOKEN;
+use crate::guide::HtmlPage;
 use crate::http::{OWN_PATHS, Operation, OperationDoc, json};
 
 const OPENAPI: &str = "/_emulator/openapi.json";
@@ -25,14 +22,9 @@ pub const PAGE: &str = "/_emulator/docs";
 /// The operations of this chapter.
 pub fn routes() -> Routes {
     Routes::of("Emulator")
-        .route(open("EmulatorListOperations", OWN_PATHS), list, list_doc)
-        .route(open("EmulatorOpenApi", OPENAPI), openapi, openapi_doc)
-        .route(open("EmulatorDocs", PAGE), docs, docs_doc)
-}
-
-/// An operation that reads and that anyone may call.
-fn open(name: &'static str, path: &'static str) -> Operation {
-    Operation::new(name, Method::GET, path).open_to_all()
+        .open_get("EmulatorListOperations", OWN_PATHS, list, list_doc)
+        .open_get("EmulatorOpenApi", OPENAPI, openapi, openapi_doc)
+        .open_get("EmulatorDocs", PAGE, docs, docs_doc)
 }
 
 /// The emulator's own operations, as they are sent.
@@ -87,45 +79,18 @@ async fn openapi() -> Response {
     json(StatusCode::OK, DOCUMENT.clone())
 }
 
-/// The page with its style and its script inside, and the policy that allows these two only.
-struct Page {
-    html: Bytes,
-    policy: String,
-}
-
-static DOCS: LazyLock<Page> = LazyLock::new(|| {
-    let style = include_str!("page/page.css");
+static DOCS: LazyLock<HtmlPage> = LazyLock::new(|| {
+    let template = include_str!("page/page.html").replace("/* builtin token */", BUILTIN_TOKEN);
     let script = include_str!("page/page.js");
-    let html = include_str!("page/page.html")
-        .replace("/* builtin token */", BUILTIN_TOKEN)
-        .replace("/* page.css */", style)
-        .replace("/* page.js */", script);
-    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
-    Page {
-        html: html.into(),
-        policy: format!(
-            "default-src 'none'; connect-src 'self'; script-src 'sha256-{}'; \
-             style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            hash(script),
-            hash(style),
-        ),
-    }
+    HtmlPage::new(&template, include_str!("page/page.css"), Some(script))
 });
 
 fn docs_doc() -> OperationDoc {
-    OperationDoc::new("Shows this document as a page, from which calls can be made.")
+    OperationDoc::new("Shows this document as a page that can make calls.")
         .answers_text("text/html")
-        .with_header(
-            "Content-Security-Policy",
-            "Keeps the page from anything but itself and this emulator.",
-        )
+        .with_header("Content-Security-Policy", HtmlPage::POLICY_MEANING)
 }
 
 async fn docs() -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, DOCS.policy.as_str()),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (headers, DOCS.html.clone()).into_response()
+    DOCS.into_response()
 }

@@ -13,17 +13,17 @@ use crate::http::{ErrorFormat, MAX_BODY, Operation, OperationDoc, Param, Refusal
 
 /// What the document says of the whole.
 const ABOUT: &str = "\
-Huawei Cloud SWR (Basic Edition) as `swr-emulator` serves it, with what clients ask of IAM and \
-CCE, and with `/_emulator`, which SWR does not have. The registry itself (`/v2/…`) follows the \
-OCI distribution specification and is not described here.
+Huawei Cloud SWR (Basic Edition) as `swr-emulator` serves it, with the operations of IAM and CCE \
+that its clients call, and with the emulator's own under `/_emulator`. The registry itself \
+(`/v2/…`) follows the OCI distribution specification and is not described here.
 
-Every answer has the header `X-Request-Id`. Errors of SWR have both generations of its fields; \
-401 and unknown paths are answered by the API gateway, in a form of its own. A head of more than \
-64 KiB or 100 lines is answered with 431, what is no HTTP, or does not say once for which host it \
-is, with 400, and on a loopback address a host that is not the emulator's with 421, before any \
-operation is found. An unknown path, or method on a path, is 404 `APIGW.0101`. A query parameter with an \
-empty value counts as left out, and null in a body as absent where a field is optional. A query \
-parameter that is unknown is refused below `/_emulator` and overlooked elsewhere.";
+Every answer has the header `X-Request-Id`. SWR's errors have both generations of its fields; 401 \
+and unknown paths are answered by the API gateway in its own format. Some requests are refused \
+before their operation is found: 431 for a head of more than 64 KiB or 100 lines, 400 for \
+malformed HTTP and for none or several hosts, 421 on a loopback address for a host that is not the \
+emulator's. An unknown path, or an unknown method on a path, is 404 `APIGW.0101`. An empty query \
+parameter counts as omitted, and so does null for an optional field of a body. Unknown query \
+parameters are refused under `/_emulator` and ignored elsewhere.";
 
 /// The document of these operations.
 pub(super) fn document(operations: &[Operation]) -> Value {
@@ -60,7 +60,7 @@ pub(super) fn document(operations: &[Operation]) -> Value {
         "components": {
             "schemas": schemas.take_definitions(true),
             "headers": {"X-Request-Id": {
-                "description": "The id under which the log knows the request.",
+                "description": "The id of the request in the log.",
                 "required": true,
                 "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
             }},

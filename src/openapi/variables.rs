@@ -63,13 +63,13 @@ pub(super) fn variable(name: &str) -> Option<Param> {
         ),
         "resource_type" => Param::new(
             "resource_type",
-            "What the report is about: `store`, what is stored at the end of each day; \
-             `downflow`, what was pulled on it.",
+            "The subject of the report: `store`, the bytes stored at the end of each day; \
+             `downflow`, the bytes pulled on that day.",
             json_schema!({"type": "string", "enum": ["store", "downflow"]}),
         )
         .refused(Fault::Parameter),
         "frequency" => {
-            let meaning = "How often the report has an amount.";
+            let meaning = "The interval of the amounts in the report.";
             let schema = json_schema!({"type": "string", "enum": ["daily"]});
             Param::new("frequency", meaning, schema).refused(Fault::Parameter)
         }

@@ -340,7 +340,7 @@ impl Checker<'_> {
                     let Some(text) = text else { continue };
                     let place = format!("{under}.{field}");
                     if let Some(other) = places.get(&(field, text.clone())) {
-                        return self.wrong(&place, format!("is also that of {other}"));
+                        return self.wrong(&place, format!("is already used by {other}"));
                     }
                     places.insert((field, text.clone()), under.clone());
                 }
@@ -562,13 +562,13 @@ impl Checker<'_> {
                     })
                 }
                 (None, _) if context.is_some() => {
-                    let rule = "must come with kubeconfig";
+                    let rule = "must be given together with kubeconfig";
                     return self.wrong(&format!("{under}.context"), rule);
                 }
                 (None, true) => Some(Access::InCluster),
                 (None, false) => None,
                 (Some(_), true) => {
-                    let rule = "must not come with kubeconfig";
+                    let rule = "cannot be used with kubeconfig";
                     return self.wrong(&format!("{under}.in_cluster"), rule);
                 }
             };
@@ -630,6 +630,8 @@ impl Checker<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read_text(text: &str) -> Result<(Directory, Seed), SeedError> {
@@ -693,6 +695,54 @@ clusters:
         assert_eq!(template.containers[0].image, "{registry}/group/busybox:1.0");
     }
 
+    /// The keys of everything that a path of lists leads to.
+    fn keys_at(value: &Value, path: &[&str]) -> HashSet<String> {
+        match (value, path) {
+            (Value::Array(items), _) => items.iter().flat_map(|item| keys_at(item, path)).collect(),
+            (Value::Object(fields), [next, rest @ ..]) => fields
+                .get(*next)
+                .map(|value| keys_at(value, rest))
+                .unwrap_or_default(),
+            (Value::Object(fields), []) => fields.keys().cloned().collect(),
+            _ => HashSet::new(),
+        }
+    }
+
+    #[test]
+    fn the_example_has_every_key() {
+        let example: Value = serde_saphyr::from_str(crate::seed::EXAMPLE).expect("YAML");
+        let check = |path: &[&str]| {
+            // The error for a key that there is not lists those that there are.
+            let wrong = path.iter().rev().fold(json!({"x": 1}), |inner, key| {
+                let mut outer = json!({ *key: [inner] });
+                if key != &path[0] {
+                    outer["name"] = "x".into();
+                }
+                outer
+            });
+            let error = read_text(&wrong.to_string())
+                .expect_err("refused")
+                .to_string();
+            let (_, keys) = error.split_once('(').expect("the keys");
+            let (keys, _) = keys.split_once(')').expect("their end");
+            let keys: HashSet<_> = keys.split(", ").map(str::to_owned).collect();
+            assert_eq!(keys_at(&example, path), keys, "{path:?}");
+        };
+        check(&[]);
+        check(&["regions"]);
+        check(&["accounts"]);
+        check(&["accounts", "users"]);
+        check(&["organizations"]);
+        check(&["organizations", "permissions"]);
+        check(&["organizations", "repositories"]);
+        check(&["organizations", "repositories", "permissions"]);
+        check(&["organizations", "repositories", "triggers"]);
+        check(&["clusters"]);
+        check(&["clusters", "namespaces"]);
+        check(&["clusters", "namespaces", "deployments"]);
+        check(&["clusters", "namespaces", "deployments", "containers"]);
+    }
+
     #[test]
     fn json_and_an_empty_file_are_read_too() {
         assert!(read_text(r#"{"organizations": [{"name": "group"}]}"#).is_ok());
@@ -708,7 +758,7 @@ clusters:
         let error = syntax_line(Path::new("seed.yaml"), &read.expect_err("refused"));
         assert!(
             error.ends_with(
-                ": must have at most 3000000 values, which 100,000 triggers are; make the rest \
+                ": must have at most 3000000 values, enough for 100,000 triggers; create the rest \
                  through the API"
             ),
             "{error}"
@@ -883,7 +933,9 @@ organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
         let error = read_text(text).expect_err("refused").to_string();
         assert!(!error.contains("hidden"), "{error}");
         assert!(
-            error.contains(":2: accounts[0].users[1].token: is also that of accounts[0].users[0]"),
+            error.contains(
+                ":2: accounts[0].users[1].token: is already used by accounts[0].users[0]"
+            ),
             "{error}"
         );
         for (key, value) in [
@@ -893,7 +945,7 @@ organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
             let text = format!("accounts: [{{name: a, users: [{{name: u, {key}: '{value}'}}]}}]");
             let error = read_text(&text).expect_err("refused").to_string();
             assert!(
-                error.ends_with(": is also that of the built-in user"),
+                error.ends_with(": is already used by the built-in user"),
                 "{error}"
             );
             let text = format!("builtin_account: false\n{text}");
@@ -1017,7 +1069,7 @@ clusters:
             "2: colour: is not a key here (name, id, agency, users)",
         );
         check("accounts:\n  - id: x\n", "2: name: is mandatory");
-        check("accounts: *a\n", "1: the alias names no anchor before it");
+        check("accounts: *a\n", "1: the alias has no anchor before it");
         check(
             "organizations: [{name: g, permissions: [{user: u, auth: x}]}]",
             "1: must be a whole number",

@@ -24,6 +24,9 @@ use crate::workload::{PodTemplate, WorkloadKey};
 pub use file::{SeedError, read};
 pub use store::{ApplySeed, Reset};
 
+/// A commented seed file that has every key.
+pub const EXAMPLE: &str = include_str!("example.yaml");
+
 /// A checked seed file, without the accounts, which go into the [`Directory`].
 #[derive(Debug, Default)]
 pub struct Seed {

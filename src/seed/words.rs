@@ -16,7 +16,7 @@ pub(super) fn of(error: &Error) -> String {
             breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. },
             ..
         } => format!(
-            "must have at most {MOST_VALUES} values, which 100,000 triggers are; make the rest \
+            "must have at most {MOST_VALUES} values, enough for 100,000 triggers; create the rest \
              through the API"
         ),
         Error::Budget { .. }
@@ -27,9 +27,9 @@ pub(super) fn of(error: &Error) -> String {
             "the file is too large, too deep or has too many aliases".to_owned()
         }
         Error::AliasError { error, .. } => of(error),
-        Error::Eof { .. } => "the file ends too early".to_owned(),
+        Error::Eof { .. } => "the file ends unexpectedly".to_owned(),
         Error::MultipleDocuments { .. } => "must be one YAML document".to_owned(),
-        Error::UnknownAnchor { .. } => "the alias names no anchor before it".to_owned(),
+        Error::UnknownAnchor { .. } => "the alias has no anchor before it".to_owned(),
         Error::DuplicateMappingKey { key, .. } => match key {
             Some(key) => format!("the key {key} comes twice"),
             None => "a key comes twice".to_owned(),

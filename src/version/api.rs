@@ -2,25 +2,24 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::ACCEPT;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::{V2, Version, only_v2};
 use crate::app::Routes;
 use crate::error::Result;
-use crate::http::{JsonResponse, Operation, OperationDoc, Param, Path};
+use crate::http::{JsonResponse, OperationDoc, Param, Path};
 use crate::openapi;
 
 const ALL: &str = "/";
 const ONE: &str = "/{api_version}";
 
 /// The operations of this chapter.
-#[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Versions")
-        .route(Operation::new("ListApiVersions", Method::GET, ALL).open_to_all(), list, list_doc)
-        .route(Operation::new("ShowApiVersion", Method::GET, ONE).open_to_all(), show, show_doc)
+        .open_get("ListApiVersions", ALL, list, list_doc)
+        .open_get("ShowApiVersion", ONE, show, show_doc)
 }
 
 fn list_doc() -> OperationDoc {

@@ -53,6 +53,8 @@ async fn every_operation_but_the_open_ones_answers_401_without_credentials() {
             "GET /",
             "GET /_emulator/",
             "GET /_emulator/docs",
+            "GET /_emulator/docs/",
+            "GET /_emulator/docs/{page}",
             "GET /_emulator/health",
             "GET /_emulator/openapi.json",
             "GET /swr/auth/v2/registry/auth/",

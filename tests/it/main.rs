@@ -11,6 +11,7 @@ mod durability;
 mod edge;
 mod engine;
 mod fake_kubernetes;
+mod guide;
 mod iam;
 mod kubernetes;
 mod large;

@@ -54,7 +54,7 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
         ),
         (
             &["--ephemeral", "--data-dir", "x"][..],
-            "exclude each other",
+            "--ephemeral cannot be used with --data-dir",
         ),
         (&["--nonsense"][..], "--nonsense"),
         (&["nonsense"][..], "nonsense"),

@@ -1,0 +1,56 @@
+//! A page of HTML with its style and script inside, and the policy that allows only these.
+
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use sha2::{Digest, Sha256};
+
+/// Colors and text, which all pages share.
+const BASE: &str = include_str!("base.css");
+
+/// A page that loads nothing from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct HtmlPage {
+    html: Bytes,
+    policy: String,
+}
+
+impl HtmlPage {
+    /// What the header of the policy means, for the document of the API.
+    pub(crate) const POLICY_MEANING: &str = "Restricts the page to itself and this emulator.";
+
+    /// Puts a page together from a template with a place for its style, and for its script if it
+    /// has one.
+    pub(crate) fn new(template: &str, style: &str, script: Option<&str>) -> Self {
+        let style = format!("{BASE}{style}");
+        let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
+        let scripts = script.map_or_else(String::new, |script| {
+            format!("connect-src 'self'; script-src 'sha256-{}'; ", hash(script))
+        });
+        let policy = format!(
+            "default-src 'none'; {scripts}style-src 'sha256-{}'; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'none'",
+            hash(&style),
+        );
+        let html = template
+            .replace("/* style */", &style)
+            .replace("/* script */", script.unwrap_or_default());
+        Self {
+            html: html.into(),
+            policy,
+        }
+    }
+}
+
+impl IntoResponse for &HtmlPage {
+    fn into_response(self) -> Response {
+        let headers = [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (CONTENT_SECURITY_POLICY, self.policy.as_str()),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (headers, self.html.clone()).into_response()
+    }
+}

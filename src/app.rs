@@ -6,11 +6,11 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
-use crate::control::{Faults, Requests};
 use crate::db::Db;
-use crate::edge::RequestIds;
+use crate::edge::{RequestIds, Requests};
 use crate::engine::{Engine, Matcher};
-use crate::http::{BodyBudget, Stop};
+use crate::faults::Faults;
+use crate::http::{BodyBudget, Operation, Stop};
 #[cfg(test)]
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
@@ -66,6 +66,8 @@ pub struct App {
     pub strict_targets: bool,
     /// All names of the registry in images.
     pub registry_names: Vec<String>,
+    /// All operations but those of the registry, in the API reference's order.
+    pub operations: Arc<[Operation]>,
     /// Ids of requests.
     pub request_ids: RequestIds,
     /// What fails on purpose.
@@ -156,6 +158,7 @@ impl App {
             ),
             strict_targets: false,
             registry_names: Vec::new(),
+            operations: crate::routes().operations().into(),
             request_ids: RequestIds::default(),
             faults: Arc::default(),
             requests: Arc::default(),

@@ -30,7 +30,7 @@ impl Clock {
 
     /// The time of the machine, for what a client dates itself: `X-Sdk-Date`.
     pub fn real_now(&self) -> Timestamp {
-        Timestamp::now()
+        machine_time()
     }
 
     /// Lets the emulated time go on from this moment.
@@ -68,6 +68,11 @@ impl Clock {
     pub fn reset(&self) {
         self.ahead.store(0, Ordering::Release);
     }
+}
+
+/// The time of the machine, for lines of the log.
+pub fn machine_time() -> Timestamp {
+    Timestamp::now()
 }
 
 fn is_within_reach(real: i64, emulated: i64) -> bool {

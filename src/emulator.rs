@@ -325,6 +325,7 @@ async fn prepare(
     let (stop, wanted) = (Arc::default(), Arc::default());
     let waits = Arc::new(Semaphore::new(MAX_WAITS));
     let bodies = Arc::default();
+    let operations: Arc<[_]> = routes().operations().into();
     let apps = regions.iter().map(|region| {
         Arc::new(App {
             region: region.name.clone(),
@@ -345,6 +346,7 @@ async fn prepare(
             engine: Arc::clone(&engine),
             strict_targets: config.strict_targets,
             registry_names: region.registry_names.clone(),
+            operations: Arc::clone(&operations),
             request_ids: RequestIds::default(),
             faults: Arc::clone(&faults),
             requests: Arc::clone(&requests),

@@ -60,6 +60,7 @@ mod emulator;
 pub mod engine;
 pub mod error;
 mod excerpt;
+pub mod faults;
 pub mod guide;
 pub mod http;
 pub mod iam;

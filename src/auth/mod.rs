@@ -1,10 +1,10 @@
 //! Who is calling.
 //!
 //! `signature` checks `SDK-HMAC-SHA256`, `token` holds the issued tokens, `directory` the accounts
-//! and users, `password` checks passwords, `control` the extractor for what concerns the instance as a whole. How a token is asked for is the business of `iam`.
+//! and users, `password` checks passwords, `extract` the extractors, also that for what concerns the instance as a whole. How a token is asked for is the business of `iam`.
 
-mod control;
 mod directory;
+mod extract;
 mod password;
 mod registry_login;
 mod secret;
@@ -19,12 +19,12 @@ use http::request::Parts;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
-pub use control::Controller;
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
     BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, DirectoryTurn, NewAccount, NewUser,
     User,
 };
+pub use extract::Controller;
 pub use password::{Password, PasswordHash, PasswordHasher};
 pub use registry_login::long_term_password;
 pub use secret::Secret;
@@ -72,15 +72,6 @@ impl Caller {
     /// The id of the account that the user belongs to.
     pub fn account_id(&self) -> &str {
         &self.0.account.id
-    }
-}
-
-impl<S: Sync> axum::extract::FromRequestParts<S> for Caller {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let caller = parts.extensions.get::<Self>().cloned();
-        caller.ok_or_else(|| Error::internal("the operation did not ask for credentials"))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::http::{
     Criteria, JsonResponse, NextPage, Operation, OperationDoc, Param, Query, cut_to_page,
 };
 use crate::namespace::NamespaceName;
-use crate::permission::Level;
+use crate::permission::Viewable;
 use crate::repository::{RepositoryName, RepositoryRef};
 use crate::schema::schema_of;
 use crate::sync;
@@ -454,12 +454,7 @@ impl From<Explained> for ExplainedView {
 async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryRef> {
     let namespace = NamespaceName::parse(criteria.mandatory("namespace")?)?;
     let name = RepositoryName::parse(criteria.mandatory("repository")?)?;
-    let namespace = super::reach(&namespace, app, caller).await?;
-    let found = app.lookup.repository(&namespace, &name).await?;
-    let found = found.ok_or(Error::NotFound(Resource::Repository))?;
-    if Level::of(caller.user(), &namespace, Some(&found)).is_none() {
-        return Err(Error::Forbidden);
-    }
+    let Viewable(found) = Viewable::named(app, caller, &namespace, &name).await?;
     Ok(found)
 }
 

@@ -16,22 +16,18 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
-use crate::app::{App, AppState, Routes};
+use crate::app::{AppState, Routes};
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc};
 use crate::json::JsonObject;
-use crate::namespace::{Namespace, NamespaceName};
-use crate::permission::Level;
-use crate::permission::reach_namespace;
+use crate::namespace::NamespaceName;
+use crate::permission::Editable;
 use crate::registry::{SampleImage, repository_for_push};
 use crate::repository::RepositoryName;
 use crate::schema::schema_of;
 use crate::seed::Reset;
 use crate::tag::TagName;
-
-pub use faults::{Asked, Effect, Faults, Strike};
-pub use requests::Requests;
 
 const HEALTH: &str = "/_emulator/health";
 const RESET: &str = "/_emulator/reset";
@@ -161,11 +157,7 @@ async fn push_sample(
         Some(nonce) => nonce.to_owned(),
         None => getrandom::u64().map_err(Error::internal)?.to_string(),
     };
-    let namespace = reach(&namespace, &app, &caller).await?;
-    let existing = app.lookup.repository(&namespace, &name).await?;
-    if Level::of(caller.user(), &namespace, existing.as_ref()) < Some(Level::Edit) {
-        return Err(Error::Forbidden);
-    }
+    let Editable(namespace) = Editable::named_for_push(&app, &caller, &namespace, &name).await?;
     let now = app.clock.now();
     let repository =
         repository_for_push(&app.db, &app.lookup, &namespace, &name, caller.user(), now).await?;
@@ -178,15 +170,6 @@ async fn push_sample(
         digest: digest.to_string(),
     };
     Ok(JsonResponse(StatusCode::CREATED, view).into_response())
-}
-
-/// An organization of the caller's account; the refusal of one that is missing names it.
-async fn reach(name: &NamespaceName, app: &App, caller: &Caller) -> Result<Arc<Namespace>> {
-    let reached = reach_namespace(name, app, caller).await;
-    reached.map_err(|error| match error {
-        Error::NotFound(Resource::Namespace) => Error::NoNamespace(name.to_string()),
-        error => error,
-    })
 }
 
 /// A whole number of 0 or more: an id, or the marker of a list that is in the order of one.

@@ -155,7 +155,7 @@ impl Db {
     /// Queues a write and waits until it is on disk. Whoever stops waiting does not undo it.
     ///
     /// # Errors
-    /// The write's own refusal, or [`Error::Internal`](crate::Error::Internal) when the database
+    /// The write's own refusal, or [`Error::Internal`](crate::error::Error::Internal) when the database
     /// failed; in that case nothing of it was kept.
     pub async fn write<W: Write>(&self, write: W) -> Result<W::Output> {
         self.writer.submit(write).await
@@ -164,7 +164,7 @@ impl Db {
     /// Ends once a read and a transaction have got through.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::Error::Internal) when one of them failed, or took more than a
+    /// [`Error::Internal`](crate::error::Error::Internal) when one of them failed, or took more than a
     /// second.
     pub async fn check(&self) -> Result<()> {
         let both = async {
@@ -175,7 +175,7 @@ impl Db {
         };
         tokio::time::timeout(LONGEST_CHECK, both)
             .await
-            .map_err(crate::Error::internal)?
+            .map_err(crate::error::Error::internal)?
     }
 
     /// Counts the commits that changed what a name refers to; what was looked up under an older

@@ -13,8 +13,8 @@ use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::clock::{Clock, Moment};
-use crate::control::Requests;
+use super::requests::Requests;
+use crate::clock::{Clock, Moment, machine_time};
 use crate::error::one_line;
 use crate::excerpt::beginning;
 use crate::http::Failure;
@@ -205,7 +205,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        let time = jiff::Timestamp::now().strftime("%H:%M:%S.%3f");
+        let time = machine_time().strftime("%H:%M:%S.%3f");
         if writer.has_ansi_escapes() {
             let color = match level {
                 Level::ERROR => 31,

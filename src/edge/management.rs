@@ -24,9 +24,9 @@ use tracing::{Instrument, info_span};
 use super::log::RequestLog;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
-use crate::control::{Asked, Effect};
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
+use crate::faults::{FaultAction, RequestFacts};
 use crate::http::{
     Cut, DEADLINE, ErrorFormat, Failure, Limits, MAX_BODY, OWN_PATHS, Operation, Query, Room,
     SharedBody, gather,
@@ -258,13 +258,14 @@ async fn dispatch(
         None
     };
     let path = request.uri().path();
-    let asked = || Asked::of(operation, path, caller.as_ref());
-    if let Some(strike) = app.faults.strike(asked) {
-        let delay = strike.delay;
-        let effect = strike.wait(&app.stop).await.ok_or(STOPPING)?;
+    let caller = caller.as_ref().map_or("-", Caller::user_name);
+    let facts = || RequestFacts::of(operation, path, caller);
+    if let Some(fault) = app.faults.inject(facts) {
+        let delay = fault.delay;
+        let action = fault.wait(&app.stop).await.ok_or(STOPPING)?;
         deadline += delay;
-        match effect {
-            Effect::Refuse {
+        match action {
+            FaultAction::Respond {
                 status,
                 code,
                 retry_after_s,
@@ -275,9 +276,9 @@ async fn dispatch(
                     retry_after_s,
                 });
             }
-            Effect::Cut => return Ok(Cut::response()),
+            FaultAction::Disconnect => return Ok(Cut::response()),
             // Only blobs are cut in the middle.
-            Effect::CutAfter(_) | Effect::Serve => {}
+            FaultAction::DisconnectAfter(_) | FaultAction::Continue => {}
         }
     }
     let serve = until(deadline, async { Ok(next.run(request).await) });

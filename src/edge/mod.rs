@@ -12,11 +12,13 @@ mod log;
 mod management;
 mod registry;
 mod request_id;
+mod requests;
 mod router;
 mod server;
 
 pub use hosts::AllowedHosts;
 pub use log::{LinesForPeople, RequestLog};
 pub use request_id::RequestIds;
+pub use requests::{RecordedRequest, Requests};
 pub use router::router;
 pub use server::Server;

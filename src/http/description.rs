@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 
 use super::answer::NextPage;
 use super::error_format::ErrorFormat;
+use super::operation::Operation;
 use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::error::{Error, Fault, Resource};
 use crate::schema::schema_of;
@@ -27,7 +28,7 @@ pub struct OperationDoc {
     /// Query parameters.
     pub query: Vec<Param>,
     /// The body, if it takes one.
-    pub body: Option<Schema>,
+    pub body: Option<BodySchema>,
     /// The answers of its success.
     pub answers: Vec<Success>,
     /// What it refuses besides what every operation with such a path does.
@@ -75,7 +76,14 @@ impl OperationDoc {
     /// The body that the operation has to be given.
     #[must_use]
     pub fn takes(mut self, body: impl Into<Schema>) -> Self {
-        self.body = Some(body.into());
+        self.body = Some(BodySchema::Fixed(body.into()));
+        self
+    }
+
+    /// The body that the operation has to be given, which depends on the operations that there are.
+    #[must_use]
+    pub fn takes_for_table(mut self, schema: fn(&[Operation]) -> Schema) -> Self {
+        self.body = Some(BodySchema::ForTable(schema));
         self
     }
 
@@ -184,6 +192,25 @@ impl OperationDoc {
     pub fn refuses<R: Into<Refusal>>(mut self, refusals: impl IntoIterator<Item = R>) -> Self {
         self.refusals.extend(refusals.into_iter().map(Into::into));
         self
+    }
+}
+
+/// The schema of the body that an operation takes.
+#[derive(Debug, Clone)]
+pub enum BodySchema {
+    /// Always the same.
+    Fixed(Schema),
+    /// Made from the table of all operations.
+    ForTable(fn(&[Operation]) -> Schema),
+}
+
+impl BodySchema {
+    /// The schema where these operations are all that there are.
+    pub fn of(self, operations: &[Operation]) -> Schema {
+        match self {
+            Self::Fixed(schema) => schema,
+            Self::ForTable(schema) => schema(operations),
+        }
     }
 }
 

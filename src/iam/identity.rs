@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::operation;
+use super::api::operation;
 use super::user::UserView;
 use crate::app::{AppState, Routes};
 use crate::auth::Caller;

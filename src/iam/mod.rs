@@ -1,32 +1,22 @@
 //! The parts of IAM that clients ask for by themselves: tokens, projects, accounts and users, as far as the
 //! emulator has them. The paths of IAM and SWR do not collide, so one port serves both.
 //!
-//! `token` issues tokens; `identity` lists; `user` makes, shows, changes and deletes users.
+//! `api` puts its operations together: `token` issues tokens; `identity` lists; `user` makes, shows, changes and deletes users.
 
+mod api;
 mod identity;
 mod token;
 mod user;
 
 use std::sync::Arc;
 
-use http::Method;
 use tracing::warn;
 
-use crate::app::Routes;
 use crate::auth::Directory;
 use crate::db::Db;
 use crate::error::Result;
-use crate::http::{ErrorFormat, Operation};
 
-/// The operations of IAM.
-pub fn routes() -> Routes {
-    token::routes().and(identity::routes()).and(user::routes())
-}
-
-/// An operation of IAM, which has a form of its own for errors.
-fn operation(name: &'static str, method: Method, path: &'static str) -> Operation {
-    Operation::new(name, method, path).in_form(ErrorFormat::Iam)
-}
+pub use api::routes;
 
 /// Brings the users that were made in an earlier run into the directory. Those whose account or
 /// name the seed file gives away now wait until it does not any more.

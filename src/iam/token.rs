@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use serde_json::json;
 
-use super::operation;
+use super::api::operation;
 use crate::app::{App, AppState, Routes};
 use crate::auth::{
     Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, User,

@@ -1,7 +1,8 @@
-//! The HTTP of the document and of its page. They hold no state and need no credentials.
+//! The HTTP of the document and of its page, which need no credentials.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::document::document;
-use crate::app::Routes;
+use crate::app::{AppState, Routes};
 use crate::auth::BUILTIN_TOKEN;
 use crate::guide::HtmlPage;
 use crate::http::{OWN_PATHS, Operation, OperationDoc, json};
@@ -28,21 +29,20 @@ pub fn routes() -> Routes {
 }
 
 /// The emulator's own operations, as they are sent.
-static OWN: LazyLock<Bytes> = LazyLock::new(|| {
-    let routes = crate::routes();
-    let all = routes.operations().iter();
-    let own = all.filter(|operation| operation.is_own());
-    let views: Vec<_> = own.map(OperationView::from).collect();
-    json!(views).to_string().into()
-});
+static OWN: OnceLock<Bytes> = OnceLock::new();
 
 fn list_doc() -> OperationDoc {
     OperationDoc::new("Lists the operations of the emulator itself.")
         .answers::<Vec<OperationView>>(StatusCode::OK)
 }
 
-async fn list() -> Response {
-    json(StatusCode::OK, OWN.clone())
+async fn list(State(app): State<AppState>) -> Response {
+    let own = OWN.get_or_init(|| {
+        let own = app.operations.iter().filter(|operation| operation.is_own());
+        let views: Vec<_> = own.map(OperationView::from).collect();
+        json!(views).to_string().into()
+    });
+    json(StatusCode::OK, own.clone())
 }
 
 /// An operation in a few words.
@@ -68,15 +68,15 @@ impl From<&Operation> for OperationView {
 }
 
 /// The document, as it is sent.
-static DOCUMENT: LazyLock<Bytes> =
-    LazyLock::new(|| document(crate::routes().operations()).to_string().into());
+static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
 
 fn openapi_doc() -> OperationDoc {
     OperationDoc::new("Shows this document.").answers::<Map<String, Value>>(StatusCode::OK)
 }
 
-async fn openapi() -> Response {
-    json(StatusCode::OK, DOCUMENT.clone())
+async fn openapi(State(app): State<AppState>) -> Response {
+    let written = DOCUMENT.get_or_init(|| document(&app.operations).to_string().into());
+    json(StatusCode::OK, written.clone())
 }
 
 static DOCS: LazyLock<HtmlPage> = LazyLock::new(|| {

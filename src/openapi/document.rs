@@ -40,7 +40,8 @@ pub(super) fn document(operations: &[Operation]) -> Value {
         let path = paths
             .entry(operation.path)
             .or_insert_with(|| Value::Object(Map::new()));
-        path[operation.method.as_str().to_ascii_lowercase()] = describe(operation, &mut schemas);
+        path[operation.method.as_str().to_ascii_lowercase()] =
+            describe(operation, operations, &mut schemas);
         let tag = json!({ "name": operation.chapter });
         if !tags.contains(&tag) {
             tags.push(tag);
@@ -82,10 +83,15 @@ pub(super) fn document(operations: &[Operation]) -> Value {
     })
 }
 
-fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
-    let description = (operation.doc)();
+fn describe(
+    operation: &Operation,
+    operations: &[Operation],
+    schemas: &mut SchemaGenerator,
+) -> Value {
+    let mut description = (operation.doc)();
+    let body = description.body.take().map(|body| body.of(operations));
     let variables = variables(operation, &description);
-    let refusals = refusals(operation, &description, &variables);
+    let refusals = refusals(operation, &description, &variables, body.as_ref());
 
     let mut responses: Map<String, Value> = Map::new();
     for answer in &description.answers {
@@ -113,7 +119,7 @@ fn describe(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
         "parameters": parameters,
         "responses": responses,
     });
-    if let Some(body) = description.body {
+    if let Some(body) = body {
         described["requestBody"] = json!({
             "required": true,
             "content": {"application/json": {"schema": body}},
@@ -192,6 +198,7 @@ fn refusals(
     operation: &Operation,
     description: &OperationDoc,
     variables: &[Param],
+    body: Option<&Schema>,
 ) -> Vec<Refusal> {
     let mut errors = vec![
         Error::invalid("body", ""),
@@ -208,7 +215,7 @@ fn refusals(
     }
     let params = variables.iter().chain(&description.query);
     errors.extend(params.flat_map(|param| param.refusals.iter().cloned()));
-    if let Some(body) = &description.body {
+    if let Some(body) = body {
         errors.push(Error::invalid("Content-Type", ""));
         errors.push(Error::BodyTooSlow("did not arrive in time".into()));
         errors.extend(fields(body).map(|name| Error::invalid(name.to_owned(), "")));

@@ -68,7 +68,7 @@ async fn namespace_name(parts: &mut Parts) -> Result<NamespaceName> {
 
 /// Another account's organization is as good as none. What the caller may do in it is for the
 /// caller of this function to ask.
-pub(crate) async fn reach_namespace(
+async fn reach_namespace(
     name: &NamespaceName,
     app: &App,
     caller: &Caller,
@@ -82,9 +82,7 @@ pub(crate) async fn reach_namespace(
 async fn reach_at_least<R: Reachable>(needed: Level, parts: &mut Parts, app: &App) -> Result<R> {
     let caller = Caller::from_request_parts(parts, &()).await?;
     let (resource, level) = R::reach(parts, app, &caller).await?;
-    if level < Some(needed) {
-        return Err(Error::Forbidden);
-    }
+    at_least(needed, level)?;
     Ok(resource)
 }
 
@@ -100,6 +98,61 @@ impl FromRequestParts<AppState> for Grantable {
         }
         Ok(Self(repository))
     }
+}
+
+impl Viewable<RepositoryRef> {
+    /// The repository that a query or a body names.
+    pub async fn named(
+        app: &App,
+        caller: &Caller,
+        namespace: &NamespaceName,
+        repository: &RepositoryName,
+    ) -> Result<Self> {
+        let namespace = named_namespace(namespace, app, caller).await?;
+        let repository = app.lookup.repository(&namespace, repository).await?;
+        let repository = repository.ok_or(Error::NotFound(Resource::Repository))?;
+        let level = Level::of(caller.user(), &namespace, Some(&repository));
+        at_least(Level::Read, level)?;
+        Ok(Self(repository))
+    }
+}
+
+impl Editable<Arc<Namespace>> {
+    /// The organization that a body names, where the caller may push to this repository of it,
+    /// which need not exist yet.
+    pub async fn named_for_push(
+        app: &App,
+        caller: &Caller,
+        namespace: &NamespaceName,
+        repository: &RepositoryName,
+    ) -> Result<Self> {
+        let namespace = named_namespace(namespace, app, caller).await?;
+        let existing = app.lookup.repository(&namespace, repository).await?;
+        let level = Level::of(caller.user(), &namespace, existing.as_ref());
+        at_least(Level::Edit, level)?;
+        Ok(Self(namespace))
+    }
+}
+
+/// An organization of the caller's account. A request without it in its path is told the name of
+/// one that does not exist.
+async fn named_namespace(
+    name: &NamespaceName,
+    app: &App,
+    caller: &Caller,
+) -> Result<Arc<Namespace>> {
+    let reached = reach_namespace(name, app, caller).await;
+    reached.map_err(|error| match error {
+        Error::NotFound(Resource::Namespace) => Error::NoNamespace(name.to_string()),
+        error => error,
+    })
+}
+
+fn at_least(needed: Level, level: Option<Level>) -> Result<()> {
+    if level < Some(needed) {
+        return Err(Error::Forbidden);
+    }
+    Ok(())
 }
 
 macro_rules! extractor {

@@ -16,7 +16,6 @@ use crate::error::{Error, Fault, Resource, Result};
 use crate::namespace::Namespace;
 use crate::repository::RepositoryRef;
 
-pub(crate) use access::reach_namespace;
 pub use access::{Editable, Grantable, Manageable, Viewable};
 pub use api::routes;
 

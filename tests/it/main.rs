@@ -12,6 +12,7 @@ mod edge;
 mod engine;
 mod fake_kubernetes;
 mod guide;
+mod house;
 mod iam;
 mod kubernetes;
 mod large;

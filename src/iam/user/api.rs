@@ -16,7 +16,7 @@ use crate::app::{App, AppState, Routes};
 use crate::auth::{Caller, User};
 use crate::error::{Error, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc, Path};
-use crate::iam::operation;
+use crate::iam::api::operation;
 use crate::json::JsonObject;
 use crate::schema::described;
 

@@ -43,7 +43,7 @@ impl Call<'_> {
             (Ok((blob, _)), Ok(None)) if !self.is_head() => blob.size.unsigned_abs(),
             _ => 0,
         };
-        let cut_after = self.strike(sent).await?;
+        let cut_after = self.inject_fault(sent).await?;
         let repository = admitted.repository()?;
         let (blob, mut file) = found?;
         let now = self.real_seconds();

@@ -207,7 +207,7 @@ impl Call<'_> {
             media_type: MediaType::OciIndex.as_str(),
             manifests,
         };
-        let body = serde_json::to_vec(&view).map_err(crate::Error::internal)?;
+        let body = serde_json::to_vec(&view).map_err(crate::error::Error::internal)?;
         let mut response = Response::new(Body::from(body));
         let content_type = MediaType::OciIndex.as_str().to_owned();
         add_headers(&mut response, &[(CONTENT_TYPE, content_type)]);
@@ -252,7 +252,9 @@ impl TryFrom<Referrer> for ReferrerView {
             digest: referrer.digest,
             size: referrer.content_size,
             artifact_type: referrer.artifact_type,
-            annotations: annotations.transpose().map_err(crate::Error::internal)?,
+            annotations: annotations
+                .transpose()
+                .map_err(crate::error::Error::internal)?,
         })
     }
 }

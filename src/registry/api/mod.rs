@@ -19,7 +19,7 @@ use super::error::RegistryError;
 use super::operation::RegistryOperation;
 use super::reference::{ImagePath, Target};
 use crate::app::App;
-use crate::control::{Asked, Effect};
+use crate::faults::{FaultAction, RequestFacts};
 use crate::http::SharedBody;
 use crate::nearest::nearest;
 
@@ -192,14 +192,14 @@ impl Call<'_> {
             .name_of_any(&self.parts.headers)
             .ok_or_else(|| challenged(self.parts, None))?;
         self.trace.caller.get_or_init(|| name);
-        self.strike(0).await?;
+        self.inject_fault(0).await?;
         let mut response = Response::new(Body::from("{}"));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
-    /// Lets in who may do this, unless a fault strikes the request.
+    /// Lets in who may do this, unless a fault applies to the request.
     async fn admit(
         &self,
         path: &ImagePath,
@@ -217,7 +217,7 @@ impl Call<'_> {
     ) -> Result<access::Admitted, RegistryError> {
         let admitted = self.recognize(path, needed, source).await?;
         let size = self.upload_size();
-        if let Some(bytes) = self.strike(size).await? {
+        if let Some(bytes) = self.inject_fault(size).await? {
             self.body.cut_after(bytes);
         }
         Ok(admitted)
@@ -238,10 +238,10 @@ impl Call<'_> {
         Ok(admitted)
     }
 
-    /// Lets a fault strike that somebody asked for; after how many of the `size` bytes of a blob
+    /// Applies a fault that somebody planned; after how many of the `size` bytes of a blob
     /// the transfer has to end.
-    async fn strike(&self, size: u64) -> Result<Option<u64>, RegistryError> {
-        let asked = || Asked {
+    async fn inject_fault(&self, size: u64) -> Result<Option<u64>, RegistryError> {
+        let facts = || RequestFacts {
             operation: self.trace.operation(),
             namespace: self
                 .target
@@ -262,12 +262,12 @@ impl Call<'_> {
             caller: self.trace.caller(),
             bytes: size,
         };
-        let Some(strike) = self.app.faults.strike(asked) else {
+        let Some(fault) = self.app.faults.inject(facts) else {
             return Ok(None);
         };
         let stopping = RegistryError::Unavailable("the emulator stops");
-        match strike.wait(&self.app.stop).await.ok_or(stopping)? {
-            Effect::Refuse {
+        match fault.wait(&self.app.stop).await.ok_or(stopping)? {
+            FaultAction::Respond {
                 status,
                 code,
                 retry_after_s,
@@ -276,9 +276,9 @@ impl Call<'_> {
                 code,
                 retry_after_s,
             }),
-            Effect::Cut => Err(RegistryError::Cut),
-            Effect::CutAfter(bytes) => Ok(Some(bytes)),
-            Effect::Serve => Ok(None),
+            FaultAction::Disconnect => Err(RegistryError::Cut),
+            FaultAction::DisconnectAfter(bytes) => Ok(Some(bytes)),
+            FaultAction::Continue => Ok(None),
         }
     }
 

@@ -30,7 +30,8 @@ impl Call<'_> {
             format!("</v2/{path}/tags/list?n={limit}&last={last}>; rel=\"next\"")
         });
         let name = path.to_string();
-        let view = serde_json::to_vec(&TagsView { name, tags }).map_err(crate::Error::internal)?;
+        let view =
+            serde_json::to_vec(&TagsView { name, tags }).map_err(crate::error::Error::internal)?;
         let mut response = Response::new(Body::from(view));
         add_headers(
             &mut response,

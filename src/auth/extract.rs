@@ -1,5 +1,5 @@
-//! Who may control an instance as a whole: reset it, move its clock, let operations fail, forget
-//! what was asked, and make and remove workloads.
+//! The caller of a request as handlers take it, and the one who may control an instance as a whole:
+//! reset it, move its clock, let operations fail, forget requests, make and remove workloads.
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -10,6 +10,15 @@ use crate::error::{Error, Result};
 
 /// What sends the token of `--control-token`.
 const HEADER: &str = "x-emulator-control-token";
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Error::internal("the operation did not ask for credentials"))
+    }
+}
 
 /// A caller who may control the instance: an administrator of the built-in account, or of any
 /// account where that one is left out; or whoever sends the control token, too.

@@ -1,0 +1,215 @@
+//! The newest requests of an instance, for `/_emulator/requests` (`control::requests`).
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::log::RequestLog;
+use crate::clock::Moment;
+use crate::excerpt::beginning;
+
+/// How many requests are kept.
+const KEPT: usize = 1000;
+/// How many characters of a text are kept, and of a user's name or a code.
+const MAX_TEXT: usize = 512;
+const MAX_NAME: usize = 64;
+
+/// The newest requests of an instance.
+#[derive(Debug, Default)]
+pub struct Requests {
+    kept: Mutex<VecDeque<Arc<RecordedRequest>>>,
+    recorded: AtomicI64,
+}
+
+impl Requests {
+    /// Keeps a request in a few words, and forgets the oldest one where there are enough.
+    pub fn record(&self, log: &RequestLog<'_>, milliseconds: f64, time: Moment) {
+        let mut request = RecordedRequest::new(log, milliseconds, time);
+        let oldest = {
+            let mut requests = self.lock();
+            // Under the lock, so that the list is in the order of the numbers.
+            request.number = self.recorded.fetch_add(1, Ordering::Relaxed);
+            let request = Arc::new(request);
+            let is_full = requests.len() >= KEPT;
+            let oldest = if is_full { requests.pop_front() } else { None };
+            requests.push_back(request);
+            oldest
+        };
+        // Freed only now, so that nobody waits for it.
+        drop(oldest);
+    }
+
+    /// How many were recorded so far.
+    pub fn count(&self) -> i64 {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
+    /// All that are kept.
+    pub fn newest_first(&self) -> Vec<Arc<RecordedRequest>> {
+        self.lock().iter().rev().cloned().collect()
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<RecordedRequest>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that was answered. Each text is bounded.
+#[derive(Debug)]
+pub struct RecordedRequest {
+    /// Later ones have larger ones.
+    pub number: i64,
+    /// The operation's name, or `-`.
+    pub operation: &'static str,
+    /// The HTTP method.
+    pub method: Method,
+    /// With the query, secrets masked.
+    pub path: String,
+    /// The user's name, or `-`.
+    pub caller: String,
+    /// The answer's status; 0 where the connection was cut on purpose.
+    pub status: u16,
+    /// The error code.
+    pub code: Option<String>,
+    /// The reason of a failure.
+    pub message: Option<String>,
+    /// How many bytes of the body arrived.
+    pub body_bytes: u64,
+    /// How long the answer took.
+    pub milliseconds: f64,
+    /// When it arrived.
+    pub time: Moment,
+    /// The request's id.
+    pub id: String,
+}
+
+impl RecordedRequest {
+    fn new(log: &RequestLog<'_>, milliseconds: f64, time: Moment) -> Self {
+        let failure = log.failure.as_ref();
+        Self {
+            number: 0,
+            operation: log.operation,
+            method: log.short_method(),
+            path: log.short_path().into_owned(),
+            caller: beginning(log.caller, MAX_NAME).to_owned(),
+            status: log.status,
+            code: failure.map(|failure| beginning(&failure.code, MAX_NAME).to_owned()),
+            message: failure.map(|failure| beginning(&failure.reason, MAX_TEXT).to_owned()),
+            body_bytes: log.body_bytes,
+            milliseconds,
+            time,
+            id: log.request_id.to_owned(),
+        }
+    }
+
+    /// The organization that the path names, or else the query.
+    pub fn namespace(&self) -> Option<Cow<'_, str>> {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        let management = path
+            .strip_prefix("/v2/manage/")
+            .or_else(|| path.strip_prefix("/v3/manage/"));
+        let named = match management {
+            Some(rest) => rest.strip_prefix("namespaces/"),
+            None => path
+                .strip_prefix("/v2/")
+                .filter(|image| image.contains('/')),
+        };
+        if let Some(named) = named {
+            let segment = named.split('/').next().unwrap_or_default();
+            return Some(percent_decode_str(segment).decode_utf8_lossy());
+        }
+        form_urlencoded::parse(query.as_bytes())
+            .find_map(|(name, value)| (name == "namespace").then_some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use http::Uri;
+
+    use super::*;
+
+    fn log(uri: &Uri) -> RequestLog<'_> {
+        RequestLog {
+            request_id: "id",
+            method: &Method::GET,
+            uri,
+            operation: "X",
+            status: 200,
+            started: Instant::now(),
+            caller: "admin",
+            body_bytes: 0,
+            failure: None,
+            is_recorded: true,
+        }
+    }
+
+    fn recorded(uri: &str) -> RecordedRequest {
+        let uri = uri.parse().expect("a URI");
+        RecordedRequest::new(&log(&uri), 1.0, Moment::from_microseconds(0))
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_is_bounded() {
+        let long = recorded(&format!("/{}?{}", "x".repeat(600), "y".repeat(600)));
+        assert_eq!(long.path.len(), 512);
+        let method = Method::from_bytes("M".repeat(50_000).as_bytes()).expect("a method");
+        let uri = Uri::from_static("/");
+        let log = RequestLog {
+            method: &method,
+            ..log(&uri)
+        };
+        let kept = RecordedRequest::new(&log, 1.0, Moment::from_microseconds(0));
+        assert_eq!(kept.method.as_str(), "M".repeat(64));
+    }
+
+    #[test]
+    fn the_organization_of_a_request_is_in_its_path_or_its_query() {
+        let check = |uri: &str, expected: Option<&str>| {
+            assert_eq!(recorded(uri).namespace().as_deref(), expected, "{uri}");
+        };
+        check("/v2/manage/namespaces/group", Some("group"));
+        check("/v2/manage/namespaces/group/repos?limit=1", Some("group"));
+        check("/v3/manage/namespaces/g%72oup/repos/a/tags", Some("group"));
+        check("/v2/manage/namespaces", None);
+        check("/v2/manage/repos?limit=1&namespace=group", Some("group"));
+        check("/v2/manage/repos", None);
+        check("/v2/group/a/b/tags/list", Some("group"));
+        check("/v2/", None);
+        check("/v2", None);
+        check("/_emulator/explain?namespace=group&tag=1", Some("group"));
+        let workload = "/_emulator/clusters/c/namespaces/default/deployments/a";
+        check(workload, None);
+    }
+
+    #[test]
+    fn the_newest_thousand_are_kept() {
+        let requests = Requests::default();
+        let ids: Vec<_> = (0..KEPT + 5).map(|at| at.to_string()).collect();
+        for id in &ids {
+            let uri = Uri::from_static("/");
+            let log = RequestLog {
+                request_id: id,
+                ..log(&uri)
+            };
+            requests.record(&log, 1.0, Moment::from_microseconds(0));
+        }
+        let kept: Vec<_> = requests.newest_first();
+        let kept: Vec<_> = kept.iter().map(|request| request.id.as_str()).collect();
+        let newest: Vec<_> = ids[5..].iter().rev().map(String::as_str).collect();
+        assert_eq!(kept, newest);
+        requests.clear();
+        assert!(requests.newest_first().is_empty());
+    }
+}

@@ -1,9 +1,11 @@
 //! Image sync: taking images of a repository to an organization of another region, by themselves
 //! as tags are pushed, or some tags on request.
 //!
-//! `api` is its HTTP, `store` its SQL, `worker` does the jobs in the background.
+//! `api` is its HTTP, `store` its SQL; `worker` does the jobs in the background, and `job` is how one
+//! is done.
 
 mod api;
+mod job;
 pub mod store;
 mod worker;
 

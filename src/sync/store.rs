@@ -5,13 +5,9 @@ use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 use super::{Outcome, SyncJob, SyncTarget, SyncTask};
 use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
-use crate::engine::Judgement;
-use crate::error::{Error, Fault, Resource, Result};
+use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
-use crate::push::{self, PutTag};
-use crate::registry;
-use crate::repository::{self, Category, Description, NewRepository, RepositoryName};
-use crate::tag::{self, TagName};
+use crate::tag::TagName;
 
 /// Jobs of a repository that are remembered.
 const MOST_JOBS: i64 = 1000;
@@ -295,34 +291,6 @@ impl SingleWrite for StartJob {
     }
 }
 
-/// Does a job, and records how it ended, in one transaction.
-#[derive(Debug)]
-pub struct DoJob {
-    /// Which one.
-    pub id: i64,
-    /// What is known of the tag and the expressions of the target's triggers.
-    pub judgement: Judgement,
-    /// When.
-    pub now: Moment,
-}
-
-impl SingleWrite for DoJob {
-    /// How it ended; none when it went away with its repository.
-    type Output = Option<Outcome>;
-    // It makes the target's repository, and stores a tag there.
-    const CHANGES_NAMES: bool = true;
-    const PUSHES: bool = true;
-
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<Option<Outcome>> {
-        let Some(job) = find_row(&mut *transaction, self.id).await? else {
-            return Ok(None);
-        };
-        let outcome = job.sync(transaction, self.judgement, self.now).await?;
-        end(transaction, self.id, &outcome, self.now).await?;
-        Ok(Some(outcome))
-    }
-}
-
 /// Ends a job that cannot be done.
 #[derive(Debug)]
 pub struct FailJob {
@@ -341,7 +309,8 @@ impl SingleWrite for FailJob {
     }
 }
 
-async fn end(
+/// Records how a job ended; the oldest ended ones of many are forgotten.
+pub(super) async fn end(
     transaction: &mut SqliteConnection,
     id: i64,
     outcome: &Outcome,
@@ -369,24 +338,27 @@ async fn end(
     Ok(())
 }
 
-#[derive(FromRow)]
-struct JobRow {
-    repository_id: i64,
-    remote_region: String,
-    remote_namespace: String,
-    overrides: bool,
-    tag: String,
-    digest: Option<String>,
-    operator_id: String,
-    operator_name: String,
-    repository: String,
-    category: String,
-    has_tag: bool,
+/// A job that has not ended, with what there is of its source and target.
+#[derive(Debug, FromRow)]
+pub(super) struct Job {
+    pub(super) repository_id: i64,
+    pub(super) remote_region: String,
+    pub(super) remote_namespace: String,
+    pub(super) overrides: bool,
+    pub(super) tag: String,
+    /// The image that the tag had when the job was made, if it is still there.
+    pub(super) digest: Option<String>,
+    pub(super) operator_id: String,
+    pub(super) operator_name: String,
+    pub(super) repository: String,
+    pub(super) category: String,
+    pub(super) has_tag: bool,
     /// The target's organization, if the account has it.
-    target_namespace_id: Option<i64>,
+    pub(super) target_namespace_id: Option<i64>,
 }
 
-async fn find_row(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<JobRow>> {
+/// The job with this number, if it has not ended.
+pub(super) async fn find_job(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Job>> {
     let found = sqlx::query_as(
         "SELECT j.repository_id, j.remote_region, j.remote_namespace, j.overrides, j.tag,
                 j.operator_id, j.operator_name, r.name AS repository, r.category,
@@ -408,79 +380,8 @@ async fn find_row(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<JobRow>
     Ok(found)
 }
 
-impl JobRow {
-    async fn sync(
-        self,
-        transaction: &mut SqliteConnection,
-        judgement: Judgement,
-        now: Moment,
-    ) -> Result<Outcome> {
-        let Some(namespace_id) = self.target_namespace_id else {
-            let reason = format!(
-                "the account has no organization {} in {}",
-                self.remote_namespace, self.remote_region
-            );
-            return Ok(Outcome::Failed(reason));
-        };
-        let Some(digest) = self.digest.as_deref().filter(|_| self.has_tag) else {
-            return Ok(Outcome::Failed("the tag or its image is gone".to_owned()));
-        };
-        let tag = TagName::parse(&self.tag).ok_or_else(|| Error::internal("a tag is not one"))?;
-        let target_id =
-            match find_repository(&mut *transaction, namespace_id, &self.repository).await? {
-                Some(id) => id,
-                None => {
-                    self.create_repository(transaction, namespace_id, now)
-                        .await?
-                }
-            };
-        let taken = tag::store::find_digest(&mut *transaction, target_id, &tag).await?;
-        match taken {
-            Some(taken) if taken == digest => {
-                return Ok(Outcome::Existed("the target has this image"));
-            }
-            Some(_) if !self.overrides => {
-                let reason = "the target has another image, and override is false";
-                return Ok(Outcome::Existed(reason));
-            }
-            _ => {}
-        }
-        registry::copy_image(transaction, self.repository_id, target_id, digest, now).await?;
-        let put = PutTag {
-            repository_id: target_id,
-            name: tag,
-            digest: digest.to_owned(),
-            pushed_by: self.operator_name,
-            judgement,
-            now,
-        };
-        push::put_synced(transaction, put).await?;
-        Ok(Outcome::Success)
-    }
-
-    /// As a push would make it, but of the source's category.
-    async fn create_repository(
-        &self,
-        transaction: &mut SqliteConnection,
-        namespace_id: i64,
-        now: Moment,
-    ) -> Result<i64> {
-        let new = NewRepository {
-            namespace_id,
-            name: RepositoryName::parse(&self.repository).map_err(Error::internal)?,
-            is_public: false,
-            category: Category::parse(&self.category, Fault::Parameter).map_err(Error::internal)?,
-            description: Description::default(),
-            creator_id: self.operator_id.clone(),
-            creator_name: self.operator_name.clone(),
-            created_at: now,
-        };
-        let made = repository::store::insert(transaction, &new).await?;
-        made.ok_or(Error::AlreadyExists(Resource::Repository))
-    }
-}
-
-async fn find_repository(
+/// The number of the repository with this name.
+pub(super) async fn find_repository(
     db: impl SqliteExecutor<'_>,
     namespace_id: i64,
     name: &str,
@@ -495,9 +396,12 @@ async fn find_repository(
 
 #[cfg(test)]
 mod tests {
+    use super::super::job::DoJob;
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
+    use crate::engine::Judgement;
+    use crate::repository;
 
     async fn seeded() -> (TestDb, i64) {
         let test = TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;

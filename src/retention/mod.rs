@@ -7,6 +7,8 @@ mod api;
 mod daily;
 mod notation;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 use std::cmp::Reverse;
 use std::collections::HashSet;

@@ -434,7 +434,7 @@ struct RepositoryView {
     id: i64,
     ns_id: i64,
     name: String,
-    category: String,
+    category: &'static str,
     description: String,
     creator_id: String,
     creator_name: String,
@@ -458,7 +458,7 @@ impl RepositoryView {
             id: repository.id,
             ns_id: repository.namespace_id,
             name: repository.name,
-            category: repository.category,
+            category: repository.category.as_str(),
             description: repository.description,
             creator_id: repository.creator_id,
             creator_name: repository.creator_name,
@@ -481,7 +481,7 @@ impl RepositoryView {
 #[derive(Serialize, JsonSchema)]
 struct RepositoryDetailsView {
     name: String,
-    category: String,
+    category: &'static str,
     description: String,
     size: i64,
     is_public: bool,
@@ -507,7 +507,7 @@ impl RepositoryDetailsView {
         let path = path(app, &repository);
         Self {
             name: repository.name,
-            category: repository.category,
+            category: repository.category.as_str(),
             description: repository.description,
             size: repository.size,
             is_public: repository.is_public,
@@ -540,7 +540,7 @@ struct RepositoriesV3View {
 struct RepositoryV3View {
     id: i64,
     name: String,
-    category: String,
+    category: &'static str,
     description: String,
     size: i64,
     is_public: bool,
@@ -558,7 +558,7 @@ impl From<Repository> for RepositoryV3View {
         Self {
             id: repository.id,
             name: repository.name,
-            category: repository.category,
+            category: repository.category.as_str(),
             description: repository.description,
             size: repository.size,
             is_public: repository.is_public,

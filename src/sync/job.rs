@@ -7,10 +7,10 @@ use super::store::{self, Job, end, find_job};
 use crate::clock::Moment;
 use crate::db::SingleWrite;
 use crate::engine::Judgement;
-use crate::error::{Error, Fault, Resource, Result};
+use crate::error::{Error, Resource, Result};
 use crate::push::{self, PutTag};
 use crate::registry;
-use crate::repository::{self, Category, Description, NewRepository, RepositoryName};
+use crate::repository::{self, Description, NewRepository, RepositoryName};
 use crate::tag::{self, TagName};
 
 /// Does a job, and records how it ended, in one transaction.
@@ -103,7 +103,7 @@ impl Job {
             namespace_id,
             name: RepositoryName::parse(&self.repository).map_err(Error::internal)?,
             is_public: false,
-            category: Category::parse(&self.category, Fault::Parameter).map_err(Error::internal)?,
+            category: self.category,
             description: Description::default(),
             creator_id: self.operator_id.clone(),
             creator_name: self.operator_name.clone(),
@@ -199,7 +199,7 @@ mod tests {
         let sync = async |tag, namespace, overrides| {
             let ended = world.sync(tag, namespace, overrides).await;
             let outcome = ended.expect("it ended");
-            (outcome.status(), outcome.reason().to_owned())
+            (outcome.status().as_str(), outcome.reason().to_owned())
         };
         let told = |status, reason: &str| (status, reason.to_owned());
 

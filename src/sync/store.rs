@@ -1,12 +1,15 @@
 //! The SQL of sync tasks and jobs.
 
-use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
 
-use super::{Outcome, SyncJob, SyncTarget, SyncTask};
+use super::{JobStatus, Outcome, SyncJob, SyncTarget, SyncTask};
 use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
 use crate::error::{Error, Resource, Result};
 use crate::http::{Page, SortOrder};
+use crate::repository::Category;
+use crate::repository::store::read_category;
 use crate::tag::TagName;
 
 /// Jobs of a repository that are remembered.
@@ -192,6 +195,28 @@ impl SingleWrite for CreateJobs {
     }
 }
 
+impl FromRow<'_, SqliteRow> for SyncJob {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let status = JobStatus::parse(row.try_get("status")?);
+        Ok(Self {
+            id: row.try_get("id")?,
+            account_id: row.try_get("account_id")?,
+            account_name: row.try_get("account_name")?,
+            namespace: row.try_get("namespace")?,
+            repository: row.try_get("repository")?,
+            remote_region: row.try_get("remote_region")?,
+            remote_namespace: row.try_get("remote_namespace")?,
+            overrides: row.try_get("overrides")?,
+            tag: row.try_get("tag")?,
+            status: status.ok_or_else(|| sqlx::Error::Decode("not a status of a job".into()))?,
+            operator_id: row.try_get("operator_id")?,
+            operator_name: row.try_get("operator_name")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
 /// A page of a repository's jobs in the order in which they were made, and how many there are.
 pub async fn list_jobs(
     db: &Readers,
@@ -318,7 +343,7 @@ pub(super) async fn end(
 ) -> Result<()> {
     sqlx::query("UPDATE sync_jobs SET status = ?2, updated_at = ?3 WHERE id = ?1")
         .bind(id)
-        .bind(outcome.status())
+        .bind(outcome.status().as_str())
         .bind(now)
         .execute(&mut *transaction)
         .await?;
@@ -339,7 +364,7 @@ pub(super) async fn end(
 }
 
 /// A job that has not ended, with what there is of its source and target.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub(super) struct Job {
     pub(super) repository_id: i64,
     pub(super) remote_region: String,
@@ -351,10 +376,29 @@ pub(super) struct Job {
     pub(super) operator_id: String,
     pub(super) operator_name: String,
     pub(super) repository: String,
-    pub(super) category: String,
+    pub(super) category: Category,
     pub(super) has_tag: bool,
     /// The target's organization, if the account has it.
     pub(super) target_namespace_id: Option<i64>,
+}
+
+impl FromRow<'_, SqliteRow> for Job {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            repository_id: row.try_get("repository_id")?,
+            remote_region: row.try_get("remote_region")?,
+            remote_namespace: row.try_get("remote_namespace")?,
+            overrides: row.try_get("overrides")?,
+            tag: row.try_get("tag")?,
+            digest: row.try_get("digest")?,
+            operator_id: row.try_get("operator_id")?,
+            operator_name: row.try_get("operator_name")?,
+            repository: row.try_get("repository")?,
+            category: read_category(row)?,
+            has_tag: row.try_get("has_tag")?,
+            target_namespace_id: row.try_get("target_namespace_id")?,
+        })
+    }
 }
 
 /// The job with this number, if it has not ended.
@@ -428,7 +472,7 @@ mod tests {
         }
     }
 
-    async fn statuses(test: &TestDb, repository_id: i64) -> Vec<(i64, String)> {
+    async fn statuses(test: &TestDb, repository_id: i64) -> Vec<(i64, JobStatus)> {
         let page = Page {
             limit: 10_000,
             offset: 0,
@@ -450,7 +494,10 @@ mod tests {
         let first = open().await.expect("one waits").id;
         let start = StartJob { id: first, now };
         test.db.write(start).await.expect("started");
-        assert_eq!(statuses(&test, repository_id).await[0].1, "running");
+        assert_eq!(
+            statuses(&test, repository_id).await[0].1,
+            JobStatus::Running
+        );
         assert_eq!(open().await.map(|job| job.id), Some(first));
 
         let work = |id| DoJob {
@@ -487,8 +534,8 @@ mod tests {
         }
         let kept = statuses(&test, repository_id).await;
         assert_eq!(kept.len(), count - 3);
-        assert_eq!(kept[0], (ids[3].0, "failed".to_owned()));
-        assert_eq!(kept[2], (ids[5].0, "waiting".to_owned()));
+        assert_eq!(kept[0], (ids[3].0, JobStatus::Failed));
+        assert_eq!(kept[2], (ids[5].0, JobStatus::Waiting));
     }
 
     #[tokio::test]

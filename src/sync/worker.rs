@@ -87,7 +87,7 @@ impl Worker {
             match self.sync(job).await {
                 Ok(None) => return self.engine.look_again(),
                 Ok(Some(outcome)) => {
-                    let (status, reason) = (outcome.status(), outcome.reason());
+                    let (status, reason) = (outcome.status().as_str(), outcome.reason());
                     info!(
                         job = job.id, tag, %source, %target, status, reason,
                         "Synced `{source}:{tag}` to `{target}`: {status} {reason}"

@@ -42,7 +42,6 @@ pub use destination::missing_target;
 pub use explain::{Expected, Explained};
 pub use fate::Fate;
 pub use matching::{Judgement, Matcher};
-pub use plan::{Obstacle, Plan, Target, plan};
 pub use retry::Retry;
 
 use crate::account;

@@ -17,7 +17,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::watch;
 
 use crate::data_folder::{make_private, private_file};
-use crate::error::Result;
+use crate::error::{Error, Result};
 pub use readers::Readers;
 use writer::Writer;
 pub use writer::{SingleWrite, Write};
@@ -325,6 +325,15 @@ async fn applied_schema(connection: &mut SqliteConnection) -> sqlx::Result<i64> 
 }
 
 /// A database for the tests of a chapter's SQL.
+/// The error of a statement: `meaning` where a foreign key has nothing to refer to, or where
+/// something still refers to the row; else a failure of ours.
+pub fn foreign_key_means(meaning: Error) -> impl FnOnce(sqlx::Error) -> Error {
+    |error| match error {
+        sqlx::Error::Database(error) if error.is_foreign_key_violation() => meaning,
+        error => error.into(),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     use std::sync::Arc;

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
+use crate::page::Page;
 
 /// The parameter that a page begins after.
 const MARKER: &str = "marker";
@@ -69,16 +70,25 @@ pub fn json(status: StatusCode, body: impl IntoResponse) -> Response {
 #[derive(Debug, Clone, Copy)]
 pub struct ContentRange {
     /// How many entries were skipped.
-    pub offset: u64,
+    offset: u64,
     /// How many are on this page.
-    pub count: usize,
+    count: usize,
     /// How many there are in all.
-    pub total: i64,
+    total: i64,
 }
 
 impl ContentRange {
-    /// What the header says, for the document of the API.
+    /// The header's text, for the document of the API.
     pub const MEANING: &str = "`{offset}-{count on this page}/{total}`";
+
+    /// The range of a page that has `count` entries.
+    pub fn of(page: Page, count: usize, total: i64) -> Self {
+        Self {
+            offset: page.offset.unsigned_abs(),
+            count,
+            total,
+        }
+    }
 
     /// The answer with the header set.
     pub fn on(self, answer: impl IntoResponse) -> Response {

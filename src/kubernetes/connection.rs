@@ -17,8 +17,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tower::util::MapResponseLayer;
 
-use super::{Access, Failure, causes, chain, exec, short};
+use super::{Access, Failure, causes, exec, short};
 use crate::clock::Clock;
+use crate::error::chain;
 
 /// How long it may take until a cluster can be asked.
 pub(super) const SETUP_TIME: Duration = Duration::from_secs(20);

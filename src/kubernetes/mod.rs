@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use connection::{Connection, MAX_ANSWER};
 
+use crate::error::chain;
 use crate::error::one_line;
 use crate::trigger::AppType;
 use crate::workload::{Container, PodTemplate, WorkloadKey};
@@ -279,21 +280,6 @@ impl From<KubernetesContainer> for Container {
             image: container.image.unwrap_or_default(),
         }
     }
-}
-
-/// An error and what caused it. Causes that their own error tells already are left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let cause = source.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        next = source.source();
-    }
-    text
 }
 
 fn is_about_length(error: &(dyn std::error::Error + 'static)) -> bool {

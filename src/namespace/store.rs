@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace};
-use crate::db::SingleWrite;
+use crate::db::{SingleWrite, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 use crate::permission::{self, Grant, Level, Permissions, Place};
 
@@ -192,14 +192,11 @@ impl SingleWrite for DeleteNamespace {
             .bind(self.id)
             .execute(transaction)
             .await;
-        match deleted {
-            Ok(done) if done.rows_affected() == 0 => Err(Error::NotFound(Resource::Namespace)),
-            Ok(_) => Ok(()),
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-                Err(Error::NamespaceNotEmpty)
-            }
-            Err(error) => Err(error.into()),
+        let deleted = deleted.map_err(foreign_key_means(Error::NamespaceNotEmpty))?;
+        if deleted.rows_affected() == 0 {
+            return Err(Error::NotFound(Resource::Namespace));
         }
+        Ok(())
     }
 }
 

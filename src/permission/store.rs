@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 
 use super::{Grant, Level, Place};
-use crate::db::SingleWrite;
+use crate::db::{SingleWrite, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 
 impl Place {
@@ -69,13 +69,8 @@ pub async fn insert(db: impl SqliteExecutor<'_>, place: Place, grant: &Grant) ->
         .bind(grant.level.auth())
         .execute(db)
         .await;
-    match done {
-        Ok(done) => Ok(done.rows_affected() > 0),
-        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-            Err(Error::NotFound(place.itself()))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let done = done.map_err(foreign_key_means(Error::NotFound(place.itself())))?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Takes all rights of a user away.

@@ -287,11 +287,7 @@ async fn page_of(
     page: Page,
 ) -> Result<Response> {
     let (found, total) = store::list(app.db.readers(), filter, order, page).await?;
-    let range = ContentRange {
-        offset: page.offset.unsigned_abs(),
-        count: found.len(),
-        total,
-    };
+    let range = ContentRange::of(page, found.len(), total);
     let views: Vec<_> = found
         .into_iter()
         .map(|repository| RepositoryDetailsView::new(app, repository, total))

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::account;
 use crate::clock::Moment;
-use crate::db::{Readers, SingleWrite};
+use crate::db::{Readers, SingleWrite, foreign_key_means};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::namespace::Namespace;
 use crate::page::{Page, SortOrder};
@@ -288,13 +288,7 @@ pub async fn insert(
     .bind(repository.created_at)
     .fetch_optional(db)
     .await;
-    match inserted {
-        Ok(id) => Ok(id),
-        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-            Err(Error::NotFound(Resource::Namespace))
-        }
-        Err(error) => Err(error.into()),
-    }
+    inserted.map_err(foreign_key_means(Error::NotFound(Resource::Namespace)))
 }
 
 /// Changes attributes of a repository.

@@ -190,11 +190,7 @@ async fn list_histories(
 ) -> Result<Response> {
     let page = query.criteria(&HISTORIES_FILTER)?.page()?;
     let (found, total) = store::list_histories(app.db.readers(), repository.id, page).await?;
-    let range = ContentRange {
-        offset: page.offset.unsigned_abs(),
-        count: found.len(),
-        total,
-    };
+    let range = ContentRange::of(page, found.len(), total);
     let view = HistoriesView {
         retention_log: found
             .into_iter()

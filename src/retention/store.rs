@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::notation::{self, PolicyView, RuleView};
 use super::{AgedTag, HistoryEntry, Policy, Retention, RetentionId, day};
 use crate::clock::Moment;
-use crate::db::{Readers, SingleWrite};
+use crate::db::{Readers, SingleWrite, foreign_key_means};
 use crate::engine::Matcher;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::json::JsonObject;
@@ -106,14 +106,9 @@ impl SingleWrite for CreateRetention {
         .bind(notation::write(&PolicyView::from(&self.policy))?)
         .fetch_optional(&mut *transaction)
         .await;
-        let id = match inserted {
-            Ok(Some(id)) => id,
-            Ok(None) => return Err(Error::AlreadyExists(Resource::Retention)),
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-                return Err(Error::NotFound(Resource::Repository));
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let gone = Error::NotFound(Resource::Repository);
+        let id = inserted.map_err(foreign_key_means(gone))?;
+        let id = id.ok_or(Error::AlreadyExists(Resource::Retention))?;
         apply(transaction, self.repository_id, &self.matcher, self.now).await?;
         Ok(id)
     }

@@ -4,7 +4,7 @@ use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
 use super::Deadline;
 use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::db::{SingleWrite, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 
 /// How many accounts an image can be shared with (user guide).
@@ -102,15 +102,10 @@ impl SingleWrite for CreateShare {
         .bind(share.now)
         .execute(&mut *transaction)
         .await;
-        match done {
-            Ok(done) if done.rows_affected() == 0 => {
-                return Err(Error::AlreadyExists(Resource::Share));
-            }
-            Ok(_) => {}
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-                return Err(Error::NotFound(Resource::Repository));
-            }
-            Err(error) => return Err(error.into()),
+        let gone = Error::NotFound(Resource::Repository);
+        let done = done.map_err(foreign_key_means(gone))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::AlreadyExists(Resource::Share));
         }
         let held: i64 = sqlx::query_scalar("SELECT count(*) FROM shares WHERE repository_id = ?")
             .bind(share.repository_id)

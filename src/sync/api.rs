@@ -272,11 +272,7 @@ async fn jobs(
         }
     };
     let (found, total) = store::list_jobs(app.db.readers(), repository.id, order, page).await?;
-    let range = ContentRange {
-        offset: page.offset.unsigned_abs(),
-        count: found.len(),
-        total,
-    };
+    let range = ContentRange::of(page, found.len(), total);
     let views: Vec<_> = found.into_iter().map(JobView::from).collect();
     Ok(range.on(JsonResponse(StatusCode::OK, views)))
 }

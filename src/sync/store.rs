@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::{JobStatus, Outcome, SyncJob, SyncTarget, SyncTask};
 use crate::clock::Moment;
-use crate::db::{Readers, SingleWrite};
+use crate::db::{Readers, SingleWrite, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 use crate::page::{Page, SortOrder};
 use crate::repository::Category;
@@ -62,13 +62,8 @@ impl SingleWrite for PutTask {
 
 /// A row that refers to a repository, which may have gone away.
 fn of_a_repository<T>(inserted: sqlx::Result<T>) -> Result<()> {
-    match inserted {
-        Ok(_) => Ok(()),
-        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-            Err(Error::NotFound(Resource::Repository))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let gone = Error::NotFound(Resource::Repository);
+    inserted.map(drop).map_err(foreign_key_means(gone))
 }
 
 /// Removes a task.

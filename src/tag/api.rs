@@ -73,11 +73,7 @@ async fn list(
     let part = criteria.get("tag");
     let db = app.db.readers();
     let (found, total) = store::list(db, repository.id, part, order, page).await?;
-    let range = ContentRange {
-        offset: page.offset.unsigned_abs(),
-        count: found.len(),
-        total,
-    };
+    let range = ContentRange::of(page, found.len(), total);
     let shown = found.iter().map(ShownManifest::from).collect();
     let views: Vec<_> = found
         .into_iter()

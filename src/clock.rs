@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use jiff::Timestamp;
 use jiff::tz::Offset;
 
 /// How far the emulated time may be from the real one, in microseconds: a hundred years.
@@ -23,18 +22,18 @@ pub struct Clock {
 
 impl Clock {
     /// The time that the emulated service believes in: `created_at`, expiry of tokens.
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> Timestamp {
         let real = Clock::real_now().as_microsecond();
-        Moment(real.saturating_add(self.ahead.load(Ordering::Acquire)))
+        Timestamp(real.saturating_add(self.ahead.load(Ordering::Acquire)))
     }
 
     /// The time of the machine, for signatures (`X-Sdk-Date`) and lines of the log.
-    pub fn real_now() -> Timestamp {
-        Timestamp::now()
+    pub fn real_now() -> jiff::Timestamp {
+        jiff::Timestamp::now()
     }
 
     /// Lets the emulated time go on from this moment.
-    pub fn set(&self, moment: Moment) {
+    pub fn set(&self, moment: Timestamp) {
         let ahead = moment.0.saturating_sub(Clock::real_now().as_microsecond());
         self.ahead.store(ahead, Ordering::Release);
     }
@@ -55,7 +54,7 @@ impl Clock {
 
     /// Whether the emulated time may be set to a moment: from 1970 on, and no more than a hundred
     /// years from the real one.
-    pub fn reaches(moment: Moment) -> bool {
+    pub fn reaches(moment: Timestamp) -> bool {
         is_within_reach(Clock::real_now().as_microsecond(), moment.0)
     }
 
@@ -77,9 +76,9 @@ fn is_within_reach(real: i64, emulated: i64) -> bool {
 /// A point in time in microseconds since 1970 (UTC), the precision SWR answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, sqlx::Type)]
 #[sqlx(transparent)]
-pub struct Moment(i64);
+pub struct Timestamp(i64);
 
-impl Moment {
+impl Timestamp {
     /// The moment that is `hours` later.
     #[must_use]
     pub fn plus_hours(self, hours: i64) -> Self {
@@ -130,13 +129,13 @@ impl Moment {
         format!("{:.6}", self.timestamp())
     }
 
-    fn timestamp(self) -> Timestamp {
-        Timestamp::from_microsecond(self.0).unwrap_or(Timestamp::MAX)
+    fn timestamp(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX)
     }
 }
 
 /// As SWR writes it (API reference, dates): RFC 3339 in UTC, trailing zeros of the second dropped.
-impl std::fmt::Display for Moment {
+impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.timestamp())
     }
@@ -163,25 +162,25 @@ impl Day {
 /// As SWR's reports write it: `2024-09-01`.
 impl std::fmt::Display for Day {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let start = Moment(0).plus_hours(self.0.saturating_mul(24));
+        let start = Timestamp(0).plus_hours(self.0.saturating_mul(24));
         write!(f, "{}", Offset::UTC.to_datetime(start.timestamp()).date())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Moment};
+    use super::{Clock, Timestamp};
 
     #[test]
     fn a_day_ends_at_midnight_in_utc() {
         let check = |microseconds, date: &str| {
-            assert_eq!(Moment(microseconds).day().to_string(), date);
+            assert_eq!(Timestamp(microseconds).day().to_string(), date);
         };
         check(1_725_148_800_000_000, "2024-09-01");
         check(1_725_148_799_999_999, "2024-08-31");
         check(0, "1970-01-01");
         check(-1, "1969-12-31");
-        let day = Moment(1_725_148_800_000_000).day();
+        let day = Timestamp(1_725_148_800_000_000).day();
         let days: Vec<_> = day
             .back(1)
             .through(day)
@@ -193,7 +192,7 @@ mod tests {
     #[test]
     fn a_moment_drops_trailing_zeros_for_swr_and_keeps_them_for_iam() {
         let check = |microseconds, swr: &str, iam: &str| {
-            let moment = Moment(microseconds);
+            let moment = Timestamp(microseconds);
             assert_eq!(moment.to_string(), swr);
             assert_eq!(moment.with_microseconds(), iam);
         };
@@ -239,7 +238,7 @@ mod tests {
         }
         assert_eq!(clock.ahead_microseconds(), 0);
 
-        assert!(Clock::reaches(Moment(0)) && !Clock::reaches(Moment(-1)));
+        assert!(Clock::reaches(Timestamp(0)) && !Clock::reaches(Timestamp(-1)));
         assert!(clock.advance(60 * YEAR) && !clock.advance(60 * YEAR));
         assert!(clock.advance(-61 * YEAR));
         assert_eq!(clock.ahead_microseconds(), -YEAR * 1_000_000);

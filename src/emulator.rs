@@ -24,9 +24,9 @@ use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::registry::{self, Collector};
-use crate::retention::{self, Daily};
+use crate::retention::{self, RetentionScheduler};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
-use crate::sync::{self, Synchronization};
+use crate::sync::{self, SyncWorker};
 use crate::{
     account, cce, control, guide, iam, login, namespace, openapi, permission, repository, sharing,
     tag, trigger, version, workload,
@@ -91,11 +91,11 @@ pub struct Emulator {
     /// Collects in the background for as long as the instance lives.
     collector: Collector,
     /// Runs retention rules each day for as long as the instance lives.
-    daily: Daily,
+    daily: RetentionScheduler,
     /// Fires triggers for as long as the instance lives.
     worker: Worker,
     /// Takes images to other regions for as long as the instance lives.
-    synchronization: Synchronization,
+    synchronization: SyncWorker,
     folder: DataFolder,
 }
 
@@ -144,9 +144,10 @@ impl Emulator {
         let collector = Collector::start(Arc::clone(&app.db), files)
             .await
             .map_err(StartError::Prepare)?;
-        let daily = Daily::start(Arc::clone(&app.db), app.clock.clone(), app.matcher.clone());
+        let daily =
+            RetentionScheduler::start(Arc::clone(&app.db), app.clock.clone(), app.matcher.clone());
         let worker = app.engine.start();
-        let synchronization = Synchronization::start(
+        let synchronization = SyncWorker::start(
             Arc::clone(&app.db),
             app.clock.clone(),
             app.matcher.clone(),

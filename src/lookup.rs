@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::db::testing::TestDb;
     use crate::permission::store::DeleteGrants;
-    use crate::permission::{Level, Place};
+    use crate::permission::{GrantTarget, Level};
 
     #[tokio::test]
     async fn a_right_that_was_taken_away_during_a_lookup_is_not_remembered() {
@@ -140,7 +140,7 @@ organizations:
 
         let before = namespace().await;
         let write = DeleteGrants {
-            place: Place::Namespace(before.id),
+            place: GrantTarget::Namespace(before.id),
             user_ids: vec![ann.id.clone()],
         };
         lookup.db.write(write).await.expect("taken away");

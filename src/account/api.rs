@@ -137,8 +137,8 @@ async fn show_report(
             // In this order: what a removal between the two takes away was in the first already,
             // and its past is in the second.
             let growth = store::list_growth(db, account_id, region, now).await?;
-            let settled = store::list_settled(db, account_id, region, now.day()).await?;
-            stored_by_day(days, &settled, &growth)
+            let snapshots = store::list_snapshots(db, account_id, region, now.day()).await?;
+            stored_by_day(days, &snapshots, &growth)
         }
         ResourceType::Downflow => {
             app.registry.downloads.flush().await;

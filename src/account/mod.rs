@@ -68,11 +68,11 @@ pub struct DayBytes {
 /// then and is still there.
 fn stored_by_day(
     days: impl Iterator<Item = Day>,
-    settled: &[DayBytes],
+    snapshots: &[DayBytes],
     growth: &[DayBytes],
 ) -> Vec<DayBytes> {
     let at_end_of = |day: Day| {
-        let known = settled.iter().find(|entry| entry.day == day);
+        let known = snapshots.iter().find(|entry| entry.day == day);
         known.map_or_else(
             || {
                 let until = growth.iter().filter(|entry| entry.day <= day);
@@ -98,10 +98,12 @@ fn filled(days: impl Iterator<Item = Day>, amounts: &[DayBytes]) -> Vec<DayBytes
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Moment;
+    use crate::clock::Timestamp;
 
     fn day(number: i64) -> Day {
-        Moment::from_microseconds(0).plus_hours(24 * number).day()
+        Timestamp::from_microseconds(0)
+            .plus_hours(24 * number)
+            .day()
     }
 
     fn amount(number: i64, bytes: i64) -> DayBytes {
@@ -141,8 +143,8 @@ mod tests {
         let expected = [(1, 0), (2, 10), (3, 10), (4, 11), (5, 11)];
         assert_eq!(stored, expected.map(|(day, bytes)| amount(day, bytes)));
 
-        let settled = [amount(2, 90), amount(3, 95)];
-        let stored = stored_by_day(day(1).through(day(4)), &settled, &growth);
+        let snapshots = [amount(2, 90), amount(3, 95)];
+        let stored = stored_by_day(day(1).through(day(4)), &snapshots, &growth);
         let expected = [(1, 0), (2, 90), (3, 95), (4, 11)];
         assert_eq!(stored, expected.map(|(day, bytes)| amount(day, bytes)));
     }

@@ -3,8 +3,8 @@
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{DayBytes, Holdings, REPORT_DAYS, stored_by_day};
-use crate::clock::{Day, Moment};
-use crate::db::SingleWrite;
+use crate::clock::{Day, Timestamp};
+use crate::db::Write;
 use crate::error::{Error, Resource, Result};
 
 /// What an account has in a region.
@@ -34,7 +34,7 @@ pub async fn list_growth(
     db: impl SqliteExecutor<'_>,
     account_id: &str,
     region: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<Vec<DayBytes>> {
     // A clock that was put back leaves things that come later than now.
     let found = sqlx::query_as(
@@ -64,7 +64,7 @@ pub async fn list_growth(
 }
 
 /// What was written down of days before one.
-pub async fn list_settled(
+pub async fn list_snapshots(
     db: impl SqliteExecutor<'_>,
     account_id: &str,
     region: &str,
@@ -84,10 +84,10 @@ pub async fn list_settled(
 
 /// Writes down what the account of a repository stored at the end of each day before today. Who
 /// removes a manifest calls this first, in the same transaction; afterwards nothing would tell.
-pub async fn settle(
+pub async fn snapshot_usage(
     transaction: &mut SqliteConnection,
     repository_id: i64,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<()> {
     let owner: Option<(String, String)> = sqlx::query_as(
         "SELECT n.account_id, n.region
@@ -204,7 +204,7 @@ pub async fn has_agency(db: impl SqliteExecutor<'_>, account_id: &str) -> Result
 pub async fn insert_agency(
     db: impl SqliteExecutor<'_>,
     account_id: &str,
-    created_at: Moment,
+    created_at: Timestamp,
 ) -> Result<bool> {
     let done = sqlx::query(
         "INSERT INTO agencies (account_id, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -222,10 +222,10 @@ pub struct CreateAgency {
     /// The account.
     pub account_id: String,
     /// When.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
 }
 
-impl SingleWrite for CreateAgency {
+impl Write for CreateAgency {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::auth::BUILTIN_ACCOUNT;
     use crate::db::testing::TestDb;
-    use crate::engine::Judgement;
+    use crate::engine::Verdicts;
     use crate::registry::store::{
         CountDownloads, DeleteManifest, LinkUploaded, PutManifest, PutOutcome,
     };
@@ -252,8 +252,8 @@ mod tests {
     use crate::tag::store::{DeleteImage, DeleteTag};
 
     /// Noon of a day.
-    fn noon(day: i64) -> Moment {
-        Moment::from_microseconds(0).plus_hours(24 * day + 12)
+    fn noon(day: i64) -> Timestamp {
+        Timestamp::from_microseconds(0).plus_hours(24 * day + 12)
     }
 
     struct Account {
@@ -281,7 +281,7 @@ mod tests {
         }
 
         /// Pushes the image of a nonce; its digest and how many bytes it takes.
-        async fn push(&self, repository: usize, nonce: &str, now: Moment) -> (Digest, i64) {
+        async fn push(&self, repository: usize, nonce: &str, now: Timestamp) -> (Digest, i64) {
             let repository_id = self.repositories[repository];
             let image = SampleImage::new(nonce).expect("an image");
             for blob in [&image.layer, &image.config] {
@@ -302,7 +302,7 @@ mod tests {
                 manifest: Manifest::parse(&image.manifest, None).expect("a manifest"),
                 digest: digest.clone(),
                 content: image.manifest.to_vec(),
-                tag: Some((tag, Judgement::default())),
+                tag: Some((tag, Verdicts::default())),
                 pushed_by: "u".to_owned(),
                 now,
             };
@@ -313,7 +313,7 @@ mod tests {
             (digest, size.try_into().expect("small"))
         }
 
-        async fn delete_tag(&self, repository: usize, tag: &str, now: Moment) {
+        async fn delete_tag(&self, repository: usize, tag: &str, now: Timestamp) {
             let write = DeleteImage(DeleteTag {
                 repository_id: self.repositories[repository],
                 name: TagName::parse(tag).expect("a tag"),
@@ -323,12 +323,12 @@ mod tests {
         }
 
         /// What a report on some day says of the days from `first` on.
-        async fn stored(&self, first: i64, now: Moment) -> Vec<i64> {
+        async fn stored(&self, first: i64, now: Timestamp) -> Vec<i64> {
             let db = self.test.db.readers();
             let growth = list_growth(db, &self.id, "r1", now).await.expect("read");
-            let settled = list_settled(db, &self.id, "r1", now.day()).await;
+            let snapshots = list_snapshots(db, &self.id, "r1", now.day()).await;
             let days = noon(first).day().through(now.day());
-            let stored = stored_by_day(days, &settled.expect("read"), &growth);
+            let stored = stored_by_day(days, &snapshots.expect("read"), &growth);
             stored.iter().map(|entry| entry.bytes).collect()
         }
     }
@@ -382,22 +382,22 @@ mod tests {
         let account = Account::new().await;
         account.push(0, "a", noon(100)).await;
         let (_, b) = account.push(0, "b", noon(100)).await;
-        let settled = async || {
+        let snapshots = async || {
             let db = account.test.db.readers();
-            let days = list_settled(db, &account.id, "r1", noon(9999).day()).await;
+            let days = list_snapshots(db, &account.id, "r1", noon(9999).day()).await;
             days.expect("read")
         };
         account.delete_tag(0, "a", noon(200)).await;
-        let days = settled().await;
+        let days = snapshots().await;
         assert_eq!(days.len(), 29);
         assert_eq!(days[28].day, noon(199).day());
         // Days that will come again are forgotten.
         account.push(0, "c", noon(150)).await;
         account.delete_tag(0, "c", noon(190)).await;
-        let days = settled().await;
+        let days = snapshots().await;
         assert_eq!(days.last().map(|entry| entry.day), Some(noon(189).day()));
         account.delete_tag(0, "b", noon(300)).await;
-        let days = settled().await;
+        let days = snapshots().await;
         assert_eq!(days.len(), 29);
         assert!(days.iter().all(|entry| entry.bytes == b));
     }

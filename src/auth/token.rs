@@ -9,8 +9,8 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::directory::{Directory, User};
 use super::secret::Secret;
-use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::clock::Timestamp;
+use crate::db::Write;
 use crate::error::{Error, Result};
 
 /// How long a token is valid, in hours (IAM: obtaining a token).
@@ -30,7 +30,7 @@ impl TokenHash {
 #[derive(Debug)]
 struct Issued {
     user: Arc<User>,
-    expires_at: Moment,
+    expires_at: Timestamp,
 }
 
 /// The issued tokens of an instance.
@@ -39,7 +39,7 @@ pub struct Tokens(RwLock<HashMap<TokenHash, Issued>>);
 
 impl Tokens {
     /// The tokens of an earlier run whose users still may use them.
-    pub fn restore(stored: Vec<(TokenHash, String, Moment)>, directory: &Directory) -> Self {
+    pub fn restore(stored: Vec<(TokenHash, String, Timestamp)>, directory: &Directory) -> Self {
         let known = stored
             .into_iter()
             .filter_map(|(hash, user_id, expires_at)| {
@@ -50,7 +50,7 @@ impl Tokens {
     }
 
     /// A new token for a user, and the write that keeps it.
-    pub fn issue(user: &Arc<User>, now: Moment) -> Result<(Secret, IssueToken)> {
+    pub fn issue(user: &Arc<User>, now: Timestamp) -> Result<(Secret, IssueToken)> {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(Error::internal)?;
         let token = Secret::new(hex::encode(random));
@@ -64,7 +64,13 @@ impl Tokens {
     }
 
     /// Makes a token known that is on disk by now.
-    pub fn remember(&self, hash: TokenHash, user: &Arc<User>, now: Moment, expires_at: Moment) {
+    pub fn remember(
+        &self,
+        hash: TokenHash,
+        user: &Arc<User>,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) {
         let user = Arc::clone(user);
         let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, issued| issued.expires_at > now);
@@ -72,7 +78,7 @@ impl Tokens {
     }
 
     /// The user whom a token was issued to.
-    pub fn user(&self, hash: &TokenHash, now: Moment) -> Result<Arc<User>> {
+    pub fn user(&self, hash: &TokenHash, now: Timestamp) -> Result<Arc<User>> {
         let tokens = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match tokens.get(hash) {
             Some(issued) if issued.expires_at > now => Ok(Arc::clone(&issued.user)),
@@ -115,12 +121,12 @@ pub struct IssueToken {
     /// Whom it was issued to.
     pub user: Arc<User>,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
     /// Until when it is valid.
-    pub expires_at: Moment,
+    pub expires_at: Timestamp,
 }
 
-impl SingleWrite for IssueToken {
+impl Write for IssueToken {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -148,8 +154,8 @@ pub async fn delete_of(db: impl SqliteExecutor<'_>, user_id: &str) -> Result<()>
 }
 
 /// All stored tokens: hash, user id, expiry.
-pub async fn find_all(db: impl SqliteExecutor<'_>) -> Result<Vec<(TokenHash, String, Moment)>> {
-    let rows: Vec<(Vec<u8>, String, Moment)> =
+pub async fn find_all(db: impl SqliteExecutor<'_>) -> Result<Vec<(TokenHash, String, Timestamp)>> {
+    let rows: Vec<(Vec<u8>, String, Timestamp)> =
         sqlx::query_as("SELECT hash, user_id, expires_at FROM tokens")
             .fetch_all(db)
             .await?;

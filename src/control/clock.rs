@@ -6,13 +6,12 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 
 use crate::app::{App, AppState, Routes};
 use crate::auth::Controller;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::http::{JsonResponse, OperationDoc};
 use crate::json::JsonObject;
@@ -86,14 +85,14 @@ async fn change(State(app): State<AppState>, _: Controller, body: JsonObject) ->
 }
 
 /// Does what has become due by a move of the clock, before the move is answered.
-async fn time_has_moved(app: &App, before: Moment) -> Result<()> {
+async fn time_has_moved(app: &App, before: Timestamp) -> Result<()> {
     if app.clock.now() < before {
         // Else what has expired would hold once more.
         app.db.write(RenewSigningKey).await?;
         app.registry.key.reload(app.db.lookups()).await?;
     }
     retention::run_due(&app.db, &app.clock, &app.matcher).await?;
-    app.engine.look_again();
+    app.engine.wake();
     Ok(())
 }
 
@@ -103,7 +102,7 @@ enum Move {
     /// From where it is, ahead or back.
     Advance { seconds: i64 },
     /// To a moment, from which it goes on.
-    Set(Moment),
+    Set(Timestamp),
     /// To the real time.
     Reset,
 }
@@ -120,8 +119,10 @@ impl Move {
                     Err(Error::invalid("advance", rule))
                 }
             },
-            ["set"] => match body.string("set")?.parse::<Timestamp>() {
-                Ok(time) => Ok(Self::Set(Moment::from_microseconds(time.as_microsecond()))),
+            ["set"] => match body.string("set")?.parse::<jiff::Timestamp>() {
+                Ok(time) => Ok(Self::Set(Timestamp::from_microseconds(
+                    time.as_microsecond(),
+                ))),
                 Err(_) => {
                     let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
                     Err(Error::invalid("set", rule))
@@ -206,7 +207,7 @@ fn seconds(text: &str) -> Option<i64> {
 
 fn view(app: &App) -> Response {
     let (real, ahead) = (Clock::real_now(), app.clock.ahead_microseconds());
-    let real = Moment::from_microseconds(real.as_microsecond());
+    let real = Timestamp::from_microseconds(real.as_microsecond());
     let view = ClockView {
         now: real.plus_microseconds(ahead).to_string(),
         real: real.to_string(),
@@ -271,7 +272,7 @@ mod tests {
         check(r#"{"advance":"1m"}"#, Ok(Move::Advance { seconds: 60 }));
         check(
             r#"{"set":"1970-01-01T01:00:01+01:00"}"#,
-            Ok(Move::Set(Moment::from_microseconds(1_000_000))),
+            Ok(Move::Set(Timestamp::from_microseconds(1_000_000))),
         );
         check(r#"{"reset":true}"#, Ok(Move::Reset));
         check("{}", one);

@@ -22,7 +22,7 @@ use crate::engine::store::count_waiting;
 use crate::engine::{Counts, Expected, Explained, Fate, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
-    Criteria, JsonResponse, NextPage, Operation, OperationDoc, Param, Query, cut_to_page,
+    JsonResponse, NextPage, Operation, OperationDoc, Param, Query, QueryParams, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::permission::Viewable;
@@ -35,7 +35,7 @@ use crate::trigger::{HistoryView, TriggerName};
 const IDLE: &str = "/_emulator/idle";
 const WAIT: &str = "/_emulator/wait";
 const EXPLAIN: &str = "/_emulator/explain";
-const PUSHES: &str = "/_emulator/pushes";
+const WAKES_WORKERS: &str = "/_emulator/pushes";
 
 /// How long `idle` and `wait` wait when nothing is said.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ pub(super) fn routes() -> Routes {
         .route(Operation::new("EmulatorIdle", Method::GET, IDLE).waits(), idle, idle_doc)
         .route(Operation::new("EmulatorWait", Method::GET, WAIT).waits(), wait, wait_doc)
         .get("EmulatorExplain", EXPLAIN, explain, explain_doc)
-        .list("EmulatorListPushes", PUSHES, pushes, pushes_doc)
+        .list("EmulatorListPushes", WAKES_WORKERS, pushes, pushes_doc)
 }
 
 fn idle_doc() -> OperationDoc {
@@ -451,7 +451,11 @@ impl From<Explained> for ExplainedView {
 }
 
 /// The repository that `namespace` and `repository` name.
-async fn repository(app: &App, caller: &Caller, criteria: &Criteria<'_>) -> Result<RepositoryRef> {
+async fn repository(
+    app: &App,
+    caller: &Caller,
+    criteria: &QueryParams<'_>,
+) -> Result<RepositoryRef> {
     let namespace = NamespaceName::parse(criteria.mandatory("namespace")?)?;
     let name = RepositoryName::parse(criteria.mandatory("repository")?)?;
     let Viewable(found) = Viewable::named(app, caller, &namespace, &name).await?;
@@ -487,13 +491,13 @@ fn timeout_param() -> Param {
     Param::new("timeout", meaning, schema).refused(Fault::Query)
 }
 
-fn tag(criteria: &Criteria<'_>) -> Result<TagName> {
+fn tag(criteria: &QueryParams<'_>) -> Result<TagName> {
     TagName::parse(criteria.mandatory("tag")?)
         .ok_or_else(|| Error::fault(Fault::Query, "tag", "must be the name of a tag"))
 }
 
 /// `after`, the id of a push.
-fn after(criteria: &Criteria<'_>) -> Result<Option<i64>> {
+fn after(criteria: &QueryParams<'_>) -> Result<Option<i64>> {
     let Some(text) = criteria.get("after") else {
         return Ok(None);
     };
@@ -504,7 +508,7 @@ fn after(criteria: &Criteria<'_>) -> Result<Option<i64>> {
 }
 
 /// `timeout`: ten seconds when absent.
-fn timeout(criteria: &Criteria<'_>) -> Result<Duration> {
+fn timeout(criteria: &QueryParams<'_>) -> Result<Duration> {
     let Some(text) = criteria.get("timeout") else {
         return Ok(DEFAULT_TIMEOUT);
     };

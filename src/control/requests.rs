@@ -7,7 +7,6 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::{Method, StatusCode, Uri};
-use jiff::Timestamp;
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
@@ -15,11 +14,11 @@ use super::clock::time_schema;
 use super::number_schema;
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::edge::RecordedRequest;
 use crate::error::{Error, Fault, Result};
 use crate::http::{
-    Criteria, JsonResponse, NextPage, Operation, OperationDoc, Param, Query, cut_to_page,
+    JsonResponse, NextPage, Operation, OperationDoc, Param, Query, QueryParams, cut_to_page,
 };
 use crate::namespace::NamespaceName;
 use crate::nearest::unknown_operation;
@@ -88,15 +87,15 @@ struct Filter {
     operation: Option<&'static str>,
     status: Option<Status>,
     namespace: Option<NamespaceName>,
-    since: Option<Moment>,
+    since: Option<Timestamp>,
 }
 
 impl Filter {
-    fn parse(criteria: &Criteria<'_>, operations: &[Operation]) -> Result<Self> {
+    fn parse(criteria: &QueryParams<'_>, operations: &[Operation]) -> Result<Self> {
         let since = criteria.get("since").map(|text| {
             let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
-            text.parse::<Timestamp>()
-                .map(|time| Moment::from_microseconds(time.as_microsecond()))
+            text.parse::<jiff::Timestamp>()
+                .map(|time| Timestamp::from_microseconds(time.as_microsecond()))
                 .map_err(|_| Error::fault(Fault::Query, "since", rule))
         });
         Ok(Self {

@@ -20,7 +20,7 @@ use crate::data_folder::{make_private, private_file};
 use crate::error::{Error, Result};
 pub use readers::Readers;
 use writer::Writer;
-pub use writer::{SingleWrite, Write};
+pub use writer::{BatchWrite, Write};
 
 /// Every schema that this program knows, in order.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -157,7 +157,7 @@ impl Db {
     /// # Errors
     /// The write's own refusal, or [`Error::Internal`](crate::error::Error::Internal) when the database
     /// failed; in that case nothing of it was kept.
-    pub async fn write<W: Write>(&self, write: W) -> Result<W::Output> {
+    pub async fn write<W: BatchWrite>(&self, write: W) -> Result<W::Output> {
         self.writer.submit(write).await
     }
 

@@ -32,16 +32,16 @@ const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 const SQLITE_CONSTRAINT: u32 = 19;
 
 /// A change of the database, queued whole and run together with its equals.
-pub trait Write: Send + Sized + 'static {
+pub trait BatchWrite: Send + Sized + 'static {
     /// What the caller gets once it is on disk.
     type Output: Send + 'static;
     /// Whether it can change which organization or repository a name refers to.
-    const CHANGES_NAMES: bool = false;
+    const INVALIDATES_NAMES: bool = false;
     /// Whether it can store a tag, or ask for one to be synced: the engine and sync want to know.
-    const PUSHES: bool = false;
+    const WAKES_WORKERS: bool = false;
     /// Whether it can take away firings that wait, or change how long their workloads take: the
     /// engine looks at them again.
-    const CHANGES_FIRINGS: bool = false;
+    const RELOADS_FIRINGS: bool = false;
 
     /// Runs all writes of this kind that are in the transaction, and says for each what became
     /// of it. The outer error fails the whole transaction.
@@ -52,15 +52,15 @@ pub trait Write: Send + Sized + 'static {
 }
 
 /// A change that is run on its own. What it did is undone when it is refused.
-pub trait SingleWrite: Send + Sized + 'static {
+pub trait Write: Send + Sized + 'static {
     /// What the caller gets once it is on disk.
     type Output: Send + 'static;
-    /// See [`Write::CHANGES_NAMES`].
-    const CHANGES_NAMES: bool = false;
-    /// See [`Write::PUSHES`].
-    const PUSHES: bool = false;
-    /// See [`Write::CHANGES_FIRINGS`].
-    const CHANGES_FIRINGS: bool = false;
+    /// See [`BatchWrite::INVALIDATES_NAMES`].
+    const INVALIDATES_NAMES: bool = false;
+    /// See [`BatchWrite::WAKES_WORKERS`].
+    const WAKES_WORKERS: bool = false;
+    /// See [`BatchWrite::RELOADS_FIRINGS`].
+    const RELOADS_FIRINGS: bool = false;
 
     /// Runs it.
     fn run(
@@ -69,11 +69,11 @@ pub trait SingleWrite: Send + Sized + 'static {
     ) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
-impl<W: SingleWrite> Write for W {
+impl<W: Write> BatchWrite for W {
     type Output = W::Output;
-    const CHANGES_NAMES: bool = W::CHANGES_NAMES;
-    const PUSHES: bool = W::PUSHES;
-    const CHANGES_FIRINGS: bool = W::CHANGES_FIRINGS;
+    const INVALIDATES_NAMES: bool = W::INVALIDATES_NAMES;
+    const WAKES_WORKERS: bool = W::WAKES_WORKERS;
+    const RELOADS_FIRINGS: bool = W::RELOADS_FIRINGS;
 
     async fn run(
         group: Vec<Self>,
@@ -82,7 +82,7 @@ impl<W: SingleWrite> Write for W {
         let mut results = Vec::with_capacity(group.len());
         for write in group {
             let mut savepoint = transaction.begin().await?;
-            let result = SingleWrite::run(write, &mut savepoint).await;
+            let result = Write::run(write, &mut savepoint).await;
             match &result {
                 Ok(_) => savepoint.commit().await?,
                 Err(error) if fails_the_transaction(error) => return Err(error.clone()),
@@ -113,7 +113,7 @@ fn fails_the_transaction(error: &Error) -> bool {
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Gone once the writer was told to stop.
-    queue: RwLock<Option<mpsc::Sender<Box<dyn Queued>>>>,
+    queue: RwLock<Option<mpsc::Sender<Box<dyn QueuedWrite>>>>,
     /// Whether the last transaction failed.
     is_failing: Arc<AtomicBool>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -151,14 +151,14 @@ impl Writer {
         }
     }
 
-    pub(super) async fn submit<W: Write>(&self, write: W) -> Result<W::Output> {
+    pub(super) async fn submit<W: BatchWrite>(&self, write: W) -> Result<W::Output> {
         let stopped = || Error::internal("the writer has stopped");
         let queue = {
             let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
             queue.clone().ok_or_else(stopped)?
         };
         let (answer, answered) = oneshot::channel();
-        let pending: Box<dyn Queued> = Box::new(Pending { write, answer });
+        let pending: Box<dyn QueuedWrite> = Box::new(Pending { write, answer });
         queue.send(pending).await.map_err(|_| stopped())?;
         drop(queue);
         answered.await.map_err(|_| stopped())?
@@ -191,7 +191,7 @@ struct Pulse {
     writes: bool,
 }
 
-impl SingleWrite for Pulse {
+impl Write for Pulse {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -206,26 +206,26 @@ impl SingleWrite for Pulse {
 }
 
 /// A queued write whose kind the queue does not know.
-trait Queued: Send {
+trait QueuedWrite: Send {
     /// Puts the write into the group of its kind, which is made if it is the first.
-    fn join(self: Box<Self>, groups: &mut Vec<Box<dyn Group>>);
+    fn join(self: Box<Self>, groups: &mut Vec<Box<dyn AnyBatch>>);
 }
 
-struct Pending<W: Write> {
+struct Pending<W: BatchWrite> {
     write: W,
     answer: oneshot::Sender<Result<W::Output>>,
 }
 
-impl<W: Write> Queued for Pending<W> {
-    fn join(self: Box<Self>, groups: &mut Vec<Box<dyn Group>>) {
+impl<W: BatchWrite> QueuedWrite for Pending<W> {
+    fn join(self: Box<Self>, groups: &mut Vec<Box<dyn AnyBatch>>) {
         let group = groups
             .iter_mut()
-            .find_map(|group| group.as_any().downcast_mut::<GroupOf<W>>());
+            .find_map(|group| group.as_any().downcast_mut::<Batch<W>>());
         if let Some(group) = group {
             group.writes.push(self.write);
             group.answers.push(self.answer);
         } else {
-            groups.push(Box::new(GroupOf {
+            groups.push(Box::new(Batch {
                 writes: vec![self.write],
                 answers: vec![self.answer],
                 results: Vec::new(),
@@ -235,7 +235,7 @@ impl<W: Write> Queued for Pending<W> {
 }
 
 /// All writes of one kind in a transaction.
-trait Group: Send {
+trait AnyBatch: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn changes_names(&self) -> bool;
     fn pushes(&self) -> bool;
@@ -250,27 +250,27 @@ trait Group: Send {
     fn fail(self: Box<Self>, error: &Error);
 }
 
-struct GroupOf<W: Write> {
+struct Batch<W: BatchWrite> {
     writes: Vec<W>,
     answers: Vec<oneshot::Sender<Result<W::Output>>>,
     results: Vec<Result<W::Output>>,
 }
 
-impl<W: Write> Group for GroupOf<W> {
+impl<W: BatchWrite> AnyBatch for Batch<W> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
 
     fn changes_names(&self) -> bool {
-        W::CHANGES_NAMES
+        W::INVALIDATES_NAMES
     }
 
     fn pushes(&self) -> bool {
-        W::PUSHES
+        W::WAKES_WORKERS
     }
 
     fn changes_firings(&self) -> bool {
-        W::CHANGES_FIRINGS
+        W::RELOADS_FIRINGS
     }
 
     fn run<'a>(
@@ -311,7 +311,7 @@ struct Worker {
 impl Worker {
     async fn work(
         mut self,
-        mut queue: mpsc::Receiver<Box<dyn Queued>>,
+        mut queue: mpsc::Receiver<Box<dyn QueuedWrite>>,
         checkpointer: JoinHandle<()>,
     ) {
         let mut batch = Vec::with_capacity(BATCH);
@@ -358,7 +358,7 @@ impl Worker {
         }
     }
 
-    async fn commit(&mut self, groups: &mut [Box<dyn Group>]) -> Result<()> {
+    async fn commit(&mut self, groups: &mut [Box<dyn AnyBatch>]) -> Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
@@ -419,7 +419,7 @@ mod tests {
     /// Inserts a cluster, refuses it, fails or panics, as its name says.
     struct Put(&'static str);
 
-    impl SingleWrite for Put {
+    impl Write for Put {
         type Output = &'static str;
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<&'static str> {
@@ -442,7 +442,7 @@ mod tests {
         let mut answered = Vec::new();
         for write in writes {
             let (answer, receiver) = oneshot::channel();
-            Queued::join(Box::new(Pending { write, answer }), &mut groups);
+            QueuedWrite::join(Box::new(Pending { write, answer }), &mut groups);
             answered.push(receiver);
         }
         let outcome = writer.commit(&mut groups).await;

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::requests::Requests;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Timestamp};
 use crate::error::one_line;
 use crate::excerpt::beginning;
 use crate::http::Failure;
@@ -127,7 +127,7 @@ impl RequestLog<'_> {
         if self.is_recorded {
             let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
             let now = Clock::real_now().as_microsecond();
-            let arrived = Moment::from_microseconds(now.saturating_sub(elapsed));
+            let arrived = Timestamp::from_microseconds(now.saturating_sub(elapsed));
             requests.record(self, milliseconds, arrived);
         }
     }

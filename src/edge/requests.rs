@@ -9,7 +9,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use super::log::RequestLog;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::excerpt::beginning;
 
 /// How many requests are kept.
@@ -27,7 +27,7 @@ pub struct Requests {
 
 impl Requests {
     /// Keeps a request in a few words, and forgets the oldest one where there are enough.
-    pub fn record(&self, log: &RequestLog<'_>, milliseconds: f64, time: Moment) {
+    pub fn record(&self, log: &RequestLog<'_>, milliseconds: f64, time: Timestamp) {
         let mut request = RecordedRequest::new(log, milliseconds, time);
         let oldest = {
             let mut requests = self.lock();
@@ -87,13 +87,13 @@ pub struct RecordedRequest {
     /// How long the answer took.
     pub milliseconds: f64,
     /// When it arrived.
-    pub time: Moment,
+    pub time: Timestamp,
     /// The request's id.
     pub id: String,
 }
 
 impl RecordedRequest {
-    fn new(log: &RequestLog<'_>, milliseconds: f64, time: Moment) -> Self {
+    fn new(log: &RequestLog<'_>, milliseconds: f64, time: Timestamp) -> Self {
         let failure = log.failure.as_ref();
         Self {
             number: 0,
@@ -157,7 +157,7 @@ mod tests {
 
     fn recorded(uri: &str) -> RecordedRequest {
         let uri = uri.parse().expect("a URI");
-        RecordedRequest::new(&log(&uri), 1.0, Moment::from_microseconds(0))
+        RecordedRequest::new(&log(&uri), 1.0, Timestamp::from_microseconds(0))
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
             method: &method,
             ..log(&uri)
         };
-        let kept = RecordedRequest::new(&log, 1.0, Moment::from_microseconds(0));
+        let kept = RecordedRequest::new(&log, 1.0, Timestamp::from_microseconds(0));
         assert_eq!(kept.method.as_str(), "M".repeat(64));
     }
 
@@ -203,7 +203,7 @@ mod tests {
                 request_id: id,
                 ..log(&uri)
             };
-            requests.record(&log, 1.0, Moment::from_microseconds(0));
+            requests.record(&log, 1.0, Timestamp::from_microseconds(0));
         }
         let kept: Vec<_> = requests.newest_first();
         let kept: Vec<_> = kept.iter().map(|request| request.id.as_str()).collect();

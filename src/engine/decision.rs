@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::LONGEST_REASON;
-use super::matching::Judgement;
+use super::matching::Verdicts;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::tag::TagName;
@@ -23,13 +23,13 @@ pub async fn decide(
     repository_id: i64,
     tag: &TagName,
     digest: &str,
-    mut judgement: Judgement,
+    mut verdicts: Verdicts,
 ) -> Result<()> {
     let candidates = trigger::store::list_candidates(&mut *transaction, repository_id).await?;
     let mut fired = Vec::new();
     for candidate in &candidates {
         let condition = condition(transaction, candidate).await?;
-        if judge(candidate.enabled, &condition, tag, &mut judgement)?.fires() {
+        if judge(candidate.enabled, &condition, tag, &mut verdicts)?.fires() {
             fired.push(candidate.id);
         }
     }
@@ -46,7 +46,7 @@ pub async fn decide(
         let at = candidates.binary_search_by_key(&id, |candidate| candidate.id);
         let candidate = &candidates[at.map_err(|_| Error::internal("an unread trigger"))?];
         let condition = condition(transaction, candidate).await?;
-        let reason = judge(candidate.enabled, &condition, tag, &mut judgement)?.to_string();
+        let reason = judge(candidate.enabled, &condition, tag, &mut verdicts)?.to_string();
         reasons.push((name, beginning(&reason, LONGEST_REASON).to_owned()));
     }
     insert_passed_over(transaction, push_id, &reasons).await
@@ -67,9 +67,9 @@ fn judge<'a>(
     enabled: bool,
     condition: &'a Condition,
     tag: &'a TagName,
-    judgement: &mut Judgement,
+    verdicts: &mut Verdicts,
 ) -> Result<Verdict<'a>> {
-    let is_match = |expression: &Expression| judgement.judge(expression.as_str(), tag);
+    let is_match = |expression: &Expression| verdicts.judge(expression.as_str(), tag);
     trigger::judge(enabled, condition, tag, is_match)
 }
 
@@ -112,7 +112,7 @@ async fn insert_passed_over(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::SingleWrite;
+    use crate::db::Write;
     use crate::db::testing::TestDb;
     use crate::engine::Matcher;
     use crate::engine::testing::seeded;
@@ -123,10 +123,10 @@ mod tests {
     #[derive(Debug)]
     struct Decide {
         tag: TagName,
-        judgement: Judgement,
+        verdicts: Verdicts,
     }
 
-    impl SingleWrite for Decide {
+    impl Write for Decide {
         type Output = i64;
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<i64> {
@@ -140,15 +140,7 @@ mod tests {
             let repository: i64 = sqlx::query_scalar("SELECT id FROM repositories")
                 .fetch_one(&mut *transaction)
                 .await?;
-            decide(
-                transaction,
-                push,
-                repository,
-                &self.tag,
-                "d",
-                self.judgement,
-            )
-            .await?;
+            decide(transaction, push, repository, &self.tag, "d", self.verdicts).await?;
             Ok(push)
         }
     }
@@ -167,13 +159,13 @@ mod tests {
         .bind(push)
         .fetch_all(test.db.readers())
         .await;
-        let passed_over = sqlx::query_as(
+        let skipped = sqlx::query_as(
             "SELECT trigger_name, reason FROM passed_over WHERE push_id = ? ORDER BY trigger_name",
         )
         .bind(push)
         .fetch_all(test.db.readers())
         .await;
-        (fired.expect("read"), passed_over.expect("read"))
+        (fired.expect("read"), skipped.expect("read"))
     }
 
     #[tokio::test]
@@ -203,14 +195,14 @@ mod tests {
         let test = seeded(&triggers).await;
         let matcher = Matcher::default();
         for text in ["v1", "v2", "v10", "1", "w", "V1"] {
-            let judgement = Judgement::default();
+            let verdicts = Verdicts::default();
             let write = Decide {
                 tag: tag(text),
-                judgement,
+                verdicts,
             };
             let push = test.db.write(write).await.expect("decided");
 
-            let (mut fired, mut passed_over) = (Vec::new(), Vec::new());
+            let (mut fired, mut skipped) = (Vec::new(), Vec::new());
             for (name, kind, condition, enabled) in &triggers {
                 let kind = TriggerType::parse(kind).expect("a type");
                 let condition = Condition::parse(kind, condition).expect("a condition");
@@ -223,11 +215,11 @@ mod tests {
                 } else {
                     let reason = verdict.to_string();
                     let reason = beginning(&reason, LONGEST_REASON).to_owned();
-                    passed_over.push(((*name).to_owned(), reason));
+                    skipped.push(((*name).to_owned(), reason));
                 }
             }
-            passed_over.sort();
-            assert_eq!(decided(&test, push).await, (fired, passed_over), "{text}");
+            skipped.sort();
+            assert_eq!(decided(&test, push).await, (fired, skipped), "{text}");
         }
     }
 
@@ -240,7 +232,7 @@ mod tests {
             ("deleted", "all", ".*", true),
         ])
         .await;
-        let judgement = Matcher::default().judge(&test.db, 1, &tag("v1")).await;
+        let verdicts = Matcher::default().judge(&test.db, 1, &tag("v1")).await;
         let name = |text| TriggerName::parse("name", text).expect("a name");
         for (text, enabled) in [("disabled", false), ("enabled", true)] {
             let write = EnableTrigger {
@@ -258,13 +250,13 @@ mod tests {
 
         let write = Decide {
             tag: tag("v1"),
-            judgement: judgement.expect("judged"),
+            verdicts: verdicts.expect("judged"),
         };
         let push = test.db.write(write).await.expect("decided");
 
         let disabled = "the trigger is disabled".to_owned();
-        let passed_over = vec![("disabled".to_owned(), disabled)];
+        let skipped = vec![("disabled".to_owned(), disabled)];
         let fired = vec!["stays".to_owned(), "enabled".to_owned()];
-        assert_eq!(decided(&test, push).await, (fired, passed_over));
+        assert_eq!(decided(&test, push).await, (fired, skipped));
     }
 }

@@ -46,7 +46,7 @@ impl From<&NewTrigger> for Destination {
 
 /// A workload that a trigger can look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sighting {
+pub(super) struct WorkloadSnapshot {
     pub(super) template: PodTemplate,
     /// What a patch has to name; a simulated workload has none.
     pub(super) resource_version: Option<String>,
@@ -71,7 +71,7 @@ impl From<Missing> for Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Look {
     /// It is there.
-    Seen(Sighting),
+    Seen(WorkloadSnapshot),
     /// There is none.
     Missing(Missing),
     /// The cluster does not show it, and why.
@@ -207,7 +207,7 @@ impl Destination {
         let key = self.key(&cluster);
         if let Some(real) = real.get(&cluster.id) {
             return Ok(match real.read(&key).await {
-                Ok(Some(found)) => Look::Seen(Sighting {
+                Ok(Some(found)) => Look::Seen(WorkloadSnapshot {
                     template: found.template,
                     resource_version: Some(found.resource_version),
                 }),
@@ -219,7 +219,7 @@ impl Destination {
             let near = workload::store::find_neighbours(db, &key, MOST_NEAR).await?;
             return Ok(Look::Missing(self.missing_near(&cluster, &near)));
         };
-        Ok(Look::Seen(Sighting {
+        Ok(Look::Seen(WorkloadSnapshot {
             template: workload.template,
             resource_version: None,
         }))

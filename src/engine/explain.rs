@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::destination::{Destination, Look, Missing, Sighting};
-use super::matching::{Judgement, Matcher, weight};
+use super::destination::{Destination, Look, Missing, WorkloadSnapshot};
+use super::matching::{Matcher, Verdicts, weight};
 use super::plan::{Obstacle, Plan, Target, plan};
 use super::{Engine, LONGEST_REASON, nearest_miss};
 use crate::account::NO_AGENCY;
@@ -113,7 +113,7 @@ impl Engine {
                     digest: &digest,
                     container: &trigger.container,
                 };
-                if let Look::Seen(Sighting { template, .. }) = &look {
+                if let Look::Seen(WorkloadSnapshot { template, .. }) = &look {
                     looked_at += template.containers.len() + template.init_containers.len();
                 }
                 describe(&mut entry, target, look);
@@ -177,23 +177,23 @@ pub(super) async fn judge(
             }
             _ => None,
         });
-    let judgement = matcher.judge_all(regular.collect(), tag).await?;
+    let verdicts = matcher.judge_all(regular.collect(), tag).await?;
     let tag = tag.clone();
-    let verdicts = tokio::task::spawn_blocking(move || verdicts(triggers, &tag, judgement));
+    let verdicts = tokio::task::spawn_blocking(move || judge_each(triggers, &tag, verdicts));
     verdicts.await.map_err(Error::internal)?
 }
 
 /// It may compile expressions, so it takes a while.
-fn verdicts(
+fn judge_each(
     triggers: Vec<Trigger>,
     tag: &TagName,
-    mut judgement: Judgement,
+    mut verdicts: Verdicts,
 ) -> Result<Vec<(Trigger, bool, String)>> {
     let mut hints = Hints::default();
     triggers
         .into_iter()
         .map(|trigger| {
-            let is_match = |expression: &Expression| judgement.judge(expression.as_str(), tag);
+            let is_match = |expression: &Expression| verdicts.judge(expression.as_str(), tag);
             let verdict = trigger::judge(trigger.enabled, &trigger.condition, tag, is_match)?;
             let (fires, mut reason) = (verdict.fires(), verdict.to_string());
             let hint = verdict.missed().and_then(|missed| hints.of(missed, tag));

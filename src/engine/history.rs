@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::store::{Ending, Firing, Record};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::Result;
 
 /// Entries that a trigger keeps.
@@ -36,7 +36,7 @@ pub struct HistoryEntry {
     /// Why it failed, or what was special.
     pub detail: String,
     /// When it was recorded.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
 }
 
 /// Writes the entry of a firing that ends, with its trigger as it is then; the oldest of many goes.

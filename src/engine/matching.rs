@@ -61,14 +61,14 @@ struct Entry {
 
 /// What is known of a tag and the expressions of its repository when a write begins.
 #[derive(Debug, Clone, Default)]
-pub struct Judgement {
+pub struct Verdicts {
     matcher: Matcher,
     verdicts: HashMap<String, bool>,
 }
 
 impl Matcher {
     /// Judges a tag by the expressions that its repository has at this moment.
-    pub async fn judge(&self, db: &Db, repository_id: i64, tag: &TagName) -> Result<Judgement> {
+    pub async fn judge(&self, db: &Db, repository_id: i64, tag: &TagName) -> Result<Verdicts> {
         let expressions = trigger::store::list_expressions(db.lookups(), repository_id).await?;
         self.judge_all(expressions, tag).await
     }
@@ -79,8 +79,8 @@ impl Matcher {
         &self,
         mut expressions: Vec<String>,
         tag: &TagName,
-    ) -> Result<Judgement> {
-        let mut judgement = Judgement {
+    ) -> Result<Verdicts> {
+        let mut verdicts = Verdicts {
             matcher: self.clone(),
             verdicts: HashMap::new(),
         };
@@ -90,13 +90,13 @@ impl Matcher {
             let tag = tag.clone();
             let judge = move || {
                 let _turn = turn;
-                judgement.judge_lot(&mut expressions, &tag)?;
-                Ok::<_, Error>((judgement, expressions))
+                verdicts.judge_lot(&mut expressions, &tag)?;
+                Ok::<_, Error>((verdicts, expressions))
             };
             let judged = tokio::task::spawn_blocking(judge).await;
-            (judgement, expressions) = judged.map_err(Error::internal)??;
+            (verdicts, expressions) = judged.map_err(Error::internal)??;
         }
-        Ok(judgement)
+        Ok(verdicts)
     }
 
     /// Whether an expression is found in a text.
@@ -165,7 +165,7 @@ impl Remembered {
     }
 }
 
-impl Judgement {
+impl Verdicts {
     /// The compiled expressions of the instance.
     pub fn matcher(&self) -> &Matcher {
         &self.matcher
@@ -267,14 +267,14 @@ mod tests {
             .map(|at| format!("^v{at}$|(a{{1000}}){{40}}"))
             .collect();
 
-        let mut judgement = matcher
+        let mut verdicts = matcher
             .judge_all(expressions.clone(), &tag)
             .await
             .expect("judged");
 
-        assert_eq!(judgement.verdicts.len(), 10);
+        assert_eq!(verdicts.verdicts.len(), 10);
         for (at, expression) in expressions.iter().enumerate() {
-            assert_eq!(judgement.judge(expression, &tag).ok(), Some(at == 7));
+            assert_eq!(verdicts.judge(expression, &tag).ok(), Some(at == 7));
         }
     }
 
@@ -305,7 +305,7 @@ mod tests {
     fn an_expression_is_searched_for_and_anchors_itself() {
         let check = |expression: &str, tag: &str, expected: bool| {
             let tag = TagName::parse(tag).expect("a tag");
-            let verdict = Judgement::default().judge(expression, &tag);
+            let verdict = Verdicts::default().judge(expression, &tag);
             assert_eq!(verdict.ok(), Some(expected), "{expression} {tag:?}");
         };
         check("^v2.*", "v2.0.0", true);

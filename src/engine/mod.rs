@@ -41,13 +41,13 @@ use tracing::{info, warn};
 pub use destination::missing_target;
 pub use explain::{Expected, Explained};
 pub use fate::Fate;
-pub use matching::{Judgement, Matcher};
+pub use matching::{Matcher, Verdicts};
 pub use retry::Retry;
 
 use crate::account;
 use crate::cce;
 use crate::clock::Clock;
-use crate::db::{Db, Write};
+use crate::db::{BatchWrite, Db};
 use crate::error::{Error, Result, one_line};
 use crate::kubernetes::RealClusters;
 use crate::region::Regions;
@@ -175,7 +175,7 @@ impl Engine {
     }
 
     /// Tells those who wait for firings to end that some may have gone away without an outcome.
-    pub fn look_again(&self) {
+    pub fn wake(&self) {
         self.counts.send_modify(|_| {});
     }
 
@@ -254,7 +254,7 @@ impl Engine {
             // Under the lock: who takes a firing from its lane sees all that comes after.
             self.open.send_replace(open);
         }
-        self.look_again();
+        self.wake();
         Ok(())
     }
 
@@ -379,7 +379,7 @@ impl Engine {
     }
 
     /// Runs a write that may end a firing, and counts it if it did.
-    async fn record<W: Write<Output = Deployed>>(&self, firing: &Trial<'_>, write: W) -> Step {
+    async fn record<W: BatchWrite<Output = Deployed>>(&self, firing: &Trial<'_>, write: W) -> Step {
         self.counts.send_modify(|counts| counts.recording += 1);
         let outcome = self.db.write(write).await;
         self.counts.send_modify(|counts| {

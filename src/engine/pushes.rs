@@ -3,7 +3,7 @@
 
 use sqlx::{FromRow, SqliteExecutor};
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::tag::TagName;
 
@@ -19,7 +19,7 @@ pub struct RecordedPush {
     /// The user's name.
     pub pushed_by: String,
     /// When.
-    pub pushed_at: Moment,
+    pub pushed_at: Timestamp,
     /// The newest trigger of all that there was.
     pub newest_trigger: i64,
 }

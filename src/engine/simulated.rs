@@ -12,7 +12,7 @@ use super::plan::{Plan, plan};
 use super::store::{Deployed, Ending, Firing, Outcome, find_firing, record};
 use crate::account::NO_AGENCY;
 use crate::cce;
-use crate::db::SingleWrite;
+use crate::db::Write;
 use crate::error::Result;
 use crate::region::Regions;
 use crate::workload::{self, Rollout};
@@ -30,7 +30,7 @@ pub(super) struct Simulate {
     pub(super) waited: Duration,
 }
 
-impl SingleWrite for Simulate {
+impl Write for Simulate {
     type Output = Deployed;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {
@@ -121,7 +121,7 @@ mod tests {
     use crate::region::Region;
     use crate::trigger::AppType;
     use crate::workload::store::PutWorkload;
-    use crate::workload::{Container, Misbehaviour, PodTemplate, WorkloadKey};
+    use crate::workload::{Container, FailureSettings, PodTemplate, WorkloadKey};
 
     async fn simulate(test: &TestDb, firing_id: i64, waited: Duration) -> Deployed {
         let address = "127.0.0.1:1".parse().expect("an address");
@@ -162,7 +162,7 @@ mod tests {
             cluster: "c".to_owned(),
             key: key.clone(),
             template: PodTemplate::new(vec![container], Vec::new()).expect("a template"),
-            misbehaviour: Misbehaviour {
+            misbehaviour: FailureSettings {
                 fail_status: 503,
                 fail_times: 1,
                 delay_ms: 1000,

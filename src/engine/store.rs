@@ -8,8 +8,8 @@ use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 use super::destination::Destination;
 use super::plan::Target;
 use super::{LONGEST_REASON, history};
-use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::clock::Timestamp;
+use crate::db::Write;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::region::Regions;
@@ -229,10 +229,10 @@ pub struct Ending {
     /// How often it was tried.
     pub tries: u32,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for End {
+impl Write for End {
     type Output = Deployed;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {

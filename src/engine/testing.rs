@@ -4,8 +4,8 @@ use serde_json::json;
 use sqlx::SqliteConnection;
 
 use super::decision::decide;
-use super::matching::Judgement;
-use crate::db::SingleWrite;
+use super::matching::Verdicts;
+use crate::db::Write;
 use crate::db::testing::TestDb;
 use crate::error::{Error, Result};
 use crate::tag::TagName;
@@ -33,12 +33,12 @@ pub(super) struct Fire {
     pub(super) tag: &'static str,
 }
 
-impl SingleWrite for Fire {
+impl Write for Fire {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let tag = TagName::parse(self.tag).ok_or_else(|| Error::internal("not a tag"))?;
-        let judgement = Judgement::default();
-        decide(transaction, self.push_id, 1, &tag, "d", judgement).await
+        let verdicts = Verdicts::default();
+        decide(transaction, self.push_id, 1, &tag, "d", verdicts).await
     }
 }

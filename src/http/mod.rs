@@ -29,6 +29,6 @@ pub use operation::{Operation, Routes};
 pub use pace::Pace;
 pub(crate) use pace::PacedStream;
 pub use path::{Path, Segment};
-pub use query::{Criteria, Query};
+pub use query::{Query, QueryParams};
 pub use shared_body::SharedBody;
 pub use stop::Stop;

@@ -53,9 +53,9 @@ impl Query {
     }
 
     /// The separate parameters, for lists that have no `filter`.
-    pub fn parameters(&self) -> Criteria<'_> {
+    pub fn parameters(&self) -> QueryParams<'_> {
         let pairs = self.0.iter();
-        Criteria {
+        QueryParams {
             filtered: false,
             pairs: pairs
                 .map(|(key, value)| (key.as_str(), value.as_str()))
@@ -71,7 +71,7 @@ impl Query {
 
     /// What a list is narrowed by: the pairs of `filter` if it is there, else the separate
     /// parameters, which `filter` displaces. `keys` are the ones that the list knows.
-    pub fn criteria<'a>(&'a self, keys: &[&'static str]) -> Result<Criteria<'a>> {
+    pub fn criteria<'a>(&'a self, keys: &[&'static str]) -> Result<QueryParams<'a>> {
         let Some(filter) = self.raw("filter") else {
             return Ok(self.parameters());
         };
@@ -92,7 +92,7 @@ impl Query {
             }
             pairs.push((key, value));
         }
-        Ok(Criteria {
+        Ok(QueryParams {
             filtered: true,
             pairs,
         })
@@ -101,13 +101,13 @@ impl Query {
 
 /// What narrows a list.
 #[derive(Debug)]
-pub struct Criteria<'a> {
+pub struct QueryParams<'a> {
     /// Whether they come from `filter`.
     pub filtered: bool,
     pairs: Vec<(&'a str, &'a str)>,
 }
 
-impl<'a> Criteria<'a> {
+impl<'a> QueryParams<'a> {
     /// The value of a key; empty is the same as absent.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         self.pairs

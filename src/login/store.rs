@@ -3,8 +3,8 @@
 use sqlx::{SqliteConnection, SqliteExecutor};
 use subtle::ConstantTimeEq;
 
-use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::clock::Timestamp;
+use crate::db::Write;
 use crate::error::Result;
 
 /// A temporary login.
@@ -25,7 +25,7 @@ impl TemporaryLogin {
 pub(super) async fn find(
     db: impl SqliteExecutor<'_>,
     access_key: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<Option<TemporaryLogin>> {
     let found = sqlx::query_as(
         "SELECT password_hash, user_id, expires_at <= ? AS is_expired FROM temporary_logins
@@ -53,11 +53,11 @@ pub(super) struct CreateLogin {
     pub(super) access_key: String,
     pub(super) password_hash: [u8; 32],
     pub(super) user_id: String,
-    pub(super) now: Moment,
-    pub(super) expires_at: Moment,
+    pub(super) now: Timestamp,
+    pub(super) expires_at: Timestamp,
 }
 
-impl SingleWrite for CreateLogin {
+impl Write for CreateLogin {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Fault, Result};
 use crate::permission::Permissions;
 
@@ -112,7 +112,7 @@ pub struct NewNamespace {
     /// That user's name.
     pub creator_name: String,
     /// When.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
 }
 
 /// Which organizations a list shows.

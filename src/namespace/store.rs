@@ -3,9 +3,9 @@
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace};
-use crate::db::{SingleWrite, foreign_key_means};
+use crate::db::{Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
-use crate::permission::{self, Grant, Level, Permissions, Place};
+use crate::permission::{self, Grant, GrantTarget, Level, Permissions};
 
 #[derive(FromRow)]
 struct NamespaceRow {
@@ -124,9 +124,9 @@ pub struct CreateNamespace {
     pub quota: u32,
 }
 
-impl SingleWrite for CreateNamespace {
+impl Write for CreateNamespace {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let Self { namespace, quota } = self;
@@ -171,7 +171,7 @@ pub async fn insert(
             user_name: namespace.creator_name.clone(),
             level: Level::Manage,
         };
-        permission::store::insert(transaction, Place::Namespace(id), &grant).await?;
+        permission::store::insert(transaction, GrantTarget::Namespace(id), &grant).await?;
     }
     Ok(id)
 }
@@ -183,9 +183,9 @@ pub struct DeleteNamespace {
     pub id: i64,
 }
 
-impl SingleWrite for DeleteNamespace {
+impl Write for DeleteNamespace {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let deleted = sqlx::query("DELETE FROM namespaces WHERE id = ?")

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::GrantScope::{self, ForImage, InNamespace};
 use super::store::{self, ChangeGrants, CreateGrants, DeleteGrants};
-use super::{Grant, Level, Place};
+use super::{Grant, GrantTarget, Level};
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Result};
@@ -80,7 +80,7 @@ async fn create_in_namespace(
     Manageable(namespace): Manageable<Arc<Namespace>>,
     body: JsonArray,
 ) -> Result<Response> {
-    create(&app, &caller, Place::Namespace(namespace.id), &body).await
+    create(&app, &caller, GrantTarget::Namespace(namespace.id), &body).await
 }
 
 /// `CreateUserRepositoryAuth`
@@ -90,10 +90,15 @@ async fn create_for_image(
     Grantable(repository): Grantable,
     body: JsonArray,
 ) -> Result<Response> {
-    create(&app, &caller, Place::Repository(repository.id), &body).await
+    create(&app, &caller, GrantTarget::Repository(repository.id), &body).await
 }
 
-async fn create(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<Response> {
+async fn create(
+    app: &App,
+    caller: &Caller,
+    place: GrantTarget,
+    body: &JsonArray,
+) -> Result<Response> {
     let grants = grants(app, caller, place, body)?;
     app.db.write(CreateGrants { place, grants }).await?;
     Ok(empty_object(created(place.scope())))
@@ -127,7 +132,7 @@ async fn delete_in_namespace(
     Manageable(namespace): Manageable<Arc<Namespace>>,
     body: JsonArray,
 ) -> Result<StatusCode> {
-    delete(&app, Place::Namespace(namespace.id), &body).await
+    delete(&app, GrantTarget::Namespace(namespace.id), &body).await
 }
 
 /// `DeleteUserRepositoryAuth`
@@ -136,10 +141,10 @@ async fn delete_for_image(
     Grantable(repository): Grantable,
     body: JsonArray,
 ) -> Result<StatusCode> {
-    delete(&app, Place::Repository(repository.id), &body).await
+    delete(&app, GrantTarget::Repository(repository.id), &body).await
 }
 
-async fn delete(app: &App, place: Place, body: &JsonArray) -> Result<StatusCode> {
+async fn delete(app: &App, place: GrantTarget, body: &JsonArray) -> Result<StatusCode> {
     let user_ids = user_ids(body)?;
     app.db.write(DeleteGrants { place, user_ids }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -164,7 +169,7 @@ async fn update_in_namespace(
     Manageable(namespace): Manageable<Arc<Namespace>>,
     body: JsonArray,
 ) -> Result<Response> {
-    update(&app, &caller, Place::Namespace(namespace.id), &body).await
+    update(&app, &caller, GrantTarget::Namespace(namespace.id), &body).await
 }
 
 /// `UpdateUserRepositoryAuth`
@@ -174,10 +179,15 @@ async fn update_for_image(
     Grantable(repository): Grantable,
     body: JsonArray,
 ) -> Result<Response> {
-    update(&app, &caller, Place::Repository(repository.id), &body).await
+    update(&app, &caller, GrantTarget::Repository(repository.id), &body).await
 }
 
-async fn update(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<Response> {
+async fn update(
+    app: &App,
+    caller: &Caller,
+    place: GrantTarget,
+    body: &JsonArray,
+) -> Result<Response> {
     let grants = grants(app, caller, place, body)?;
     app.db.write(ChangeGrants { place, grants }).await?;
     Ok(empty_object(StatusCode::CREATED))
@@ -202,7 +212,7 @@ async fn show_in_namespace(
     caller: Caller,
     Viewable(namespace): Viewable<Arc<Namespace>>,
 ) -> Result<Response> {
-    let grants = store::list(app.db.readers(), Place::Namespace(namespace.id)).await?;
+    let grants = store::list(app.db.readers(), GrantTarget::Namespace(namespace.id)).await?;
     let level = Level::of(caller.user(), &namespace, None);
     let view = NamespaceAuthView {
         id: namespace.id,
@@ -219,7 +229,7 @@ async fn show_for_image(
     caller: Caller,
     Viewable(repository): Viewable<RepositoryRef>,
 ) -> Result<Response> {
-    let grants = store::list(app.db.readers(), Place::Repository(repository.id)).await?;
+    let grants = store::list(app.db.readers(), GrantTarget::Repository(repository.id)).await?;
     let level = Level::of(caller.user(), &repository.namespace, Some(&repository));
     let view = RepositoryAuthView {
         id: repository.id,
@@ -230,7 +240,7 @@ async fn show_for_image(
 }
 
 /// Reads the body of a request that grants or changes rights.
-fn grants(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<Vec<Grant>> {
+fn grants(app: &App, caller: &Caller, place: GrantTarget, body: &JsonArray) -> Result<Vec<Grant>> {
     let entries = body.objects()?;
     check_number(entries.len(), &GRANTED)?;
     let mut seen = HashSet::new();
@@ -245,7 +255,7 @@ fn grants(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<
     Ok(grants)
 }
 
-fn grant(app: &App, caller: &Caller, place: Place, entry: &JsonObject) -> Result<Grant> {
+fn grant(app: &App, caller: &Caller, place: GrantTarget, entry: &JsonObject) -> Result<Grant> {
     let user_id = short("user_id", entry.string("user_id")?, Fault::Parameter)?;
     let user_name = short("user_name", entry.string("user_name")?, Fault::UserName)?;
     let wrong_name = |rule| Err(Error::fault(Fault::UserName, "user_name", rule));
@@ -259,7 +269,7 @@ fn grant(app: &App, caller: &Caller, place: Place, entry: &JsonObject) -> Result
         }
     }
     // The page of image permissions: the grantor cannot grant to himself.
-    if matches!(place, Place::Repository(_)) && user_id == caller.user().id {
+    if matches!(place, GrantTarget::Repository(_)) && user_id == caller.user().id {
         return wrong_name("must not be the caller");
     }
     let level = entry.number("auth")?;

@@ -94,14 +94,14 @@ impl Permissions {
 
 /// What permissions are granted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum GrantTarget {
     /// An organization, by its number.
     Namespace(i64),
     /// A repository, by its number.
     Repository(i64),
 }
 
-impl Place {
+impl GrantTarget {
     /// Whether they are rights in an organization, or for a single image.
     fn scope(self) -> GrantScope {
         match self {

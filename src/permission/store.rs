@@ -2,11 +2,11 @@
 
 use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 
-use super::{Grant, Level, Place};
-use crate::db::{SingleWrite, foreign_key_means};
+use super::{Grant, GrantTarget, Level};
+use crate::db::{Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 
-impl Place {
+impl GrantTarget {
     /// The table of its permissions, the column that names it, and its number.
     fn table(self) -> (&'static str, &'static str, i64) {
         match self {
@@ -44,7 +44,7 @@ impl TryFrom<GrantRow> for Grant {
 }
 
 /// What was granted somewhere, in order of granting.
-pub async fn list(db: impl SqliteExecutor<'_>, place: Place) -> Result<Vec<Grant>> {
+pub async fn list(db: impl SqliteExecutor<'_>, place: GrantTarget) -> Result<Vec<Grant>> {
     let (table, column, id) = place.table();
     let sql =
         format!("SELECT user_id, user_name, auth FROM {table} WHERE {column} = ? ORDER BY id");
@@ -56,7 +56,11 @@ pub async fn list(db: impl SqliteExecutor<'_>, place: Place) -> Result<Vec<Grant
 }
 
 /// Grants a right; false where the user has one already.
-pub async fn insert(db: impl SqliteExecutor<'_>, place: Place, grant: &Grant) -> Result<bool> {
+pub async fn insert(
+    db: impl SqliteExecutor<'_>,
+    place: GrantTarget,
+    grant: &Grant,
+) -> Result<bool> {
     let (table, column, id) = place.table();
     let sql = format!(
         "INSERT INTO {table} ({column}, user_id, user_name, auth) VALUES (?, ?, ?, ?)
@@ -105,15 +109,15 @@ pub async fn rename(transaction: &mut SqliteConnection, user_id: &str, name: &st
 #[derive(Debug)]
 pub struct CreateGrants {
     /// Where.
-    pub place: Place,
+    pub place: GrantTarget,
     /// To whom.
     pub grants: Vec<Grant>,
 }
 
-impl SingleWrite for CreateGrants {
+impl Write for CreateGrants {
     type Output = ();
     // What a name refers to is remembered with the rights in it.
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         for grant in &self.grants {
@@ -129,14 +133,14 @@ impl SingleWrite for CreateGrants {
 #[derive(Debug)]
 pub struct ChangeGrants {
     /// Where.
-    pub place: Place,
+    pub place: GrantTarget,
     /// Whose.
     pub grants: Vec<Grant>,
 }
 
-impl SingleWrite for ChangeGrants {
+impl Write for ChangeGrants {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let (table, column, id) = self.place.table();
@@ -163,14 +167,14 @@ impl SingleWrite for ChangeGrants {
 #[derive(Debug)]
 pub struct DeleteGrants {
     /// Where.
-    pub place: Place,
+    pub place: GrantTarget,
     /// Whose.
     pub user_ids: Vec<String>,
 }
 
-impl SingleWrite for DeleteGrants {
+impl Write for DeleteGrants {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let (table, column, id) = self.place.table();

@@ -10,9 +10,9 @@ mod store;
 
 use sqlx::SqliteConnection;
 
-use crate::clock::Moment;
-use crate::db::SingleWrite;
-use crate::engine::{Judgement, decision};
+use crate::clock::Timestamp;
+use crate::db::Write;
+use crate::engine::{Verdicts, decision};
 use crate::error::{Error, Resource, Result};
 use crate::retention;
 use crate::sync;
@@ -30,9 +30,9 @@ pub struct PutTag {
     /// The name of the user who pushes.
     pub pushed_by: String,
     /// What is known of the tag and the expressions of triggers.
-    pub judgement: Judgement,
+    pub verdicts: Verdicts,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
 /// Stores a tag, and with it:
@@ -53,8 +53,8 @@ pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Resu
     let (id, name, digest) = (tag.repository_id, &tag.name, &tag.digest);
     tag::store::put(&mut *transaction, id, name, digest, tag.now).await?;
     let push_id = store::insert(&mut *transaction, &tag).await?;
-    let matcher = tag.judgement.matcher().clone();
-    decision::decide(&mut *transaction, push_id, id, name, digest, tag.judgement).await?;
+    let matcher = tag.verdicts.matcher().clone();
+    decision::decide(&mut *transaction, push_id, id, name, digest, tag.verdicts).await?;
     retention::store::apply(transaction, id, &matcher, tag.now).await
 }
 
@@ -72,14 +72,14 @@ pub struct CopyTag {
     /// The name of the user.
     pub pushed_by: String,
     /// What is known of the destination and the expressions of triggers.
-    pub judgement: Judgement,
+    pub verdicts: Verdicts,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for CopyTag {
+impl Write for CopyTag {
     type Output = ();
-    const PUSHES: bool = true;
+    const WAKES_WORKERS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let digest =
@@ -96,7 +96,7 @@ impl SingleWrite for CopyTag {
             name: self.destination,
             digest,
             pushed_by: self.pushed_by,
-            judgement: self.judgement,
+            verdicts: self.verdicts,
             now: self.now,
         };
         put(transaction, tag).await
@@ -118,7 +118,7 @@ mod tests {
     #[derive(Debug)]
     struct Store(PutTag, bool);
 
-    impl SingleWrite for Store {
+    impl Write for Store {
         type Output = ();
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -183,7 +183,7 @@ mod tests {
             name: tag(name),
             digest: digest.to_owned(),
             pushed_by: "user".to_owned(),
-            judgement: Judgement::default(),
+            verdicts: Verdicts::default(),
             now: app.clock.now(),
         };
         let digest = digest.expect("read").expect("there");

@@ -32,15 +32,15 @@ pub(super) async fn insert(transaction: &mut SqliteConnection, tag: &PutTag) -> 
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::db::SingleWrite;
+    use crate::db::Write;
     use crate::db::testing::TestDb;
-    use crate::engine::Judgement;
+    use crate::engine::Verdicts;
     use crate::tag::TagName;
 
     #[derive(Debug)]
     struct Insert(i64);
 
-    impl SingleWrite for Insert {
+    impl Write for Insert {
         type Output = ();
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -50,7 +50,7 @@ mod tests {
                     name: TagName::parse(&format!("v{at}")).expect("a tag"),
                     digest: "d".to_owned(),
                     pushed_by: "user".to_owned(),
-                    judgement: Judgement::default(),
+                    verdicts: Verdicts::default(),
                     now: Clock::default().now(),
                 };
                 insert(&mut *transaction, &tag).await?;

@@ -9,7 +9,7 @@ use super::error::RegistryError;
 use super::reference::ImagePath;
 use super::token::{Claims, SERVICE, SigningKey};
 use crate::auth::{Directory, User};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::lookup::Lookup;
 use crate::namespace::Namespace;
 use crate::permission::Level;
@@ -100,7 +100,7 @@ pub fn allowed(
     user: Option<&User>,
     namespace: &Namespace,
     repository: Option<&RepositoryRef>,
-    now: Moment,
+    now: Timestamp,
 ) -> Actions {
     let level = user.and_then(|user| Level::of(user, namespace, repository));
     let granted = match level {
@@ -153,7 +153,7 @@ pub(super) struct Gate<'a> {
     /// What names refer to.
     pub(super) lookup: &'a Lookup,
     /// The time.
-    pub(super) now: Moment,
+    pub(super) now: Timestamp,
 }
 
 impl Gate<'_> {

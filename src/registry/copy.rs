@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::store::WITH_PARTS;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::Result;
 
 /// Copies an image from one repository to another, as it is in the source at this moment.
@@ -13,7 +13,7 @@ pub async fn copy_image(
     source_id: i64,
     target_id: i64,
     digest: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<()> {
     let mut copy = async |statement: String| {
         sqlx::query(AssertSqlSafe(statement))
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::db::SingleWrite;
+    use crate::db::Write;
     use crate::db::testing::TestDb;
     use crate::registry::store::{
         CollectGarbage, DeleteManifest, LinkUploaded, PutManifest, PutOutcome, find_blob,
@@ -92,7 +92,7 @@ mod tests {
 
     struct Copy(i64, i64, Digest);
 
-    impl SingleWrite for Copy {
+    impl Write for Copy {
         type Output = ();
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {

@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::db::SingleWrite;
+    use crate::db::Write;
     use crate::db::testing::TestDb;
     use crate::registry::store::{LinkUploaded, PutManifest, PutOutcome};
     use crate::registry::{Digest, Manifest};
@@ -51,7 +51,7 @@ mod tests {
     /// Takes away what schema 9 added.
     struct Forget;
 
-    impl SingleWrite for Forget {
+    impl Write for Forget {
         type Output = ();
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {

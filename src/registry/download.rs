@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::store::CountDownloads;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::db::Db;
 
 /// How long pulls are gathered.
@@ -40,7 +40,7 @@ impl Downloads {
     }
 
     /// Counts bytes of a blob that go out now from an organization.
-    pub fn count_bytes(self: &Arc<Self>, namespace_id: i64, bytes: usize, now: Moment) {
+    pub fn count_bytes(self: &Arc<Self>, namespace_id: i64, bytes: usize, now: Timestamp) {
         let key = (namespace_id, now.day());
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.gather(|gathered| {

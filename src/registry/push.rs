@@ -11,7 +11,7 @@ use super::reference::Digest;
 use super::sample::SampleImage;
 use super::store::{LinkUploaded, PutManifest, PutOutcome, find_file};
 use crate::auth::User;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Timestamp};
 use crate::db::Db;
 use crate::engine::Matcher;
 use crate::error::{Error, Resource, Result};
@@ -47,13 +47,13 @@ impl Pusher<'_> {
             self.store_blob(repository.id, blob).await?;
         }
         let digest = Digest::of(&image.manifest);
-        let judgement = self.matcher.judge(self.db, repository.id, &tag).await?;
+        let verdicts = self.matcher.judge(self.db, repository.id, &tag).await?;
         let write = PutManifest {
             repository_id: repository.id,
             manifest: Manifest::parse(&image.manifest, None).map_err(Error::internal)?,
             digest: digest.clone(),
             content: image.manifest.to_vec(),
-            tag: Some((tag, judgement)),
+            tag: Some((tag, verdicts)),
             pushed_by: pushed_by.to_owned(),
             now: self.clock.now(),
         };
@@ -129,7 +129,7 @@ pub async fn repository_for_push(
     namespace: &Arc<Namespace>,
     name: &RepositoryName,
     creator: &User,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<RepositoryRef> {
     if let Some(found) = lookup.repository(namespace, name).await? {
         return Ok(found);

@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 use super::manifest::Manifest;
 use super::reference::{Digest, Reference};
 use crate::account::{self, DayBytes};
-use crate::clock::{Day, Moment};
-use crate::db::{Readers, SingleWrite};
-use crate::engine::Judgement;
+use crate::clock::{Day, Timestamp};
+use crate::db::{Readers, Write};
+use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
 use crate::push::{self, PutTag};
 use crate::repository::store::exists as repository_exists;
@@ -39,7 +39,7 @@ pub async fn file_prefix(db: impl SqliteExecutor<'_>) -> Result<String> {
 #[derive(Debug)]
 pub struct RenewSigningKey;
 
-impl SingleWrite for RenewSigningKey {
+impl Write for RenewSigningKey {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -116,7 +116,7 @@ pub struct LinkUploaded {
     pub now: i64,
 }
 
-impl SingleWrite for LinkUploaded {
+impl Write for LinkUploaded {
     /// The file that was the blob's before. No row names it any more.
     type Output = Option<String>;
 
@@ -150,7 +150,7 @@ pub struct LinkFrom {
     pub now: i64,
 }
 
-impl SingleWrite for LinkFrom {
+impl Write for LinkFrom {
     /// Whether the source was linked to it.
     type Output = bool;
 
@@ -199,7 +199,7 @@ pub struct UnlinkBlob {
     pub digest: Digest,
 }
 
-impl SingleWrite for UnlinkBlob {
+impl Write for UnlinkBlob {
     /// Whether it was linked.
     type Output = bool;
 
@@ -235,7 +235,7 @@ pub struct Collected {
     pub after: Option<String>,
 }
 
-impl SingleWrite for CollectGarbage {
+impl Write for CollectGarbage {
     type Output = Collected;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Collected> {
@@ -305,7 +305,7 @@ pub async fn list_blob_files(
 #[derive(Debug)]
 pub struct MarkBlobs(pub Vec<BlobFile>);
 
-impl SingleWrite for MarkBlobs {
+impl Write for MarkBlobs {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -341,7 +341,7 @@ pub async fn list_unnamed(db: impl SqliteExecutor<'_>, files: &[String]) -> Resu
 #[derive(Debug)]
 pub struct SweepFiles(pub Vec<String>);
 
-impl SingleWrite for SweepFiles {
+impl Write for SweepFiles {
     /// Those that no row names.
     type Output = Vec<String>;
 
@@ -506,11 +506,11 @@ pub struct PutManifest {
     pub content: Vec<u8>,
     /// The tag, unless it is pushed by digest, and what is known of it and the expressions of
     /// triggers.
-    pub tag: Option<(TagName, Judgement)>,
+    pub tag: Option<(TagName, Verdicts)>,
     /// The name of the user who pushes.
     pub pushed_by: String,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
 /// What became of a manifest.
@@ -522,9 +522,9 @@ pub enum PutOutcome {
     Missing(Digest),
 }
 
-impl SingleWrite for PutManifest {
+impl Write for PutManifest {
     type Output = PutOutcome;
-    const PUSHES: bool = true;
+    const WAKES_WORKERS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<PutOutcome> {
         if !repository_exists(&mut *transaction, self.repository_id).await? {
@@ -535,13 +535,13 @@ impl SingleWrite for PutManifest {
             Parts::Missing(digest) => return Ok(PutOutcome::Missing(digest)),
         };
         self.insert(transaction, blob_bytes).await?;
-        if let Some((name, judgement)) = self.tag {
+        if let Some((name, verdicts)) = self.tag {
             let put = PutTag {
                 repository_id: self.repository_id,
                 name,
                 digest: self.digest.to_string(),
                 pushed_by: self.pushed_by,
-                judgement,
+                verdicts,
                 now: self.now,
             };
             push::put(transaction, put).await?;
@@ -746,7 +746,7 @@ pub struct Described {
     pub unreadable: Vec<String>,
 }
 
-impl SingleWrite for DescribeStored {
+impl Write for DescribeStored {
     type Output = Described;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Described> {
@@ -789,7 +789,7 @@ pub struct MeasureStored {
     pub most: u32,
 }
 
-impl SingleWrite for MeasureStored {
+impl Write for MeasureStored {
     /// How many there were.
     type Output = usize;
 
@@ -823,15 +823,15 @@ pub struct DeleteManifest {
     /// The manifest.
     pub digest: Digest,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for DeleteManifest {
+impl Write for DeleteManifest {
     /// Whether it was there.
     type Output = bool;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<bool> {
-        account::store::settle(transaction, self.repository_id, self.now).await?;
+        account::store::snapshot_usage(transaction, self.repository_id, self.now).await?;
         let done = sqlx::query("DELETE FROM manifests WHERE repository_id = ? AND digest = ?")
             .bind(self.repository_id)
             .bind(self.digest.as_str())
@@ -854,7 +854,7 @@ pub struct CountDownloads {
     pub bytes: HashMap<(i64, Day), i64>,
 }
 
-impl SingleWrite for CountDownloads {
+impl Write for CountDownloads {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -923,7 +923,7 @@ mod tests {
             },
             digest: Digest::of(&content),
             content,
-            tag: tag.map(|tag| (TagName::parse(tag).expect("a tag"), Judgement::default())),
+            tag: tag.map(|tag| (TagName::parse(tag).expect("a tag"), Verdicts::default())),
             pushed_by: "u".to_owned(),
             now: Clock::default().now(),
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::access::Actions;
 use super::reference::ImagePath;
 use super::store;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::db::Readers;
 use crate::error::{Error, Result};
 
@@ -54,7 +54,7 @@ impl Grant {
 
 impl Claims {
     /// A token's content, for a user or for nobody.
-    pub fn new(user_id: Option<&str>, region: &str, access: Vec<Grant>, now: Moment) -> Self {
+    pub fn new(user_id: Option<&str>, region: &str, access: Vec<Grant>, now: Timestamp) -> Self {
         let now = now.as_seconds();
         Self {
             iss: ISSUER.to_owned(),
@@ -139,7 +139,7 @@ impl SigningKey {
     }
 
     /// Reads a token; none when it is not ours, not of this region, or not of now.
-    pub fn verify(&self, token: &str, region: &str, now: Moment) -> Option<Claims> {
+    pub fn verify(&self, token: &str, region: &str, now: Timestamp) -> Option<Claims> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[SERVICE]);

@@ -16,7 +16,9 @@ use super::{
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{ContentRange, Criteria, JsonResponse, OperationDoc, Param, Query, empty_object};
+use crate::http::{
+    ContentRange, JsonResponse, OperationDoc, Param, Query, QueryParams, empty_object,
+};
 use crate::json::JsonObject;
 use crate::namespace::Namespace;
 use crate::page::{Page, SortOrder};
@@ -332,7 +334,7 @@ async fn list_shared_v3(
 async fn page_after(
     app: &App,
     filter: &RepositoryFilter,
-    criteria: &Criteria<'_>,
+    criteria: &QueryParams<'_>,
 ) -> Result<Response> {
     let limit = criteria.limit()?;
     let after = criteria.number("marker")?.unwrap_or(0);
@@ -383,7 +385,7 @@ fn shared_narrowing(whose: &'static str) -> [Param; 5] {
 fn filter(
     app: &App,
     caller: &Caller,
-    criteria: &Criteria<'_>,
+    criteria: &QueryParams<'_>,
     scope: Scope,
 ) -> Result<RepositoryFilter> {
     let of_shared = scope != Scope::Own;

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 
 use crate::auth::User;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Fault, Result};
 use crate::namespace::Namespace;
 use crate::permission::Permissions;
@@ -230,9 +230,9 @@ pub struct Repository {
     /// That user's name.
     pub creator_name: String,
     /// When it was made.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it, or a tag of it, was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
     /// The names of its tags, newest push first.
     pub tags: Vec<String>,
     /// How many tags it has.
@@ -263,7 +263,7 @@ pub struct NewRepository {
     /// That user's name.
     pub creator_name: String,
     /// When.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
 }
 
 impl NewRepository {
@@ -273,7 +273,7 @@ impl NewRepository {
         namespace: &Namespace,
         name: &RepositoryName,
         creator: &User,
-        created_at: Moment,
+        created_at: Timestamp,
     ) -> Self {
         Self {
             namespace_id: namespace.id,
@@ -323,7 +323,7 @@ pub struct RepositoryFilter {
     /// Whose.
     pub scope: Scope,
     /// When: shares end.
-    pub now: Moment,
+    pub now: Timestamp,
     /// Whether the share still counts.
     pub is_shared: Option<bool>,
     /// Of the account with this text in its name.

@@ -10,8 +10,8 @@ use super::{
     RepositoryName, RepositoryRef, Scope,
 };
 use crate::account;
-use crate::clock::Moment;
-use crate::db::{Readers, SingleWrite, foreign_key_means};
+use crate::clock::Timestamp;
+use crate::db::{Readers, Write, foreign_key_means};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::namespace::Namespace;
 use crate::page::{Page, SortOrder};
@@ -255,9 +255,9 @@ fn bind<'q>(query: Query<'q>, filter: &'q RepositoryFilter) -> Query<'q> {
 #[derive(Debug)]
 pub struct CreateRepository(pub NewRepository);
 
-impl SingleWrite for CreateRepository {
+impl Write for CreateRepository {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         match insert(transaction, &self.0).await? {
@@ -299,13 +299,13 @@ pub struct UpdateRepository {
     /// What.
     pub change: RepositoryChange,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for UpdateRepository {
+impl Write for UpdateRepository {
     type Output = ();
     // Whether it is public is remembered with what its name refers to.
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query(
@@ -336,16 +336,16 @@ pub struct DeleteRepository {
     /// Which one.
     pub id: i64,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for DeleteRepository {
+impl Write for DeleteRepository {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
-    const CHANGES_FIRINGS: bool = true;
+    const INVALIDATES_NAMES: bool = true;
+    const RELOADS_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
-        account::store::settle(transaction, self.id, self.now).await?;
+        account::store::snapshot_usage(transaction, self.id, self.now).await?;
         let done = sqlx::query("DELETE FROM repositories WHERE id = ?")
             .bind(self.id)
             .execute(transaction)

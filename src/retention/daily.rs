@@ -19,15 +19,15 @@ const PAUSE: Duration = Duration::from_mins(1);
 
 /// The background task; it ends with this value.
 #[derive(Debug)]
-pub struct Daily(JoinHandle<()>);
+pub struct RetentionScheduler(JoinHandle<()>);
 
-impl Drop for Daily {
+impl Drop for RetentionScheduler {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Daily {
+impl RetentionScheduler {
     /// Looks at the clock from time to time.
     pub fn start(db: Arc<Db>, clock: Clock, matcher: Matcher) -> Self {
         Self(tokio::spawn(async move {

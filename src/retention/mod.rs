@@ -15,13 +15,13 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::tag::TagName;
 use crate::trigger::Expression;
 
 pub use api::routes;
-pub use daily::{Daily, run_due};
+pub use daily::{RetentionScheduler, run_due};
 
 /// The most selectors of a rule. The reference names no limit; the rule is read at every push.
 const MOST_SELECTORS: usize = 20;
@@ -104,7 +104,7 @@ impl Policy {
 
     /// Whether any tag may have to go, where there are so many and the oldest is so old; tells
     /// without looking at each.
-    pub fn may_delete(&self, tags: usize, oldest: Moment, now: Moment) -> bool {
+    pub fn may_delete(&self, tags: usize, oldest: Timestamp, now: Timestamp) -> bool {
         self.0.iter().any(|rule| match rule.template {
             Template::Date { days } => is_older(oldest, days, now),
             Template::Tag { num } => tags > usize::from(num),
@@ -116,7 +116,7 @@ impl Policy {
     pub fn deletes<'a>(
         &'a self,
         tags: &'a [AgedTag],
-        now: Moment,
+        now: Timestamp,
         is_match: impl Fn(&Expression, &str) -> Result<bool>,
     ) -> Result<Vec<(&'a Rule, Vec<&'a str>)>> {
         let mut newest_first: Vec<_> = tags.iter().collect();
@@ -172,7 +172,7 @@ impl Rule {
     fn deletes<'a>(
         &self,
         newest_first: &[&'a AgedTag],
-        now: Moment,
+        now: Timestamp,
         is_match: &impl Fn(&Expression, &str) -> Result<bool>,
     ) -> Result<Vec<&'a str>> {
         let mut deleted = Vec::new();
@@ -244,7 +244,7 @@ impl Template {
     }
 }
 
-fn is_older(updated_at: Moment, days: u16, now: Moment) -> bool {
+fn is_older(updated_at: Timestamp, days: u16, now: Timestamp) -> bool {
     updated_at.plus_hours(24 * i64::from(days)) < now
 }
 
@@ -305,7 +305,7 @@ pub struct AgedTag {
     /// Its name.
     pub name: String,
     /// When it was last pushed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// A tag that a rule deleted.
@@ -320,11 +320,11 @@ pub struct HistoryEntry {
     /// The name of the tag.
     pub tag: String,
     /// When.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
 }
 
 /// The days since 1970 (UTC) at a moment.
-fn day(moment: Moment) -> i64 {
+fn day(moment: Timestamp) -> i64 {
     moment.as_seconds().div_euclid(24 * 60 * 60)
 }
 
@@ -349,8 +349,8 @@ mod tests {
         Rule::new(template, selectors.collect()).expect("legal")
     }
 
-    fn now() -> Moment {
-        Moment::from_microseconds(1_700_000_000_000_000)
+    fn now() -> Timestamp {
+        Timestamp::from_microseconds(1_700_000_000_000_000)
     }
 
     /// Tags by name and the seconds since their last push.

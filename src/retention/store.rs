@@ -4,8 +4,8 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::notation::{self, PolicyView, RuleView};
 use super::{AgedTag, HistoryEntry, Policy, Retention, RetentionId, day};
-use crate::clock::Moment;
-use crate::db::{Readers, SingleWrite, foreign_key_means};
+use crate::clock::Timestamp;
+use crate::db::{Readers, Write, foreign_key_means};
 use crate::engine::Matcher;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::json::JsonObject;
@@ -90,10 +90,10 @@ pub struct CreateRetention {
     /// Compiled expressions.
     pub matcher: Matcher,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for CreateRetention {
+impl Write for CreateRetention {
     /// Its number.
     type Output = i64;
 
@@ -126,10 +126,10 @@ pub struct UpdateRetention {
     /// Compiled expressions.
     pub matcher: Matcher,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for UpdateRetention {
+impl Write for UpdateRetention {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -156,7 +156,7 @@ pub struct DeleteRetention {
     pub id: RetentionId,
 }
 
-impl SingleWrite for DeleteRetention {
+impl Write for DeleteRetention {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -193,7 +193,7 @@ pub async fn apply(
     transaction: &mut SqliteConnection,
     repository_id: i64,
     matcher: &Matcher,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<()> {
     match find_any(&mut *transaction, repository_id).await? {
         Some(retention) => run(transaction, repository_id, &retention, matcher, now).await,
@@ -206,9 +206,9 @@ async fn run(
     repository_id: i64,
     retention: &Retention,
     matcher: &Matcher,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<()> {
-    let (count, oldest): (i64, Option<Moment>) =
+    let (count, oldest): (i64, Option<Timestamp>) =
         sqlx::query_as("SELECT count(*), min(updated_at) FROM tags WHERE repository_id = ?")
             .bind(repository_id)
             .fetch_one(&mut *transaction)
@@ -270,10 +270,10 @@ pub(super) struct RunAll {
     /// Compiled expressions.
     pub(super) matcher: Matcher,
     /// When.
-    pub(super) now: Moment,
+    pub(super) now: Timestamp,
 }
 
-impl SingleWrite for RunAll {
+impl Write for RunAll {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -414,7 +414,7 @@ mod tests {
     #[derive(Debug)]
     struct ManyTags(i64, String);
 
-    impl SingleWrite for ManyTags {
+    impl Write for ManyTags {
         type Output = ();
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::store::{CreateRetention, DeleteRetention, UpdateRetention, list_histories};
 use super::{HistoryEntry, Policy, RetentionId, Rule, Selector, Template, run_due};
 use crate::app::App;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::db::testing::TestDb;
 use crate::error::Result;
 use crate::namespace::NamespaceName;
@@ -107,8 +107,8 @@ impl World {
     }
 }
 
-pub(super) fn noon(day: i64) -> Moment {
-    Moment::from_microseconds(0).plus_hours(day * 24 + 12)
+pub(super) fn noon(day: i64) -> Timestamp {
+    Timestamp::from_microseconds(0).plus_hours(day * 24 + 12)
 }
 
 pub(super) fn date_rule(days: u16) -> Policy {

@@ -9,15 +9,15 @@ use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
 use crate::account;
 use crate::auth::{Account, User};
 use crate::cce;
-use crate::clock::Moment;
-use crate::db::{SingleWrite, Write};
+use crate::clock::Timestamp;
+use crate::db::{BatchWrite, Write};
 use crate::error::{Error, Resource, Result};
 use crate::namespace::{self, NewNamespace};
-use crate::permission::{self, Grant, Place};
+use crate::permission::{self, Grant, GrantTarget};
 use crate::registry;
 use crate::repository::{self, NewRepository};
 use crate::trigger::store::CreateTrigger;
-use crate::workload::{self, Misbehaviour};
+use crate::workload::{self, FailureSettings};
 
 /// How many triggers one statement makes.
 const TRIGGERS_AT_ONCE: usize = 1000;
@@ -30,12 +30,12 @@ pub struct ApplySeed {
     /// What `{registry}` in an image stands for.
     pub registry: String,
     /// When they are made.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for ApplySeed {
+impl Write for ApplySeed {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         for account in &self.seed.accounts {
@@ -51,7 +51,7 @@ impl SingleWrite for ApplySeed {
             cce::store::put(&mut *transaction, cluster).await?;
             for (key, template) in workloads {
                 let template = template.clone().with_registry(&self.registry);
-                let none = Misbehaviour::default();
+                let none = FailureSettings::default();
                 workload::store::insert(&mut *transaction, key, &template, none).await?;
             }
         }
@@ -83,7 +83,7 @@ impl ApplySeed {
         let found = Arc::new(found);
         grant(
             transaction,
-            Place::Namespace(found.id),
+            GrantTarget::Namespace(found.id),
             &namespace.permissions,
         )
         .await?;
@@ -116,7 +116,7 @@ impl ApplySeed {
         let found = found.await?.ok_or(Error::NotFound(Resource::Repository))?;
         grant(
             transaction,
-            Place::Repository(found.id),
+            GrantTarget::Repository(found.id),
             &repository.permissions,
         )
         .await?;
@@ -139,7 +139,11 @@ impl ApplySeed {
 }
 
 /// Grants what is missing.
-async fn grant(transaction: &mut SqliteConnection, place: Place, grants: &[Grant]) -> Result<()> {
+async fn grant(
+    transaction: &mut SqliteConnection,
+    place: GrantTarget,
+    grants: &[Grant],
+) -> Result<()> {
     for grant in grants {
         permission::store::insert(&mut *transaction, place, grant).await?;
     }
@@ -164,7 +168,7 @@ pub struct Reset(ApplySeed);
 
 impl Reset {
     /// Back to what the instance started with.
-    pub fn to(seed: Arc<Seed>, registry: String, now: Moment) -> Self {
+    pub fn to(seed: Arc<Seed>, registry: String, now: Timestamp) -> Self {
         Self(ApplySeed {
             seed,
             registry,
@@ -173,11 +177,11 @@ impl Reset {
     }
 }
 
-impl SingleWrite for Reset {
+impl Write for Reset {
     /// The files of blobs that no row names any more.
     type Output = Vec<String>;
-    const CHANGES_NAMES: bool = true;
-    const CHANGES_FIRINGS: bool = true;
+    const INVALIDATES_NAMES: bool = true;
+    const RELOADS_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<String>> {
         // The counters of AUTOINCREMENT stay: a write under way must not meet a new row with an

@@ -12,7 +12,7 @@ use super::store::{self, CreateShare, DeleteShare, NewShare, Share, UpdateShare}
 use super::{Deadline, MAX_DESCRIPTION};
 use crate::app::{AppState, Routes};
 use crate::auth::Caller;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc, Segment, empty_object};
 use crate::json::JsonObject;
@@ -259,7 +259,7 @@ struct ShownShareView {
 }
 
 impl ShareView {
-    fn new(repository: &RepositoryRef, share: Share, now: Moment) -> Self {
+    fn new(repository: &RepositoryRef, share: Share, now: Timestamp) -> Self {
         let deadline = share.deadline.map(|deadline| deadline.to_string());
         Self {
             namespace: repository.namespace.name.to_string(),

@@ -9,9 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
 pub use api::routes;
@@ -27,9 +25,9 @@ pub enum Deadline {
     /// Until the end of this moment's day (UTC).
     Until {
         /// As it was given.
-        deadline: Moment,
+        deadline: Timestamp,
         /// The first moment of the next day.
-        ends_at: Moment,
+        ends_at: Timestamp,
     },
 }
 
@@ -47,8 +45,8 @@ impl Deadline {
         }
         let rule = "must be forever, or a time like 2026-10-01T16:00:00.000Z";
         let wrong = |_| Error::invalid("deadline", rule);
-        let deadline: Timestamp = text.parse().map_err(wrong)?;
-        let deadline = Moment::from_microseconds(deadline.as_microsecond());
+        let deadline: jiff::Timestamp = text.parse().map_err(wrong)?;
+        let deadline = Timestamp::from_microseconds(deadline.as_microsecond());
         Ok(Self::Until {
             deadline,
             ends_at: deadline.next_day(),
@@ -56,7 +54,7 @@ impl Deadline {
     }
 
     /// Deadline and end, as the database holds them.
-    fn columns(self) -> (Option<Moment>, Option<Moment>) {
+    fn columns(self) -> (Option<Timestamp>, Option<Timestamp>) {
         match self {
             Self::Forever => (None, None),
             Self::Until { deadline, ends_at } => (Some(deadline), Some(ends_at)),
@@ -95,10 +93,10 @@ impl Shares {
     }
 
     /// Whether an account may pull now.
-    pub fn reach(&self, account_id: &str, now: Moment) -> bool {
+    pub fn reach(&self, account_id: &str, now: Timestamp) -> bool {
         let mut shares = self.0.iter();
         shares.any(|(id, ends_at)| {
-            id == account_id && ends_at.is_none_or(|end| now < Moment::from_microseconds(end))
+            id == account_id && ends_at.is_none_or(|end| now < Timestamp::from_microseconds(end))
         })
     }
 }
@@ -158,7 +156,7 @@ mod tests {
     #[test]
     fn only_the_accounts_that_are_named_are_reached_and_only_in_time() {
         let shares = Shares::from_json(r#"[["a",null],["b",1000]]"#).expect("legal");
-        let reach = |account, now| shares.reach(account, Moment::from_microseconds(now));
+        let reach = |account, now| shares.reach(account, Timestamp::from_microseconds(now));
         assert!(reach("a", i64::MAX));
         assert!(reach("b", 999));
         assert!(!reach("b", 1000));

@@ -3,8 +3,8 @@
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
 use super::Deadline;
-use crate::clock::Moment;
-use crate::db::{SingleWrite, foreign_key_means};
+use crate::clock::Timestamp;
+use crate::db::{Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 
 /// How many accounts an image can be shared with (user guide).
@@ -16,9 +16,9 @@ pub struct Share {
     /// The account's name.
     pub account_name: String,
     /// As it was given; none is forever.
-    pub deadline: Option<Moment>,
+    pub deadline: Option<Timestamp>,
     /// When it ends; none is never.
-    pub ends_at: Option<Moment>,
+    pub ends_at: Option<Timestamp>,
     /// What its maker says about it.
     pub description: String,
     /// The id of the user who made it.
@@ -26,9 +26,9 @@ pub struct Share {
     /// That user's name.
     pub creator_name: String,
     /// When it was made.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// With whom a repository is shared, oldest first.
@@ -71,17 +71,17 @@ pub struct NewShare {
     /// That user's name.
     pub creator_name: String,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
 /// Shares a repository with an account that it is not shared with.
 #[derive(Debug)]
 pub struct CreateShare(pub NewShare);
 
-impl SingleWrite for CreateShare {
+impl Write for CreateShare {
     type Output = ();
     // What a name refers to is remembered with the accounts that may pull from it.
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let Self(share) = self;
@@ -131,12 +131,12 @@ pub struct UpdateShare {
     /// What its maker says about it.
     pub description: String,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for UpdateShare {
+impl Write for UpdateShare {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let (deadline, ends_at) = self.deadline.columns();
@@ -166,9 +166,9 @@ pub struct DeleteShare {
     pub account_name: String,
 }
 
-impl SingleWrite for DeleteShare {
+impl Write for DeleteShare {
     type Output = ();
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query(

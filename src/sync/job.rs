@@ -4,9 +4,9 @@ use sqlx::SqliteConnection;
 
 use super::Outcome;
 use super::store::{self, Job, end, find_job};
-use crate::clock::Moment;
-use crate::db::SingleWrite;
-use crate::engine::Judgement;
+use crate::clock::Timestamp;
+use crate::db::Write;
+use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
 use crate::push::{self, PutTag};
 use crate::registry;
@@ -19,23 +19,23 @@ pub(super) struct DoJob {
     /// Which one.
     pub(super) id: i64,
     /// What is known of the tag and the expressions of the target's triggers.
-    pub(super) judgement: Judgement,
+    pub(super) verdicts: Verdicts,
     /// When.
-    pub(super) now: Moment,
+    pub(super) now: Timestamp,
 }
 
-impl SingleWrite for DoJob {
+impl Write for DoJob {
     /// How it ended; none when it went away with its repository.
     type Output = Option<Outcome>;
     // It makes the target's repository, and stores a tag there.
-    const CHANGES_NAMES: bool = true;
-    const PUSHES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
+    const WAKES_WORKERS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Option<Outcome>> {
         let Some(job) = find_job(&mut *transaction, self.id).await? else {
             return Ok(None);
         };
-        let outcome = job.sync(transaction, self.judgement, self.now).await?;
+        let outcome = job.sync(transaction, self.verdicts, self.now).await?;
         end(transaction, self.id, &outcome, self.now).await?;
         Ok(Some(outcome))
     }
@@ -45,8 +45,8 @@ impl Job {
     async fn sync(
         self,
         transaction: &mut SqliteConnection,
-        judgement: Judgement,
-        now: Moment,
+        verdicts: Verdicts,
+        now: Timestamp,
     ) -> Result<Outcome> {
         let Some(namespace_id) = self.target_namespace_id else {
             let reason = format!(
@@ -85,7 +85,7 @@ impl Job {
             name: tag,
             digest: digest.to_owned(),
             pushed_by: self.operator_name,
-            judgement,
+            verdicts,
             now,
         };
         push::put_synced(transaction, put).await?;
@@ -97,7 +97,7 @@ impl Job {
         &self,
         transaction: &mut SqliteConnection,
         namespace_id: i64,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<i64> {
         let new = NewRepository {
             namespace_id,
@@ -181,11 +181,11 @@ mod tests {
             db.write(job).await.expect("made");
             let open = find_open(db.readers()).await.expect("read");
             let id = open.expect("it is the only one").id;
-            let judgement = Judgement::default();
-            let ended = db.write(DoJob { id, judgement, now }).await.expect("done");
+            let verdicts = Verdicts::default();
+            let ended = db.write(DoJob { id, verdicts, now }).await.expect("done");
             let again = DoJob {
                 id,
-                judgement: Judgement::default(),
+                verdicts: Verdicts::default(),
                 now,
             };
             assert_eq!(db.write(again).await.expect("decided"), None);

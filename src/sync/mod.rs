@@ -9,13 +9,13 @@ mod job;
 pub mod store;
 mod worker;
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::region::Regions;
 use schemars::{Schema, json_schema};
 
 pub use api::routes;
-pub use worker::Synchronization;
+pub use worker::SyncWorker;
 
 /// The longest name of a target organization.
 const MAX_NAMESPACE: usize = 64;
@@ -86,9 +86,9 @@ pub struct SyncTask {
     /// Whether a tag that the target has with another image is replaced.
     pub overrides: bool,
     /// When it was made.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// A job as it is shown.
@@ -119,9 +119,9 @@ pub struct SyncJob {
     /// That user's name.
     pub operator_name: String,
     /// When it was made.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When its status last changed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// How far a job is.

@@ -4,8 +4,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::{JobStatus, Outcome, SyncJob, SyncTarget, SyncTask};
-use crate::clock::Moment;
-use crate::db::{Readers, SingleWrite, foreign_key_means};
+use crate::clock::Timestamp;
+use crate::db::{Readers, Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 use crate::page::{Page, SortOrder};
 use crate::repository::Category;
@@ -31,10 +31,10 @@ pub struct PutTask {
     /// That user's name.
     pub operator_name: String,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for PutTask {
+impl Write for PutTask {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -75,7 +75,7 @@ pub struct DeleteTask {
     pub target: SyncTarget,
 }
 
-impl SingleWrite for DeleteTask {
+impl Write for DeleteTask {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -123,7 +123,7 @@ pub async fn insert_jobs_of_push(
     repository_id: i64,
     tag: &TagName,
     digest: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO sync_jobs (repository_id, remote_region, remote_namespace, overrides, tag,
@@ -157,12 +157,12 @@ pub struct CreateJobs {
     /// That user's name.
     pub operator_name: String,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for CreateJobs {
+impl Write for CreateJobs {
     type Output = ();
-    const PUSHES: bool = true;
+    const WAKES_WORKERS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         for tag in &self.tags {
@@ -292,10 +292,10 @@ pub struct StartJob {
     /// Which one.
     pub id: i64,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for StartJob {
+impl Write for StartJob {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -317,10 +317,10 @@ pub struct FailJob {
     /// Which one.
     pub id: i64,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for FailJob {
+impl Write for FailJob {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -334,7 +334,7 @@ pub(super) async fn end(
     transaction: &mut SqliteConnection,
     id: i64,
     outcome: &Outcome,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<()> {
     sqlx::query("UPDATE sync_jobs SET status = ?2, updated_at = ?3 WHERE id = ?1")
         .bind(id)
@@ -439,7 +439,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
-    use crate::engine::Judgement;
+    use crate::engine::Verdicts;
     use crate::repository;
 
     async fn seeded() -> (TestDb, i64) {
@@ -497,7 +497,7 @@ mod tests {
 
         let work = |id| DoJob {
             id,
-            judgement: Judgement::default(),
+            verdicts: Verdicts::default(),
             now,
         };
         let ended = test.db.write(work(first)).await.expect("ended");

@@ -12,7 +12,7 @@ use super::job::DoJob;
 use super::store::{self, FailJob, OpenJob, StartJob};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::engine::{Engine, Judgement, Matcher};
+use crate::engine::{Engine, Matcher, Verdicts};
 use crate::error::Result;
 use crate::tag::TagName;
 
@@ -22,15 +22,15 @@ const TRIES: u32 = 3;
 
 /// The running worker; it ends with this value.
 #[derive(Debug)]
-pub struct Synchronization(JoinHandle<()>);
+pub struct SyncWorker(JoinHandle<()>);
 
-impl Drop for Synchronization {
+impl Drop for SyncWorker {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Synchronization {
+impl SyncWorker {
     /// Starts to work on what waits, also from an earlier run. It serves all regions.
     pub fn start(db: Arc<Db>, clock: Clock, matcher: Matcher, engine: Arc<Engine>) -> Self {
         let worker = Worker {
@@ -84,14 +84,14 @@ impl Worker {
         } = job;
         for _ in 0..TRIES {
             match self.sync(job).await {
-                Ok(None) => return self.engine.look_again(),
+                Ok(None) => return self.engine.wake(),
                 Ok(Some(outcome)) => {
                     let (status, reason) = (outcome.status().as_str(), outcome.reason());
                     info!(
                         job = job.id, tag, %source, %target, status, reason,
                         "Synced `{source}:{tag}` to `{target}`: {status} {reason}"
                     );
-                    return self.engine.look_again();
+                    return self.engine.wake();
                 }
                 Err(error) => {
                     warn!(chain = error.chain(), job = job.id, "A sync job failed");
@@ -110,7 +110,7 @@ impl Worker {
                 "A sync job was not recorded"
             );
         }
-        self.engine.look_again();
+        self.engine.wake();
     }
 
     async fn sync(&self, job: &OpenJob) -> Result<Option<Outcome>> {
@@ -120,13 +120,13 @@ impl Worker {
         };
         self.db.write(start).await?;
         // A repository that the job makes has no triggers.
-        let judgement = match (job.target_id, TagName::parse(&job.tag)) {
+        let verdicts = match (job.target_id, TagName::parse(&job.tag)) {
             (Some(id), Some(tag)) => self.matcher.judge(&self.db, id, &tag).await?,
-            _ => Judgement::default(),
+            _ => Verdicts::default(),
         };
         let write = DoJob {
             id: job.id,
-            judgement,
+            verdicts,
             now: self.clock.now(),
         };
         self.db.write(write).await

@@ -145,7 +145,7 @@ async fn create(
         repository_id: repository.id,
         source,
         overrides: body.optional_boolean("override")?.unwrap_or(false),
-        judgement: app
+        verdicts: app
             .matcher
             .judge(&app.db, repository.id, &destination)
             .await?,

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
 pub use api::routes;
@@ -89,9 +89,9 @@ pub struct Tag {
     /// list.
     pub size: i64,
     /// When the tag was first pushed.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// When it was last pushed.
-    pub updated_at: Moment,
+    pub updated_at: Timestamp,
 }
 
 /// What a list of tags can be ordered by.

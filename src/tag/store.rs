@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, SqliteConnection, SqliteExecutor};
 
 use super::{OrderColumn, Tag, TagName};
 use crate::account;
-use crate::clock::Moment;
-use crate::db::{Readers, SingleWrite};
+use crate::clock::Timestamp;
+use crate::db::{Readers, Write};
 use crate::error::{Error, Result};
 use crate::page::{Page, SortOrder};
 
@@ -176,7 +176,7 @@ pub async fn put(
     repository_id: i64,
     name: &TagName,
     digest: &str,
-    now: Moment,
+    now: Timestamp,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
@@ -194,7 +194,7 @@ pub async fn put(
 }
 
 /// Notes that something in a repository changed.
-pub async fn touch(db: impl SqliteExecutor<'_>, repository_id: i64, now: Moment) -> Result<()> {
+pub async fn touch(db: impl SqliteExecutor<'_>, repository_id: i64, now: Timestamp) -> Result<()> {
     sqlx::query("UPDATE repositories SET updated_at = ? WHERE id = ?")
         .bind(now)
         .bind(repository_id)
@@ -225,10 +225,10 @@ pub struct DeleteTag {
     /// The tag.
     pub name: TagName,
     /// When.
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
-impl SingleWrite for DeleteTag {
+impl Write for DeleteTag {
     /// Whether it was there.
     type Output = bool;
 
@@ -251,7 +251,7 @@ impl SingleWrite for DeleteTag {
 #[derive(Debug)]
 pub struct DeleteImage(pub DeleteTag);
 
-impl SingleWrite for DeleteImage {
+impl Write for DeleteImage {
     /// Whether the tag was there.
     type Output = bool;
 
@@ -271,9 +271,9 @@ pub async fn delete_images(
     transaction: &mut SqliteConnection,
     repository_id: i64,
     names: &[&str],
-    now: Moment,
+    now: Timestamp,
 ) -> Result<bool> {
-    account::store::settle(&mut *transaction, repository_id, now).await?;
+    account::store::snapshot_usage(&mut *transaction, repository_id, now).await?;
     let names = serde_json::to_string(names).map_err(Error::internal)?;
     let digests: Vec<String> = sqlx::query_scalar(
         "DELETE FROM tags

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::schema::schema_of;
 use crate::tag::TagName;
@@ -508,7 +508,7 @@ pub struct Trigger {
     /// The name of the user who made it.
     pub creator_name: String,
     /// When it was made.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
     /// Whether it has a history; read for a single trigger only.
     pub has_history: bool,
 }

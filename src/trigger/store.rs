@@ -8,8 +8,8 @@ use super::{
     AppType, Candidate, Cluster, Condition, NewTrigger, Trigger, TriggerMode, TriggerName,
     TriggerType,
 };
-use crate::clock::Moment;
-use crate::db::{SingleWrite, Write};
+use crate::clock::Timestamp;
+use crate::db::{BatchWrite, Write};
 use crate::error::{Error, Resource, Result};
 use crate::repository::store::exists as repository_exists;
 
@@ -32,7 +32,7 @@ struct TriggerRow {
     cluster_name: String,
     container: String,
     creator_name: String,
-    created_at: Moment,
+    created_at: Timestamp,
     #[sqlx(default)]
     has_history: bool,
 }
@@ -195,10 +195,10 @@ pub struct CreateTrigger {
     /// The name of the user who makes it.
     pub creator_name: String,
     /// When.
-    pub created_at: Moment,
+    pub created_at: Timestamp,
 }
 
-impl Write for CreateTrigger {
+impl BatchWrite for CreateTrigger {
     type Output = ();
 
     /// One statement for all of them: each statement is a hop to SQLite's thread and back.
@@ -286,7 +286,7 @@ pub struct EnableTrigger {
     pub enabled: bool,
 }
 
-impl SingleWrite for EnableTrigger {
+impl Write for EnableTrigger {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -310,9 +310,9 @@ pub struct DeleteTrigger {
     pub name: TriggerName,
 }
 
-impl SingleWrite for DeleteTrigger {
+impl Write for DeleteTrigger {
     type Output = ();
-    const CHANGES_FIRINGS: bool = true;
+    const RELOADS_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query("DELETE FROM triggers WHERE repository_id = ? AND name = ?")

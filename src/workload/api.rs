@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
-use super::{Container, IMAGE_PATTERN, MAX_IMAGE, Misbehaviour, PodTemplate, Rollout, WorkloadKey};
+use super::{
+    Container, FailureSettings, IMAGE_PATTERN, MAX_IMAGE, PodTemplate, Rollout, WorkloadKey,
+};
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
 use crate::cce;
@@ -321,8 +323,8 @@ fn container(entry: &JsonObject) -> Result<Container> {
     })
 }
 
-fn misbehaviour(body: &JsonObject) -> Result<Misbehaviour> {
-    let mut misbehaviour = Misbehaviour::default();
+fn misbehaviour(body: &JsonObject) -> Result<FailureSettings> {
+    let mut misbehaviour = FailureSettings::default();
     if let Some(fail) = body.optional_object("fail")? {
         fail.refuse_unknown("failure", &["status", "times"])
             .map_err(|error| error.under("fail"))?;

@@ -12,7 +12,7 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::trigger::AppType;
 
@@ -139,7 +139,7 @@ pub struct Neighbours {
 
 /// What a simulated workload does wrong, so that tests can see retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Misbehaviour {
+pub struct FailureSettings {
     /// The status that its next updates get.
     pub fail_status: u16,
     /// How many of them.
@@ -155,15 +155,15 @@ pub struct Workload {
     pub id: i64,
     /// Its pod template.
     pub template: PodTemplate,
-    /// See [`Misbehaviour`].
-    pub misbehaviour: Misbehaviour,
+    /// See [`FailureSettings`].
+    pub misbehaviour: FailureSettings,
 }
 
 /// One container's change of image.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Rollout {
     /// When.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The trigger's name.
     pub trigger_name: String,
     /// The pushed tag.

@@ -2,9 +2,9 @@
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
-use super::{Misbehaviour, Neighbours, PodTemplate, Rollout, Workload, WorkloadKey};
+use super::{FailureSettings, Neighbours, PodTemplate, Rollout, Workload, WorkloadKey};
 use crate::cce::{self, Cluster};
-use crate::db::SingleWrite;
+use crate::db::Write;
 use crate::error::{Error, Resource, Result};
 
 /// Rollouts that a workload keeps.
@@ -33,7 +33,7 @@ impl TryFrom<WorkloadRow> for Workload {
                     .map_err(Error::internal)?,
                 annotations: serde_json::from_str(&row.annotations).map_err(Error::internal)?,
             },
-            misbehaviour: Misbehaviour {
+            misbehaviour: FailureSettings {
                 fail_status: row.fail_status,
                 fail_times: row.fail_times,
                 delay_ms: row.delay_ms,
@@ -162,13 +162,13 @@ pub struct PutWorkload {
     pub key: WorkloadKey,
     /// The pod template.
     pub template: PodTemplate,
-    /// See [`Misbehaviour`].
-    pub misbehaviour: Misbehaviour,
+    /// See [`FailureSettings`].
+    pub misbehaviour: FailureSettings,
 }
 
-impl SingleWrite for PutWorkload {
+impl Write for PutWorkload {
     type Output = ();
-    const CHANGES_FIRINGS: bool = true;
+    const RELOADS_FIRINGS: bool = true;
 
     async fn run(mut self, transaction: &mut SqliteConnection) -> Result<()> {
         let cluster = cce::store::find_by_id_or_name(&mut *transaction, &self.cluster).await?;
@@ -203,7 +203,7 @@ pub async fn insert(
     db: impl SqliteExecutor<'_>,
     key: &WorkloadKey,
     template: &PodTemplate,
-    misbehaviour: Misbehaviour,
+    misbehaviour: FailureSettings,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO workloads (cluster_id, namespace, kind, name, containers, init_containers,
@@ -234,9 +234,9 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
 #[derive(Debug)]
 pub struct DeleteWorkload(pub WorkloadKey);
 
-impl SingleWrite for DeleteWorkload {
+impl Write for DeleteWorkload {
     type Output = ();
-    const CHANGES_FIRINGS: bool = true;
+    const RELOADS_FIRINGS: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query(
@@ -341,7 +341,7 @@ clusters:
     /// One of a firing's rollouts, which a test tells from others by its number.
     struct Record(std::ops::Range<usize>);
 
-    impl SingleWrite for Record {
+    impl Write for Record {
         type Output = ();
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {

@@ -8,7 +8,7 @@ pub(super) mod store;
 use std::sync::Arc;
 
 use crate::auth::{Account, Password, PasswordHash, Secret, User};
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
 pub(super) use api::{UserView, routes};
@@ -29,8 +29,8 @@ pub(super) struct MadeUser {
     /// Whether the password is to be changed at the first login; shown only.
     pwd_status: bool,
     texts: Texts,
-    created_at: Moment,
-    updated_at: Moment,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 /// What is only shown; empty where nothing was said.
@@ -94,7 +94,7 @@ impl Changes {
         self.password.is_some() || self.is_enabled == Some(false)
     }
 
-    fn apply(self, user: &mut MadeUser, now: Moment) {
+    fn apply(self, user: &mut MadeUser, now: Timestamp) {
         fn set<T>(place: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *place = value;

@@ -4,8 +4,8 @@ use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
 use super::{Changes, MOST, MadeUser, Texts};
 use crate::auth::{PasswordHash, delete_tokens_of};
-use crate::clock::Moment;
-use crate::db::SingleWrite;
+use crate::clock::Timestamp;
+use crate::db::Write;
 use crate::error::{Error, Resource, Result};
 use crate::{login, permission};
 
@@ -26,8 +26,8 @@ struct UserRow {
     xuser_type: String,
     access_mode: String,
     description: String,
-    created_at: Moment,
-    updated_at: Moment,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 impl TryFrom<UserRow> for MadeUser {
@@ -130,7 +130,7 @@ async fn put(transaction: &mut SqliteConnection, user: &MadeUser) -> Result<()> 
 #[derive(Debug)]
 pub(super) struct CreateUser(pub(super) MadeUser);
 
-impl SingleWrite for CreateUser {
+impl Write for CreateUser {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -153,10 +153,10 @@ impl SingleWrite for CreateUser {
 pub(super) struct UpdateUser {
     pub(super) id: String,
     pub(super) changes: Changes,
-    pub(super) now: Moment,
+    pub(super) now: Timestamp,
 }
 
-impl SingleWrite for UpdateUser {
+impl Write for UpdateUser {
     type Output = MadeUser;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<MadeUser> {
@@ -179,10 +179,10 @@ impl SingleWrite for UpdateUser {
 #[derive(Debug)]
 pub(super) struct DeleteUser(pub(super) String);
 
-impl SingleWrite for DeleteUser {
+impl Write for DeleteUser {
     type Output = ();
     // What a name refers to is remembered with the rights in it.
-    const CHANGES_NAMES: bool = true;
+    const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query("DELETE FROM iam_users WHERE id = ?")
@@ -221,8 +221,8 @@ mod tests {
                 access_mode: "default".to_owned(),
                 ..Texts::default()
             },
-            created_at: Moment::default(),
-            updated_at: Moment::default(),
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
         };
         let writes = (0..MOST).map(|at| test.db.write(CreateUser(user(at))));
         for made in futures_util::future::join_all(writes).await {

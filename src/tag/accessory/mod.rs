@@ -8,7 +8,7 @@ mod api;
 mod store;
 
 use super::TagName;
-use crate::clock::Moment;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::registry::Digest;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -93,8 +93,8 @@ pub struct Accessory {
     digest: String,
     artifact_type: String,
     size: i64,
-    created_at: Moment,
-    updated_at: Moment,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 impl Accessory {

@@ -3,11 +3,9 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::registry::{Registry, digest};
-use crate::support::{TestApp, trigger};
+use crate::support::{OCI_MANIFEST, Registry, TestApp, digest, trigger};
 
 const REPO: &str = "/v2/manage/namespaces/group/repos/app";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 const SEED: &str = "
 accounts: [{name: partner, users: [{name: dev, token: partner-dev}]}]

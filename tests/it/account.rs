@@ -4,8 +4,7 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use crate::fake_kubernetes::{FakeKubernetes, Proof};
-use crate::registry::Registry;
-use crate::support::{Client, TRIGGERS, TestApp, trigger};
+use crate::support::{Client, Registry, TRIGGERS, TestApp, trigger};
 
 const SEED: &str = r#"
 accounts:

@@ -10,8 +10,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::{self, Registry};
-use crate::support::{Answer, Kept, TestApp};
+use crate::support::{self, Answer, Kept, Registry, TestApp};
 
 const SEED: &str = "organizations: [{name: group}]";
 const REPOSITORIES: [&str; 3] = ["group/a", "group/b", "group/c"];
@@ -198,7 +197,7 @@ async fn uploads_whose_clients_go_away_leave_no_file_without_a_blob() {
     registry.push_blob("group/a", b"first").await;
     let contents: Vec<_> = (0..CLIENTS).map(|at| format!("content {at:0>4}")).collect();
     for (at, content) in contents.iter().enumerate() {
-        let digest = registry::digest(content.as_bytes());
+        let digest = support::digest(content.as_bytes());
         let request = if at % 2 == 0 {
             format!("POST /v2/group/a/blobs/uploads/?digest={digest}")
         } else {
@@ -220,7 +219,7 @@ async fn uploads_whose_clients_go_away_leave_no_file_without_a_blob() {
         loop {
             let mut blobs = 1;
             for content in &contents {
-                let digest = registry::digest(content.as_bytes());
+                let digest = support::digest(content.as_bytes());
                 let path = format!("/v2/group/a/blobs/{digest}");
                 blobs += usize::from(registry.get(&path).await.status == 200);
             }
@@ -252,7 +251,7 @@ async fn a_blob_that_the_database_does_not_take_leaves_no_file() {
         .expect("made");
     connection.close().await.expect("closed");
 
-    let digest = registry::digest(b"second");
+    let digest = support::digest(b"second");
     let path = format!("/v2/group/a/blobs/uploads/?digest={digest}");
     let answer = registry.send("POST", &path, &[], "second").await;
     assert_eq!(answer.status, 500);

@@ -11,8 +11,9 @@ use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::Registry;
-use crate::support::{Answer, Client, Kept, Process, TOKEN, TRIGGERS, TestApp, trigger};
+use crate::support::{
+    self, Answer, Client, Kept, Process, Registry, TOKEN, TRIGGERS, TestApp, trigger,
+};
 
 const CLOCK: &str = "/_emulator/clock";
 const FAULTS: &str = "/_emulator/faults";
@@ -590,7 +591,7 @@ async fn a_management_operation_says_when_to_try_again_too() {
 async fn every_operation_of_the_registry_fails_on_purpose() {
     let app = TestApp::with_repository().await;
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
-    let digest = crate::registry::digest(b"missing");
+    let digest = support::digest(b"missing");
     let uploads = "/v2/group/busybox/blobs/uploads/".to_owned();
     let upload = format!("{uploads}none");
     let blob = format!("/v2/group/busybox/blobs/{digest}");
@@ -667,7 +668,7 @@ async fn an_upload_breaks_off_in_the_middle_and_goes_on_where_it_was() {
     let app = TestApp::with_repository().await;
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
     let whole = "0123456789".repeat(1000);
-    let digest = crate::registry::digest(whole.as_bytes());
+    let digest = support::digest(whole.as_bytes());
     let uploads = "/v2/group/busybox/blobs/uploads/";
     let started = registry.send("POST", uploads, &[], "").await;
     let upload = started.header("location").expect("a location").to_owned();
@@ -976,7 +977,7 @@ async fn requests_to_the_registry_are_told_too() {
     let app = TestApp::with_repository().await;
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
     let content = "content".repeat(1000);
-    let digest = crate::registry::digest(content.as_bytes());
+    let digest = support::digest(content.as_bytes());
     let path = format!("/v2/group/busybox/blobs/uploads/?digest={digest}");
     let answer = registry.send("POST", &path, &[], content.clone()).await;
     assert_eq!(answer.status, 201, "{}", answer.text());

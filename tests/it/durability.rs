@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::{Request, StatusCode};
 use serde_json::json;
 
-use crate::registry::{self, Registry};
-use crate::support::{Kept, Process, TRIGGERS, trigger};
+use crate::support::{self, Kept, Process, Registry, TRIGGERS, trigger};
 
 const SEED: &str = "organizations: [{name: group, repositories: [{name: busybox}]}]";
 
@@ -100,7 +99,7 @@ async fn images_pushed_before_kill_9_are_whole_and_unfinished_uploads_leave_noth
                 .get(&format!("/v2/group/busybox/manifests/{tag}"))
                 .await;
             assert_eq!(manifest.status, 200, "{tag}");
-            let blob = format!("/v2/group/busybox/blobs/{}", registry::digest(layer));
+            let blob = format!("/v2/group/busybox/blobs/{}", support::digest(layer));
             assert!(registry.get(&blob).await.body == layer.as_slice(), "{tag}");
         }
         // Some uploads are under way when the end comes, at every stage.
@@ -279,7 +278,7 @@ async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
     for at in 0..8 {
         SmallDisk::give_room(&filler, 1);
         let content = vec![at; 4096];
-        let digest = registry::digest(&content);
+        let digest = support::digest(&content);
         let path = format!("/v2/group/busybox/blobs/uploads/?digest={digest}");
         match registry.send("POST", &path, &[], content).await.status {
             StatusCode::CREATED => blobs += 1,

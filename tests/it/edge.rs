@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::Registry;
-use crate::support::{Kept, Process, TRIGGERS, TestApp, program, trigger};
+use crate::support::{Kept, Process, Registry, TRIGGERS, TestApp, program, trigger};
 
 #[tokio::test]
 async fn an_unknown_path_or_method_is_answered_as_the_gateway_does() {

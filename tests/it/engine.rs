@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::{Kept, TRIGGERS, TestApp, trigger};
+use crate::support::{Kept, Registry, TRIGGERS, TestApp, trigger};
 
 const SEED: &str = r#"
 organizations:

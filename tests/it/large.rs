@@ -2,21 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::{Registry, digest};
-use crate::support::{Client, Kept, Process, TestApp};
+use crate::support::{Client, Kept, OCI_MANIFEST, Process, Registry, TestApp, descriptor, digest};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const TAGS: &str = "/v2/manage/namespaces/group/repos/app/tags";
 const SEED: &str = "organizations: [{name: group, repositories: [{name: app}]}]";
 
-fn descriptor(content: &[u8]) -> Value {
-    json!({"mediaType": "application/octet-stream", "digest": digest(content),
-           "size": content.len()})
-}
-
 /// A manifest without layers; its configuration is `{}`.
 fn manifest(more: &Value) -> String {
-    let mut manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST,
+    let mut manifest = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST,
                               "config": descriptor(b"{}"), "layers": []});
     for (key, value) in more.as_object().expect("an object") {
         manifest[key] = value.clone();
@@ -32,7 +25,7 @@ async fn registry(client: &Client) -> Registry {
 
 async fn put(registry: &Registry, reference: &str, manifest: &str) {
     let path = format!("/v2/group/app/manifests/{reference}");
-    let headers = [("Content-Type", MANIFEST)];
+    let headers = [("Content-Type", OCI_MANIFEST)];
     let answer = registry
         .send("PUT", &path, &headers, manifest.to_owned())
         .await;
@@ -124,7 +117,7 @@ async fn referrers_are_listed_in_pages_that_the_header_link_joins() {
         let of_it = digest(referrer.as_bytes());
         put(&registry, &of_it, &referrer).await;
         expected.push(json!({
-            "mediaType": MANIFEST, "digest": of_it, "size": referrer.len(),
+            "mediaType": OCI_MANIFEST, "digest": of_it, "size": referrer.len(),
             "artifactType": kind, "annotations": {"at": at.to_string()}
         }));
     }

@@ -4,11 +4,9 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::{TestApp, trigger};
+use crate::support::{OCI_MANIFEST, Registry, TestApp, trigger};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 const REPOSITORY: &str = "/v2/manage/namespaces/group/repos/busybox";
 const RETENTIONS: &str = "/v2/manage/namespaces/group/repos/busybox/retentions";

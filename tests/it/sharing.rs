@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::{Client, TestApp};
+use crate::support::{Client, Registry, TestApp};
 
 const SHARES: &str = "/v2/manage/namespaces/g/repositories/r/access-domains";
 

@@ -3,8 +3,7 @@
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::registry::{Registry, digest};
-use crate::support::{Answer, Client, Kept, TestApp, trigger};
+use crate::support::{Answer, Client, Kept, Registry, TestApp, digest, trigger};
 
 const HOME: &str = "cn-north-4";
 const EAST: &str = "cn-east-3";

@@ -3,8 +3,7 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::TestApp;
+use crate::support::{Registry, TestApp};
 
 const TAGS: &str = "/v2/manage/namespaces/group/repos/app/tags";
 const PUSH: &str = "/_emulator/push";

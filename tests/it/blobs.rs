@@ -10,15 +10,14 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{self, Answer, Kept, Registry, TestApp};
+use crate::support::{self, Answer, Kept, Registry, TestApp, WORLD};
 
-const SEED: &str = "organizations: [{name: group}]";
 const REPOSITORIES: [&str; 3] = ["group/a", "group/b", "group/c"];
 /// What would take for ever without the mend takes this long in a test that fails.
 const BOUND: Duration = Duration::from_secs(15);
 
 async fn seeded() -> (TestApp, Registry) {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let registry = Registry::admin(&app.client, &REPOSITORIES).await;
     (app, registry)
 }
@@ -164,7 +163,7 @@ async fn a_push_replaces_the_file_of_the_same_content() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_notices_files_that_are_gone_and_those_that_are_back() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let arguments = ["--log-level", "error"];
     let digest = {
         let process = kept.start(&arguments);
@@ -260,7 +259,7 @@ async fn a_blob_that_the_database_does_not_take_leaves_no_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_comes_back_finds_its_blobs_and_nothing_of_others_is_swept() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let data = kept.data_folder();
     // Names like the MD5 of something.
     let theirs = ["uploads", "blobs"].map(|folder| data.join(folder).join("0".repeat(32)));
@@ -293,7 +292,7 @@ async fn a_database_that_comes_back_finds_its_blobs_and_nothing_of_others_is_swe
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_folder_that_all_may_look_into_only_the_owner_reads_what_the_emulator_keeps() {
     use std::os::unix::fs::PermissionsExt;
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let data = kept.data_folder();
     std::fs::create_dir(&data).expect("made");
     let open = std::fs::Permissions::from_mode(0o755);

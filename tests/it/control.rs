@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    self, Answer, Client, Kept, Process, Registry, TOKEN, TRIGGERS, TestApp, trigger,
+    self, Answer, Client, Kept, Process, Registry, TOKEN, TRIGGERS, TestApp, WORLD, trigger,
 };
 
 const CLOCK: &str = "/_emulator/clock";
@@ -198,7 +198,7 @@ organizations:
 
 #[tokio::test]
 async fn a_registry_token_outlives_a_restart_but_not_a_reset_before_it() {
-    let kept = Kept::seeded("organizations: [{name: group, repositories: [{name: busybox}]}]");
+    let kept = Kept::seeded(WORLD);
     let log_in = async |client: &Client| Registry::admin(client, &["group/busybox"]).await;
     let mut process = kept.start(&[]);
     let mut before = log_in(&process.client()).await;

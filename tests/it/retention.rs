@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{OCI_MANIFEST, Registry, TestApp, trigger};
+use crate::support::{OCI_MANIFEST, Registry, TestApp, WORLD, trigger};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -389,12 +389,7 @@ async fn the_history_is_paged_newest_first_and_outlives_the_rule() {
 
 #[tokio::test]
 async fn another_account_finds_no_retention() {
-    let app = TestApp::seeded(
-        "accounts:
-  - {name: partner, users: [{name: dev, token: partner-dev}]}
-organizations: [{name: group, repositories: [{name: busybox}]}]",
-    )
-    .await;
+    let app = TestApp::seeded(WORLD).await;
     let stranger = app.as_user("partner-dev");
     for (method, path) in [
         ("GET", RETENTIONS),

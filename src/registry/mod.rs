@@ -29,7 +29,7 @@ pub use collect::Collector;
 pub use copy::copy_image;
 pub use describe::describe_stored;
 pub use error::RegistryError;
-pub use manifest::{Description, Manifest, MediaType};
+pub use manifest::{Manifest, MediaType};
 pub use operation::{OPERATIONS, RegistryOperation};
 pub use push::{Pusher, repository_for_push};
 pub use reference::{Digest, ImagePath, Reference, Target};

@@ -878,7 +878,8 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
-    use crate::registry::{Description, MediaType};
+    use crate::registry::MediaType;
+    use crate::registry::manifest::Description;
 
     const NOW: i64 = 1_000_000;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use swr_emulator::routes;
+use swr_emulator::internal::routes;
 
 use crate::support::{
     CLUSTER, Client, Registry, TRIGGERS, TestApp, WORLD, redacted, snapshot, trigger,

@@ -15,7 +15,7 @@ use super::super::access::Actions;
 use super::super::error::RegistryError;
 use super::super::reference::{Digest, ImagePath};
 use super::super::store::{self, Blob, BlobFile, LinkFrom, MarkBlobs, UnlinkBlob};
-use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
+use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty, real_seconds};
 use crate::app::App;
 use crate::db::Db;
 use crate::http::Cut;
@@ -46,7 +46,7 @@ impl Call<'_> {
         let cut_after = self.inject_fault(sent).await?;
         let repository = admitted.repository()?;
         let (blob, mut file) = found?;
-        let now = self.real_seconds();
+        let now = real_seconds();
         if self.is_head() && blob.needs_lease(now) {
             // Who is told that it is there may leave it out of an upload.
             let write = LinkFrom {

@@ -19,6 +19,7 @@ use super::error::RegistryError;
 use super::operation::RegistryOperation;
 use super::reference::{ImagePath, Target};
 use crate::app::App;
+use crate::clock::Clock;
 use crate::faults::{FaultAction, RequestFacts};
 use crate::http::SharedBody;
 use crate::nearest::nearest;
@@ -323,10 +324,11 @@ impl Call<'_> {
         let rule = || RegistryError::SizeInvalid("n must be a whole number".to_owned());
         Ok(limit.map_err(|_| rule())?.min(most))
     }
+}
 
-    fn real_seconds(&self) -> i64 {
-        self.app.clock.real_now().as_second()
-    }
+/// The machine's time in seconds since 1970, by which files are collected.
+fn real_seconds() -> i64 {
+    Clock::real_now().as_second()
 }
 
 /// A response without a body.

@@ -14,7 +14,7 @@ use super::super::push::repository_for_push;
 use super::super::reference::{Digest, ImagePath};
 use super::super::store::LinkFrom;
 use super::super::upload::{Range, Session};
-use super::{Call, DOCKER_CONTENT_DIGEST, empty};
+use super::{Call, DOCKER_CONTENT_DIGEST, empty, real_seconds};
 use crate::app::App;
 use crate::error::Error;
 use crate::repository::RepositoryRef;
@@ -111,7 +111,7 @@ impl Call<'_> {
             source_id: source.id,
             repository_id: repository.id,
             digest: digest.clone(),
-            now: self.real_seconds(),
+            now: real_seconds(),
         };
         Ok(self.app.db.write(write).await?)
     }

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use swr_emulator::registry::{Digest, ImagePath, Reference, Target};
+use swr_emulator::internal::{Digest, ImagePath, Reference, Target};
 
 fuzz_target!(|path: &[u8]| {
     let Ok(path) = std::str::from_utf8(path) else {

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Secret, long_term_password};
+use swr_emulator::internal::{Secret, long_term_password};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 use super::{Answer, Client};
 

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{self, Answer, Kept, Registry, TestApp, WORLD};
+use crate::support::{self, Answer, Kept, OCI_MANIFEST, Registry, TestApp, WORLD};
 
 const REPOSITORIES: [&str; 3] = ["group/a", "group/b", "group/c"];
 /// What would take for ever without the mend takes this long in a test that fails.
@@ -46,7 +46,7 @@ async fn mount(registry: &Registry, digest: &str, from: &str, to: &str) -> Statu
 async fn put_manifest_of(registry: &Registry, repository: &str, digest: &str) -> Answer {
     let manifest = json!({
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "mediaType": OCI_MANIFEST,
         "config": {"mediaType": "application/octet-stream", "digest": digest, "size": 1},
         "layers": [],
     });

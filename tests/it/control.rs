@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    self, Answer, Client, Kept, Process, Registry, TOKEN, TRIGGERS, TestApp, WORLD, trigger,
+    self, Answer, Client, Kept, OCI_MANIFEST, Process, Registry, TOKEN, TRIGGERS, TestApp, WORLD,
+    trigger,
 };
 
 const CLOCK: &str = "/_emulator/clock";
@@ -522,7 +523,7 @@ async fn a_fault_that_breaks_a_rule_is_refused() {
 async fn registry_call(registry: &Registry, method: &str, path: &str, body: &str) -> u16 {
     let mut request = Request::builder().method(method).uri(path);
     if method == "PUT" && path.contains("/manifests/") {
-        request = request.header("Content-Type", "application/vnd.oci.image.manifest.v1+json");
+        request = request.header("Content-Type", OCI_MANIFEST);
     }
     if let Some(bearer) = &registry.bearer {
         request = request.header("Authorization", format!("Bearer {bearer}"));
@@ -540,7 +541,7 @@ async fn a_push_fails_as_often_as_its_fault_says_and_stores_nothing_then() {
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
     registry.push_image("group/busybox", "v1", b"layer").await;
     let manifest = registry.get("/v2/group/busybox/manifests/v1").await;
-    let headers = [("Content-Type", "application/vnd.oci.image.manifest.v1+json")];
+    let headers = [("Content-Type", OCI_MANIFEST)];
     let path = "/v2/group/busybox/manifests/v2";
     let push = async || {
         let body = manifest.body.clone();

@@ -3,7 +3,7 @@
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Kept, Registry, TestApp, digest, trigger};
+use crate::support::{Answer, Client, Kept, OCI_MANIFEST, Registry, TestApp, digest, trigger};
 
 const HOME: &str = "cn-north-4";
 const EAST: &str = "cn-east-3";
@@ -93,7 +93,7 @@ async fn what_is_pushed_after_the_task_was_made_arrives_whole_in_the_other_regio
     let body = task(EAST, "mirror", false);
     app.post(SYNC_REPO, body).await.is(200, "{}");
     let index = json!({"schemaVersion": 2, "manifests": [{
-        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": part, "size": 1}]});
+        "mediaType": OCI_MANIFEST, "digest": part, "size": 1}]});
     let index = index.to_string();
     let media_type = "application/vnd.oci.image.index.v1+json";
     let path = "/v2/group/busybox/manifests/v2";

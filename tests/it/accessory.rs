@@ -3,20 +3,13 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::registry::{Registry, digest};
-use crate::support::{TestApp, trigger};
+use crate::support::{OCI_MANIFEST, Registry, TestApp, WORLD, digest, trigger};
 
-const REPO: &str = "/v2/manage/namespaces/group/repos/app";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-
-const SEED: &str = "
-accounts: [{name: partner, users: [{name: dev, token: partner-dev}]}]
-organizations: [{name: group, repositories: [{name: app}]}]
-";
+const REPO: &str = "/v2/manage/namespaces/group/repos/busybox";
 
 async fn app() -> (TestApp, Registry) {
-    let app = TestApp::seeded(SEED).await;
-    let registry = Registry::admin(&app.client, &["group/app"]).await;
+    let app = TestApp::seeded(WORLD).await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
     (app, registry)
 }
 
@@ -27,7 +20,7 @@ fn tag_about(digest: &str, ending: &str) -> String {
 
 /// Pushes a manifest that is about another one, by digest; its own digest.
 async fn push_referrer(registry: &Registry, subject: &str, artifact_type: &str) -> String {
-    let empty = registry.push_blob("group/app", b"{}").await;
+    let empty = registry.push_blob("group/busybox", b"{}").await;
     let manifest = json!({
         "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": artifact_type,
         "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2},
@@ -36,7 +29,7 @@ async fn push_referrer(registry: &Registry, subject: &str, artifact_type: &str) 
     })
     .to_string();
     let own = digest(manifest.as_bytes());
-    let path = format!("/v2/group/app/manifests/{own}");
+    let path = format!("/v2/group/busybox/manifests/{own}");
     let headers = [("Content-Type", OCI_MANIFEST)];
     let answer = registry.send("PUT", &path, &headers, manifest).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
@@ -51,9 +44,11 @@ fn texts<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
 #[tokio::test]
 async fn a_signature_is_an_accessory_with_all_of_its_fields() {
     let (app, registry) = app().await;
-    let image = registry.push_image("group/app", "v1", b"image").await;
+    let image = registry.push_image("group/busybox", "v1", b"image").await;
     let tag = tag_about(&image, ".sig");
-    let signature = registry.push_image("group/app", &tag, b"signature").await;
+    let signature = registry
+        .push_image("group/busybox", &tag, b"signature")
+        .await;
 
     let list = app.get(&format!("{REPO}/v1/accessories")).await;
 
@@ -65,7 +60,7 @@ async fn a_signature_is_an_accessory_with_all_of_its_fields() {
             "id": list.json()["accessories"][0]["id"].as_i64().expect("a number"),
             "domain_id": shown["domain_id"],
             "namespace_name": "group",
-            "repo_name": "app",
+            "repo_name": "busybox",
             "sig_tag": tag,
             "sig_digest": signature,
             "target_digest": image,
@@ -80,18 +75,18 @@ async fn a_signature_is_an_accessory_with_all_of_its_fields() {
 #[tokio::test]
 async fn accessories_are_found_by_tag_and_by_subject_and_each_once() {
     let (app, registry) = app().await;
-    let image = registry.push_image("group/app", "v1", b"image").await;
-    registry.push_image("group/app", "v2", b"another").await;
+    let image = registry.push_image("group/busybox", "v1", b"image").await;
+    registry.push_image("group/busybox", "v2", b"another").await;
     for ending in [".sig", ".att", ".sbom"] {
         let tag = tag_about(&image, ending);
         registry
-            .push_image("group/app", &tag, ending.as_bytes())
+            .push_image("group/busybox", &tag, ending.as_bytes())
             .await;
     }
     let referrer = push_referrer(&registry, &image, "application/vnd.example.scan").await;
     // What is about another image, and a signature that is found both ways.
     push_referrer(&registry, &digest(b"nothing"), "application/vnd.example").await;
-    let path = format!("/v2/group/app/manifests/{}", tag_about(&image, ".att"));
+    let path = format!("/v2/group/busybox/manifests/{}", tag_about(&image, ".att"));
     let both = registry.get(&path).await.json();
     let mut both = both;
     both["subject"] = json!({"mediaType": OCI_MANIFEST, "digest": image, "size": 1});
@@ -131,7 +126,7 @@ async fn accessories_are_found_by_tag_and_by_subject_and_each_once() {
 #[tokio::test]
 async fn accessories_come_in_pages() {
     let (app, registry) = app().await;
-    let image = registry.push_image("group/app", "v1", b"image").await;
+    let image = registry.push_image("group/busybox", "v1", b"image").await;
     for number in 0..12 {
         push_referrer(&registry, &image, &format!("application/vnd.{number}")).await;
     }
@@ -163,12 +158,16 @@ async fn references_are_the_tags_that_a_signature_is_about() {
     let mut image = String::new();
     let mut names: Vec<_> = (0..12).map(|number| format!("v{number}")).collect();
     for name in &names {
-        image = registry.push_image("group/app", name, b"image").await;
+        image = registry.push_image("group/busybox", name, b"image").await;
     }
     names.sort_unstable();
-    registry.push_image("group/app", "other", b"other").await;
+    registry
+        .push_image("group/busybox", "other", b"other")
+        .await;
     let tag = tag_about(&image, ".sig");
-    registry.push_image("group/app", &tag, b"signature").await;
+    registry
+        .push_image("group/busybox", &tag, b"signature")
+        .await;
     let path = format!("{REPO}/{tag}/references");
 
     let first = app.get(&path).await.json();
@@ -200,12 +199,12 @@ async fn references_are_the_tags_that_a_signature_is_about() {
 #[tokio::test]
 async fn what_is_missing_or_no_signature_is_told() {
     let (app, registry) = app().await;
-    let image = registry.push_image("group/app", "v1", b"image").await;
+    let image = registry.push_image("group/busybox", "v1", b"image").await;
     let signature = tag_about(&image, ".sig");
     let attestation = tag_about(&image, ".att");
 
     for (operation, tag) in [("accessories", "v2"), ("references", &signature)] {
-        let path = format!("/v2/manage/namespaces/none/repos/app/{tag}/{operation}");
+        let path = format!("/v2/manage/namespaces/none/repos/busybox/{tag}/{operation}");
         app.get(&path).await.refused(404, "4040058");
         let path = format!("/v2/manage/namespaces/group/repos/none/{tag}/{operation}");
         app.get(&path).await.refused(404, "4040010");
@@ -238,10 +237,10 @@ async fn what_is_missing_or_no_signature_is_told() {
 #[tokio::test]
 async fn a_signatures_tag_says_so_in_its_type() {
     let (app, registry) = app().await;
-    let image = registry.push_image("group/app", "v1", b"image").await;
+    let image = registry.push_image("group/busybox", "v1", b"image").await;
     for ending in [".sig", ".att"] {
         let tag = tag_about(&image, ending);
-        registry.push_image("group/app", &tag, b"x").await;
+        registry.push_image("group/busybox", &tag, b"x").await;
     }
     let list = app.get(&format!("{REPO}/tags")).await.json();
     let types: Vec<_> = list.as_array().expect("a list").iter().collect();
@@ -270,10 +269,12 @@ async fn a_tag_may_be_named_like_another_operations_segment() {
     ];
     let mut image = String::new();
     for name in names {
-        image = registry.push_image("group/app", name, b"image").await;
+        image = registry.push_image("group/busybox", name, b"image").await;
     }
     let tag = tag_about(&image, ".sig");
-    registry.push_image("group/app", &tag, b"signature").await;
+    registry
+        .push_image("group/busybox", &tag, b"signature")
+        .await;
 
     // A tag has the name that the literal's own operation looks for.
     let shown = app.get(&format!("{REPO}/tags/accessories")).await.json();

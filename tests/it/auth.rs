@@ -4,7 +4,7 @@ use http::Request;
 use serde_json::{Value, json};
 use swr_emulator::internal::routes;
 
-use crate::support::{Process, TRIGGERS, TestApp, trigger};
+use crate::support::{Process, TRIGGERS, TestApp, WORLD, trigger};
 
 const TOKENS: &str = "/v3/auth/tokens";
 
@@ -252,11 +252,7 @@ async fn the_folder_holds_no_token_and_no_secret() {
 
 #[tokio::test]
 async fn with_auth_any_every_token_and_key_is_the_admin() {
-    let app = TestApp::seeded_with(
-        "organizations: [{name: group, repositories: [{name: busybox}]}]",
-        &["--auth", "any"],
-    )
-    .await;
+    let app = TestApp::seeded_with(WORLD, &["--auth", "any"]).await;
     let answer = app
         .as_user("anything")
         .send("POST", TRIGGERS, Some(trigger("t")))

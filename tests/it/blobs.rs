@@ -10,16 +10,14 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::{self, Registry};
-use crate::support::{Answer, Kept, TestApp};
+use crate::support::{self, Answer, Kept, OCI_MANIFEST, Registry, TestApp, WORLD};
 
-const SEED: &str = "organizations: [{name: group}]";
 const REPOSITORIES: [&str; 3] = ["group/a", "group/b", "group/c"];
 /// What would take for ever without the mend takes this long in a test that fails.
 const BOUND: Duration = Duration::from_secs(15);
 
 async fn seeded() -> (TestApp, Registry) {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let registry = Registry::admin(&app.client, &REPOSITORIES).await;
     (app, registry)
 }
@@ -48,7 +46,7 @@ async fn mount(registry: &Registry, digest: &str, from: &str, to: &str) -> Statu
 async fn put_manifest_of(registry: &Registry, repository: &str, digest: &str) -> Answer {
     let manifest = json!({
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "mediaType": OCI_MANIFEST,
         "config": {"mediaType": "application/octet-stream", "digest": digest, "size": 1},
         "layers": [],
     });
@@ -165,7 +163,7 @@ async fn a_push_replaces_the_file_of_the_same_content() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_notices_files_that_are_gone_and_those_that_are_back() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let arguments = ["--log-level", "error"];
     let digest = {
         let process = kept.start(&arguments);
@@ -198,7 +196,7 @@ async fn uploads_whose_clients_go_away_leave_no_file_without_a_blob() {
     registry.push_blob("group/a", b"first").await;
     let contents: Vec<_> = (0..CLIENTS).map(|at| format!("content {at:0>4}")).collect();
     for (at, content) in contents.iter().enumerate() {
-        let digest = registry::digest(content.as_bytes());
+        let digest = support::digest(content.as_bytes());
         let request = if at % 2 == 0 {
             format!("POST /v2/group/a/blobs/uploads/?digest={digest}")
         } else {
@@ -220,7 +218,7 @@ async fn uploads_whose_clients_go_away_leave_no_file_without_a_blob() {
         loop {
             let mut blobs = 1;
             for content in &contents {
-                let digest = registry::digest(content.as_bytes());
+                let digest = support::digest(content.as_bytes());
                 let path = format!("/v2/group/a/blobs/{digest}");
                 blobs += usize::from(registry.get(&path).await.status == 200);
             }
@@ -252,7 +250,7 @@ async fn a_blob_that_the_database_does_not_take_leaves_no_file() {
         .expect("made");
     connection.close().await.expect("closed");
 
-    let digest = registry::digest(b"second");
+    let digest = support::digest(b"second");
     let path = format!("/v2/group/a/blobs/uploads/?digest={digest}");
     let answer = registry.send("POST", &path, &[], "second").await;
     assert_eq!(answer.status, 500);
@@ -261,7 +259,7 @@ async fn a_blob_that_the_database_does_not_take_leaves_no_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_comes_back_finds_its_blobs_and_nothing_of_others_is_swept() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let data = kept.data_folder();
     // Names like the MD5 of something.
     let theirs = ["uploads", "blobs"].map(|folder| data.join(folder).join("0".repeat(32)));
@@ -294,7 +292,7 @@ async fn a_database_that_comes_back_finds_its_blobs_and_nothing_of_others_is_swe
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_folder_that_all_may_look_into_only_the_owner_reads_what_the_emulator_keeps() {
     use std::os::unix::fs::PermissionsExt;
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let data = kept.data_folder();
     std::fs::create_dir(&data).expect("made");
     let open = std::fs::Permissions::from_mode(0o755);

@@ -11,8 +11,10 @@ use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::Registry;
-use crate::support::{Answer, Client, Kept, Process, TOKEN, TRIGGERS, TestApp, trigger};
+use crate::support::{
+    self, Answer, Client, Kept, OCI_MANIFEST, Process, Registry, TOKEN, TRIGGERS, TestApp, WORLD,
+    trigger,
+};
 
 const CLOCK: &str = "/_emulator/clock";
 const FAULTS: &str = "/_emulator/faults";
@@ -197,7 +199,7 @@ organizations:
 
 #[tokio::test]
 async fn a_registry_token_outlives_a_restart_but_not_a_reset_before_it() {
-    let kept = Kept::seeded("organizations: [{name: group, repositories: [{name: busybox}]}]");
+    let kept = Kept::seeded(WORLD);
     let log_in = async |client: &Client| Registry::admin(client, &["group/busybox"]).await;
     let mut process = kept.start(&[]);
     let mut before = log_in(&process.client()).await;
@@ -521,7 +523,7 @@ async fn a_fault_that_breaks_a_rule_is_refused() {
 async fn registry_call(registry: &Registry, method: &str, path: &str, body: &str) -> u16 {
     let mut request = Request::builder().method(method).uri(path);
     if method == "PUT" && path.contains("/manifests/") {
-        request = request.header("Content-Type", "application/vnd.oci.image.manifest.v1+json");
+        request = request.header("Content-Type", OCI_MANIFEST);
     }
     if let Some(bearer) = &registry.bearer {
         request = request.header("Authorization", format!("Bearer {bearer}"));
@@ -539,7 +541,7 @@ async fn a_push_fails_as_often_as_its_fault_says_and_stores_nothing_then() {
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
     registry.push_image("group/busybox", "v1", b"layer").await;
     let manifest = registry.get("/v2/group/busybox/manifests/v1").await;
-    let headers = [("Content-Type", "application/vnd.oci.image.manifest.v1+json")];
+    let headers = [("Content-Type", OCI_MANIFEST)];
     let path = "/v2/group/busybox/manifests/v2";
     let push = async || {
         let body = manifest.body.clone();
@@ -590,7 +592,7 @@ async fn a_management_operation_says_when_to_try_again_too() {
 async fn every_operation_of_the_registry_fails_on_purpose() {
     let app = TestApp::with_repository().await;
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
-    let digest = crate::registry::digest(b"missing");
+    let digest = support::digest(b"missing");
     let uploads = "/v2/group/busybox/blobs/uploads/".to_owned();
     let upload = format!("{uploads}none");
     let blob = format!("/v2/group/busybox/blobs/{digest}");
@@ -667,7 +669,7 @@ async fn an_upload_breaks_off_in_the_middle_and_goes_on_where_it_was() {
     let app = TestApp::with_repository().await;
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
     let whole = "0123456789".repeat(1000);
-    let digest = crate::registry::digest(whole.as_bytes());
+    let digest = support::digest(whole.as_bytes());
     let uploads = "/v2/group/busybox/blobs/uploads/";
     let started = registry.send("POST", uploads, &[], "").await;
     let upload = started.header("location").expect("a location").to_owned();
@@ -976,7 +978,7 @@ async fn requests_to_the_registry_are_told_too() {
     let app = TestApp::with_repository().await;
     let registry = Registry::admin(&app.client, &["group/busybox"]).await;
     let content = "content".repeat(1000);
-    let digest = crate::registry::digest(content.as_bytes());
+    let digest = support::digest(content.as_bytes());
     let path = format!("/v2/group/busybox/blobs/uploads/?digest={digest}");
     let answer = registry.send("POST", &path, &[], content.clone()).await;
     assert_eq!(answer.status, 201, "{}", answer.text());

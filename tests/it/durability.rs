@@ -7,10 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::{Request, StatusCode};
 use serde_json::json;
 
-use crate::registry::{self, Registry};
-use crate::support::{Kept, Process, TRIGGERS, trigger};
-
-const SEED: &str = "organizations: [{name: group, repositories: [{name: busybox}]}]";
+use crate::support::{self, Kept, Process, Registry, TRIGGERS, WORLD, trigger};
 
 /// Creates triggers over many connections until `most` were asked for or the emulator is gone;
 /// the names of those that were answered 201.
@@ -52,7 +49,7 @@ async fn stored(process: &Process) -> HashSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let mut acknowledged = HashSet::new();
     // Killed twice on the way, then run to the end.
     for round in 0..3 {
@@ -90,7 +87,7 @@ async fn ten_thousand_triggers_and_kill_9_lose_none_that_was_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_pushed_before_kill_9_are_whole_and_unfinished_uploads_leave_nothing() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let mut pushed: Vec<(String, Vec<u8>)> = Vec::new();
     for round in 0..4 {
         let process = kept.start(&["--log-level", "warn"]);
@@ -100,7 +97,7 @@ async fn images_pushed_before_kill_9_are_whole_and_unfinished_uploads_leave_noth
                 .get(&format!("/v2/group/busybox/manifests/{tag}"))
                 .await;
             assert_eq!(manifest.status, 200, "{tag}");
-            let blob = format!("/v2/group/busybox/blobs/{}", registry::digest(layer));
+            let blob = format!("/v2/group/busybox/blobs/{}", support::digest(layer));
             assert!(registry.get(&blob).await.body == layer.as_slice(), "{tag}");
         }
         // Some uploads are under way when the end comes, at every stage.
@@ -153,7 +150,7 @@ async fn a_large_layer_does_not_go_through_memory() {
     const PIECES: usize = 256;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let seed = folder.path().join("seed.yaml");
-    std::fs::write(&seed, SEED).expect("written");
+    std::fs::write(&seed, WORLD).expect("written");
     let seed = seed.to_str().expect("UTF-8");
     let process = Process::start(&["--ephemeral", "--seed", seed, "--listen", "127.0.0.1:0"]);
     let registry = Registry::admin(&process.client(), &["group/busybox"]).await;
@@ -206,7 +203,7 @@ async fn a_large_layer_does_not_go_through_memory() {
 async fn pulls_that_stand_still_hold_little_memory() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     const PULLS: usize = 200;
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let process = kept.start(&["--log-level", "warn"]);
     let registry = Registry::admin(&process.client(), &["group/busybox"]).await;
     let content = vec![7; 16 * 1024 * 1024];
@@ -242,7 +239,7 @@ async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let disk = SmallDisk::mount(folder.path(), "2m");
     let seed = folder.path().join("seed.yaml");
-    std::fs::write(&seed, SEED).expect("written");
+    std::fs::write(&seed, WORLD).expect("written");
     let data = disk.path.join("data");
     let process = Process::start(&[
         "--data-dir",
@@ -279,7 +276,7 @@ async fn a_full_disk_is_a_500_and_the_emulator_goes_on_once_there_is_room() {
     for at in 0..8 {
         SmallDisk::give_room(&filler, 1);
         let content = vec![at; 4096];
-        let digest = registry::digest(&content);
+        let digest = support::digest(&content);
         let path = format!("/v2/group/busybox/blobs/uploads/?digest={digest}");
         match registry.send("POST", &path, &[], content).await.status {
             StatusCode::CREATED => blobs += 1,

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::Registry;
-use crate::support::{Kept, Process, TRIGGERS, TestApp, program, trigger};
+use crate::support::{Kept, Process, Registry, TRIGGERS, TestApp, WORLD, program, trigger};
 
 #[tokio::test]
 async fn an_unknown_path_or_method_is_answered_as_the_gateway_does() {
@@ -472,7 +471,7 @@ async fn what_the_head_is_enough_to_refuse_is_refused_before_the_body() {
 /// Sends requests that all lack the last byte of their bodies, and what a client sends meanwhile;
 /// the most memory that the program had, in KiB.
 async fn peak_with(head: &str, length: usize, clients: usize) -> u64 {
-    let kept = Kept::seeded("organizations: [{name: group, repositories: [{name: busybox}]}]");
+    let kept = Kept::seeded(WORLD);
     let process = kept.start(&[]);
     let client = process.client();
     let registry = Registry::admin(&client, &["group/busybox"]).await;

@@ -2,24 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::{Kept, TRIGGERS, TestApp, trigger};
-
-const SEED: &str = r#"
-organizations:
-  - name: group
-    repositories: [{name: busybox}]
-clusters:
-  - id: 5b28c12f-dc10-11e9-97b3-0255ac1001b5
-    name: test
-    namespaces:
-      - name: default
-        deployments:
-          - name: adsfa
-            containers:
-              - {name: busybox, image: "{registry}/group/busybox:1.0"}
-              - {name: side, image: "nginx:1"}
-"#;
+use crate::support::{Kept, Registry, TRIGGERS, TestApp, WORLD, trigger};
 
 const WORKLOAD: &str = "/_emulator/clusters/test/namespaces/default/deployments/adsfa";
 
@@ -59,7 +42,7 @@ fn entry(tag: &str, result: &str, detail: &str) -> (String, String, String) {
 }
 
 async fn with_trigger(changes: &[(&str, &str)]) -> TestApp {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     add_trigger(&app, "t", changes).await;
     app
 }
@@ -134,7 +117,7 @@ async fn a_real_push_by_tag_fires_and_one_by_digest_does_not() {
 
 #[tokio::test]
 async fn each_condition_fires_on_its_tags_and_says_why_it_did_not() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     add_trigger(&app, "all", &[]).await;
     let tags = [("trigger_type", "tag"), ("condition", "v1;v2")];
     add_trigger(&app, "tags", &tags).await;
@@ -244,7 +227,7 @@ async fn a_reason_is_no_longer_than_a_line() {
 
 #[tokio::test]
 async fn lists_of_the_emulator_come_in_pages() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     for name in ["a", "b", "c", "d", "e"] {
         let regular = [("trigger_type", "regular"), ("condition", "^never$")];
         add_trigger(&app, name, &regular).await;
@@ -339,7 +322,7 @@ async fn the_same_content_again_rolls_nothing_and_new_content_does() {
 
 #[tokio::test]
 async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let id = "5b28c12f-dc10-11e9-97b3-0255ac1001b5";
     for (name, changes, reason) in [
         (
@@ -437,7 +420,7 @@ async fn failures_of_the_cluster_are_tried_again_but_final_ones_not() {
 
 #[tokio::test]
 async fn a_firing_gives_up_at_its_deadline() {
-    let app = TestApp::seeded_with(SEED, &["--deploy-timeout", "0"]).await;
+    let app = TestApp::seeded_with(WORLD, &["--deploy-timeout", "0"]).await;
     add_trigger(&app, "t", &[]).await;
     let image = format!("{}/group/busybox:1", app.client.address);
     let body = json!({"containers": [{"name": "busybox", "image": image}],
@@ -533,7 +516,7 @@ async fn a_trigger_that_could_mean_two_clusters_fails_and_waits_for_neither() {
 
 #[tokio::test]
 async fn what_is_taken_away_or_changed_does_not_hold_up_the_next_push() {
-    let seed = SEED.replace(
+    let seed = WORLD.replace(
         "{name: busybox}]",
         &format!("{{name: busybox, triggers: [{}]}}]", trigger("t")),
     );
@@ -706,7 +689,7 @@ async fn a_wait_for_all_triggers_ends_where_none_fires() {
 
 #[tokio::test]
 async fn a_wait_for_a_trigger_that_leaves_no_entry_says_why_at_once() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let regular = [("trigger_type", "regular"), ("condition", "^v2")];
     add_trigger(&app, "regular", &regular).await;
     add_trigger(&app, "off", &[("enable", "false")]).await;
@@ -864,7 +847,7 @@ async fn a_firing_that_is_tried_again_tells_tries_answer_and_the_next_try() {
 
 #[tokio::test]
 async fn simulated_workloads_are_put_shown_listed_and_deleted() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let path = "/_emulator/clusters/new/namespaces/prod/statefulsets/db";
     let body = json!({"containers": [{"name": "c", "image": "x:1"}],
                       "init_containers": [{"name": "i", "image": "x:1"}]});
@@ -902,7 +885,7 @@ async fn simulated_workloads_are_put_shown_listed_and_deleted() {
 
 #[tokio::test]
 async fn a_workload_that_is_put_is_read_as_in_the_seed_file() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let path = "/_emulator/clusters/new/namespaces/prod/statefulsets/db";
     let image = |image: &str| json!({"containers": [{"name": "c", "image": image}]});
     let body = image("{registry}/group/busybox:v1");
@@ -946,7 +929,7 @@ async fn a_workload_that_is_put_is_read_as_in_the_seed_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_pushes_at_once_fire_fifty_triggers_each_exactly_once() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     for at in 0..50 {
         add_trigger(&app, &format!("t{at}"), &[]).await;
     }
@@ -973,7 +956,7 @@ async fn two_hundred_pushes_at_once_fire_fifty_triggers_each_exactly_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_push_loses_its_firing_over_kill_9() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let mut pushed = Vec::new();
     for round in 0..6 {
         let process = kept.start(&["--registry-host", "registry.test", "--log-level", "warn"]);

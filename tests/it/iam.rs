@@ -2,15 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Kept, TestApp};
+use crate::support::{Answer, Client, Kept, TestApp, WORLD};
 
 const USERS: &str = "/v3.0/OS-USER/users";
-const SEED: &str = "
-accounts:
-  - {name: swr-emulator, users: [{name: developer, id: developer-id, token: developer}]}
-  - {name: partner, id: partner-id, users: [{name: dev, token: partner-dev, admin: true}]}
-organizations: [{name: group, repositories: [{name: web}]}]
-";
 
 async fn make(client: &Client, user: Value) -> Answer {
     client
@@ -60,7 +54,7 @@ fn refused(answer: &Answer, status: u16) -> String {
 
 #[tokio::test]
 async fn a_user_is_made_logs_in_is_granted_rights_and_deleted_with_all_of_them() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let id = made(&app.client, "ann").await;
     let ann = log_in(&app.client, "ann", "first-1")
         .await
@@ -85,7 +79,7 @@ async fn a_user_is_made_logs_in_is_granted_rights_and_deleted_with_all_of_them()
         .to_owned();
     let registry = async || {
         let request = http::Request::get(
-            "/swr/auth/v2/registry/auth/?service=dockyard&scope=repository:group/web:pull",
+            "/swr/auth/v2/registry/auth/?service=dockyard&scope=repository:group/busybox:pull",
         )
         .header("Authorization", format!("Basic {login}"));
         let request = request.body("".into()).expect("legal");
@@ -96,7 +90,7 @@ async fn a_user_is_made_logs_in_is_granted_rights_and_deleted_with_all_of_them()
         .expect("text")
         .to_owned();
     let tags = async || {
-        let request = http::Request::get("/v2/group/web/tags/list")
+        let request = http::Request::get("/v2/group/busybox/tags/list")
             .header("Authorization", format!("Bearer {bearer}"));
         let request = request.body("".into()).expect("legal");
         app.as_nobody().request(request).await.status.as_u16()
@@ -119,7 +113,7 @@ async fn a_user_is_made_logs_in_is_granted_rights_and_deleted_with_all_of_them()
 
 #[tokio::test]
 async fn a_user_is_shown_and_changed_and_what_it_logged_in_with_ends_where_it_must() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let sent = json!({
         "name": "ann", "domain_id": app.get("/v3/auth/domains").await.json()["domains"][0]["id"],
         "password": "first-1", "enabled": true, "pwd_status": false, "email": "a@b.example",
@@ -173,7 +167,7 @@ async fn a_user_is_shown_and_changed_and_what_it_logged_in_with_ends_where_it_mu
 
 #[tokio::test]
 async fn users_are_made_and_changed_by_administrators_of_their_account_only() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let id = made(&app.client, "ann").await;
     let path = format!("{USERS}/{id}");
     let (developer, partner) = (app.as_user("developer"), app.as_user("partner-dev"));
@@ -199,7 +193,7 @@ async fn users_are_made_and_changed_by_administrators_of_their_account_only() {
 
 #[tokio::test]
 async fn a_faulty_user_is_refused_and_a_name_is_given_once() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let check = async |user: Value, field: &str| {
         let message = refused(&make(&app.client, user).await, 400);
         assert!(message.starts_with(&format!("{field}: ")), "{message}");
@@ -223,7 +217,7 @@ async fn a_faulty_user_is_refused_and_a_name_is_given_once() {
 
 #[tokio::test]
 async fn users_are_kept_over_a_restart_and_gone_with_a_reset() {
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let process = kept.start(&[]);
     let client = process.client();
     let id = made(&client, "ann").await;

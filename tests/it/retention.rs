@@ -1,14 +1,11 @@
 //! Retention: its rules, what they delete at once and after a push, and their history. How they
 //! age tags is tested beside the code.
 
-use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::{TestApp, trigger};
+use crate::support::{OCI_MANIFEST, Registry, TestApp, WORLD, trigger};
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 const REPOSITORY: &str = "/v2/manage/namespaces/group/repos/busybox";
 const RETENTIONS: &str = "/v2/manage/namespaces/group/repos/busybox/retentions";
@@ -54,37 +51,15 @@ async fn a_retention_is_created_listed_shown_updated_and_deleted() {
     app.post(RETENTIONS, body).await.is(201, r#"{"id":1}"#);
 
     let one = format!("{RETENTIONS}/1");
-    let shown = app.get(&one).await;
-    assert_eq!(shown.status, 200);
-    assert_json_snapshot!(shown.json(), @r#"
-    {
-      "algorithm": "or",
-      "id": 1,
-      "rules": [
-        {
-          "params": {
-            "days": "30"
-          },
-          "tag_selectors": [
-            {
-              "kind": "regexp",
-              "pattern": "^123$"
-            }
-          ],
-          "template": "date_rule"
-        },
-        {
-          "params": {
-            "num": "10"
-          },
-          "tag_selectors": [],
-          "template": "tag_rule"
-        }
-      ],
-      "scope": ""
-    }
-    "#);
-    assert_eq!(app.get(RETENTIONS).await.json(), json!([shown.json()]));
+    let shown = app.get(&one).await.json();
+    assert_eq!(
+        shown["rules"],
+        json!([
+            {"template": "date_rule", "params": {"days": "30"}, "tag_selectors": selectors},
+            {"template": "tag_rule", "params": {"num": "10"}, "tag_selectors": []},
+        ])
+    );
+    assert_eq!(app.get(RETENTIONS).await.json(), json!([shown]));
 
     let body = json!({"algorithm": "or", "rules": [
         rule("date_rule", &json!({"days": "7"})), rule("tag_rule", &json!({"num": 5})),
@@ -385,32 +360,18 @@ async fn the_history_is_paged_newest_first_and_outlives_the_rule() {
     app.delete(&format!("{RETENTIONS}/1")).await.is(200, "{}");
 
     let page = app.get(&format!("{HISTORIES}?limit=1&offset=1")).await;
-    assert_eq!(page.header("content-range"), Some("1-1/3"));
-    assert_json_snapshot!(page.json(), {".retention_log[].created_at" => "[time]"}, @r#"
-    {
-      "retention_log": [
-        {
-          "created_at": "[time]",
-          "id": 2,
-          "namespace": "group",
-          "repo": "busybox",
-          "retention_id": 1,
-          "rule_type": "{\"template\":\"tag_rule\",\"params\":{\"num\":\"1\"},\"tag_selectors\":[{\"kind\":\"label\",\"pattern\":\"keep\"}]}",
-          "tag": "v2"
-        }
-      ],
-      "total": 3
-    }
-    "#);
-    let filtered = app
-        .get(&format!("{HISTORIES}?filter=limit::2|offset::1"))
-        .await
-        .json();
     let logged = |body: &Value| -> Vec<String> {
         let log = body["retention_log"].as_array().expect("a list").iter();
         log.map(|entry| entry["tag"].as_str().expect("a name").to_owned())
             .collect()
     };
+    assert_eq!(page.header("content-range"), Some("1-1/3"));
+    assert_eq!(logged(&page.json()), ["v2"]);
+    assert_eq!(page.json()["total"], 3);
+    let filtered = app
+        .get(&format!("{HISTORIES}?filter=limit::2|offset::1"))
+        .await
+        .json();
     assert_eq!(logged(&filtered), ["v2", "v1"]);
     let beyond = app.get(&format!("{HISTORIES}?limit=10&offset=10")).await;
     assert_eq!(beyond.header("content-range"), Some("10-0/3"));
@@ -428,12 +389,7 @@ async fn the_history_is_paged_newest_first_and_outlives_the_rule() {
 
 #[tokio::test]
 async fn another_account_finds_no_retention() {
-    let app = TestApp::seeded(
-        "accounts:
-  - {name: partner, users: [{name: dev, token: partner-dev}]}
-organizations: [{name: group, repositories: [{name: busybox}]}]",
-    )
-    .await;
+    let app = TestApp::seeded(WORLD).await;
     let stranger = app.as_user("partner-dev");
     for (method, path) in [
         ("GET", RETENTIONS),

@@ -1,10 +1,8 @@
 //! Tags in the management API, and pushes without an image.
 
-use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::TestApp;
+use crate::support::{Registry, TestApp};
 
 const TAGS: &str = "/v2/manage/namespaces/group/repos/app/tags";
 const PUSH: &str = "/_emulator/push";
@@ -40,32 +38,10 @@ async fn a_pushed_image_is_listed_shown_and_pullable() {
 
     let list = app.get(TAGS).await;
     assert_eq!(list.header("content-range"), Some("0-1/1"));
-    assert_json_snapshot!(list.json(), {
-        "[].created" => "[time]", "[].updated" => "[time]", "[].domain_id" => "[id]",
-        "[].manifest" => "[manifest]"
-    }, @r#"
-    [
-      {
-        "Tag": "v1",
-        "created": "[time]",
-        "deleted": null,
-        "digest": "sha256:ce226613fe75128c3ac64c30c1aa45bc033da4d04d5f27dd09b43369ba7fbe03",
-        "domain_id": "[id]",
-        "id": 1,
-        "image_id": "10905346f54d64f0d5c2761276265d1d73a2363d47d2e9c24a8bf6dad30e783f",
-        "internal_path": "swr.test/group/app:v1",
-        "is_trusted": false,
-        "manifest": "[manifest]",
-        "path": "swr.test/group/app:v1",
-        "repo_id": 1,
-        "scanned": false,
-        "schema": 2,
-        "size": 2608,
-        "tag_type": 0,
-        "updated": "[time]"
-      }
-    ]
-    "#);
+    let list = list.json();
+    assert_eq!(names(&list, "Tag"), ["v1"]);
+    assert_eq!(list[0]["digest"], digest);
+    assert_eq!(list[0]["path"], "swr.test/group/app:v1");
     let shown = app.get(&format!("{TAGS}/v1")).await.json();
     assert_eq!(
         (&shown["tag"], &shown["digest"]),

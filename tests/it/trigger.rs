@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use http::Request;
-use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
 use crate::support::{TRIGGERS, TestApp, trigger};
@@ -14,31 +13,12 @@ async fn the_example_of_the_reference_is_created_and_shown() {
 
     app.post(TRIGGERS, trigger("test")).await.is(201, "{}");
 
-    let shown = app.get(&format!("{TRIGGERS}/test")).await;
-    assert_eq!(shown.status, 200);
-    assert_json_snapshot!(shown.json(), {".created_at" => "[time]"}, @r#"
-    {
-      "action": "update",
-      "app_type": "deployments",
-      "application": "adsfa",
-      "cluster_id": "5b28c12f-dc10-11e9-97b3-0255ac1001b5",
-      "cluster_name": "test",
-      "cluster_ns": "default",
-      "condition": ".*",
-      "container": "",
-      "created_at": "[time]",
-      "creator_name": "admin",
-      "enable": "true",
-      "name": "test",
-      "trigger_history": [],
-      "trigger_mode": "cce",
-      "trigger_type": "all"
+    let shown = app.get(&format!("{TRIGGERS}/test")).await.json();
+    for (field, value) in trigger("test").as_object().expect("an object") {
+        assert_eq!(shown[field], *value, "{field}");
     }
-    "#);
-    let time = shown.json()["created_at"]
-        .as_str()
-        .expect("a string")
-        .to_owned();
+    assert_eq!(shown["trigger_history"], json!([]));
+    let time = shown["created_at"].as_str().expect("a string");
     assert!(time.ends_with('Z') && time.contains('T'), "{time}");
 }
 

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::registry::Registry;
-use crate::support::TestApp;
+use crate::support::{Registry, TestApp};
 
 const REPOSITORY: &str = "/v2/manage/namespaces/group/repos/busybox";
 

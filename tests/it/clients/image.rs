@@ -9,9 +9,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::support::OCI_MANIFEST;
+
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Blobs by their names, manifests among them, with their sizes.
@@ -111,9 +112,9 @@ impl Layout {
         });
         let config = self.add(CONFIG, config.to_string().as_bytes());
         let manifest = json!({
-            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer],
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [layer],
         });
-        let mut descriptor = self.add(MANIFEST, manifest.to_string().as_bytes());
+        let mut descriptor = self.add(OCI_MANIFEST, manifest.to_string().as_bytes());
         descriptor["platform"] = json!({"architecture": architecture, "os": "linux"});
         descriptor
     }

@@ -6,8 +6,8 @@
 //! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`sync`], [`retention`],
 //! [`login`], [`account`], [`version`]. In each, `mod.rs` says what the thing is and which rules
 //! hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
-//! [`registry`] is the OCI registry, [`push`] what a stored tag sets off, [`engine`] what becomes of
-//! the firings, [`workload`] the simulated clusters that they update, [`kubernetes`] the real ones.
+//! [`registry`] is the HTTP of the OCI registry, [`image`] the images on disk that it and the chapters
+//! store and read, [`push`] what a stored tag sets off, [`engine`] what becomes of the firings, [`workload`] the simulated clusters that they update, [`kubernetes`] the real ones.
 //! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
 //! does not have (`/_emulator/`); [`openapi`], the document of all operations; [`guide`], the pages
 //! for users; [`seed`], the seed file.
@@ -29,7 +29,7 @@
 //!
 //! # The life of a push
 //!
-//! `registry::api` stores blobs and the manifest; the tag goes through [`push`], which in the same
+//! `registry::api` takes blobs and the manifest, `image` stores them; the tag goes through [`push`], which in the same
 //! transaction writes one firing for each trigger that the tag fires ([`trigger::judge`]) and one
 //! job for each task that takes the image to another region, and deletes what the repository's
 //! retention rules delete. The client is answered.
@@ -64,6 +64,7 @@ pub mod faults;
 pub mod guide;
 pub mod http;
 pub mod iam;
+pub mod image;
 pub mod json;
 pub mod kubernetes;
 pub mod login;

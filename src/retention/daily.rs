@@ -65,9 +65,9 @@ mod tests {
     use crate::clock::Moment;
     use crate::db::testing::TestDb;
     use crate::error::{Error, Fault, Resource};
+    use crate::image::SampleImage;
     use crate::namespace::NamespaceName;
     use crate::page::Page;
-    use crate::registry::SampleImage;
     use crate::repository::store::DeleteRepository;
     use crate::repository::{RepositoryName, RepositoryRef};
     use crate::tag::TagName;

@@ -7,9 +7,9 @@ use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
 use crate::engine::Judgement;
 use crate::error::{Error, Fault, Resource, Result};
+use crate::image;
 use crate::page::{Page, SortOrder};
 use crate::push::{self, PutTag};
-use crate::registry;
 use crate::repository::{self, Category, Description, NewRepository, RepositoryName};
 use crate::tag::{self, TagName};
 
@@ -445,7 +445,7 @@ impl JobRow {
             }
             _ => {}
         }
-        registry::copy_image(transaction, self.repository_id, target_id, digest, now).await?;
+        image::copy_image(transaction, self.repository_id, target_id, digest, now).await?;
         let put = PutTag {
             repository_id: target_id,
             name: tag,

@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use swr_emulator::registry::{Digest, Manifest, MediaType};
+use swr_emulator::image::{Digest, Manifest, MediaType};
 
 fuzz_target!(|input: &[u8]| {
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);
@@ -27,6 +27,7 @@ fuzz_target!(|input: &[u8]| {
         foreign,
         manifests,
         subject,
+        ..
     } = &manifest;
     assert_eq!(MediaType::parse(media_type.as_str()), Some(*media_type));
     let text = std::str::from_utf8(content).expect("UTF-8");

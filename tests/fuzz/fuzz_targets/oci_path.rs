@@ -4,7 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use swr_emulator::registry::{Digest, ImagePath, Reference, Target};
+use swr_emulator::image::{Digest, ImagePath, Reference};
+use swr_emulator::registry::Target;
 
 fuzz_target!(|path: &[u8]| {
     let Ok(path) = std::str::from_utf8(path) else {

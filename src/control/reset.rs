@@ -7,8 +7,7 @@ use crate::error::Result;
 use crate::registry::token::store::renew_signing_key;
 use crate::seed::Reset;
 
-/// Takes the database back to the seed, and makes a new key: the tokens of the registry end with what
-/// they were for.
+/// Takes the database back to the seed, and makes a new key: the tokens of the registry end too.
 #[derive(Debug)]
 pub(super) struct ResetWithTokens(pub(super) Reset);
 

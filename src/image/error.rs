@@ -1,4 +1,5 @@
-//! Why something cannot be done with an image.
+//! Why something cannot be done with an image. How clients are told of it is the business of
+//! `registry`.
 
 use crate::error::Error;
 
@@ -6,7 +7,7 @@ use crate::error::Error;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ImageError {
     /// A repository's name breaks a rule.
-    #[error("invalid repository name: {0}")]
+    #[error("{0}")]
     NameInvalid(String),
     /// A digest is malformed, or not the one of the content.
     #[error("{0}")]
@@ -28,13 +29,13 @@ pub enum ImageError {
         brought: u64,
     },
     /// No such upload.
-    #[error("blob upload unknown to registry")]
+    #[error("there is no such upload")]
     UploadUnknown,
     /// What was sent for an upload did not arrive whole.
     #[error("{0}")]
     UploadInvalid(String),
     /// Requests work on as many uploads as there may be.
-    #[error("requests work on {0} uploads at this moment; try again later")]
+    #[error("requests work on all of the {0} uploads that there may be")]
     TooManyUploads(usize),
     /// The manifest, or the tag it shall have, breaks a rule.
     #[error("{0}")]

@@ -1,4 +1,4 @@
-//! Pushing from inside: stores an image as a client's push would, without the HTTP.
+//! Pushing from inside: stores an image as a client's push would.
 
 use std::sync::Arc;
 
@@ -73,8 +73,8 @@ impl Pusher<'_> {
         self.link(repository_id, &digest, stored).await
     }
 
-    /// Makes a stored file known as a blob of a repository. It goes on when the request that asked for
-    /// it is dropped, so that what turns out not to be needed is removed all the same.
+    /// Makes a stored file known as a blob of a repository. It goes on when the request that asked
+    /// for it is dropped, so that what turns out not to be needed is removed all the same.
     pub async fn link(self, repository_id: i64, digest: &Digest, mut stored: Stored) -> Result<()> {
         let write = LinkUploaded {
             repository_id,

@@ -1,8 +1,8 @@
-//! The image registry: OCI Distribution 1.1 under `/v2/`, on the port of everything else. The images
-//! themselves are in [`crate::image`].
+//! The image registry: OCI Distribution 1.1 under `/v2/`, on the port of everything else. The
+//! images themselves are in [`crate::image`].
 //!
-//! `target` reads paths, `operation` is the table of operations, `api` their HTTP, `lots` gathers the
-//! bodies of uploads, `token` is the bearer token of clients, `access` who may pull and push,
+//! `target` reads paths, `operation` is the table of operations, `api` their HTTP, `lots` gathers
+//! the bodies of uploads, `token` is the bearer token of clients, `access` who may pull and push,
 //! `download` counts pulls, `error` says why something is refused. Logging in belongs to `login`.
 
 mod access;

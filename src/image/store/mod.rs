@@ -1,7 +1,7 @@
-//! The SQL of images, a file for each subject: `links` of repositories to blobs, `blob_files`, `put`
-//! stores a manifest, `manifests` finds and removes them, `parts` are those of an index, `referrers`
-//! what is about another manifest, `describe` catches up on what an earlier version stored, `garbage`
-//! removes what nothing uses.
+//! The SQL of images, a file for each subject. `links` is which repository has which blob,
+//! `blob_files` the files that blobs are in; `put` stores a manifest, `manifests` finds and removes
+//! them, `parts` are those of an index, `referrers` the manifests about another one; `describe`
+//! catches up with an earlier version, `garbage` removes blobs that nothing uses.
 
 mod blob_files;
 mod describe;

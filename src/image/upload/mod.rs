@@ -64,8 +64,8 @@ impl Session {
         lock(&self.size).ok_or(ImageError::UploadUnknown)
     }
 
-    /// Adds what arrives, whole or not at all; the size from then on. It goes on when the request that
-    /// asked for it is dropped, so that the upload is in a known state for the next one.
+    /// Adds what arrives, whole or not at all; the size from then on. It goes on when the request
+    /// that asked for it is dropped, so that the upload is in a known state for the next one.
     pub async fn append(
         self: &Arc<Self>,
         lots: Lots,

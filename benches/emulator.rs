@@ -10,7 +10,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Secret, long_term_password};
+use swr_emulator::internal::{Secret, long_term_password};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Result<T> = std::result::Result<T, Error>;

@@ -17,7 +17,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Secret, long_term_password};
+use swr_emulator::internal::{Secret, long_term_password};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -157,7 +157,7 @@ impl App {
             ),
             strict_targets: false,
             registry_names: Vec::new(),
-            operations: crate::routes().operations().into(),
+            operations: crate::emulator::routes().operations().into(),
             request_ids: RequestIds::default(),
             faults: Arc::default(),
             requests: Arc::default(),

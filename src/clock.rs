@@ -24,18 +24,18 @@ pub struct Clock {
 impl Clock {
     /// The time that the emulated service believes in: `created_at`, expiry of tokens.
     pub fn now(&self) -> Moment {
-        let real = self.real_now().as_microsecond();
+        let real = Clock::real_now().as_microsecond();
         Moment(real.saturating_add(self.ahead.load(Ordering::Acquire)))
     }
 
-    /// The time of the machine, for what a client dates itself: `X-Sdk-Date`.
-    pub fn real_now(&self) -> Timestamp {
-        machine_time()
+    /// The time of the machine, for signatures (`X-Sdk-Date`) and lines of the log.
+    pub fn real_now() -> Timestamp {
+        Timestamp::now()
     }
 
     /// Lets the emulated time go on from this moment.
     pub fn set(&self, moment: Moment) {
-        let ahead = moment.0.saturating_sub(self.real_now().as_microsecond());
+        let ahead = moment.0.saturating_sub(Clock::real_now().as_microsecond());
         self.ahead.store(ahead, Ordering::Release);
     }
 
@@ -43,7 +43,7 @@ impl Clock {
     /// says `false`.
     #[must_use]
     pub fn advance(&self, seconds: i64) -> bool {
-        let real = self.real_now().as_microsecond();
+        let real = Clock::real_now().as_microsecond();
         let moved = self
             .ahead
             .try_update(Ordering::AcqRel, Ordering::Acquire, |ahead| {
@@ -55,8 +55,8 @@ impl Clock {
 
     /// Whether the emulated time may be set to a moment: from 1970 on, and no more than a hundred
     /// years from the real one.
-    pub fn reaches(&self, moment: Moment) -> bool {
-        is_within_reach(self.real_now().as_microsecond(), moment.0)
+    pub fn reaches(moment: Moment) -> bool {
+        is_within_reach(Clock::real_now().as_microsecond(), moment.0)
     }
 
     /// How far the emulated time is ahead of the real one, in microseconds.
@@ -68,11 +68,6 @@ impl Clock {
     pub fn reset(&self) {
         self.ahead.store(0, Ordering::Release);
     }
-}
-
-/// The time of the machine, for lines of the log.
-pub fn machine_time() -> Timestamp {
-    Timestamp::now()
 }
 
 fn is_within_reach(real: i64, emulated: i64) -> bool {
@@ -226,7 +221,7 @@ mod tests {
         let then = clock.now().plus_hours(24 * 400);
         clock.set(then);
         assert!(other.now() >= then);
-        assert!(other.real_now().as_microsecond() < then.0);
+        assert!(Clock::real_now().as_microsecond() < then.0);
         clock.reset();
         assert!(other.now() < then);
     }
@@ -238,13 +233,13 @@ mod tests {
         for seconds in [101 * YEAR, -101 * YEAR, -70 * YEAR, i64::MAX, i64::MIN] {
             assert!(!clock.advance(seconds), "{seconds}");
             assert!(
-                !clock.reaches(clock.now().plus_seconds(seconds)),
+                !Clock::reaches(clock.now().plus_seconds(seconds)),
                 "{seconds}"
             );
         }
         assert_eq!(clock.ahead_microseconds(), 0);
 
-        assert!(clock.reaches(Moment(0)) && !clock.reaches(Moment(-1)));
+        assert!(Clock::reaches(Moment(0)) && !Clock::reaches(Moment(-1)));
         assert!(clock.advance(60 * YEAR) && !clock.advance(60 * YEAR));
         assert!(clock.advance(-61 * YEAR));
         assert_eq!(clock.ahead_microseconds(), -YEAR * 1_000_000);

@@ -140,7 +140,7 @@ impl Emulator {
             .map_err(StartError::Prepare)?;
         let app = Arc::clone(&apps[0]);
         let files = Arc::clone(&app.registry.files);
-        let collector = Collector::start(Arc::clone(&app.db), files, app.clock.clone())
+        let collector = Collector::start(Arc::clone(&app.db), files)
             .await
             .map_err(StartError::Prepare)?;
         let daily = Daily::start(Arc::clone(&app.db), app.clock.clone(), app.matcher.clone());

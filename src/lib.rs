@@ -1,94 +1,149 @@
 //! Huawei Cloud SWR, the container image registry service, on your own machine.
 //!
+//! To run it, see [`Emulator`]; to use it, see the [`guide`]. The rest of this page is the map of
+//! the code.
+//!
 //! # Map
 //!
-//! One folder for each chapter of SWR's API reference: [`namespace`] (organizations),
-//! [`permission`], [`repository`], [`tag`], [`trigger`], [`sharing`], [`sync`], [`retention`],
-//! [`login`], [`account`], [`version`]. In each, `mod.rs` says what the thing is and which rules
-//! hold, and knows neither HTTP nor SQL; `api.rs` is its HTTP; `store.rs` its SQL.
-//! [`image`] has the images on disk, [`registry`] is the OCI registry that clients pull them from and
-//! push them to, [`push`] what a stored tag sets off, [`engine`] what becomes of the firings,
-//! [`workload`] the simulated clusters that they update, [`kubernetes`] the real ones.
-//! Beside them: [`iam`] and [`cce`], what clients ask of other services; [`control`], what SWR
-//! does not have (`/_emulator/`); [`openapi`], the document of all operations; [`guide`], the pages
-//! for users; [`seed`], the seed file.
+//! One folder for each chapter of SWR's API reference: `namespace` (organizations), `permission`,
+//! `repository`, `tag`, `trigger`, `sharing`, `sync`, `retention`, `login`, `account`, `version`. In
+//! each, `mod.rs` says what the thing is and which rules hold, and knows neither HTTP nor the state
+//! of handlers; `api.rs` is its HTTP, which begins with a table of its operations; `store.rs` is its
+//! SQL.
 //!
-//! What the chapters share: [`http`] (operations, bodies in, answers out, the server), [`auth`]
-//! (who is calling and what they may touch), [`db`] (SQLite, and its one writer), [`lookup`]
-//! (what names refer to), [`region`] (an instance can play several), [`error`], `excerpt`
-//! (what is cut before it is repeated), [`clock`], [`config`], [`data_folder`].
+//! `image` has the images on disk; `registry` is the OCI registry, from which clients pull them and to
+//! which they push them; `push` is what a stored tag sets off; `engine` fires triggers;
+//! `workload` has the simulated clusters that it updates, `kubernetes` the real ones, `cce` what
+//! clients ask of CCE about both.
+//!
+//! Beside them: `iam`, what clients ask of IAM; `control`, what SWR does not have (`/_emulator/`);
+//! `faults`, failures on purpose; `openapi`, the document of all operations; `guide`, the text for
+//! users; `seed`, the seed file.
+//!
+//! What all of them share: `edge` (what a request passes through: listener, router, caller, log),
+//! `http` (operations, bodies in, answers and errors out), `auth` (who is calling), `db` (SQLite, and
+//! its one writer), `lookup` (what names refer to), `region` (an instance can have several), `error`,
+//! `json` (objects read field by field), `page`, `schema`, `nearest` (the name that was meant),
+//! `excerpt` (texts that are cut before they are repeated), `clock`, `config`, `data_folder`, `app`
+//! (the state that handlers share), `emulator` (an instance from start to stop).
+//!
+//! # Where do I …
+//!
+//! - find the rule of a field or a name: `src/<chapter>/mod.rs`; in which order fields are checked:
+//!   `read_body` of its `api.rs`
+//! - find the status and the code of an error: `src/error.rs`; of the registry: `src/registry/error.rs`
+//! - find which tag fires which trigger: `judge` in `src/trigger/mod.rs`; what a firing does
+//!   to a workload: `src/engine/plan.rs`; which cluster is meant: `src/engine/destination.rs`
+//! - add a query parameter: the handler and its `…_doc` function in `src/<chapter>/api.rs`
+//! - add an operation: `.github/CONTRIBUTING.md` lists all places
+//! - find who may call an operation: the extractor of its handler (`src/permission/access.rs`), and
+//!   the table in `tests/it/permission.rs`
+//! - add a setting: `src/config.rs`; a key of the seed file: `src/seed/file.rs`
+//! - change the tables: a new file in `migrations/`
 //!
 //! # The life of a request
 //!
 //! `edge::server` accepts the connection and checks for which host the request is.
-//! `edge::management` finds the operation and who says to be the caller, reads the bounded body,
-//! sets the deadline, and lets a fault happen that was asked for. The handler's extractors resolve
-//! organization and repository (`permission::access`), then its body is parsed into domain types. A
-//! read asks the chapter's `store` through the pool of readers; a write is queued to the writer,
-//! which commits it together with what others queued, and answers once it is on disk. The edge
-//! writes the answer, or the error in the operation's form, and one line in the log.
+//! `edge::management` finds the operation and the caller, reads the bounded body, sets the deadline,
+//! and applies a fault that somebody planned. The handler's extractors resolve organization and
+//! repository (`permission::access`), then its body is parsed into domain types. A read asks the
+//! chapter's `store` through the pool of readers; a write is queued to the writer, which commits it
+//! together with what others queued, and answers once it is on disk. The edge writes the answer, or
+//! the error in the operation's format, and one line in the log.
 //!
 //! # The life of a push
 //!
-//! `registry::api` takes blobs and the manifest, [`image`] stores them; the tag goes through
-//! [`push`], which in the same transaction writes one firing for each trigger that the tag fires
-//! ([`trigger::judge`]) and one job for each task that takes the image to another region, and
-//! deletes what the repository's retention rules delete. The client is answered.
+//! `registry::api` takes blobs and the manifest, `image` stores them; the tag goes through
+//! `push::put`, which in the same transaction writes one firing for each trigger that matches, one
+//! job for each task that takes the image to another region, and deletes what the repository's
+//! retention rules delete. The client is answered.
 //! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
-//! each updates its workload, leaves an entry in the trigger's history and ends, in one
-//! transaction. It wakes `sync` too, which does the jobs; a synced tag is a push there.
+//! each updates its workload, leaves an entry in the trigger's history and ends, in one transaction.
+//! `sync` works on the jobs, and a synced tag is a push there.
 //!
 //! # What always holds
 //!
 //! - What was answered with 2xx is on disk.
 //! - Handlers reach organizations and repositories through `permission::access` only.
-//! - Nothing but [`clock`] asks for the time; nothing but `db` opens the database.
+//! - Nothing but `clock` asks for the time of day; nothing but `db` opens the database.
 //! - All state belongs to an [`Emulator`]; a process can run several.
+//!
+//! `tests/it/house.rs` holds which room may know of which.
 
 #![forbid(unsafe_code)]
 
-pub mod account;
-pub mod app;
-pub mod auth;
-pub mod cce;
-pub mod clock;
-pub mod config;
-pub mod control;
-pub mod data_folder;
-pub mod db;
-pub mod edge;
-mod emulator;
-pub mod engine;
-pub mod error;
-mod excerpt;
-pub mod faults;
-pub mod guide;
-pub mod http;
-pub mod iam;
-pub mod image;
-pub mod json;
-pub mod kubernetes;
-pub mod login;
-pub mod lookup;
-pub mod namespace;
-pub mod nearest;
-pub mod openapi;
-pub mod page;
-pub mod permission;
-pub mod push;
-pub mod region;
-pub mod registry;
-pub mod repository;
-pub mod retention;
-mod schema;
-pub mod seed;
-pub mod sharing;
-pub mod sync;
-pub mod tag;
-pub mod trigger;
-pub mod version;
-pub mod workload;
+// The chapters of SWR's API reference.
+mod account;
+mod login;
+mod namespace;
+mod permission;
+mod repository;
+mod retention;
+mod sharing;
+mod sync;
+mod tag;
+mod trigger;
+mod version;
 
+// Images, their registry, and what a push sets off.
+mod cce;
+mod engine;
+mod image;
+mod kubernetes;
+mod push;
+mod registry;
+mod workload;
+
+// What clients ask of other services, and what SWR does not have.
+mod control;
+mod faults;
+pub mod guide;
+mod iam;
+mod openapi;
+mod seed;
+
+// What all of them share.
+mod app;
+mod auth;
+mod clock;
+pub mod config;
+mod data_folder;
+mod db;
+mod edge;
+mod emulator;
+mod error;
+mod excerpt;
+mod http;
+mod json;
+mod lookup;
+mod nearest;
+mod page;
+mod region;
+mod schema;
+
+pub use auth::{
+    BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY, BUILTIN_TOKEN,
+    BUILTIN_USER,
+};
 pub use config::Config;
-pub use emulator::{Emulator, StartError, routes};
-pub use error::Error;
+pub use emulator::{Emulator, StartError};
+
+/// What the program, the tests and the fuzz targets of this repository use besides. It changes
+/// without notice.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::auth::signature::{Authorization, SignedRequest};
+    pub use crate::auth::{Secret, long_term_password};
+    pub use crate::db::Db;
+    pub use crate::edge::LinesForPeople;
+    pub use crate::emulator::routes;
+    pub use crate::http::{Operation, Query};
+    pub use crate::image::{Digest, ImagePath, Manifest, MediaType, Reference};
+    pub use crate::json::JsonObject;
+    pub use crate::nearest::nearest;
+    pub use crate::openapi::PAGE;
+    pub use crate::registry::Target;
+    pub use crate::seed::{EXAMPLE as SEED_EXAMPLE, read as read_seed};
+    pub use crate::tag::TagName;
+    pub use crate::trigger::{Condition, NewTrigger, TriggerName, read_body};
+}

@@ -11,13 +11,13 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use swr_emulator::auth::{
+use swr_emulator::config::{LogFormat, LogLevel};
+use swr_emulator::internal::LinesForPeople;
+use swr_emulator::internal::PAGE;
+use swr_emulator::{
     BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY, BUILTIN_TOKEN,
     BUILTIN_USER,
 };
-use swr_emulator::config::{LogFormat, LogLevel};
-use swr_emulator::edge::LinesForPeople;
-use swr_emulator::openapi::PAGE;
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;
 

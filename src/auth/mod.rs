@@ -21,16 +21,13 @@ use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
-    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, DirectoryTurn, NewAccount, NewUser,
-    User,
+    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount, NewUser, User,
 };
 pub use extract::Controller;
 pub use password::{Password, PasswordHash, PasswordHasher};
 pub use registry_login::long_term_password;
 pub use secret::Secret;
-pub use token::{
-    IssueToken, TokenHash, Tokens, delete_of as delete_tokens_of, find_all as find_tokens,
-};
+pub use token::{TokenHash, Tokens, delete_of as delete_tokens_of, find_all as find_tokens};
 
 /// How many characters of an access key that nobody has are repeated.
 const MAX_ACCESS_KEY: usize = 64;
@@ -160,7 +157,7 @@ impl Authenticator<'_> {
                     ))
                 })?;
                 authorization
-                    .check_head(headers, self.clock.real_now())
+                    .check_head(headers, Clock::real_now())
                     .map_err(refused)?;
                 let user = std::sync::Arc::clone(user);
                 Ok(Claim::Signed {
@@ -174,7 +171,7 @@ impl Authenticator<'_> {
 
 impl Claim {
     /// Who sent the request, which has this body.
-    pub fn prove(self, clock: &Clock, parts: &Parts, body: &Bytes) -> Result<Caller> {
+    pub fn prove(self, parts: &Parts, body: &Bytes) -> Result<Caller> {
         let (authorization, user) = match self {
             Self::Known(caller) => return Ok(caller),
             Self::Signed {
@@ -191,7 +188,7 @@ impl Claim {
         };
         let secret = user.secret_key.as_ref().map_or("", Secret::expose);
         authorization
-            .verify(&request, secret, clock.real_now())
+            .verify(&request, secret, Clock::real_now())
             .map_err(Error::Unauthenticated)?;
         Ok(Caller(user))
     }

@@ -50,7 +50,7 @@ impl Tokens {
     }
 
     /// A new token for a user, and the write that keeps it.
-    pub fn issue(&self, user: &Arc<User>, now: Moment) -> Result<(Secret, IssueToken)> {
+    pub fn issue(user: &Arc<User>, now: Moment) -> Result<(Secret, IssueToken)> {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(Error::internal)?;
         let token = Secret::new(hex::encode(random));

@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use swr_emulator::auth::{
-    BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, BUILTIN_TOKEN, Secret, long_term_password,
-};
 use swr_emulator::config;
+use swr_emulator::internal::{Secret, long_term_password};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, BUILTIN_TOKEN};
 
 use super::ask::{self, Url};
 

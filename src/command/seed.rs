@@ -1,6 +1,6 @@
 //! `swr-emulator seed`: help with seed files.
 
-use swr_emulator::seed;
+use swr_emulator::internal::SEED_EXAMPLE;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -12,5 +12,5 @@ pub(crate) struct Arguments {
 
 /// The text that was asked for.
 pub(crate) fn run(_: &Arguments) -> &'static str {
-    seed::EXAMPLE
+    SEED_EXAMPLE
 }

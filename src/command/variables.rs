@@ -3,7 +3,7 @@
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Command, Error};
-use swr_emulator::nearest::nearest;
+use swr_emulator::internal::nearest;
 
 /// What all our variables begin with.
 const PREFIX: &str = "SWR_EMULATOR_";

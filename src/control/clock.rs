@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::app::{App, AppState, Routes};
 use crate::auth::Controller;
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::error::{Error, Result};
 use crate::http::{JsonResponse, OperationDoc};
 use crate::json::JsonObject;
@@ -71,7 +71,7 @@ async fn change(State(app): State<AppState>, _: Controller, body: JsonObject) ->
             }
         }
         Move::Set(moment) => {
-            if !app.clock.reaches(moment) {
+            if !Clock::reaches(moment) {
                 return Err(Error::invalid("set", OUT_OF_REACH));
             }
             app.clock.set(moment);
@@ -205,7 +205,7 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 fn view(app: &App) -> Response {
-    let (real, ahead) = (app.clock.real_now(), app.clock.ahead_microseconds());
+    let (real, ahead) = (Clock::real_now(), app.clock.ahead_microseconds());
     let real = Moment::from_microseconds(real.as_microsecond());
     let view = ClockView {
         now: real.plus_microseconds(ahead).to_string(),

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::requests::Requests;
-use crate::clock::{Clock, Moment, machine_time};
+use crate::clock::{Clock, Moment};
 use crate::error::one_line;
 use crate::excerpt::beginning;
 use crate::http::Failure;
@@ -72,7 +72,7 @@ impl RequestLog<'_> {
 
     /// Writes the line, a failure of ours as an error and all else as information, and lets the
     /// instance remember the request.
-    pub fn write(&self, clock: &Clock, requests: &Requests) {
+    pub fn write(&self, requests: &Requests) {
         let Self {
             request_id,
             operation,
@@ -126,7 +126,7 @@ impl RequestLog<'_> {
         }
         if self.is_recorded {
             let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
-            let now = clock.real_now().as_microsecond();
+            let now = Clock::real_now().as_microsecond();
             let arrived = Moment::from_microseconds(now.saturating_sub(elapsed));
             requests.record(self, milliseconds, arrived);
         }
@@ -205,7 +205,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        let time = machine_time().strftime("%H:%M:%S.%3f");
+        let time = Clock::real_now().strftime("%H:%M:%S.%3f");
         if writer.has_ansi_escapes() {
             let color = match level {
                 Level::ERROR => 31,

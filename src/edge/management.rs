@@ -226,7 +226,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
         failure: failed,
         is_recorded,
     }
-    .write(&edge.app.clock, &edge.app.requests);
+    .write(&edge.app.requests);
     response
 }
 
@@ -317,7 +317,7 @@ async fn admit<'a>(
     };
     let (mut body, mut room) = gather(body, BODY, &app.bodies).await?;
     if let Some(claim) = claim {
-        let known = claim.prove(&app.clock, &parts, &body)?;
+        let known = claim.prove(&parts, &body)?;
         parts.extensions.insert(known.clone());
         *caller = Some(known);
     }
@@ -347,7 +347,7 @@ pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) 
         failure: Some(Failure::of(refusal, NO_API)),
         is_recorded: true,
     }
-    .write(&app.clock, &app.requests);
+    .write(&app.requests);
     response
 }
 

@@ -17,7 +17,7 @@ mod router;
 mod server;
 
 pub use hosts::AllowedHosts;
-pub use log::{LinesForPeople, RequestLog};
+pub use log::LinesForPeople;
 pub use request_id::RequestIds;
 pub use requests::{RecordedRequest, Requests};
 pub use router::router;

@@ -74,6 +74,6 @@ pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Resp
         failure: failed.as_ref().map(Into::into),
         is_recorded: true,
     }
-    .write(&app.clock, &app.requests);
+    .write(&app.requests);
     response
 }

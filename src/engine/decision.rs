@@ -1,6 +1,8 @@
 //! Which triggers a stored tag fires: decided and written in the transaction that stores it, so that
 //! neither is there without the other. The rule itself is [`trigger::judge`].
 
+use std::borrow::Cow;
+
 use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::LONGEST_REASON;
@@ -8,7 +10,7 @@ use super::matching::Judgement;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::tag::TagName;
-use crate::trigger::{self, Candidate, Expression, Verdict};
+use crate::trigger::{self, Candidate, Condition, Expression, Verdict};
 
 /// Triggers that a push's record names as not fired.
 const MOST_PASSED_OVER: u32 = 100;
@@ -26,7 +28,8 @@ pub async fn decide(
     let candidates = trigger::store::list_candidates(&mut *transaction, repository_id).await?;
     let mut fired = Vec::new();
     for candidate in &candidates {
-        if judge(candidate, tag, &mut judgement)?.fires() {
+        let condition = condition(transaction, candidate).await?;
+        if judge(candidate.enabled, &condition, tag, &mut judgement)?.fires() {
             fired.push(candidate.id);
         }
     }
@@ -42,19 +45,32 @@ pub async fn decide(
     for (id, name) in named.await? {
         let at = candidates.binary_search_by_key(&id, |candidate| candidate.id);
         let candidate = &candidates[at.map_err(|_| Error::internal("an unread trigger"))?];
-        let reason = judge(candidate, tag, &mut judgement)?.to_string();
+        let condition = condition(transaction, candidate).await?;
+        let reason = judge(candidate.enabled, &condition, tag, &mut judgement)?.to_string();
         reasons.push((name, beginning(&reason, LONGEST_REASON).to_owned()));
     }
     insert_passed_over(transaction, push_id, &reasons).await
 }
 
-fn judge<'a>(
+/// The condition of a trigger; a long one is in memory only while it is looked at.
+async fn condition<'a>(
+    transaction: &mut SqliteConnection,
     candidate: &'a Candidate,
+) -> Result<Cow<'a, Condition>> {
+    Ok(match &candidate.condition {
+        Some(condition) => Cow::Borrowed(condition),
+        None => Cow::Owned(trigger::store::find_condition(transaction, candidate.id).await?),
+    })
+}
+
+fn judge<'a>(
+    enabled: bool,
+    condition: &'a Condition,
     tag: &'a TagName,
     judgement: &mut Judgement,
 ) -> Result<Verdict<'a>> {
     let is_match = |expression: &Expression| judgement.judge(expression.as_str(), tag);
-    trigger::judge(candidate.enabled, &candidate.condition, tag, is_match)
+    trigger::judge(enabled, condition, tag, is_match)
 }
 
 async fn insert_firings(
@@ -101,7 +117,7 @@ mod tests {
     use crate::engine::Matcher;
     use crate::engine::testing::seeded;
     use crate::trigger::store::{DeleteTrigger, EnableTrigger};
-    use crate::trigger::{Condition, TriggerName, TriggerType, judge};
+    use crate::trigger::{TriggerName, TriggerType, judge};
 
     /// What is written of a push that stands for all else that a push stores.
     #[derive(Debug)]
@@ -162,8 +178,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_does_with_each_trigger_what_the_rule_says() {
+        let many = ["v1", &";x".repeat(3000)].concat();
         let rules = [
             ("all", ".*"),
+            ("tag", many.as_str()),
             ("tag", "v1"),
             ("tag", "v1;v2"),
             ("tag", "v10;1"),
@@ -203,7 +221,9 @@ mod tests {
                 if verdict.fires() {
                     fired.push((*name).to_owned());
                 } else {
-                    passed_over.push(((*name).to_owned(), verdict.to_string()));
+                    let reason = verdict.to_string();
+                    let reason = beginning(&reason, LONGEST_REASON).to_owned();
+                    passed_over.push(((*name).to_owned(), reason));
                 }
             }
             passed_over.sort();

@@ -1,8 +1,6 @@
 //! Where a trigger acts: the cluster that its fields choose, and the workload there, simulated or
 //! real.
 
-use sqlx::SqliteExecutor;
-
 use super::plan::{MOST_NAMED, there};
 use crate::cce::{self, Cluster};
 use crate::db::Readers;
@@ -69,29 +67,20 @@ impl From<Missing> for Error {
     }
 }
 
-/// Why a workload cannot be looked at.
+/// What came of looking at a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unseen {
+pub(super) enum Look {
+    /// It is there.
+    Seen(Sighting),
     /// There is none.
     Missing(Missing),
-    /// The cluster does not show it.
+    /// The cluster does not show it, and why.
     Refused(String),
-    /// The cluster does not answer, or not now.
+    /// The cluster does not answer, or not now, and why.
     Silent(String),
 }
 
-impl Unseen {
-    /// What there is to know.
-    pub(super) fn reason(self) -> String {
-        match self {
-            Self::Missing(Missing { reason, .. })
-            | Self::Refused(reason)
-            | Self::Silent(reason) => reason,
-        }
-    }
-}
-
-impl From<Failure> for Unseen {
+impl From<Failure> for Look {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Final(reason) => Self::Refused(reason),
@@ -101,16 +90,8 @@ impl From<Failure> for Unseen {
 }
 
 impl Destination {
-    /// The cluster: by its id, else by its name, else the only one of CCE.
-    pub(super) async fn cluster(
-        &self,
-        db: impl SqliteExecutor<'_>,
-    ) -> Result<std::result::Result<Cluster, Missing>> {
-        Ok(self.choose(&cce::store::list(db).await?))
-    }
-
-    /// The cluster among all there are.
-    fn choose(&self, clusters: &[Cluster]) -> std::result::Result<Cluster, Missing> {
+    /// The cluster among all there are: by its id, else by its name, else the only one of CCE.
+    pub(super) fn choose(&self, clusters: &[Cluster]) -> std::result::Result<Cluster, Missing> {
         let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
         let is_cci = |cluster: &Cluster| cluster.name == "cci";
         let (found, field, reason) = match &self.cluster {
@@ -154,24 +135,21 @@ impl Destination {
 
     /// Checks that the cluster which the id chooses has the name, where both are given. A firing
     /// looks at the id only.
-    pub(super) async fn check_name(
-        &self,
-        db: impl SqliteExecutor<'_>,
-    ) -> Result<std::result::Result<(), Missing>> {
+    pub(super) fn check_name(&self, clusters: &[Cluster]) -> std::result::Result<(), Missing> {
         let (id, name) = (self.cluster.id(), self.cluster.name());
         if id.is_empty() || name.is_empty() {
-            return Ok(Ok(()));
+            return Ok(());
         }
-        Ok(match self.cluster(db).await? {
-            Ok(cluster) if cluster.name != name => Err(Missing {
-                field: "cluster_name",
-                reason: format!(
-                    "the cluster with the id {} is named {}, not {name}",
-                    cluster.id, cluster.name
-                ),
-            }),
-            Ok(_) => Ok(()),
-            Err(missing) => Err(missing),
+        let cluster = self.choose(clusters)?;
+        if cluster.name == name {
+            return Ok(());
+        }
+        Err(Missing {
+            field: "cluster_name",
+            reason: format!(
+                "the cluster with the id {} is named {}, not {name}",
+                cluster.id, cluster.name
+            ),
         })
     }
 
@@ -221,33 +199,27 @@ impl Destination {
     }
 
     /// Looks at the workload without touching it.
-    pub(super) async fn look(
-        &self,
-        db: &Readers,
-        real: &RealClusters,
-    ) -> Result<std::result::Result<Sighting, Unseen>> {
-        let cluster = match self.cluster(db).await? {
+    pub(super) async fn look(&self, db: &Readers, real: &RealClusters) -> Result<Look> {
+        let cluster = match self.choose(&cce::store::list(db).await?) {
             Ok(cluster) => cluster,
-            Err(missing) => return Ok(Err(Unseen::Missing(missing))),
+            Err(missing) => return Ok(Look::Missing(missing)),
         };
         let key = self.key(&cluster);
         if let Some(real) = real.get(&cluster.id) {
-            let found = match real.read(&key).await {
-                Ok(found) => found,
-                Err(failure) => return Ok(Err(failure.into())),
-            };
-            let sighting = found.map(|found| Sighting {
-                template: found.template,
-                resource_version: Some(found.resource_version),
+            return Ok(match real.read(&key).await {
+                Ok(Some(found)) => Look::Seen(Sighting {
+                    template: found.template,
+                    resource_version: Some(found.resource_version),
+                }),
+                Ok(None) => Look::Missing(self.missing_in(&cluster)),
+                Err(failure) => failure.into(),
             });
-            return Ok(sighting.ok_or_else(|| Unseen::Missing(self.missing_in(&cluster))));
         }
         let Some(workload) = workload::store::find(db, &key).await? else {
             let near = workload::store::find_neighbours(db, &key, MOST_NEAR).await?;
-            let missing = self.missing_near(&cluster, &near);
-            return Ok(Err(Unseen::Missing(missing)));
+            return Ok(Look::Missing(self.missing_near(&cluster, &near)));
         };
-        Ok(Ok(Sighting {
+        Ok(Look::Seen(Sighting {
             template: workload.template,
             resource_version: None,
         }))

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::destination::{Destination, Sighting, Unseen};
+use super::destination::{Destination, Look, Missing, Sighting};
 use super::matching::{Judgement, Matcher, weight};
 use super::plan::{Obstacle, Plan, Target, plan};
 use super::{Engine, LONGEST_REASON, nearest_miss};
 use crate::account::NO_AGENCY;
+use crate::cce;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::http::cut_to_page;
@@ -68,8 +69,8 @@ impl Engine {
         let verdicts = judge(triggers, tag, matcher).await?;
         let digest = tag::store::find_digest(db, repository.id, tag).await?;
         let digest = digest.unwrap_or_else(|| "{digest}".to_owned());
-        let mut seen: HashMap<Destination, std::result::Result<Sighting, Unseen>> = HashMap::new();
-        let mut silent: HashMap<trigger::Cluster, Unseen> = HashMap::new();
+        let mut seen: HashMap<Destination, Look> = HashMap::new();
+        let mut silent: HashMap<trigger::Cluster, Look> = HashMap::new();
         let mut explained = Vec::new();
         let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
         let mut looked_at = 0;
@@ -92,16 +93,16 @@ impl Engine {
                 NO_AGENCY.clone_into(&mut entry.reason);
             } else if fires {
                 let destination = Destination::from(&trigger);
-                let sighting = match (seen.get(&destination), silent.get(&trigger.cluster)) {
-                    (Some(sighting), _) => sighting.clone(),
-                    (None, Some(unseen)) => Err(unseen.clone()),
-                    (None, None) => {
-                        let sighting = destination.look(db, &self.real_clusters).await?;
-                        if let Err(unseen @ Unseen::Silent(_)) = &sighting {
-                            silent.insert(trigger.cluster.clone(), unseen.clone());
+                let known = seen.get(&destination);
+                let look = match known.or_else(|| silent.get(&trigger.cluster)) {
+                    Some(look) => look.clone(),
+                    None => {
+                        let look = destination.look(db, &self.real_clusters).await?;
+                        if let Look::Silent(_) = look {
+                            silent.insert(trigger.cluster.clone(), look.clone());
                         }
-                        seen.insert(destination, sighting.clone());
-                        sighting
+                        seen.insert(destination, look.clone());
+                        look
                     }
                 };
                 let target = Target {
@@ -112,10 +113,10 @@ impl Engine {
                     digest: &digest,
                     container: &trigger.container,
                 };
-                if let Ok(Sighting { template, .. }) = &sighting {
+                if let Look::Seen(Sighting { template, .. }) = &look {
                     looked_at += template.containers.len() + template.init_containers.len();
                 }
-                describe(&mut entry, target, sighting);
+                describe(&mut entry, target, look);
                 // A large workload takes a while.
                 tokio::task::yield_now().await;
             }
@@ -134,14 +135,12 @@ impl Engine {
     ) -> Result<Option<String>> {
         let destination = Destination::from(trigger);
         let db = self.db.readers();
-        if let Err(missing) = destination.check_name(db).await? {
-            return Err(missing.into());
-        }
+        destination.check_name(&cce::store::list(db).await?)?;
         let sighting = match destination.look(db, &self.real_clusters).await? {
-            Ok(sighting) => sighting,
-            Err(Unseen::Missing(missing)) => return Err(missing.into()),
-            Err(Unseen::Refused(reason)) => return Err(Error::invalid("application", reason)),
-            Err(Unseen::Silent(reason)) => {
+            Look::Seen(sighting) => sighting,
+            Look::Missing(missing) => return Err(missing.into()),
+            Look::Refused(reason) => return Err(Error::invalid("application", reason)),
+            Look::Silent(reason) => {
                 let kind = trigger.app_type.resource();
                 return Err(Error::ClusterUnavailable(format!("{kind}: {reason}")));
             }
@@ -232,15 +231,11 @@ impl Hints {
 }
 
 /// Says in an entry what the trigger would do to what it finds.
-fn describe(
-    entry: &mut Explained,
-    target: Target<'_>,
-    sighting: std::result::Result<Sighting, Unseen>,
-) {
-    let sighting = match sighting {
-        Ok(sighting) => sighting,
-        Err(unseen) => {
-            entry.reason = unseen.reason();
+fn describe(entry: &mut Explained, target: Target<'_>, look: Look) {
+    let sighting = match look {
+        Look::Seen(sighting) => sighting,
+        Look::Missing(Missing { reason, .. }) | Look::Refused(reason) | Look::Silent(reason) => {
+            entry.reason = reason;
             return;
         }
     };

@@ -42,7 +42,6 @@ pub use destination::missing_target;
 pub use explain::{Expected, Explained};
 pub use fate::Fate;
 pub use matching::{Judgement, Matcher};
-pub use plan::{Obstacle, Plan, Target, plan};
 pub use retry::Retry;
 
 use crate::account;
@@ -59,6 +58,9 @@ use store::{Deployed, End, Ending, Outcome, Record};
 
 /// The detail of a firing that found its workload as it wants it.
 const UNCHANGED: &str = "template unchanged, no rollout";
+
+/// Why a try is repeated that failed for a reason of our own, which the log tells.
+const DATABASE_FAILED: &str = "the database failed";
 
 /// The longest reason why a trigger did not fire, and the longest detail of one that did, in
 /// characters: the tags of a condition, and the image of a container, can fill a body.
@@ -344,28 +346,11 @@ impl Engine {
     async fn try_once(&self, firing: &mut Trial<'_>, waited: Duration, left: Duration) -> Step {
         if !self.real_clusters.is_empty() {
             let time = left.clamp(SHORTEST_TRY, LONGEST_TRY);
-            let id = firing.id;
-            let tried = tokio::select! {
-                tried = tokio::time::timeout(time, self.update_real(id)) => tried,
-                () = firing.goes_away() => return Step::Over,
-            };
-            match tried {
-                Ok(Ok(Attempt::Ended(outcome))) => return self.end(firing, outcome).await,
-                Ok(Ok(Attempt::Again(reason))) => return Step::Again(reason),
-                Ok(Ok(Attempt::Gone)) => return Step::Over,
-                Ok(Ok(Attempt::NotReal)) => {}
-                Ok(Err(error)) => {
-                    warn!(
-                        chain = error.chain(),
-                        firing = id,
-                        "A firing cannot be read"
-                    );
-                    return Step::Again("the database failed".to_owned());
-                }
-                Err(_) => {
-                    let reason = format!("the cluster took more than {} s", time.as_secs());
-                    return Step::Again(reason);
-                }
+            match self.try_real(firing, time).await {
+                Attempt::Ended(outcome) => return self.end(firing, outcome).await,
+                Attempt::Again(reason) => return Step::Again(reason),
+                Attempt::Gone => return Step::Over,
+                Attempt::NotReal => {}
             }
         }
         let simulate = Simulate {
@@ -418,7 +403,7 @@ impl Engine {
                     firing = firing.id,
                     "A firing was not recorded"
                 );
-                Step::Again("the database failed".to_owned())
+                Step::Again(DATABASE_FAILED.to_owned())
             }
         }
     }

@@ -1,16 +1,42 @@
 //! One try of a firing at a real cluster.
 
+use std::time::Duration;
+
+use tracing::warn;
+
 use super::plan::{Plan, plan};
 use super::store::{self, Firing, Outcome};
-use super::{Engine, UNCHANGED};
+use super::{DATABASE_FAILED, Engine, Trial, UNCHANGED};
 use crate::account::NO_AGENCY;
+use crate::cce;
 use crate::error::Result;
 use crate::kubernetes::Failure;
 
 impl Engine {
+    /// One try at a real cluster, which gets some time, and ends early where the firing goes away.
+    pub(super) async fn try_real(&self, firing: &mut Trial<'_>, time: Duration) -> Attempt {
+        let firing_id = firing.id;
+        let updated = tokio::select! {
+            updated = tokio::time::timeout(time, self.update_real(firing_id)) => updated,
+            () = firing.goes_away() => return Attempt::Gone,
+        };
+        let Ok(updated) = updated else {
+            let reason = format!("the cluster took more than {} s", time.as_secs());
+            return Attempt::Again(reason);
+        };
+        updated.unwrap_or_else(|error| {
+            warn!(
+                chain = error.chain(),
+                firing = firing_id,
+                "A firing cannot be read"
+            );
+            Attempt::Again(DATABASE_FAILED.to_owned())
+        })
+    }
+
     /// Reads, plans and patches at a real cluster. The patch names the version that was read, so
     /// that it never meets a workload that somebody has changed since.
-    pub(super) async fn update_real(&self, firing_id: i64) -> Result<Attempt> {
+    async fn update_real(&self, firing_id: i64) -> Result<Attempt> {
         let db = self.db.lookups();
         let Some(firing) = store::find_firing(db, firing_id).await? else {
             return Ok(Attempt::Gone);
@@ -20,7 +46,7 @@ impl Engine {
             return Ok(Attempt::Ended(Outcome::Failed(reason)));
         }
         let Firing { destination, .. } = &firing;
-        let Ok(cluster) = destination.cluster(db).await? else {
+        let Ok(cluster) = destination.choose(&cce::store::list(db).await?) else {
             return Ok(Attempt::NotReal);
         };
         let Some(real) = self.real_clusters.get(&cluster.id) else {

@@ -11,6 +11,7 @@ use super::destination::MOST_NEAR;
 use super::plan::{Plan, plan};
 use super::store::{Deployed, Ending, Firing, Outcome, find_firing, record};
 use crate::account::NO_AGENCY;
+use crate::cce;
 use crate::db::SingleWrite;
 use crate::error::Result;
 use crate::region::Regions;
@@ -37,48 +38,60 @@ impl SingleWrite for Simulate {
             return Ok(Deployed::Gone);
         };
         match self.update(transaction, &firing).await? {
-            Ok(outcome) => record(transaction, &self.ending, &firing, outcome).await,
-            Err(deployed) => Ok(deployed),
+            Try::Ended(outcome) => record(transaction, &self.ending, &firing, outcome).await,
+            Try::TooEarly(delay) => Ok(Deployed::TooEarly(delay)),
+            Try::Again(reason) => Ok(Deployed::Again(reason)),
         }
     }
 }
 
+/// How a try went.
+enum Try {
+    Ended(Outcome),
+    /// The workload wants an update to take as long as this.
+    TooEarly(Duration),
+    /// The cluster was not able, and why; it is worth another try.
+    Again(String),
+}
+
+impl Try {
+    fn failed(reason: impl Into<String>) -> Self {
+        Self::Ended(Outcome::Failed(reason.into()))
+    }
+}
+
 impl Simulate {
-    /// The outcome, or why there is none yet.
-    async fn update(
-        &self,
-        transaction: &mut SqliteConnection,
-        firing: &Firing,
-    ) -> Result<std::result::Result<Outcome, Deployed>> {
+    async fn update(&self, transaction: &mut SqliteConnection, firing: &Firing) -> Result<Try> {
         if self.require_agency && !firing.has_agency {
-            return Ok(Ok(Outcome::Failed(NO_AGENCY.to_owned())));
+            return Ok(Try::failed(NO_AGENCY));
         }
-        let cluster = match firing.destination.cluster(&mut *transaction).await? {
+        let clusters = cce::store::list(&mut *transaction).await?;
+        let cluster = match firing.destination.choose(&clusters) {
             Ok(cluster) => cluster,
-            Err(missing) => return Ok(Ok(Outcome::Failed(missing.reason))),
+            Err(missing) => return Ok(Try::failed(missing.reason)),
         };
         let key = firing.destination.key(&cluster);
         let Some(workload) = workload::store::find(&mut *transaction, &key).await? else {
             let near = workload::store::find_neighbours(transaction, &key, MOST_NEAR).await?;
             let missing = firing.destination.missing_near(&cluster, &near);
-            return Ok(Ok(Outcome::Failed(missing.reason)));
+            return Ok(Try::failed(missing.reason));
         };
         let delay = Duration::from_millis(workload.misbehaviour.delay_ms.into());
         if self.waited < delay {
-            return Ok(Err(Deployed::TooEarly(delay)));
+            return Ok(Try::TooEarly(delay));
         }
         if let Some(status) = workload::store::take_failure(transaction, &workload).await? {
             let reason = format!("the cluster answered {status}");
             let is_passing = matches!(status, 409 | 429 | 500..);
             return Ok(if is_passing {
-                Err(Deployed::Again(reason))
+                Try::Again(reason)
             } else {
-                Ok(Outcome::Failed(reason))
+                Try::failed(reason)
             });
         }
         let (template, changes) = match plan(firing.target(&self.regions), &workload.template) {
-            Plan::Impossible(obstacle) => return Ok(Ok(Outcome::Failed(obstacle.reason()))),
-            Plan::Unchanged => return Ok(Ok(Outcome::Success(UNCHANGED.to_owned()))),
+            Plan::Impossible(obstacle) => return Ok(Try::failed(obstacle.reason())),
+            Plan::Unchanged => return Ok(Try::Ended(Outcome::Success(UNCHANGED.to_owned()))),
             Plan::Update { template, changes } => (template, changes),
         };
         workload::store::update(&mut *transaction, workload.id, &template).await?;
@@ -95,7 +108,7 @@ impl Simulate {
             });
         let rollouts: Vec<_> = rollouts.collect();
         workload::store::insert_rollouts(transaction, workload.id, &rollouts).await?;
-        Ok(Ok(Outcome::Success(String::new())))
+        Ok(Try::Ended(Outcome::Success(String::new())))
     }
 }
 

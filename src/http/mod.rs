@@ -19,13 +19,13 @@ pub use answer::{
     ContentRange, EmptyList, JsonResponse, NextPage, cut_to_page, empty_object, json,
 };
 pub use cut::Cut;
-pub use description::{OperationDoc, Param, Refusal, Success, Writer};
+pub use description::{OperationDoc, Param, Refusal, Success};
 pub use error_format::ErrorFormat;
 pub(crate) use error_format::{RETRY_SOON, registry_error};
 pub use failure::Failure;
 pub use gathered_body::{BodyBudget, Incomplete, Limits, Room, gather};
 pub(crate) use operation::{DEADLINE, MAX_BODY, OWN_PATHS};
-pub use operation::{Doc, Operation, Routes};
+pub use operation::{Operation, Routes};
 pub use pace::Pace;
 pub(crate) use pace::PacedStream;
 pub use path::{Path, Segment};

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::api::operation;
 use crate::app::{App, AppState, Routes};
 use crate::auth::{
-    Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, User,
+    Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, Tokens, User,
 };
 use crate::error::{Error, Result};
 use crate::http::{EmptyList, JsonResponse, Operation, OperationDoc};
@@ -59,7 +59,7 @@ async fn create(State(app): State<AppState>, body: JsonObject) -> Result<Respons
     };
 
     let now = app.clock.now();
-    let (token, write) = app.tokens.issue(&user, now)?;
+    let (token, write) = Tokens::issue(&user, now)?;
     let (hash, expires_at) = (write.hash, write.expires_at);
     app.db.write(write).await?;
     app.tokens.remember(hash, &user, now, expires_at);

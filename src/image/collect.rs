@@ -39,7 +39,7 @@ impl Drop for Collector {
 impl Collector {
     /// Sweeps files that no row names, which a crash leaves, and looks for blobs without a whole
     /// file; then collects from time to time.
-    pub async fn start(db: Arc<Db>, files: Arc<Files>, clock: Clock) -> Result<Self> {
+    pub async fn start(db: Arc<Db>, files: Arc<Files>) -> Result<Self> {
         let mut sweep = Sweep::default();
         while sweep.step(&db, &files).await? {}
         check(&db, &files).await?;
@@ -47,7 +47,7 @@ impl Collector {
             loop {
                 tokio::time::sleep(PAUSE).await;
                 files.forget_idle();
-                match collect(&db, &files, &clock).await {
+                match collect(&db, &files).await {
                     Ok(0) => {}
                     Ok(blobs) => debug!(blobs, "Removed {blobs} blobs that nothing refers to"),
                     Err(error) => warn!(chain = error.chain(), "Could not collect blobs"),
@@ -64,11 +64,11 @@ impl Collector {
 }
 
 /// Collects until nothing is left; how many blobs went. Other writes get in between.
-pub(super) async fn collect(db: &Db, files: &Files, clock: &Clock) -> Result<usize> {
+pub(super) async fn collect(db: &Db, files: &Files) -> Result<usize> {
     let (mut all, mut after) = (0, None);
     loop {
         let write = CollectGarbage {
-            now: clock.real_now().as_second(),
+            now: Clock::real_now().as_second(),
             after,
             most: AT_ONCE,
         };
@@ -340,7 +340,7 @@ mod tests {
             assert_eq!(race.names().len(), 3);
             if is_start {
                 let (db, files) = (Arc::clone(&race.db), Arc::clone(&race.files));
-                let collector = Collector::start(db, files, Clock::default()).await;
+                let collector = Collector::start(db, files).await;
                 collector.expect("started");
             } else {
                 let passed = Sweep::default().pass(&race.db, &race.files).await;
@@ -391,7 +391,7 @@ mod tests {
             });
         }
         writes.join_all().await;
-        let gone = collect(&race.db, &race.files, &Clock::default()).await;
+        let gone = collect(&race.db, &race.files).await;
         assert_eq!(gone.expect("collected"), BLOBS);
     }
 }

@@ -26,9 +26,9 @@ pub use digest::Digest;
 pub use error::ImageError;
 #[cfg(test)]
 pub(crate) use files::testing;
-pub use files::{Ending, Expected, Files, Stored, Walk};
-pub use manifest::{Description, MAX_MANIFEST_SIZE, Manifest, MediaType};
+pub use files::{Ending, Files};
+pub use manifest::{MAX_MANIFEST_SIZE, Manifest, MediaType};
 pub use push::{Pusher, repository_for_push};
 pub use reference::{ImagePath, Reference};
 pub use sample::SampleImage;
-pub use upload::{Lots, Range, Session, Upload};
+pub use upload::{Lots, Range, Session};

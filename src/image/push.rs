@@ -81,7 +81,7 @@ impl Pusher<'_> {
             digest: digest.clone(),
             file: stored.name().to_owned(),
             size: stored.size(),
-            now: self.clock.real_now().as_second(),
+            now: Clock::real_now().as_second(),
         };
         let (db, files) = (Arc::clone(self.db), Arc::clone(self.files));
         let digest = digest.clone();

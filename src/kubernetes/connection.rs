@@ -75,7 +75,7 @@ impl Connection {
     pub(super) fn is_worth_asking(&self) -> bool {
         match &*self.outcome.borrow() {
             Some(Ok(ready)) => ready.valid_until.is_none_or(|end| {
-                let now = Clock::default().real_now();
+                let now = Clock::real_now();
                 now.duration_until(end) > SPARE
             }),
             Some(Err(_)) => false,

@@ -437,7 +437,7 @@ struct RepositoryView {
     id: i64,
     ns_id: i64,
     name: String,
-    category: String,
+    category: &'static str,
     description: String,
     creator_id: String,
     creator_name: String,
@@ -461,7 +461,7 @@ impl RepositoryView {
             id: repository.id,
             ns_id: repository.namespace_id,
             name: repository.name,
-            category: repository.category,
+            category: repository.category.as_str(),
             description: repository.description,
             creator_id: repository.creator_id,
             creator_name: repository.creator_name,
@@ -484,7 +484,7 @@ impl RepositoryView {
 #[derive(Serialize, JsonSchema)]
 struct RepositoryDetailsView {
     name: String,
-    category: String,
+    category: &'static str,
     description: String,
     size: i64,
     is_public: bool,
@@ -510,7 +510,7 @@ impl RepositoryDetailsView {
         let path = path(app, &repository);
         Self {
             name: repository.name,
-            category: repository.category,
+            category: repository.category.as_str(),
             description: repository.description,
             size: repository.size,
             is_public: repository.is_public,
@@ -543,7 +543,7 @@ struct RepositoriesV3View {
 struct RepositoryV3View {
     id: i64,
     name: String,
-    category: String,
+    category: &'static str,
     description: String,
     size: i64,
     is_public: bool,
@@ -561,7 +561,7 @@ impl From<Repository> for RepositoryV3View {
         Self {
             id: repository.id,
             name: repository.name,
-            category: repository.category,
+            category: repository.category.as_str(),
             description: repository.description,
             size: repository.size,
             is_public: repository.is_public,

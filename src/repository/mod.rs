@@ -217,8 +217,8 @@ pub struct Repository {
     pub name: String,
     /// Whether anyone may pull from it.
     pub is_public: bool,
-    /// See [`Category`].
-    pub category: String,
+    /// What kind of software it holds.
+    pub category: Category,
     /// What its owner says about it.
     pub description: String,
     /// The account that holds it.

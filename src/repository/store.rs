@@ -6,13 +6,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::{
-    NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter, RepositoryName,
-    RepositoryRef, Scope,
+    Category, NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter,
+    RepositoryName, RepositoryRef, Scope,
 };
 use crate::account;
 use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
-use crate::error::{Error, Resource, Result};
+use crate::error::{Error, Fault, Resource, Result};
 use crate::namespace::Namespace;
 use crate::page::{Page, SortOrder};
 use crate::permission::Permissions;
@@ -133,7 +133,7 @@ impl FromRow<'_, SqliteRow> for Repository {
             namespace: row.try_get("namespace")?,
             name: row.try_get("name")?,
             is_public: row.try_get("is_public")?,
-            category: row.try_get("category")?,
+            category: read_category(row)?,
             description: row.try_get("description")?,
             account_id: row.try_get("account_id")?,
             account_name: row.try_get("account_name")?,
@@ -149,6 +149,12 @@ impl FromRow<'_, SqliteRow> for Repository {
             is_shared: row.try_get("is_shared")?,
         })
     }
+}
+
+/// The column `category` of a row.
+pub(crate) fn read_category(row: &SqliteRow) -> sqlx::Result<Category> {
+    let category = Category::parse(row.try_get("category")?, Fault::Parameter);
+    category.map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 /// The repository with this id.
@@ -237,7 +243,7 @@ fn bind<'q>(query: Query<'q>, filter: &'q RepositoryFilter) -> Query<'q> {
         .bind(&filter.namespace)
         .bind(&filter.namespace_part)
         .bind(&filter.name_part)
-        .bind(filter.category.map(super::Category::as_str))
+        .bind(filter.category.map(Category::as_str))
         .bind(filter.is_public)
         .bind(&filter.user_id)
         .bind(filter.now)
@@ -316,7 +322,7 @@ impl SingleWrite for UpdateRepository {
         )
         .bind(self.id)
         .bind(self.change.is_public)
-        .bind(self.change.category.map(super::Category::as_str))
+        .bind(self.change.category.map(Category::as_str))
         .bind(
             self.change
                 .description
@@ -419,7 +425,7 @@ mod tests {
             (found.name.as_str(), found.namespace.as_str()),
             ("a/b", "g")
         );
-        assert_eq!((found.is_public, found.category.as_str()), (true, "linux"));
+        assert_eq!((found.is_public, found.category), (true, Category::Linux));
         assert_eq!(found.account_name, "swr-emulator");
     }
 

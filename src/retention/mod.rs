@@ -7,6 +7,8 @@ mod api;
 mod daily;
 mod notation;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;

@@ -308,3 +308,167 @@ impl SingleWrite for RunAll {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{World, date_rule, noon};
+    use super::*;
+    use crate::repository::store::DeleteRepository;
+
+    #[tokio::test]
+    async fn a_date_rule_runs_when_it_is_created_and_when_it_is_updated() {
+        let world = World::start().await;
+        let a = world.repository("a").await;
+        for (tag, day) in [("kept", 100), ("v1", 101), ("v2", 105), ("v3", 110)] {
+            world.push(&a, tag, day).await;
+        }
+
+        let id = world.create(a.id, date_rule(7)).await.expect("created");
+        assert_eq!(world.tags(a.id).await, ["kept", "v2", "v3"]);
+        world.update(a.id, id, date_rule(3)).await.expect("updated");
+        assert_eq!(world.tags(a.id).await, ["kept", "v3"]);
+
+        let history = world.history(a.id).await;
+        let entries: Vec<_> = history
+            .iter()
+            .map(|entry| (entry.tag.as_str(), entry.retention_id, entry.rule.as_str()))
+            .collect();
+        let rule = |days| {
+            format!(
+                r#"{{"template":"date_rule","params":{{"days":"{days}"}},"tag_selectors":[{{"kind":"label","pattern":"kept"}}]}}"#
+            )
+        };
+        assert_eq!(
+            entries,
+            [("v2", id, rule(3).as_str()), ("v1", id, rule(7).as_str())]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_push_runs_the_rules_and_never_deletes_its_own_tag_by_age() {
+        let world = World::start().await;
+        let a = world.repository("a").await;
+        let b = world.repository("b").await;
+        world.push(&b, "v1", 100).await;
+        world.push(&a, "v1", 100).await;
+        world.create(a.id, date_rule(1)).await.expect("created");
+
+        world.push(&a, "v2", 110).await;
+        assert_eq!(world.tags(a.id).await, ["v2"]);
+        // The clock was set back: what is pushed now is the oldest.
+        world.push(&a, "v3", 50).await;
+        assert_eq!(world.tags(a.id).await, ["v2", "v3"]);
+        assert_eq!(world.tags(b.id).await, ["v1"]);
+    }
+
+    #[tokio::test]
+    async fn the_history_outlives_the_rule_but_not_the_repository() {
+        let world = World::start().await;
+        let a = world.repository("a").await;
+        world.push(&a, "v1", 100).await;
+        world.app.clock.set(noon(110));
+        let id = world.create(a.id, date_rule(1)).await.expect("created");
+
+        world.delete(a.id, id).await.expect("deleted");
+        assert_eq!(world.deleted(a.id).await, ["v1"]);
+        let next = world.create(a.id, date_rule(1)).await.expect("created");
+        assert!(next > id);
+        let write = DeleteRepository {
+            id: a.id,
+            now: world.app.clock.now(),
+        };
+        world.app.db.write(write).await.expect("deleted");
+        assert!(world.deleted(a.id).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_history_keeps_the_newest_thousand() {
+        let world = World::start().await;
+        let a = world.repository("a").await;
+        world.push(&a, "t0", 100).await;
+        // One image with many tags, some of which share a moment.
+        let digest: String = sqlx::query_scalar("SELECT digest FROM tags")
+            .fetch_one(world.app.db.readers())
+            .await
+            .expect("there");
+        world
+            .app
+            .db
+            .write(ManyTags(a.id, digest))
+            .await
+            .expect("stored");
+        world.app.clock.set(noon(110));
+
+        world.create(a.id, date_rule(1)).await.expect("created");
+
+        let deleted = world.deleted(a.id).await;
+        assert_eq!(deleted.len(), 1000);
+        assert_eq!(
+            (deleted[0].as_str(), deleted[999].as_str()),
+            ("t1200", "t201")
+        );
+        assert!(world.tags(a.id).await.is_empty());
+        let images: i64 = sqlx::query_scalar("SELECT count(*) FROM manifests")
+            .fetch_one(world.app.db.readers())
+            .await
+            .expect("read");
+        assert_eq!(images, 0);
+    }
+
+    /// The tags `t1` to `t1200`, later ones newer.
+    #[derive(Debug)]
+    struct ManyTags(i64, String);
+
+    impl SingleWrite for ManyTags {
+        type Output = ();
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+            sqlx::query(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
+                 INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
+                 SELECT ?1, 't' || i, ?2, ?3, ?3 + i / 10 FROM n",
+            )
+            .bind(self.0)
+            .bind(self.1)
+            .bind(noon(101))
+            .execute(transaction)
+            .await?;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn writes_tell_a_missing_rule_from_a_missing_repository() {
+        let world = World::start().await;
+        let a = world.repository("a").await;
+        let b = world.repository("b").await;
+        let id = world.create(a.id, date_rule(1)).await.expect("created");
+        let second = world.create(a.id, date_rule(2)).await;
+        assert!(matches!(
+            second,
+            Err(Error::AlreadyExists(Resource::Retention))
+        ));
+
+        // The rule of another repository is none of this one's.
+        for (repository_id, id) in [(a.id, id + 1), (b.id, id)] {
+            let updated = world.update(repository_id, id, date_rule(3)).await;
+            assert!(matches!(updated, Err(Error::NotFound(Resource::Retention))));
+            let fault = Fault::RetentionId;
+            let deleted = world.delete(repository_id, id).await;
+            assert!(matches!(deleted, Err(Error::Invalid { fault: f, .. }) if f == fault));
+        }
+        let gone = b.id + 1;
+        for missing in [
+            world.create(gone, date_rule(1)).await.map(|_| ()),
+            world.update(gone, id, date_rule(1)).await,
+            world.delete(gone, id).await,
+        ] {
+            assert!(matches!(
+                missing,
+                Err(Error::NotFound(Resource::Repository))
+            ));
+        }
+        let found = find_any(world.app.db.readers(), a.id).await.expect("read");
+        assert_eq!(found.map(|found| found.policy), Some(date_rule(1)));
+    }
+}

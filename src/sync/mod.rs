@@ -1,9 +1,11 @@
 //! Image sync: taking images of a repository to an organization of another region, by themselves
 //! as tags are pushed, or some tags on request.
 //!
-//! `api` is its HTTP, `store` its SQL, `worker` does the jobs in the background.
+//! `api` is its HTTP, `store` its SQL; `worker` does the jobs in the background, and `job` is how one
+//! is done.
 
 mod api;
+mod job;
 pub mod store;
 mod worker;
 
@@ -90,7 +92,7 @@ pub struct SyncTask {
 }
 
 /// A job as it is shown.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub struct SyncJob {
     /// Its number, never used twice; jobs are done in this order.
     pub id: i64,
@@ -110,8 +112,8 @@ pub struct SyncJob {
     pub overrides: bool,
     /// The tag.
     pub tag: String,
-    /// `waiting`, `running`, or the status of its [`Outcome`].
-    pub status: String,
+    /// How far it is.
+    pub status: JobStatus,
     /// The id of the user who asked for it, or made the task that did.
     pub operator_id: String,
     /// That user's name.
@@ -120,6 +122,47 @@ pub struct SyncJob {
     pub created_at: Moment,
     /// When its status last changed.
     pub updated_at: Moment,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobStatus {
+    /// Others come first.
+    Waiting,
+    /// It is being done.
+    Running,
+    /// See [`Outcome::Success`].
+    Success,
+    /// See [`Outcome::Existed`].
+    Existed,
+    /// See [`Outcome::Failed`].
+    Failed,
+}
+
+impl JobStatus {
+    const ALL: [Self; 5] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Success,
+        Self::Existed,
+        Self::Failed,
+    ];
+
+    /// Reads the API's word; none when it is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Existed => "existed",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// How a job ended.
@@ -134,12 +177,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The API's word.
-    pub fn status(&self) -> &'static str {
+    /// The status of the job.
+    pub fn status(&self) -> JobStatus {
         match self {
-            Self::Success => "success",
-            Self::Existed(_) => "existed",
-            Self::Failed(_) => "failed",
+            Self::Success => JobStatus::Success,
+            Self::Existed(_) => JobStatus::Existed,
+            Self::Failed(_) => JobStatus::Failed,
         }
     }
 
@@ -157,6 +200,14 @@ impl Outcome {
 mod tests {
     use super::*;
     use crate::region::Region;
+
+    #[test]
+    fn every_status_reads_back_as_it_is_written() {
+        for status in JobStatus::ALL {
+            assert_eq!(JobStatus::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(JobStatus::parse("done"), None);
+    }
 
     #[test]
     fn a_target_is_in_another_region_that_is_played() {

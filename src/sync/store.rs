@@ -1,17 +1,16 @@
 //! The SQL of sync tasks and jobs.
 
-use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
 
-use super::{Outcome, SyncJob, SyncTarget, SyncTask};
+use super::{JobStatus, Outcome, SyncJob, SyncTarget, SyncTask};
 use crate::clock::Moment;
 use crate::db::{Readers, SingleWrite};
-use crate::engine::Judgement;
-use crate::error::{Error, Fault, Resource, Result};
-use crate::image;
+use crate::error::{Error, Resource, Result};
 use crate::page::{Page, SortOrder};
-use crate::push::{self, PutTag};
-use crate::repository::{self, Category, Description, NewRepository, RepositoryName};
-use crate::tag::{self, TagName};
+use crate::repository::Category;
+use crate::repository::store::read_category;
+use crate::tag::TagName;
 
 /// Jobs of a repository that are remembered.
 const MOST_JOBS: i64 = 1000;
@@ -196,6 +195,28 @@ impl SingleWrite for CreateJobs {
     }
 }
 
+impl FromRow<'_, SqliteRow> for SyncJob {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let status = JobStatus::parse(row.try_get("status")?);
+        Ok(Self {
+            id: row.try_get("id")?,
+            account_id: row.try_get("account_id")?,
+            account_name: row.try_get("account_name")?,
+            namespace: row.try_get("namespace")?,
+            repository: row.try_get("repository")?,
+            remote_region: row.try_get("remote_region")?,
+            remote_namespace: row.try_get("remote_namespace")?,
+            overrides: row.try_get("overrides")?,
+            tag: row.try_get("tag")?,
+            status: status.ok_or_else(|| sqlx::Error::Decode("not a status of a job".into()))?,
+            operator_id: row.try_get("operator_id")?,
+            operator_name: row.try_get("operator_name")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
 /// A page of a repository's jobs in the order in which they were made, and how many there are.
 pub async fn list_jobs(
     db: &Readers,
@@ -295,34 +316,6 @@ impl SingleWrite for StartJob {
     }
 }
 
-/// Does a job, and records how it ended, in one transaction.
-#[derive(Debug)]
-pub struct DoJob {
-    /// Which one.
-    pub id: i64,
-    /// What is known of the tag and the expressions of the target's triggers.
-    pub judgement: Judgement,
-    /// When.
-    pub now: Moment,
-}
-
-impl SingleWrite for DoJob {
-    /// How it ended; none when it went away with its repository.
-    type Output = Option<Outcome>;
-    // It makes the target's repository, and stores a tag there.
-    const CHANGES_NAMES: bool = true;
-    const PUSHES: bool = true;
-
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<Option<Outcome>> {
-        let Some(job) = find_row(&mut *transaction, self.id).await? else {
-            return Ok(None);
-        };
-        let outcome = job.sync(transaction, self.judgement, self.now).await?;
-        end(transaction, self.id, &outcome, self.now).await?;
-        Ok(Some(outcome))
-    }
-}
-
 /// Ends a job that cannot be done.
 #[derive(Debug)]
 pub struct FailJob {
@@ -341,7 +334,8 @@ impl SingleWrite for FailJob {
     }
 }
 
-async fn end(
+/// Records how a job ended; the oldest ended ones of many are forgotten.
+pub(super) async fn end(
     transaction: &mut SqliteConnection,
     id: i64,
     outcome: &Outcome,
@@ -349,7 +343,7 @@ async fn end(
 ) -> Result<()> {
     sqlx::query("UPDATE sync_jobs SET status = ?2, updated_at = ?3 WHERE id = ?1")
         .bind(id)
-        .bind(outcome.status())
+        .bind(outcome.status().as_str())
         .bind(now)
         .execute(&mut *transaction)
         .await?;
@@ -369,24 +363,46 @@ async fn end(
     Ok(())
 }
 
-#[derive(FromRow)]
-struct JobRow {
-    repository_id: i64,
-    remote_region: String,
-    remote_namespace: String,
-    overrides: bool,
-    tag: String,
-    digest: Option<String>,
-    operator_id: String,
-    operator_name: String,
-    repository: String,
-    category: String,
-    has_tag: bool,
+/// A job that has not ended, with what there is of its source and target.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) repository_id: i64,
+    pub(super) remote_region: String,
+    pub(super) remote_namespace: String,
+    pub(super) overrides: bool,
+    pub(super) tag: String,
+    /// The image that the tag had when the job was made, if it is still there.
+    pub(super) digest: Option<String>,
+    pub(super) operator_id: String,
+    pub(super) operator_name: String,
+    pub(super) repository: String,
+    pub(super) category: Category,
+    pub(super) has_tag: bool,
     /// The target's organization, if the account has it.
-    target_namespace_id: Option<i64>,
+    pub(super) target_namespace_id: Option<i64>,
 }
 
-async fn find_row(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<JobRow>> {
+impl FromRow<'_, SqliteRow> for Job {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            repository_id: row.try_get("repository_id")?,
+            remote_region: row.try_get("remote_region")?,
+            remote_namespace: row.try_get("remote_namespace")?,
+            overrides: row.try_get("overrides")?,
+            tag: row.try_get("tag")?,
+            digest: row.try_get("digest")?,
+            operator_id: row.try_get("operator_id")?,
+            operator_name: row.try_get("operator_name")?,
+            repository: row.try_get("repository")?,
+            category: read_category(row)?,
+            has_tag: row.try_get("has_tag")?,
+            target_namespace_id: row.try_get("target_namespace_id")?,
+        })
+    }
+}
+
+/// The job with this number, if it has not ended.
+pub(super) async fn find_job(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Job>> {
     let found = sqlx::query_as(
         "SELECT j.repository_id, j.remote_region, j.remote_namespace, j.overrides, j.tag,
                 j.operator_id, j.operator_name, r.name AS repository, r.category,
@@ -408,79 +424,8 @@ async fn find_row(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<JobRow>
     Ok(found)
 }
 
-impl JobRow {
-    async fn sync(
-        self,
-        transaction: &mut SqliteConnection,
-        judgement: Judgement,
-        now: Moment,
-    ) -> Result<Outcome> {
-        let Some(namespace_id) = self.target_namespace_id else {
-            let reason = format!(
-                "the account has no organization {} in {}",
-                self.remote_namespace, self.remote_region
-            );
-            return Ok(Outcome::Failed(reason));
-        };
-        let Some(digest) = self.digest.as_deref().filter(|_| self.has_tag) else {
-            return Ok(Outcome::Failed("the tag or its image is gone".to_owned()));
-        };
-        let tag = TagName::parse(&self.tag).ok_or_else(|| Error::internal("a tag is not one"))?;
-        let target_id =
-            match find_repository(&mut *transaction, namespace_id, &self.repository).await? {
-                Some(id) => id,
-                None => {
-                    self.create_repository(transaction, namespace_id, now)
-                        .await?
-                }
-            };
-        let taken = tag::store::find_digest(&mut *transaction, target_id, &tag).await?;
-        match taken {
-            Some(taken) if taken == digest => {
-                return Ok(Outcome::Existed("the target has this image"));
-            }
-            Some(_) if !self.overrides => {
-                let reason = "the target has another image, and override is false";
-                return Ok(Outcome::Existed(reason));
-            }
-            _ => {}
-        }
-        image::copy_image(transaction, self.repository_id, target_id, digest, now).await?;
-        let put = PutTag {
-            repository_id: target_id,
-            name: tag,
-            digest: digest.to_owned(),
-            pushed_by: self.operator_name,
-            judgement,
-            now,
-        };
-        push::put_synced(transaction, put).await?;
-        Ok(Outcome::Success)
-    }
-
-    /// As a push would make it, but of the source's category.
-    async fn create_repository(
-        &self,
-        transaction: &mut SqliteConnection,
-        namespace_id: i64,
-        now: Moment,
-    ) -> Result<i64> {
-        let new = NewRepository {
-            namespace_id,
-            name: RepositoryName::parse(&self.repository).map_err(Error::internal)?,
-            is_public: false,
-            category: Category::parse(&self.category, Fault::Parameter).map_err(Error::internal)?,
-            description: Description::default(),
-            creator_id: self.operator_id.clone(),
-            creator_name: self.operator_name.clone(),
-            created_at: now,
-        };
-        let made = repository::store::insert(transaction, &new).await?;
-        made.ok_or(Error::AlreadyExists(Resource::Repository))
-    }
-}
-
-async fn find_repository(
+/// The number of the repository with this name.
+pub(super) async fn find_repository(
     db: impl SqliteExecutor<'_>,
     namespace_id: i64,
     name: &str,
@@ -495,9 +440,12 @@ async fn find_repository(
 
 #[cfg(test)]
 mod tests {
+    use super::super::job::DoJob;
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
+    use crate::engine::Judgement;
+    use crate::repository;
 
     async fn seeded() -> (TestDb, i64) {
         let test = TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
@@ -524,7 +472,7 @@ mod tests {
         }
     }
 
-    async fn statuses(test: &TestDb, repository_id: i64) -> Vec<(i64, String)> {
+    async fn statuses(test: &TestDb, repository_id: i64) -> Vec<(i64, JobStatus)> {
         let page = Page {
             limit: 10_000,
             offset: 0,
@@ -546,7 +494,10 @@ mod tests {
         let first = open().await.expect("one waits").id;
         let start = StartJob { id: first, now };
         test.db.write(start).await.expect("started");
-        assert_eq!(statuses(&test, repository_id).await[0].1, "running");
+        assert_eq!(
+            statuses(&test, repository_id).await[0].1,
+            JobStatus::Running
+        );
         assert_eq!(open().await.map(|job| job.id), Some(first));
 
         let work = |id| DoJob {
@@ -583,8 +534,8 @@ mod tests {
         }
         let kept = statuses(&test, repository_id).await;
         assert_eq!(kept.len(), count - 3);
-        assert_eq!(kept[0], (ids[3].0, "failed".to_owned()));
-        assert_eq!(kept[2], (ids[5].0, "waiting".to_owned()));
+        assert_eq!(kept[0], (ids[3].0, JobStatus::Failed));
+        assert_eq!(kept[2], (ids[5].0, JobStatus::Waiting));
     }
 
     #[tokio::test]

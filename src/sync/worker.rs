@@ -1,5 +1,5 @@
 //! Does the jobs of sync in the background, one after the other in the order in which they were
-//! made. What a job does is one transaction of `store`, so none is half done over a crash.
+//! made. What a job does (`job`) is one transaction, so none is half done over a crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::Outcome;
-use super::store::{self, DoJob, FailJob, OpenJob, StartJob};
+use super::job::DoJob;
+use super::store::{self, FailJob, OpenJob, StartJob};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::engine::{Engine, Judgement, Matcher};
@@ -85,7 +86,7 @@ impl Worker {
             match self.sync(job).await {
                 Ok(None) => return self.engine.look_again(),
                 Ok(Some(outcome)) => {
-                    let (status, reason) = (outcome.status(), outcome.reason());
+                    let (status, reason) = (outcome.status().as_str(), outcome.reason());
                     info!(
                         job = job.id, tag, %source, %target, status, reason,
                         "Synced `{source}:{tag}` to `{target}`: {status} {reason}"

@@ -518,8 +518,8 @@ pub struct Trigger {
 pub struct Candidate {
     /// Its number.
     pub id: i64,
-    /// The tags that fire it.
-    pub condition: Condition,
+    /// The tags that fire it; none where it is too long to be read with those of many others.
+    pub condition: Option<Condition>,
     /// Whether it fires at all.
     pub enabled: bool,
 }

@@ -13,6 +13,10 @@ use crate::db::{SingleWrite, Write};
 use crate::error::{Error, Resource, Result};
 use crate::repository::store::exists as repository_exists;
 
+/// How long a condition may be, in bytes, that is read together with those of other triggers. An
+/// expression never is longer; the tags of a condition can fill a body.
+const LONG_CONDITION: i64 = 4096;
+
 #[derive(FromRow)]
 struct TriggerRow {
     id: i64,
@@ -120,16 +124,19 @@ pub async fn list_candidates(
 ) -> Result<Vec<Candidate>> {
     // In one row, as in `list_expressions`, and by column: an array for each trigger takes longer.
     let (ids, kinds, conditions, enabled): (String, String, String, String) = sqlx::query_as(
-        "SELECT json_group_array(id), json_group_array(trigger_type), json_group_array(condition),
+        "SELECT json_group_array(id), json_group_array(trigger_type),
+                json_group_array(CASE WHEN octet_length(condition) <= ?2 THEN condition END),
                 json_group_array(enabled)
-         FROM triggers WHERE repository_id = ?",
+         FROM triggers WHERE repository_id = ?1",
     )
     .bind(repository_id)
+    .bind(LONG_CONDITION)
     .fetch_one(db)
     .await?;
     let ids: Vec<i64> = serde_json::from_str(&ids).map_err(Error::internal)?;
     let kinds: Vec<&str> = serde_json::from_str(&kinds).map_err(Error::internal)?;
-    let conditions: Vec<String> = serde_json::from_str(&conditions).map_err(Error::internal)?;
+    let conditions: Vec<Option<String>> =
+        serde_json::from_str(&conditions).map_err(Error::internal)?;
     let enabled: Vec<u8> = serde_json::from_str(&enabled).map_err(Error::internal)?;
     let mut candidates = Vec::with_capacity(ids.len());
     for (((id, kind), condition), enabled) in
@@ -138,12 +145,23 @@ pub async fn list_candidates(
         let kind = TriggerType::parse(kind).map_err(Error::internal)?;
         candidates.push(Candidate {
             id,
-            condition: Condition::stored(kind, condition),
+            condition: condition.map(|condition| Condition::stored(kind, condition)),
             enabled: enabled != 0,
         });
     }
     candidates.sort_unstable_by_key(|candidate| candidate.id);
     Ok(candidates)
+}
+
+/// The condition of a trigger.
+pub async fn find_condition(db: impl SqliteExecutor<'_>, id: i64) -> Result<Condition> {
+    let (kind, condition): (String, String) =
+        sqlx::query_as("SELECT trigger_type, condition FROM triggers WHERE id = ?")
+            .bind(id)
+            .fetch_one(db)
+            .await?;
+    let kind = TriggerType::parse(&kind).map_err(Error::internal)?;
+    Ok(Condition::stored(kind, condition))
 }
 
 /// Numbers and names of the triggers of a repository but for some, by name; `limit` at most.
@@ -401,6 +419,29 @@ mod tests {
             .map(|trigger| trigger.application.as_str())
             .collect();
         assert_eq!(stored, ["first", "app1", "app5"]);
+    }
+
+    #[tokio::test]
+    async fn a_long_condition_is_not_read_together_with_others() {
+        let (test, id) = seeded().await;
+        let lists = [4096, 4097].map(|length| {
+            let mut list = "v;".repeat(length / 2);
+            list.truncate(length - 1);
+            list.push('v');
+            Condition::parse(TriggerType::Tag, &list).expect("legal")
+        });
+        for (name, condition) in ["short", "long"].into_iter().zip(&lists) {
+            let mut write = new(id, name, "web");
+            write.trigger.condition = condition.clone();
+            test.db.write(write).await.expect("free");
+        }
+        let [short, long] = lists;
+        let db = test.db.readers();
+        let found = list_candidates(db, id).await.expect("read");
+        let conditions: Vec<_> = found.iter().map(|found| found.condition.clone()).collect();
+        assert_eq!(conditions, [Some(short), None]);
+        let read = find_condition(db, found[1].id).await.expect("read");
+        assert_eq!(read, long);
     }
 
     #[tokio::test]

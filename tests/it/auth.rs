@@ -2,7 +2,7 @@
 
 use http::Request;
 use serde_json::{Value, json};
-use swr_emulator::routes;
+use swr_emulator::internal::routes;
 
 use crate::support::{Process, TRIGGERS, TestApp, trigger};
 

@@ -7,7 +7,7 @@ use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
-use swr_emulator::routes;
+use swr_emulator::internal::routes;
 
 use crate::readme::documented_operations;
 use crate::support::{Answer, TOKEN, TRIGGERS, TestApp, trigger};

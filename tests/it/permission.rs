@@ -111,7 +111,7 @@ fn may(level: &str, right: &str, of_repository: bool) -> bool {
 async fn every_operation_asks_for_the_right_that_the_table_says() {
     let app = TestApp::seeded(USERS).await;
     let boss = app.as_user("boss");
-    let routes = swr_emulator::routes();
+    let routes = swr_emulator::internal::routes();
     let of_paths = routes
         .operations()
         .iter()
@@ -170,7 +170,7 @@ async fn every_operation_asks_for_the_right_that_the_table_says() {
 async fn call(
     boss: &Client,
     caller: &Client,
-    operation: &swr_emulator::http::Operation,
+    operation: &swr_emulator::internal::Operation,
     namespace: &str,
     of_repository: bool,
 ) -> StatusCode {
@@ -215,7 +215,7 @@ async fn the_instance_is_controlled_by_admins_and_with_the_control_token() {
         let arguments = ["--control-token", "right-token"];
         let app = TestApp::seeded_with(seed, &arguments).await;
         let client = token.map_or_else(|| app.as_nobody(), |token| app.as_user(token));
-        let routes = swr_emulator::routes();
+        let routes = swr_emulator::internal::routes();
         let own = routes.operations().iter();
         let own = own.filter(|operation| CONTROL.contains(&operation.name));
         let mut statuses = Vec::new();
@@ -291,7 +291,7 @@ fn help_does_not_show_the_control_token() {
 #[tokio::test]
 async fn the_other_operations_of_the_emulator_are_for_every_caller() {
     let app = TestApp::seeded(USERS).await;
-    let routes = swr_emulator::routes();
+    let routes = swr_emulator::internal::routes();
     let own = routes.operations().iter();
     let open = own.filter(|operation| {
         operation.path.starts_with("/_emulator/") && !CONTROL.contains(&operation.name)

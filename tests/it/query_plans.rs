@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{TokenStream, TokenTree};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
-use swr_emulator::db::Db;
+use swr_emulator::internal::Db;
 
 /// Texts that a statement is put together of by code, by file and name. All that the code can
 /// choose stand here.

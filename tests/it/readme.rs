@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::Value;
-use swr_emulator::routes;
+use swr_emulator::internal::routes;
 
 use crate::permission::{CONTROL, RIGHTS};
 use crate::support::{Process, TRIGGERS, TestApp, program};

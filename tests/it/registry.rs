@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256, Sha512};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Secret, long_term_password};
+use swr_emulator::internal::{Secret, long_term_password};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 use crate::support::{Answer, Client, TestApp};
 

@@ -221,12 +221,13 @@ mod tests {
 
     fn parse(body: &Value) -> Result<PlannedFault, String> {
         let body = JsonObject::parse(body.to_string().as_bytes()).expect("an object");
-        super::parse(&body, crate::routes().operations()).map_err(|error| error.to_string())
+        super::parse(&body, crate::emulator::routes().operations())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn what_the_document_says_of_a_fault_is_what_is_taken() {
-        let schema = schema(crate::routes().operations());
+        let schema = schema(crate::emulator::routes().operations());
         let schema = jsonschema::draft202012::new(schema.as_value()).expect("a schema");
         let narrow = json!({"namespace": "group"});
         let narrower = json!({"namespace": "group", "repository": "busybox"});
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn no_two_operations_have_the_same_name() {
-        let routes = crate::routes();
+        let routes = crate::emulator::routes();
         let mut names = HashSet::new();
         for operation in routes.operations() {
             assert!(names.insert(operation.name), "{}", operation.name);

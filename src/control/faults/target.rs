@@ -49,7 +49,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Whether its requests tell this, which is one of [`NARROWING`].
+    /// Whether its requests tell this, which is one of [`NARROWING`](super::NARROWING).
     pub(super) fn tells(self, key: &str) -> bool {
         match self {
             Self::Table(operation) if key == "caller" => operation.needs_credentials,

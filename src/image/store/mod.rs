@@ -18,11 +18,9 @@ pub use blob_files::{
     BlobFile, MarkBlobs, SweepFiles, file_prefix, find_file, list_blob_files, list_unnamed,
 };
 pub use describe::{DescribeStored, Described, MeasureStored, has_undescribed};
-pub use garbage::{CollectGarbage, Collected};
+pub use garbage::CollectGarbage;
 pub use links::{Blob, LinkFrom, LinkUploaded, UnlinkBlob, find_blob};
-pub use manifests::{
-    DeleteManifest, StoredManifest, find_content_slice, find_manifest, list_contents,
-};
+pub use manifests::{DeleteManifest, find_content_slice, find_manifest, list_contents};
 pub(super) use parts::WITH_PARTS;
 pub use put::{PutManifest, PutOutcome};
 pub use referrers::{Referrer, list_referrers};

@@ -1,6 +1,7 @@
 //! What the tests of this folder share: two repositories, blobs and manifests.
 
-use super::super::{Description, Digest, Manifest, MediaType};
+use super::super::Digest;
+use super::super::manifest::{Description, Manifest, MediaType};
 use super::{LinkUploaded, PutManifest};
 use crate::clock::Clock;
 use crate::db::testing::TestDb;

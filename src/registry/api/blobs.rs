@@ -14,7 +14,7 @@ use tracing::warn;
 use super::super::access::Actions;
 use super::super::error::RegistryError;
 use super::ranges::requested_part;
-use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
+use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty, real_seconds};
 use crate::app::App;
 use crate::db::Db;
 use crate::http::Cut;
@@ -47,7 +47,7 @@ impl Call<'_> {
         let cut_after = self.inject_fault(sent).await?;
         let repository = admitted.repository()?;
         let (blob, mut file) = found?;
-        let now = self.real_seconds();
+        let now = real_seconds();
         if self.is_head() && blob.needs_lease(now) {
             // Who is told that it is there may leave it out of an upload.
             let write = LinkFrom {

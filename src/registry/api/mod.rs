@@ -22,6 +22,7 @@ use super::error::RegistryError;
 use super::operation::RegistryOperation;
 use super::target::Target;
 use crate::app::App;
+use crate::clock::Clock;
 use crate::faults::{FaultAction, RequestFacts};
 use crate::http::SharedBody;
 use crate::image::ImagePath;
@@ -327,10 +328,11 @@ impl Call<'_> {
         let rule = || RegistryError::SizeInvalid("n must be a whole number".to_owned());
         Ok(limit.map_err(|_| rule())?.min(most))
     }
+}
 
-    fn real_seconds(&self) -> i64 {
-        self.app.clock.real_now().as_second()
-    }
+/// The machine's time in seconds since 1970, by which files are collected.
+fn real_seconds() -> i64 {
+    Clock::real_now().as_second()
 }
 
 /// A response without a body.

@@ -11,7 +11,7 @@ use super::super::access::Actions;
 use super::super::error::RegistryError;
 use super::super::lots::lots;
 use super::ranges::announced_range;
-use super::{Call, DOCKER_CONTENT_DIGEST, empty};
+use super::{Call, DOCKER_CONTENT_DIGEST, empty, real_seconds};
 use crate::app::App;
 use crate::error::Error;
 use crate::image::store::LinkFrom;
@@ -95,7 +95,7 @@ impl Call<'_> {
             source_id: source.id,
             repository_id: repository.id,
             digest: digest.clone(),
-            now: self.real_seconds(),
+            now: real_seconds(),
         };
         Ok(self.app.db.write(write).await?)
     }

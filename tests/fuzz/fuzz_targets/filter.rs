@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use swr_emulator::http::Query;
+use swr_emulator::internal::Query;
 
 const KEYS: [&str; 7] = [
     "namespace",

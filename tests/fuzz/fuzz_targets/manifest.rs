@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use swr_emulator::image::{Digest, Manifest, MediaType};
+use swr_emulator::internal::{Digest, Manifest, MediaType};
 
 fuzz_target!(|input: &[u8]| {
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(0);

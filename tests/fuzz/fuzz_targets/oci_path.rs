@@ -4,8 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use swr_emulator::image::{Digest, ImagePath, Reference};
-use swr_emulator::registry::Target;
+use swr_emulator::internal::{Digest, ImagePath, Reference, Target};
 
 fuzz_target!(|path: &[u8]| {
     let Ok(path) = std::str::from_utf8(path) else {

@@ -6,15 +6,15 @@ use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
 use regex::Regex;
-use swr_emulator::seed;
-use swr_emulator::trigger::Condition;
+use swr_emulator::internal::read_seed;
+use swr_emulator::internal::Condition;
 
 fuzz_target!(|text: &[u8]| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("seed.yaml");
     std::fs::write(&path, text).expect("written");
-    let first = seed::read(&path, "home");
-    let second = seed::read(&path, "home");
+    let first = read_seed(&path, "home");
+    let second = read_seed(&path, "home");
 
     assert_eq!(std::fs::read(&path).expect("read"), text);
     assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1);

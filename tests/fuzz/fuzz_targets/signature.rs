@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use swr_emulator::auth::signature::{Authorization, SignedRequest};
+use swr_emulator::internal::{Authorization, SignedRequest};
 
 /// The key and the time of `tests/aksk-vectors.json`, from which the seeds are taken.
 const SECRET_KEY: &str = "EXAMPLESKNotARealSecretEXAMPLESK00000001";

@@ -9,19 +9,19 @@
 use libfuzzer_sys::fuzz_target;
 use regex::Regex;
 use serde_json::json;
-use swr_emulator::http::Fields;
-use swr_emulator::tag::TagName;
-use swr_emulator::trigger::{Condition, NewTrigger, TriggerName, read_body};
+use swr_emulator::internal::JsonObject;
+use swr_emulator::internal::TagName;
+use swr_emulator::internal::{Condition, NewTrigger, TriggerName, read_body};
 
 fuzz_target!(|body: &[u8]| {
-    let fields = Fields::parse(body).or_else(|error| {
+    let fields = JsonObject::parse(body).or_else(|error| {
         let condition = std::str::from_utf8(body).map_err(|_| error)?;
         let body = json!({
             "action": "update", "app_type": "deployments", "application": "adsfa",
             "cluster_ns": "default", "condition": condition, "enable": "true", "name": "test",
             "trigger_type": "regular"
         });
-        Fields::parse(body.to_string().as_bytes())
+        JsonObject::parse(body.to_string().as_bytes())
     });
     let Ok(trigger) = fields.and_then(|fields| read_body(&fields)) else {
         return;
@@ -40,7 +40,7 @@ fuzz_target!(|body: &[u8]| {
             assert!(compiled.is_ok(), "{compiled:?}");
         }
     }
-    let again = Fields::parse(&written(&trigger)).and_then(|fields| read_body(&fields));
+    let again = JsonObject::parse(&written(&trigger)).and_then(|fields| read_body(&fields));
     assert_eq!(again.ok(), Some(trigger));
 });
 

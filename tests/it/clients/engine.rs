@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 use super::image::Layout;
 use super::registry::Registry;

@@ -148,7 +148,7 @@ modules = [importlib.import_module(name) for name in names]
 print(sum(hasattr(module, 'sync_detailed') for module in modules))";
     let mut python = in_folder(&bin.join("python"), folder.path());
     let operations = Outcome::of(python.args(["-c", import])).succeeded();
-    let expected = swr_emulator::routes().operations().len();
+    let expected = swr_emulator::internal::routes().operations().len();
     assert_eq!(operations.trim(), expected.to_string());
 }
 

@@ -9,7 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Secret, long_term_password};
+use swr_emulator::internal::{Secret, long_term_password};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 use super::image::{Layout, checked_blobs};
 use super::{Outcome, root};

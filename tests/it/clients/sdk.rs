@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use swr_emulator::auth::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 use super::{Outcome, root};
 use crate::support::Process;

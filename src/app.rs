@@ -11,12 +11,11 @@ use crate::edge::{RequestIds, Requests};
 use crate::engine::{Engine, Matcher};
 use crate::faults::Faults;
 use crate::http::{BodyBudget, Operation, Stop};
+use crate::image::{Files, Pusher};
 #[cfg(test)]
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
 use crate::region::Regions;
-use crate::registry::Pusher;
-use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::seed::Seed;
@@ -125,7 +124,7 @@ impl App {
     /// The state of a test, with its files in `folder`.
     pub(crate) async fn for_tests(db: Db, directory: Directory, folder: &std::path::Path) -> Self {
         let db = Arc::new(db);
-        let key = crate::registry::store::signing_key(db.lookups())
+        let key = crate::registry::token::store::signing_key(db.lookups())
             .await
             .expect("it is there");
         Self {

@@ -18,12 +18,11 @@ use crate::db::{Db, OpenError};
 use crate::edge::{AllowedHosts, RequestIds, Server, router};
 use crate::engine::{Engine, Matcher, Worker};
 use crate::error::Error;
+use crate::image::{self, Collector, Files};
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
-use crate::registry::blob::Files;
 use crate::registry::download::Downloads;
-use crate::registry::token::SigningKey;
-use crate::registry::{self, Collector};
+use crate::registry::token::{self, SigningKey};
 use crate::retention::{self, RetentionScheduler};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
 use crate::sync::{self, SyncWorker};
@@ -128,7 +127,7 @@ impl Emulator {
                 return Err(error.into());
             }
         };
-        let prefix = registry::store::file_prefix(db.lookups())
+        let prefix = image::store::file_prefix(db.lookups())
             .await
             .map_err(StartError::Prepare)?;
         let files = Files::open(folder.path(), &prefix)
@@ -294,7 +293,7 @@ async fn prepare(
     let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
     let regions = Arc::new(regions);
-    registry::describe_stored(&db).await?;
+    image::describe_stored(&db).await?;
     db.write(ApplySeed {
         seed: Arc::clone(&seed),
         registry: regions.seed_registry().to_owned(),
@@ -305,7 +304,7 @@ async fn prepare(
     let stored = auth::find_tokens(db.lookups()).await?;
     let tokens = Arc::new(Tokens::restore(stored, &directory));
     let directory = Arc::new(directory);
-    let key = registry::store::signing_key(db.lookups()).await?;
+    let key = token::store::signing_key(db.lookups()).await?;
     let registry = Arc::new(RegistryState {
         files: Arc::new(files),
         key: SigningKey::new(&key),

@@ -11,7 +11,8 @@
 //! of handlers; `api.rs` is its HTTP, which begins with a table of its operations; `store.rs` is its
 //! SQL.
 //!
-//! `registry` is the OCI registry; `push` is what a stored tag sets off; `engine` fires triggers;
+//! `image` has the images on disk; `registry` is the OCI registry, from which clients pull them and to
+//! which they push them; `push` is what a stored tag sets off; `engine` fires triggers;
 //! `workload` has the simulated clusters that it updates, `kubernetes` the real ones, `cce` what
 //! clients ask of CCE about both.
 //!
@@ -52,10 +53,10 @@
 //!
 //! # The life of a push
 //!
-//! `registry::api` stores blobs and the manifest; the tag goes through `push::put`, which in the same
-//! transaction writes one firing for each trigger that matches, one job for each task that takes the
-//! image to another region, and deletes what the repository's retention rules delete. The client is
-//! answered.
+//! `registry::api` takes blobs and the manifest, `image` stores them; the tag goes through
+//! `push::put`, which in the same transaction writes one firing for each trigger that matches, one
+//! job for each task that takes the image to another region, and deletes what the repository's
+//! retention rules delete. The client is answered.
 //! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
 //! each updates its workload, leaves an entry in the trigger's history and ends, in one transaction.
 //! `sync` works on the jobs, and a synced tag is a push there.
@@ -84,9 +85,10 @@ mod tag;
 mod trigger;
 mod version;
 
-// The registry, and what a push sets off.
+// Images, their registry, and what a push sets off.
 mod cce;
 mod engine;
+mod image;
 mod kubernetes;
 mod push;
 mod registry;
@@ -136,10 +138,11 @@ pub mod internal {
     pub use crate::edge::LinesForPeople;
     pub use crate::emulator::routes;
     pub use crate::http::{Operation, Query};
+    pub use crate::image::{Digest, ImagePath, Manifest, MediaType, Reference};
     pub use crate::json::JsonObject;
     pub use crate::nearest::nearest;
     pub use crate::openapi::PAGE;
-    pub use crate::registry::{Digest, ImagePath, Manifest, MediaType, Reference, Target};
+    pub use crate::registry::Target;
     pub use crate::seed::{EXAMPLE as SEED_EXAMPLE, read as read_seed};
     pub use crate::tag::TagName;
     pub use crate::trigger::{Condition, NewTrigger, TriggerName, read_body};

@@ -243,10 +243,8 @@ mod tests {
     use crate::auth::BUILTIN_ACCOUNT;
     use crate::db::testing::TestDb;
     use crate::engine::Verdicts;
-    use crate::registry::store::{
-        CountDownloads, DeleteManifest, LinkUploaded, PutManifest, PutOutcome,
-    };
-    use crate::registry::{Digest, Manifest, SampleImage};
+    use crate::image::store::{DeleteManifest, LinkUploaded, PutManifest, PutOutcome};
+    use crate::image::{Digest, Manifest, SampleImage};
     use crate::repository::store::DeleteRepository;
     use crate::tag::TagName;
     use crate::tag::store::{DeleteImage, DeleteTag};
@@ -402,6 +400,16 @@ mod tests {
         assert!(days.iter().all(|entry| entry.bytes == b));
     }
 
+    struct AddPulled(i64, DayBytes);
+
+    impl Write for AddPulled {
+        type Output = ();
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+            add_pulled(transaction, self.0, self.1).await
+        }
+    }
+
     #[tokio::test]
     async fn pulled_bytes_add_up_by_day() {
         let account = Account::new().await;
@@ -411,11 +419,9 @@ mod tests {
             .await
             .expect("read");
         let count = async |namespace, day, bytes| {
-            let write = CountDownloads {
-                bytes: [((namespace, noon(day).day()), bytes)].into(),
-                ..CountDownloads::default()
-            };
-            db.write(write).await.expect("counted");
+            let day = noon(day).day();
+            let write = AddPulled(namespace, DayBytes { day, bytes });
+            db.write(write).await.expect("added");
         };
         count(namespace, 100, 5).await;
         count(namespace, 101, 1).await;

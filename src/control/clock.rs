@@ -15,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result};
 use crate::http::{JsonResponse, OperationDoc};
 use crate::json::JsonObject;
-use crate::registry::store::RenewSigningKey;
+use crate::registry::token::store::RenewSigningKey;
 use crate::retention;
 use crate::schema::described;
 

@@ -6,6 +6,7 @@ mod clock;
 mod faults;
 mod firing;
 mod requests;
+mod reset;
 
 use std::sync::Arc;
 
@@ -16,14 +17,15 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
+use self::reset::ResetWithTokens;
 use crate::app::{AppState, Routes};
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc};
+use crate::image::{SampleImage, repository_for_push};
 use crate::json::JsonObject;
 use crate::namespace::NamespaceName;
 use crate::permission::Editable;
-use crate::registry::{SampleImage, repository_for_push};
 use crate::repository::RepositoryName;
 use crate::schema::schema_of;
 use crate::seed::Reset;
@@ -106,7 +108,7 @@ async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode>
         let seed = Arc::clone(&app.seed);
         let registry = app.regions.seed_registry().to_owned();
         let reset = Reset::to(seed, registry, app.clock.now());
-        let unused = app.db.write(reset).await?;
+        let unused = app.db.write(ResetWithTokens(reset)).await?;
         users.clear();
         app.tokens.clear();
         drop(users);

@@ -19,8 +19,9 @@ use crate::app::{App, AppState, Routes};
 use crate::auth::{Caller, Secret, User};
 use crate::error::{Error, Fault, Result};
 use crate::http::{ErrorFormat, JsonResponse, Operation, OperationDoc, Param, Query};
+use crate::image::ImagePath;
 use crate::registry::token::{Claims, Grant, LIFETIME};
-use crate::registry::{Actions, ImagePath, RegistryError, allowed};
+use crate::registry::{Actions, RegistryError, allowed};
 use crate::schema::schema_of;
 
 const SECRET: &str = "/v2/manage/utils/secret";

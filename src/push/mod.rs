@@ -108,8 +108,8 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::db::testing::TestDb;
+    use crate::image::SampleImage;
     use crate::namespace::NamespaceName;
-    use crate::registry::SampleImage;
     use crate::repository::RepositoryName;
     use crate::sync::SyncTarget;
     use crate::sync::store::PutTask;

@@ -6,10 +6,10 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST};
 
 use super::error::RegistryError;
-use super::reference::ImagePath;
 use super::token::{Claims, SERVICE, SigningKey};
 use crate::auth::{Directory, User};
 use crate::clock::Timestamp;
+use crate::image::ImagePath;
 use crate::lookup::Lookup;
 use crate::namespace::Namespace;
 use crate::permission::Level;

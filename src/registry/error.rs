@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::error::Error;
 use crate::http::{Cut, ErrorFormat, Failure, Incomplete, RETRY_SOON, Refusal, registry_error};
+use crate::image::ImageError;
 
 /// Why an operation of the registry did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -118,6 +119,25 @@ impl From<sqlx::Error> for RegistryError {
 impl From<std::io::Error> for RegistryError {
     fn from(error: std::io::Error) -> Self {
         Self::Internal(Error::internal(error))
+    }
+}
+
+/// The announcement is the header `Content-Range`.
+impl From<ImageError> for RegistryError {
+    fn from(error: ImageError) -> Self {
+        match error {
+            ImageError::NameInvalid(rule) => Self::NameInvalid(rule),
+            ImageError::DigestInvalid(reason) => Self::DigestInvalid(reason),
+            ImageError::OutOfOrder { .. } => Self::RangeInvalid(error.to_string()),
+            ImageError::OtherLength { announced, brought } => Self::SizeInvalid(format!(
+                "Content-Range names {announced} bytes, the body has {brought}"
+            )),
+            ImageError::UploadUnknown => Self::UploadUnknown,
+            ImageError::UploadInvalid(reason) => Self::UploadInvalid(reason),
+            ImageError::TooManyUploads(most) => Self::TooManyUploads(most),
+            ImageError::ManifestInvalid(rule) => Self::ManifestInvalid(rule),
+            ImageError::Internal(error) => Self::Internal(error),
+        }
     }
 }
 
@@ -257,6 +277,43 @@ impl IntoResponse for RegistryError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_an_image_is_told_with_the_codes_of_the_specification() {
+        let check = |error: ImageError, status: u16, code: &str, message: &str| {
+            let error = RegistryError::from(error);
+            let found = (error.status().as_u16(), error.code(), error.to_string());
+            assert_eq!(found, (status, code, message.to_owned()));
+        };
+        let reason = || "reason".to_owned();
+        let name = "invalid repository name: reason";
+        check(ImageError::NameInvalid(reason()), 400, "NAME_INVALID", name);
+        let digest = ImageError::DigestInvalid(reason());
+        check(digest, 400, "DIGEST_INVALID", "reason");
+        let (size, first) = (5, 6);
+        let order = "the upload goes on at 5, not at 6";
+        let out_of_order = ImageError::OutOfOrder { size, first };
+        check(out_of_order, 416, "BLOB_UPLOAD_INVALID", order);
+        let (announced, brought) = (6, 5);
+        let length = "Content-Range names 6 bytes, the body has 5";
+        let other_length = ImageError::OtherLength { announced, brought };
+        check(other_length, 400, "SIZE_INVALID", length);
+        let unknown = "blob upload unknown to registry";
+        check(
+            ImageError::UploadUnknown,
+            404,
+            "BLOB_UPLOAD_UNKNOWN",
+            unknown,
+        );
+        let broken = ImageError::UploadInvalid(reason());
+        check(broken, 400, "BLOB_UPLOAD_INVALID", "reason");
+        let many = "requests work on 9 uploads at this moment; try again later";
+        check(ImageError::TooManyUploads(9), 429, "TOOMANYREQUESTS", many);
+        let manifest = ImageError::ManifestInvalid(reason());
+        check(manifest, 400, "MANIFEST_INVALID", "reason");
+        let internal = ImageError::Internal(Error::internal("reason"));
+        check(internal, 500, "UNKNOWN", "internal error");
+    }
 
     #[test]
     fn a_manifest_that_is_not_whole_is_refused_in_the_registrys_words() {

@@ -6,9 +6,9 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::db::testing::TestDb;
 use crate::error::Result;
+use crate::image::SampleImage;
 use crate::namespace::NamespaceName;
 use crate::page::Page;
-use crate::registry::SampleImage;
 use crate::repository::{RepositoryName, RepositoryRef};
 use crate::tag::{self, TagName};
 

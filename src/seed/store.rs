@@ -14,7 +14,6 @@ use crate::db::{BatchWrite, Write};
 use crate::error::{Error, Resource, Result};
 use crate::namespace::{self, NewNamespace};
 use crate::permission::{self, Grant, GrantTarget};
-use crate::registry;
 use crate::repository::{self, NewRepository};
 use crate::trigger::store::CreateTrigger;
 use crate::workload::{self, FailureSettings};
@@ -162,7 +161,8 @@ async fn put_account(transaction: &mut SqliteConnection, account: &Account) -> R
     Ok(())
 }
 
-/// Removes everything, then applies the seed; readers see either the state before or after.
+/// Removes everything but the key that signs tokens, then applies the seed; readers see either the
+/// state before or after.
 #[derive(Debug)]
 pub struct Reset(ApplySeed);
 
@@ -195,7 +195,6 @@ impl Write for Reset {
         let files = sqlx::query_scalar("DELETE FROM blobs RETURNING file")
             .fetch_all(&mut *transaction)
             .await?;
-        registry::store::renew_signing_key(&mut *transaction).await?;
         self.0.run(transaction).await?;
         Ok(files)
     }

@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::db::Write;
 use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
+use crate::image;
 use crate::push::{self, PutTag};
-use crate::registry;
 use crate::repository::{self, Description, NewRepository, RepositoryName};
 use crate::tag::{self, TagName};
 
@@ -79,7 +79,7 @@ impl Job {
             }
             _ => {}
         }
-        registry::copy_image(transaction, self.repository_id, target_id, digest, now).await?;
+        image::copy_image(transaction, self.repository_id, target_id, digest, now).await?;
         let put = PutTag {
             repository_id: target_id,
             name: tag,
@@ -119,8 +119,8 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::db::testing::TestDb;
+    use crate::image::SampleImage;
     use crate::namespace::NamespaceName;
-    use crate::registry::SampleImage;
     use crate::repository::RepositoryRef;
     use crate::sync::SyncTarget;
     use crate::sync::store::{CreateJobs, find_open};

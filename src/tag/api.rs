@@ -15,11 +15,11 @@ use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{ContentRange, OperationDoc, Param, Query, Segment, empty_object};
+use crate::image::MediaType;
 use crate::json::JsonObject;
 use crate::page::SortOrder;
 use crate::permission::{Editable, Manageable, Viewable};
 use crate::push::CopyTag;
-use crate::registry::MediaType;
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::http::json;
-use crate::registry::store::{find_content_slice, list_contents};
+use crate::image::store::{find_content_slice, list_contents};
 
 /// How many bytes of manifests are in memory at once.
 const AT_ONCE: i64 = 64 * 1024;

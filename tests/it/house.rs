@@ -26,6 +26,9 @@ const GROUND: [&str; 10] = [
     "schema",
 ];
 
+/// Rooms that take images from `image/`, and know nothing of the registry that clients see.
+const IMAGE_ONLY: [&str; 6] = ["account/", "push/", "retention/", "seed/", "sync/", "tag/"];
+
 /// Every file of `src` with its path there and its code: no comments, no tests.
 fn sources() -> Vec<(String, String)> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -95,6 +98,22 @@ fn what_all_share_knows_no_chapter() {
                 .unwrap_or(rest.len());
             let room = &rest[..end];
             assert!(GROUND.contains(&room), "{name} names {room}");
+        }
+    }
+}
+
+#[test]
+fn images_know_neither_http_nor_the_registry() {
+    for (name, code) in sources() {
+        let words: &[&str] = if name.starts_with("image/") {
+            &["axum", "http::", "crate::app", "crate::registry"]
+        } else if IMAGE_ONLY.iter().any(|room| name.starts_with(room)) {
+            &["crate::registry"]
+        } else {
+            continue;
+        };
+        for word in words {
+            assert!(!code.contains(word), "{name} names {word}");
         }
     }
 }

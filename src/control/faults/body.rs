@@ -13,10 +13,10 @@ use super::{
 use crate::error::{Error, Result};
 use crate::faults::{Chance, FaultAction, InjectedFault, Narrowing, PlannedFault};
 use crate::http::Operation;
+use crate::image::Digest;
 use crate::json::JsonObject;
 use crate::namespace::NamespaceName;
 use crate::nearest::unknown;
-use crate::registry::Digest;
 use crate::repository::RepositoryName;
 use crate::tag::TagName;
 

@@ -13,12 +13,13 @@ use tracing::warn;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::super::reference::{Digest, ImagePath};
-use super::super::store::{self, Blob, BlobFile, LinkFrom, MarkBlobs, UnlinkBlob};
+use super::ranges::requested_part;
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty, real_seconds};
 use crate::app::App;
 use crate::db::Db;
 use crate::http::Cut;
+use crate::image::store::{self, Blob, BlobFile, LinkFrom, MarkBlobs, UnlinkBlob};
+use crate::image::{Digest, ImagePath};
 
 /// How much is read from a file at once.
 const PIECE: u64 = 128 * 1024;
@@ -217,66 +218,5 @@ async fn mark_damaged(db: &Db, digest: &Digest, blob: &Blob, reason: &str) {
             chain = error.chain(),
             "Could not note that a blob is damaged"
         );
-    }
-}
-
-/// The first and last byte that `Range` asks for; none where it is not a single range of bytes,
-/// which RFC 9110 lets a server ignore.
-fn requested_part(text: &str, size: u64) -> Result<Option<(u64, u64)>, RegistryError> {
-    let Some((first, last)) = text
-        .trim()
-        .strip_prefix("bytes=")
-        .filter(|ranges| !ranges.contains(','))
-        .and_then(|range| range.split_once('-'))
-    else {
-        return Ok(None);
-    };
-    let outside = || RegistryError::RangeOutside { size };
-    let end = size.saturating_sub(1);
-    let number = |text: &str| text.trim().parse::<u64>().ok();
-    let (first, last) = match (first.trim(), last.trim()) {
-        ("", suffix) => match number(suffix) {
-            Some(length) => (size - length.min(size), end),
-            None => return Ok(None),
-        },
-        (first, "") => match number(first) {
-            Some(first) => (first, end),
-            None => return Ok(None),
-        },
-        (first, last) => match (number(first), number(last)) {
-            (Some(first), Some(last)) if first <= last => (first, last.min(end)),
-            (Some(_), Some(_)) => return Err(outside()),
-            _ => return Ok(None),
-        },
-    };
-    if first >= size {
-        return Err(outside());
-    }
-    Ok(Some((first, last)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_single_range_of_bytes_is_understood() {
-        let check = |text: &str, expected: Result<Option<(u64, u64)>, ()>| {
-            assert_eq!(requested_part(text, 10).map_err(|_| ()), expected, "{text}");
-        };
-        check("bytes=0-0", Ok(Some((0, 0))));
-        check("bytes=2-5", Ok(Some((2, 5))));
-        check("bytes=2-", Ok(Some((2, 9))));
-        check("bytes=-3", Ok(Some((7, 9))));
-        check("bytes=-30", Ok(Some((0, 9))));
-        check("bytes=5-50", Ok(Some((5, 9))));
-        check("bytes=10-", Err(()));
-        check("bytes=5-2", Err(()));
-        check("bytes=5000-10000", Err(()));
-        check("bytes=-0", Err(()));
-        check("bytes=x-", Ok(None));
-        check("bytes=a-b", Ok(None));
-        check("bytes=0-1,3-4", Ok(None));
-        check("items=0-1", Ok(None));
     }
 }

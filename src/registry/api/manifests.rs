@@ -11,17 +11,16 @@ use serde_json::value::RawValue;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::super::manifest::{MAX_SIZE, Manifest, MediaType};
-use super::super::reference::{Digest, ImagePath, Reference};
-use super::super::store::{self, DeleteManifest, PutManifest, PutOutcome, Referrer};
 use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::http::{Limits, SharedBody, gather};
+use crate::image::store::{self, DeleteManifest, PutManifest, PutOutcome, Referrer};
+use crate::image::{Digest, ImagePath, MAX_MANIFEST_SIZE, Manifest, MediaType, Reference};
 use crate::tag::store::DeleteTag;
 
 /// How much of a manifest is read, and for how long: half a minute, and as much more as a slow
 /// line needs for what has arrived.
 const LIMITS: Limits = Limits {
-    bytes: MAX_SIZE,
+    bytes: MAX_MANIFEST_SIZE,
     time: Duration::from_secs(30),
     time_per_kib: Duration::from_millis(30),
 };

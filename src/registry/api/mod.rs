@@ -1,7 +1,10 @@
-//! The HTTP of the registry: finds a request's operation. One file for each noun.
+//! The HTTP of the registry: finds a request's operation. One file for each noun; `ranges` reads
+//! the headers that name bytes, `repository` finds the one that is pushed to.
 
 mod blobs;
 mod manifests;
+mod ranges;
+mod repository;
 mod tags;
 mod uploads;
 
@@ -17,11 +20,12 @@ use percent_encoding::percent_decode_str;
 use super::access::{self, Actions, Gate};
 use super::error::RegistryError;
 use super::operation::RegistryOperation;
-use super::reference::{ImagePath, Target};
+use super::target::Target;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::faults::{FaultAction, RequestFacts};
 use crate::http::SharedBody;
+use crate::image::ImagePath;
 use crate::nearest::nearest;
 
 static DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");

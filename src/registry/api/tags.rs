@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::super::reference::ImagePath;
 use super::{Call, add_headers};
+use crate::image::ImagePath;
 use crate::tag;
 
 /// Tags on a page, at the most.

@@ -7,16 +7,15 @@ use axum::response::Response;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, StatusCode};
 
-use super::super::access::{Actions, Admitted};
-use super::super::blob::Ending;
+use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::super::push::repository_for_push;
-use super::super::reference::{Digest, ImagePath};
-use super::super::store::LinkFrom;
-use super::super::upload::{Range, Session};
+use super::super::lots::lots;
+use super::ranges::announced_range;
 use super::{Call, DOCKER_CONTENT_DIGEST, empty, real_seconds};
 use crate::app::App;
 use crate::error::Error;
+use crate::image::store::LinkFrom;
+use crate::image::{Digest, Ending, ImagePath, Range, Session};
 use crate::repository::RepositoryRef;
 
 static DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -67,21 +66,6 @@ impl Call<'_> {
             }
             None => Ok(under_way(StatusCode::ACCEPTED, path, &id, 0)),
         }
-    }
-
-    pub(super) async fn existing_or_new(
-        &self,
-        path: &ImagePath,
-        admitted: &Admitted,
-    ) -> Result<RepositoryRef, RegistryError> {
-        if let Ok(repository) = admitted.repository() {
-            return Ok(repository.clone());
-        }
-        let creator = admitted.user.as_ref().ok_or(RegistryError::NameUnknown)?;
-        let namespace = &admitted.namespace;
-        let (app, now) = (self.app, self.app.clock.now());
-        let name = &path.repository;
-        Ok(repository_for_push(&app.db, &app.lookup, namespace, name, creator, now).await?)
     }
 
     /// Where a blob shall be mounted from, if one shall, and from what can be a repository.
@@ -135,7 +119,7 @@ impl Call<'_> {
     ) -> Result<Response, RegistryError> {
         self.admit(path, Actions::PUSH).await?;
         let session = self.app.registry.files.session(path, id)?;
-        let size = session.append(body, self.range()?).await?;
+        let size = session.append(lots(body), self.range()?).await?;
         Ok(under_way(StatusCode::ACCEPTED, path, id, size))
     }
 
@@ -184,7 +168,7 @@ impl Call<'_> {
 
     fn range(&self) -> Result<Option<Range>, RegistryError> {
         self.header(CONTENT_RANGE.as_str())
-            .map(Range::parse)
+            .map(announced_range)
             .transpose()
     }
 }
@@ -203,7 +187,7 @@ impl Whole {
     /// Adds the body.
     async fn append(mut self) -> Result<Self, RegistryError> {
         let body = std::mem::take(&mut self.body);
-        self.session.append(body, self.range).await?;
+        self.session.append(lots(body), self.range).await?;
         Ok(self)
     }
 

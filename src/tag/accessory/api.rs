@@ -14,9 +14,9 @@ use super::{Accessory, SignatureTag, store};
 use crate::app::{App, AppState, Routes};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc, Param, Query};
+use crate::image::Digest;
 use crate::page::Page;
 use crate::permission::Viewable;
-use crate::registry::Digest;
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
 

@@ -10,7 +10,7 @@ mod store;
 use super::TagName;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::registry::Digest;
+use crate::image::Digest;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 

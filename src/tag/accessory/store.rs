@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, SqliteExecutor};
 use super::{Accessory, tag_names};
 use crate::db::Readers;
 use crate::error::{Error, Result};
+use crate::image::Digest;
 use crate::page::Page;
-use crate::registry::Digest;
 
 /// The numbers of the manifests that are accessories of a manifest, `?2`: those that say so, and
 /// those whose tags say so by the names `?3`, a JSON array.

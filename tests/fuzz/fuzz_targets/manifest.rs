@@ -27,6 +27,7 @@ fuzz_target!(|input: &[u8]| {
         foreign,
         manifests,
         subject,
+        ..
     } = &manifest;
     assert_eq!(MediaType::parse(media_type.as_str()), Some(*media_type));
     let text = std::str::from_utf8(content).expect("UTF-8");

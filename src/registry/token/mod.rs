@@ -2,17 +2,18 @@
 //! region for a quarter of an hour. What one grants is looked up again when it is used. A reset,
 //! and whoever puts the clock back, make a new key, with which all tokens end.
 
+pub mod store;
+
 use std::sync::{PoisonError, RwLock};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::access::Actions;
-use super::reference::ImagePath;
-use super::store;
 use crate::clock::Timestamp;
 use crate::db::Readers;
 use crate::error::{Error, Result};
+use crate::image::ImagePath;
 
 /// How long a token is valid, in seconds.
 pub const LIFETIME: i64 = 15 * 60;

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use super::digest::Digest;
 use super::manifest::MediaType;
-use super::reference::Digest;
 use crate::error::{Error, Result};
 
 /// The parts of an image.

@@ -45,8 +45,8 @@ mod tests {
     use crate::clock::Clock;
     use crate::db::Write;
     use crate::db::testing::TestDb;
-    use crate::registry::store::{LinkUploaded, PutManifest, PutOutcome};
-    use crate::registry::{Digest, Manifest};
+    use crate::image::store::{LinkUploaded, PutManifest, PutOutcome};
+    use crate::image::{Digest, Manifest};
 
     /// Takes away what schema 9 added.
     struct Forget;

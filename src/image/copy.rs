@@ -84,11 +84,11 @@ mod tests {
     use crate::clock::Clock;
     use crate::db::Write;
     use crate::db::testing::TestDb;
-    use crate::registry::store::{
+    use crate::image::store::{
         CollectGarbage, DeleteManifest, LinkUploaded, PutManifest, PutOutcome, find_blob,
         find_manifest,
     };
-    use crate::registry::{Digest, Manifest, Reference};
+    use crate::image::{Digest, Manifest, Reference};
 
     struct Copy(i64, i64, Digest);
 

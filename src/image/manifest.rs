@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::error::RegistryError;
-use super::reference::Digest;
+use super::digest::Digest;
+use super::error::ImageError;
 
 /// The largest manifest (OCI distribution specification: registries should take 4 MiB).
-pub(super) const MAX_SIZE: usize = 4 * 1024 * 1024;
+pub const MAX_MANIFEST_SIZE: usize = 4 * 1024 * 1024;
 /// The longest artifact type, which is a media type (RFC 6838), and the largest annotations as
 /// JSON, that lists of manifests show.
 const MAX_ARTIFACT_TYPE: usize = 255;
@@ -108,13 +108,12 @@ impl Descriptor {
             || media_type.contains(".foreign.")
     }
 
-    fn digest(&self) -> Result<Digest, RegistryError> {
+    fn digest(&self) -> Result<Digest, ImageError> {
         if self.size < 0 {
             let rule = "a descriptor's size must not be negative".to_owned();
-            return Err(RegistryError::ManifestInvalid(rule));
+            return Err(ImageError::ManifestInvalid(rule));
         }
-        Digest::parse(&self.digest)
-            .map_err(|error| RegistryError::ManifestInvalid(error.to_string()))
+        Digest::parse(&self.digest).map_err(|error| ImageError::ManifestInvalid(error.to_string()))
     }
 }
 
@@ -148,8 +147,8 @@ impl Description {
 
 impl Manifest {
     /// Reads a manifest that was sent with a content type.
-    pub fn parse(content: &[u8], content_type: Option<&str>) -> Result<Self, RegistryError> {
-        let invalid = |rule: String| RegistryError::ManifestInvalid(rule);
+    pub fn parse(content: &[u8], content_type: Option<&str>) -> Result<Self, ImageError> {
+        let invalid = |rule: String| ImageError::ManifestInvalid(rule);
         let not_one = |error| invalid(format!("the manifest is not one: {error}"));
         let document: Document = serde_json::from_slice(content).map_err(not_one)?;
         // What the document leaves out was skipped, not read. Those who read all of it, SQLite
@@ -183,7 +182,7 @@ impl Manifest {
                 .collect::<Result<Vec<_>, _>>()?;
             digests.sort_unstable();
             digests.dedup();
-            Ok::<_, RegistryError>(digests)
+            Ok::<_, ImageError>(digests)
         };
         let is_here = |descriptor: &Descriptor| !descriptor.is_foreign();
         let description = Description::of(&document);

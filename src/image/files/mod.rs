@@ -1,29 +1,30 @@
-//! The files of blobs, and which uploads are under way.
+//! The files of blobs; which uploads are under way is in `sessions`.
 //!
 //! Content is hashed while it streams to a file under a temporary name; never is a layer held in
 //! memory. A finished file is synced, renamed into its folder, and the folder is synced; only then
 //! does the database learn its name. Which files are in use is said by the database alone.
+
+mod sessions;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use sessions::Ending;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::error::RegistryError;
-use super::reference::{Digest, ImagePath};
+use super::digest::Digest;
+use super::error::ImageError;
 use super::upload::{Session, Upload, blocking};
 use crate::data_folder::{make_folders, make_private, sync_folder};
 use crate::error::Error;
 
-/// How long a client may leave an upload alone between two requests.
-const IDLE: Duration = Duration::from_hours(1);
-/// Uploads under way at once.
-const MOST_UPLOADS: usize = 10_000;
 /// How many uploads write, and how many wait for the disk to end, at once. All blocking work of
 /// the process shares its threads, that of pulls included.
 const MOST_WRITING: usize = 8;
@@ -89,27 +90,6 @@ impl Drop for Stored {
     }
 }
 
-/// An upload that ends with this value, whatever became of it.
-#[derive(Debug)]
-pub struct Ending {
-    files: Arc<Files>,
-    id: String,
-}
-
-impl Ending {
-    /// Of the upload with this id.
-    pub fn of(files: &Arc<Files>, id: String) -> Self {
-        let files = Arc::clone(files);
-        Self { files, id }
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.files.forget(&self.id);
-    }
-}
-
 /// A walk through the files of ours among the blobs, in no order.
 #[derive(Debug)]
 pub struct Walk(ReadDir);
@@ -155,87 +135,23 @@ impl Files {
         make_private(&self.uploads);
     }
 
-    /// Starts an upload. Where there are too many, the one that was left alone longest has to go,
-    /// which most likely nobody comes back to.
-    pub fn start(&self, path: ImagePath) -> Result<(String, Arc<Session>), RegistryError> {
-        let upload = self.create()?;
-        let id = random_name()?;
-        let session = Arc::new(Session::new(path, upload, Arc::clone(&self.writing)));
-        let mut sessions = self.sessions();
-        let displaced = if sessions.len() >= MOST_UPLOADS {
-            // Nobody but the map holds what no request works on.
-            let longest_alone = sessions
-                .iter()
-                .filter(|(_, session)| Arc::strong_count(session) == 1)
-                .min_by_key(|(_, session)| session.touched())
-                .map(|(id, _)| id.clone());
-            let longest_alone = longest_alone.ok_or(RegistryError::TooManyUploads(MOST_UPLOADS))?;
-            sessions.remove(&longest_alone)
-        } else {
-            None
-        };
-        sessions.insert(id.clone(), Arc::clone(&session));
-        drop(sessions);
-        discard(displaced.into_iter().collect());
-        Ok((id, session))
-    }
-
-    fn create(&self) -> Result<Upload, RegistryError> {
+    fn create(&self) -> Result<Upload, ImageError> {
         Ok(Upload::new(self.uploads.join(self.new_name()?)))
     }
 
-    fn new_name(&self) -> Result<String, RegistryError> {
+    fn new_name(&self) -> Result<String, ImageError> {
         Ok(format!("{}{}", self.prefix, random_name()?))
-    }
-
-    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The upload with this id, if it is for this repository.
-    pub fn session(&self, path: &ImagePath, id: &str) -> Result<Arc<Session>, RegistryError> {
-        let sessions = self.sessions();
-        let session = sessions.get(id).filter(|session| session.path == *path);
-        let session = session.ok_or(RegistryError::UploadUnknown)?;
-        session.touch();
-        Ok(Arc::clone(session))
-    }
-
-    /// Ends an upload, whatever became of it. Its file goes with the last request that works on
-    /// it.
-    pub fn forget(&self, id: &str) {
-        let session = self.sessions().remove(id);
-        discard(session.into_iter().collect());
-    }
-
-    /// Ends the uploads that their clients left alone.
-    pub fn forget_idle(&self) {
-        let is_idle = |session: &mut Arc<Session>| {
-            Arc::strong_count(session) == 1 && session.touched().elapsed() >= IDLE
-        };
-        let idle = self
-            .sessions()
-            .extract_if(|_, session| is_idle(session))
-            .map(|(_, session)| session)
-            .collect();
-        discard(idle);
-    }
-
-    /// Ends all uploads.
-    pub fn forget_all(&self) {
-        let all = std::mem::take(&mut *self.sessions());
-        discard(all.into_values().collect());
     }
 
     /// Puts a finished upload among the blobs, if it has this digest: synced file, new name,
     /// synced folder.
-    pub async fn finish(&self, upload: Upload, digest: &Digest) -> Result<Stored, RegistryError> {
+    pub async fn finish(&self, upload: Upload, digest: &Digest) -> Result<Stored, ImageError> {
         let digest = digest.clone();
         self.finish_after(move || Ok((upload, digest))).await
     }
 
     /// Stores content that is at hand.
-    pub async fn store(&self, content: Bytes) -> Result<Stored, RegistryError> {
+    pub async fn store(&self, content: Bytes) -> Result<Stored, ImageError> {
         let mut upload = self.create()?;
         self.finish_after(move || {
             let digest = Digest::of(&content);
@@ -247,8 +163,8 @@ impl Files {
 
     async fn finish_after(
         &self,
-        prepare: impl FnOnce() -> Result<(Upload, Digest), RegistryError> + Send + 'static,
-    ) -> Result<Stored, RegistryError> {
+        prepare: impl FnOnce() -> Result<(Upload, Digest), ImageError> + Send + 'static,
+    ) -> Result<Stored, ImageError> {
         let name = self.new_name()?;
         let path = self.blobs.join(&name);
         let (blobs, unlinked) = (self.blobs.clone(), Arc::clone(&self.unlinked));
@@ -356,61 +272,16 @@ impl Files {
     }
 }
 
-/// Lets go of uploads where that holds up nobody: the files of large ones take a while to remove.
-fn discard(mut sessions: Vec<Arc<Session>>) {
-    // What was finished, or never written, has no file.
-    sessions.retain(|session| session.size().is_ok_and(|size| size > 0));
-    if !sessions.is_empty()
-        && let Ok(runtime) = tokio::runtime::Handle::try_current()
-    {
-        drop(runtime.spawn_blocking(move || drop(sessions)));
-    }
-}
-
 /// A name that nobody can guess: 32 hex digits.
-fn random_name() -> Result<String, RegistryError> {
+fn random_name() -> Result<String, ImageError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(Error::internal)?;
     Ok(hex::encode(random))
 }
 
-/// What the tests of files and uploads share.
-#[cfg(test)]
-pub(super) mod testing {
-    use super::*;
-
-    pub(crate) const PREFIX: &str = "swr-test-";
-
-    pub(crate) fn files() -> (tempfile::TempDir, Files) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let files = Files::open(folder.path(), PREFIX).expect("made");
-        (folder, files)
-    }
-
-    pub(crate) fn session(files: &Files) -> Arc<Session> {
-        let path = ImagePath::parse("g/a").expect("a legal name");
-        files.start(path).expect("started").1
-    }
-
-    /// As long as this lives, nobody else writes.
-    pub(crate) async fn all_turns(files: &Files) -> tokio::sync::SemaphorePermit<'_> {
-        let turns = u32::try_from(MOST_WRITING).expect("a few");
-        files.writing.acquire_many(turns).await.expect("open")
-    }
-
-    /// How many files are in a folder.
-    pub(crate) fn left(folder: &tempfile::TempDir, name: &str) -> usize {
-        std::fs::read_dir(folder.path().join(name))
-            .expect("there")
-            .count()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
-
-    use super::testing::{PREFIX, files, left, session};
+    use super::testing::{PREFIX, body, files, left, session};
     use super::*;
 
     #[tokio::test]
@@ -431,62 +302,10 @@ mod tests {
     async fn unfinished_uploads_are_gone_at_the_next_start() {
         let (folder, files) = files();
         let session = session(&files);
-        session.append(Body::from("x"), None).await.expect("added");
+        session.append(body("x"), None).await.expect("added");
         assert_eq!(left(&folder, "uploads"), 1);
         let _again = Files::open(folder.path(), PREFIX).expect("opened");
         assert_eq!(left(&folder, "uploads"), 0);
-    }
-
-    #[tokio::test]
-    async fn the_upload_that_was_left_alone_longest_makes_room_for_a_new_one() {
-        let (_folder, files) = files();
-        let path = ImagePath::parse("g/a").expect("a legal name");
-        let start = || Ok::<_, RegistryError>(files.start(path.clone())?.0);
-        let ids: Vec<_> = (0..MOST_UPLOADS)
-            .map(|_| start().expect("started"))
-            .collect();
-        // A request works on the first one, and the second was asked for a moment ago.
-        let busy = files.session(&path, &ids[0]).expect("there");
-        drop(files.session(&path, &ids[1]));
-
-        let new = start().expect("there is room");
-
-        assert!(files.session(&path, &ids[2]).is_err(), "it had to go");
-        for id in [&ids[0], &ids[1], &ids[3], &new] {
-            assert!(files.session(&path, id).is_ok());
-        }
-        drop(busy);
-        // Where requests work on all of them, there is nothing to displace.
-        let busy: Vec<_> = files.sessions().values().cloned().collect();
-        let error = start().expect_err("no room");
-        assert_eq!(
-            (error.status().as_u16(), error.code()),
-            (429, "TOOMANYREQUESTS")
-        );
-        drop(busy);
-        start().expect("there is room");
-    }
-
-    #[tokio::test]
-    async fn an_upload_ends_with_its_ending_and_its_file_with_the_last_request() {
-        let (folder, files) = files();
-        let files = Arc::new(files);
-        let path = ImagePath::parse("g/a").expect("a legal name");
-        let (id, session) = files.start(path.clone()).expect("started");
-        let added = session.append(Body::from("content"), None).await;
-        added.expect("added");
-        drop(Ending::of(&files, id.clone()));
-        assert!(files.session(&path, &id).is_err());
-        assert_eq!(left(&folder, "uploads"), 1);
-        drop(session);
-        // Whoever lets go of it last does so in a thread of its own.
-        let gone = async {
-            while left(&folder, "uploads") > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
-        gone.expect("the file goes");
     }
 
     #[tokio::test]

@@ -1,12 +1,14 @@
 //! Counts pulls and their bytes. Each would cost a write; they are gathered for a moment and
 //! written together.
 
+mod store;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
 
-use super::store::CountDownloads;
+use self::store::CountDownloads;
 use crate::clock::Timestamp;
 use crate::db::Db;
 

@@ -1,13 +1,13 @@
-//! Pushing from inside: stores an image as a client's push would, without the HTTP.
+//! Pushing from inside: stores an image as a client's push would.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::blob::{Files, Stored};
-use super::error::RegistryError;
+use super::digest::Digest;
+use super::error::ImageError;
+use super::files::{Files, Stored};
 use super::manifest::Manifest;
-use super::reference::Digest;
 use super::sample::SampleImage;
 use super::store::{LinkUploaded, PutManifest, PutOutcome, find_file};
 use crate::auth::User;
@@ -67,20 +67,15 @@ impl Pusher<'_> {
         let digest = Digest::of(&content);
         let stored = self.files.store(content).await;
         let stored = stored.map_err(|error| match error {
-            RegistryError::Internal(error) => error,
+            ImageError::Internal(error) => error,
             error => Error::internal(error),
         })?;
         self.link(repository_id, &digest, stored).await
     }
 
-    /// Makes a stored file known as a blob of a repository. It goes on when the request that asked for
-    /// it is dropped, so that what turns out not to be needed is removed all the same.
-    pub(super) async fn link(
-        self,
-        repository_id: i64,
-        digest: &Digest,
-        mut stored: Stored,
-    ) -> Result<()> {
+    /// Makes a stored file known as a blob of a repository. It goes on when the request that asked
+    /// for it is dropped, so that what turns out not to be needed is removed all the same.
+    pub async fn link(self, repository_id: i64, digest: &Digest, mut stored: Stored) -> Result<()> {
         let write = LinkUploaded {
             repository_id,
             digest: digest.clone(),
@@ -154,8 +149,8 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::db::testing::TestDb;
+    use crate::image::store::list_blob_files;
     use crate::namespace::NamespaceName;
-    use crate::registry::store::list_blob_files;
 
     struct Pushing {
         app: App,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use super::blob::{Expected, Files, Walk};
+use super::files::{Expected, Files, Walk};
 use super::store::{self, BlobFile, CollectGarbage, MarkBlobs, SweepFiles};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -182,8 +182,8 @@ mod tests {
 
     use super::*;
     use crate::db::testing::TestDb;
-    use crate::registry::Digest;
-    use crate::registry::store::{CollectGarbage, LinkUploaded, UnlinkBlob, find_blob};
+    use crate::image::Digest;
+    use crate::image::store::{CollectGarbage, LinkUploaded, UnlinkBlob, find_blob};
 
     /// One repository that the same few contents are uploaded to, taken out of and collected
     /// from, all at once.

@@ -211,14 +211,15 @@ fn listen_address(
         .map_err(|error| format!("{LISTEN_RULE}; {host} does not resolve: {error}"))?;
     if let Some(beyond) = addresses.iter().find(|one| !one.ip().is_loopback()) {
         return Err(format!(
-            "{host} resolves to {}, which is beyond this machine; give the address itself",
+            "{host} resolves to {}, which is not a loopback address; to listen there, give the \
+             address itself",
             beyond.ip()
         ));
     }
     addresses
         .into_iter()
         .min_by_key(SocketAddr::is_ipv6)
-        .ok_or_else(|| format!("{LISTEN_RULE}; {host} resolves to nothing"))
+        .ok_or_else(|| format!("{LISTEN_RULE}; {host} resolves to no address"))
 }
 
 /// Reads a switch.
@@ -226,7 +227,7 @@ fn parse_switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err("must be true, yes, on or 1, or else false, no, off or 0".to_owned()),
+        _ => Err("must be true, yes, on or 1, or false, no, off or 0".to_owned()),
     }
 }
 
@@ -257,14 +258,14 @@ pub fn parse_wait(text: &str) -> Result<Duration, &'static str> {
         _ => None,
     };
     wait.filter(|wait| *wait <= LONGEST_WAIT)
-        .ok_or("must be like 500ms, 10s or 2m, and at most 10m")
+        .ok_or("must be a duration like 500ms, 10s or 2m, at most 10m")
 }
 
 /// Checks the name of a region.
 pub fn parse_region(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
-        return Err("a region has 1 to 64 lower-case letters, digits and hyphens".to_owned());
+        return Err("must have 1 to 64 lower-case letters, digits and hyphens".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -282,10 +283,9 @@ pub(crate) fn parse_registry_host(text: &str) -> Result<String, String> {
         {
             Ok(text.to_owned())
         }
-        _ => Err(
-            "a registry is named HOST or HOST:PORT (1 to 65535), without a scheme or path"
-                .to_owned(),
-        ),
+        _ => {
+            Err("must be HOST or HOST:PORT (port 1 to 65535), without a scheme or path".to_owned())
+        }
     }
 }
 
@@ -294,7 +294,7 @@ fn parse_allowed_host(text: &str) -> Result<String, String> {
     let authority: Result<http::uri::Authority, _> = text.parse();
     match authority {
         Ok(authority) if authority.host() == text => Ok(text.to_owned()),
-        _ => Err("an allowed host is a name without a scheme, a port or a path".to_owned()),
+        _ => Err("must be a host name without a scheme, port or path".to_owned()),
     }
 }
 
@@ -317,7 +317,7 @@ mod tests {
         );
         let beyond = resolved(&["127.0.0.1:80", "10.1.2.3:80"]).expect_err("refused");
         assert!(
-            beyond.starts_with("name resolves to 10.1.2.3, which is beyond this machine"),
+            beyond.starts_with("name resolves to 10.1.2.3, which is not a loopback address"),
             "{beyond}"
         );
         assert!(resolved(&[]).is_err());

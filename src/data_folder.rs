@@ -23,7 +23,7 @@ const MARKER: &str = "swr-emulator.ephemeral";
 pub enum FolderError {
     /// The folder, or the lock in it, cannot be made.
     #[error(
-        "cannot write to the data folder {0}: {1}; mend its permissions or choose another --data-dir"
+        "cannot write to the data folder {0}: {1}; fix its permissions or choose another --data-dir"
     )]
     Unwritable(PathBuf, #[source] std::io::Error),
     /// Another instance holds the lock.

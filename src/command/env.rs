@@ -66,8 +66,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<JsonResponse, String> {
             let warning = format!(
                 "the emulator at {url} has no built-in account; {}",
                 match client {
-                    Client::Shell => "set the keys of one of its seed file's users",
-                    _ => "replace the placeholders with the keys of one of its seed file's users",
+                    Client::Shell => "set the keys of a user of its seed file",
+                    _ => "replace the placeholders with the keys of a user of its seed file",
                 }
             );
             (health.region, Keys::unknown(), Some(warning))

@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
         let left = late.saturating_duration_since(Instant::now());
         let reason = match ask::health(url, left.min(PATIENCE)).await {
             Ok((status, _)) if status.is_success() => return Ok(()),
-            Ok((status, _)) => format!("it answers {status}"),
+            Ok((status, _)) => format!("it answered {status}"),
             Err(reason) => reason,
         };
         let next = Instant::now() + PAUSE;

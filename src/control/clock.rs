@@ -24,7 +24,7 @@ const CLOCK: &str = "/_emulator/clock";
 
 /// Why the clock stays where it is.
 const OUT_OF_REACH: &str =
-    "must lead to a time from 1970-01-01 on and at most 100 years from the real one";
+    "must result in a time from 1970-01-01 onwards, at most 100 years from the real time";
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
@@ -116,14 +116,15 @@ impl Move {
             ["advance"] => match seconds(body.string("advance")?) {
                 Some(seconds) => Ok(Self::Advance { seconds }),
                 None => {
-                    let rule = "must be a whole number of s, m, h, d or w, like 90s, 40d or -2w";
+                    let rule = "must be a whole number followed by s, m, h, d or w, like 90s, 40d \
+                                or -2w";
                     Err(Error::invalid("advance", rule))
                 }
             },
             ["set"] => match body.string("set")?.parse::<Timestamp>() {
                 Ok(time) => Ok(Self::Set(Moment::from_microseconds(time.as_microsecond()))),
                 Err(_) => {
-                    let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+                    let rule = "must be an RFC 3339 time, like 2027-01-01T00:00:00Z";
                     Err(Error::invalid("set", rule))
                 }
             },
@@ -283,12 +284,15 @@ mod tests {
         check(r#"{"advance":null}"#, Err("advance: must not be null"));
         check(
             r#"{"advance":"soon"}"#,
-            Err("advance: must be a whole number of s, m, h, d or w, like 90s, 40d or -2w"),
+            Err(
+                "advance: must be a whole number followed by s, m, h, d or w, like 90s, 40d or \
+                 -2w",
+            ),
         );
         for text in ["2027-01-01", "2027-01-01T00:00:00", "tomorrow"] {
             check(
                 &format!(r#"{{"set":"{text}"}}"#),
-                Err("set: must be a time of RFC 3339, like 2027-01-01T00:00:00Z"),
+                Err("set: must be an RFC 3339 time, like 2027-01-01T00:00:00Z"),
             );
         }
     }

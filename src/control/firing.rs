@@ -334,7 +334,7 @@ impl DecisionView {
                 view.tries = Some(tries);
             }
             FiringState::Forgotten => {
-                "matched, but the history of the trigger does not reach back to this push any more"
+                "matched, but the history of the trigger no longer reaches back to this push"
                     .clone_into(&mut view.reason);
             }
         }

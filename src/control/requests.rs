@@ -94,7 +94,7 @@ struct Filter {
 impl Filter {
     fn parse(criteria: &Criteria<'_>, operations: &[Operation]) -> Result<Self> {
         let since = criteria.get("since").map(|text| {
-            let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+            let rule = "must be an RFC 3339 time, like 2027-01-01T00:00:00Z";
             text.parse::<Timestamp>()
                 .map(|time| Moment::from_microseconds(time.as_microsecond()))
                 .map_err(|_| Error::fault(Fault::Query, "since", rule))
@@ -191,7 +191,7 @@ impl Status {
                 .filter(|status| (100..=599).contains(status))
                 .map(Self::Exactly),
         };
-        let rule = "must be a status, like 404, or a class of them, like 4xx";
+        let rule = "must be a status like 404, or a class like 4xx";
         status.ok_or_else(|| Error::fault(Fault::Query, "status", rule))
     }
 

@@ -182,7 +182,7 @@ async fn token(
         None => None,
         Some(value) => {
             let (name, password) = basic(value).ok_or_else(|| {
-                let reason = "Authorization is not Basic with a user and a password";
+                let reason = "the Authorization header must be Basic with a user and a password";
                 RegistryError::LoginRefused(reason.to_owned())
             })?;
             let user = super::user(app.authenticator(), &app.db, &name, password.expose()).await?;

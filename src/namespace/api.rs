@@ -98,7 +98,7 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
         return Err(Error::fault(
             Fault::Filter,
             "mode",
-            "must be visible or left out",
+            "must be visible or omitted",
         ));
     }
     let name = criteria.get("namespace").map(str::to_owned);

@@ -238,7 +238,7 @@ fn grants(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> Result<
     for entry in entries {
         let grant = grant(app, caller, place, &entry)?;
         if !seen.insert(grant.user_id.clone()) {
-            return Err(Error::invalid("user_id", "must not come twice"));
+            return Err(Error::invalid("user_id", "must not appear twice"));
         }
         grants.push(grant);
     }
@@ -252,7 +252,7 @@ fn grant(app: &App, caller: &Caller, place: Place, entry: &JsonObject) -> Result
     // A user of whom the seed file says nothing may exist all the same: IAM is not emulated whole.
     if let Some(user) = app.directory.user_with_id(&user_id) {
         if user.account.id != caller.account_id() {
-            return wrong_name("must be of a user of this account");
+            return wrong_name("must belong to a user of this account");
         }
         if user.name != user_name {
             return wrong_name("must be the name of the user with this user_id");
@@ -285,7 +285,7 @@ fn user_ids(body: &JsonArray) -> Result<Vec<String>> {
     for user_id in texts {
         let user_id = short("user_id", user_id, Fault::Parameter)?;
         if user_ids.contains(&user_id) {
-            return Err(Error::invalid("user_id", "must not come twice"));
+            return Err(Error::invalid("user_id", "must not appear twice"));
         }
         user_ids.push(user_id);
     }

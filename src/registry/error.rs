@@ -44,7 +44,7 @@ pub enum RegistryError {
     #[error("{0}")]
     RangeInvalid(String),
     /// A part of a blob is asked for that it does not have.
-    #[error("the range is not within {size} bytes")]
+    #[error("the range is outside the blob's {size} bytes")]
     RangeOutside {
         /// How many bytes the blob has.
         size: u64,
@@ -59,7 +59,7 @@ pub enum RegistryError {
     #[error("manifest unknown")]
     ManifestUnknown,
     /// Requests work on as many uploads as there may be.
-    #[error("requests work on {0} uploads at this moment; try again later")]
+    #[error("all {0} uploads are in use; try again later")]
     TooManyUploads(usize),
     /// The manifest, or the tag it shall have, breaks a rule.
     #[error("{0}")]
@@ -74,7 +74,7 @@ pub enum RegistryError {
     #[error("{0}; try again later")]
     Unavailable(&'static str),
     /// The manifest names something that is not in this repository.
-    #[error("the manifest names {0}, which is not in this repository")]
+    #[error("the manifest references {0}, which is not in this repository")]
     ManifestBlobUnknown(String),
     /// No operation has this path or method.
     #[error("the operation is not supported")]
@@ -129,9 +129,11 @@ impl From<Incomplete> for RegistryError {
             Incomplete::TooLate(_) | Incomplete::TooSlow => {
                 Self::ManifestTooSlow(incomplete.slowness().unwrap_or_default())
             }
-            Incomplete::NoRoom => Self::Unavailable("there is no room for the manifest now"),
+            Incomplete::NoRoom => {
+                Self::Unavailable("there is no buffer space left for the manifest")
+            }
             Incomplete::Broken(reason) => {
-                Self::ManifestInvalid(format!("the manifest broke off: {reason}"))
+                Self::ManifestInvalid(format!("the manifest was cut short: {reason}"))
             }
         }
     }
@@ -273,11 +275,11 @@ mod tests {
         check(Incomplete::TooLarge(9), 413, code, large);
         let late = "the manifest did not arrive within 30 seconds";
         check(Incomplete::TooLate(30), 408, code, late);
-        let slow = "the manifest arrived slower than others when there was no room for all";
+        let slow = "the manifest arrived more slowly than others when buffer space ran out";
         check(Incomplete::TooSlow, 408, code, slow);
-        let room = "there is no room for the manifest now; try again later";
+        let room = "there is no buffer space left for the manifest; try again later";
         check(Incomplete::NoRoom, 503, "UNAVAILABLE", room);
-        let broken = "the manifest broke off: reset";
+        let broken = "the manifest was cut short: reset";
         check(Incomplete::Broken("reset".to_owned()), 400, code, broken);
     }
 }

@@ -22,7 +22,7 @@ impl Digest {
             _ => false,
         };
         if !is_legal {
-            let rule = "a digest must be sha256: or sha512: and lower-case hex digits";
+            let rule = "a digest must be sha256: or sha512: followed by lower-case hex digits";
             return Err(RegistryError::DigestInvalid(rule.to_owned()));
         }
         Ok(Self(text.to_owned()))
@@ -108,9 +108,11 @@ impl ImagePath {
     /// Reads a name.
     pub fn parse(text: &str) -> Result<Self, RegistryError> {
         let invalid = |rule: String| RegistryError::NameInvalid(rule);
-        let (namespace, repository) = text
-            .split_once('/')
-            .ok_or_else(|| invalid(format!("{text:?} must be an organization and a repository")))?;
+        let (namespace, repository) = text.split_once('/').ok_or_else(|| {
+            invalid(format!(
+                "{text:?} must consist of an organization and a repository"
+            ))
+        })?;
         Ok(Self {
             namespace: NamespaceName::parse(namespace)
                 .map_err(|error| invalid(error.to_string()))?,

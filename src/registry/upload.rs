@@ -175,7 +175,7 @@ impl Upload {
             && range.first != self.size
         {
             let reason = format!(
-                "the upload goes on at {}, not at {}",
+                "the upload continues at byte {}, not at byte {}",
                 self.size, range.first
             );
             return Ok((self, Err(RegistryError::RangeInvalid(reason))));
@@ -202,7 +202,7 @@ impl Upload {
             && self.size - start != range.length
         {
             let reason = format!(
-                "Content-Range names {} bytes, the body has {}",
+                "Content-Range covers {} bytes, but the body has {}",
                 range.length,
                 self.size - start
             );
@@ -357,7 +357,7 @@ impl Lots {
                     }
                 }
                 Ok(Some(Err(error))) => {
-                    let reason = format!("the body broke off: {error}");
+                    let reason = format!("the body was cut short: {error}");
                     return Err(RegistryError::UploadInvalid(reason));
                 }
                 Err(_) if lot.is_empty() => {

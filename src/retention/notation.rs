@@ -105,7 +105,7 @@ pub(super) fn refusals() -> impl Iterator<Item = Error> {
 /// Reads `algorithm` and `rules`.
 pub(super) fn read(body: &JsonObject) -> Result<Policy> {
     if body.string("algorithm")? != "or" {
-        return Err(Error::invalid("algorithm", "must be or"));
+        return Err(Error::invalid("algorithm", "must be \"or\""));
     }
     let rules = body.objects("rules")?;
     Policy::new(rules.iter().map(read_rule).collect::<Result<_>>()?)

@@ -56,13 +56,13 @@ async fn create(
     let (deadline, description) = terms(&body)?;
     let wrong = |rule| Err(Error::fault(Fault::Domain, "access_domain", rule));
     let Some(account) = app.directory.account_named(name) else {
-        return wrong("must be the name of an account; there is none with this name");
+        return wrong("must be the name of an existing account");
     };
     if account.id == caller.account_id() {
         return wrong("must be another account");
     }
     if repository.is_public {
-        let rule = "must be private to be shared; everyone can pull from a public one";
+        let rule = "must be private; everyone can already pull from a public repository";
         return Err(Error::invalid("repository", rule));
     }
     let share = NewShare {

@@ -423,7 +423,9 @@ impl JobRow {
             return Ok(Outcome::Failed(reason));
         };
         let Some(digest) = self.digest.as_deref().filter(|_| self.has_tag) else {
-            return Ok(Outcome::Failed("the tag or its image is gone".to_owned()));
+            return Ok(Outcome::Failed(
+                "the tag or its image no longer exists".to_owned(),
+            ));
         };
         let tag = TagName::parse(&self.tag).ok_or_else(|| Error::internal("a tag is not one"))?;
         let target_id =
@@ -437,10 +439,10 @@ impl JobRow {
         let taken = tag::store::find_digest(&mut *transaction, target_id, &tag).await?;
         match taken {
             Some(taken) if taken == digest => {
-                return Ok(Outcome::Existed("the target has this image"));
+                return Ok(Outcome::Existed("the target already has this image"));
             }
             Some(_) if !self.overrides => {
-                let reason = "the target has another image, and override is false";
+                let reason = "the target has a different image, and override is false";
                 return Ok(Outcome::Existed(reason));
             }
             _ => {}

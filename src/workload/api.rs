@@ -105,7 +105,13 @@ impl ListedWorkload {
         let mut parts = text.rsplitn(4, '/').map(str::to_owned);
         let [name, kind, namespace, cluster_id] = [(); 4].map(|()| parts.next());
         cluster_id.map_or_else(
-            || Err(Error::fault(Fault::Page, "marker", "must be of a `Link`")),
+            || {
+                Err(Error::fault(
+                    Fault::Page,
+                    "marker",
+                    "must come from a `Link` header",
+                ))
+            },
             |cluster_id| {
                 Ok(Self {
                     cluster_id,
@@ -203,7 +209,7 @@ fn read_place(Path((cluster, namespace, kind, name)): Place) -> Result<(String, 
 async fn refuse_real(app: &AppState, cluster: &str) -> Result<()> {
     let found = cce::store::find_by_id_or_name(app.db.lookups(), cluster).await?;
     if found.is_some_and(|cluster| app.engine.real_clusters().get(&cluster.id).is_some()) {
-        let rule = "must be a simulated one; this one has a kubeconfig or in_cluster";
+        let rule = "must be a simulated cluster; this one has a kubeconfig or in_cluster";
         return Err(Error::invalid("cluster", rule));
     }
     Ok(())

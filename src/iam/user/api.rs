@@ -36,7 +36,7 @@ pub(in crate::iam) fn routes() -> Routes {
 }
 
 fn of_the_seed_file() -> Error {
-    let rule = "must be of a user that was made by IAM; the seed file says what all others are";
+    let rule = "must be the id of a user created through IAM; change other users in the seed file";
     Error::invalid("user_id", rule)
 }
 
@@ -265,7 +265,10 @@ async fn changes(app: &App, body: &JsonObject) -> Result<Changes> {
         if is_said(one) == is_said(other) {
             return Ok(());
         }
-        Err(Error::invalid(field, "must be given with its counterpart"))
+        Err(Error::invalid(
+            field,
+            "must be given together with its counterpart",
+        ))
     };
     let (areacode, phone) = (text("areacode", 8)?, text("phone", 32)?);
     together("phone", &areacode, &phone)?;

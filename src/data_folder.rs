@@ -288,7 +288,11 @@ pub(crate) fn make_private(path: &Path) {
         }
         permissions.set_mode(private);
         if let Err(error) = std::fs::set_permissions(path, permissions) {
-            warn!(%error, "Others may read {}", path.display());
+            warn!(
+                %error,
+                "Could not restrict {} to its owner; other users may be able to read it",
+                path.display()
+            );
         }
     }
 }

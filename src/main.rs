@@ -186,13 +186,13 @@ async fn run(config: &Config) -> Result<ExitCode, String> {
     };
     tracing::info!(
         signal,
-        "Stopping; a further Ctrl-C or SIGTERM ends the program at once"
+        "Stopping; another Ctrl-C or SIGTERM ends the program immediately"
     );
     tokio::select! {
         () = emulator.stop() => Ok(ExitCode::SUCCESS),
         // Given up, the end drops the instance and with it a temporary folder.
         signal = signals.next() => {
-            tracing::warn!(signal = signal.name, "Ending at once");
+            tracing::warn!(signal = signal.name, "Exiting immediately");
             Ok(ExitCode::from(signal.code))
         }
     }

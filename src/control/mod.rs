@@ -63,7 +63,7 @@ async fn show(State(app): State<AppState>) -> Response {
     let (status_code, status) = match app.db.check().await {
         Ok(()) => (StatusCode::OK, "ok"),
         Err(error) => {
-            warn!(chain = error.chain(), "The database does not work");
+            warn!(chain = error.chain(), "The database is not working");
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         }
     };

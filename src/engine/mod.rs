@@ -204,10 +204,7 @@ impl Engine {
                 Ok::<_, Error>(())
             };
             if let Err(error) = looked.await {
-                warn!(
-                    chain = error.chain(),
-                    "Could not read what waits to be fired"
-                );
+                warn!(chain = error.chain(), "Could not read pending firings");
                 tokio::time::sleep(FIRST_PAUSE).await;
                 continue;
             }
@@ -335,7 +332,7 @@ impl Engine {
         let (tries, next) = (firing.tries, retry::length(pause));
         warn!(
             trigger.name = %trigger, tag, tries, workload = %firing.lane,
-            "Try {tries} of trigger {trigger} for tag {tag} failed: {}; the next one is in {next}",
+            "Try {tries} of trigger {trigger} for tag {tag} failed: {}; next try in {next}",
             one_line(reason)
         );
     }
@@ -358,7 +355,7 @@ impl Engine {
                     warn!(
                         chain = error.chain(),
                         firing = id,
-                        "A firing cannot be read"
+                        "Could not read a firing"
                     );
                     return Step::Again("the database failed".to_owned());
                 }
@@ -416,7 +413,7 @@ impl Engine {
                 warn!(
                     chain = error.chain(),
                     firing = firing.id,
-                    "A firing was not recorded"
+                    "Could not record a firing"
                 );
                 Step::Again("the database failed".to_owned())
             }

@@ -63,10 +63,7 @@ impl Worker {
                     }
                 }
                 Err(error) => {
-                    warn!(
-                        chain = error.chain(),
-                        "Could not read what waits to be synced"
-                    );
+                    warn!(chain = error.chain(), "Could not read pending syncs");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -106,7 +103,7 @@ impl Worker {
             warn!(
                 chain = error.chain(),
                 job = job.id,
-                "A sync job was not recorded"
+                "Could not record the failure of a sync job"
             );
         }
         self.engine.look_again();

@@ -107,7 +107,7 @@ async fn create(
         let (name, hint) = (name.as_str(), one_line(&hint));
         warn!(
             trigger.name = name,
-            "Trigger {name} can update nothing yet: {hint}"
+            "Trigger {name} cannot update anything yet: {hint}"
         );
     }
     Ok(empty_object(StatusCode::CREATED))
@@ -151,7 +151,7 @@ async fn list(
     });
     // The status is on its way by then: the client sees that the connection breaks.
     let pieces = pieces.inspect_err(|error| {
-        warn!(chain = error.chain(), "A list of triggers broke off");
+        warn!(chain = error.chain(), "A list of triggers was cut short");
     });
     Ok(json(StatusCode::OK, Body::from_stream(pieces)))
 }

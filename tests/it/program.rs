@@ -965,7 +965,7 @@ fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
         .filter(|line| line["trigger.name"] == "on-push")
         .map(|line| {
             let message = line["message"].as_str().expect("text");
-            let message = message.split("; the next one is in").next();
+            let message = message.split("; next try in").next();
             format!(
                 "{} {}",
                 line["level"].as_str().expect("text"),
@@ -978,7 +978,7 @@ fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
     assert_eq!(
         told,
         [
-            format!("WARN Trigger on-push can update nothing yet: {reason}"),
+            format!("WARN Trigger on-push cannot update anything yet: {reason}"),
             format!("WARN Trigger on-push failed for tag v1: {reason}"),
             format!("WARN Try 1 {passing}"),
             format!("WARN Try 2 {passing}"),

@@ -21,7 +21,7 @@ use swr_emulator::openapi::PAGE;
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;
 
-/// Huawei Cloud SWR on your own machine: starts an emulator unless a command is given
+/// Huawei Cloud SWR on your own machine: starts an emulator if no command is given
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -37,7 +37,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the settings of a client; asks the emulator for its region
+    /// Print the settings for a client (asks the emulator for its region)
     Env(command::env::Arguments),
     /// Exit with 0 if an emulator is ready, otherwise with 1
     Healthcheck(command::healthcheck::Arguments),
@@ -216,7 +216,7 @@ fn greeting(emulator: &Emulator) -> String {
         )
     } else {
         format!(
-            "account      those of the seed file\n\
+            "account      see the seed file\n\
              try          curl '{base}/_emulator/health'\n"
         )
     };

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Client to print the settings of
+    /// Client to print the settings for
     #[arg(long = "for", value_enum, default_value = "shell")]
     client: Client,
     /// URL of the emulator

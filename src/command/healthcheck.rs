@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
         default_value = "http://127.0.0.1:7970"
     )]
     url: Url,
-    /// Keep asking until it is ready, for at most this long, like 10s
+    /// Keep asking until it is ready, for at most this long (for example 10s)
     #[arg(long, value_name = "TIME", value_parser = config::parse_wait)]
     wait: Option<Duration>,
 }

@@ -55,7 +55,7 @@ async fn show(State(app): State<AppState>) -> Response {
 
 fn change_doc() -> OperationDoc {
     OperationDoc::new("Moves the instance's time.")
-        .remarks("From 1970 on, and at most 100 years from the real time; a longer way is refused.")
+        .remarks("The clock can be set to 1970 or later, at most 100 years from the real time.")
         .takes(Move::schema())
         .answers::<ClockView>(StatusCode::OK)
         .needs_control()
@@ -153,10 +153,10 @@ impl Move {
                     "type": "string",
                     "pattern": "^-?[0-9]{1,3}[smhdw]$",
                     "examples": ["40d"],
-                    "description": "How far, ahead or back.",
+                    "description": "How far to move, forwards or (`-`) backwards.",
                 },
-                "set": described(time_schema(), "To which moment."),
-                "reset": described(reset, "To the real time."),
+                "set": described(time_schema(), "The time to move to."),
+                "reset": described(reset, "Moves back to the real time."),
             },
             "additionalProperties": false,
             "examples": [{"advance": "40d"}],
@@ -220,7 +220,7 @@ fn view(app: &App) -> Response {
 struct ClockView {
     now: String,
     real: String,
-    /// Rounded.
+    /// Rounded to whole seconds.
     ahead_seconds: i64,
 }
 

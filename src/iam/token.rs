@@ -106,7 +106,7 @@ fn body_schema() -> Schema {
     let domain = json_schema!({
         "type": "object",
         "properties": {"id": text, "name": text},
-        "description": "An account, by its id or its name.",
+        "description": "An account, by id or by name.",
     });
     let user = json_schema!({
         "type": "object",
@@ -135,7 +135,7 @@ fn body_schema() -> Schema {
     let scope = json_schema!({
         "type": "object",
         "properties": {"project": project, "domain": domain},
-        "description": "A project or an account; the account's one project when left out.",
+        "description": "A project or an account; the account's project if omitted.",
     });
     let auth = json_schema!({
         "type": "object",

@@ -63,8 +63,8 @@ fn image_routes() -> Routes {
 
 fn create_doc(scope: GrantScope) -> OperationDoc {
     let summary = match scope {
-        InNamespace => "Grants users rights in an organization; all of them or none.",
-        ForImage => "Grants users rights for an image; all of them or none.",
+        InNamespace => "Grants users permissions in an organization, all or none.",
+        ForImage => "Grants users permissions for an image, all or none.",
     };
     OperationDoc::new(summary)
         .takes(grants_schema())
@@ -109,8 +109,8 @@ fn created(scope: GrantScope) -> StatusCode {
 
 fn delete_doc(scope: GrantScope) -> OperationDoc {
     let summary = match scope {
-        InNamespace => "Takes the rights of users in an organization away; all of them or none.",
-        ForImage => "Takes the rights of users for an image away; all of them or none.",
+        InNamespace => "Revokes the permissions of users in an organization, all or none.",
+        ForImage => "Revokes the permissions of users for an image, all or none.",
     };
     OperationDoc::new(summary)
         .takes(user_ids_schema())
@@ -147,8 +147,8 @@ async fn delete(app: &App, place: Place, body: &JsonArray) -> Result<StatusCode>
 
 fn update_doc(scope: GrantScope) -> OperationDoc {
     let summary = match scope {
-        InNamespace => "Changes the rights of users in an organization; all of them or none.",
-        ForImage => "Changes the rights of users for an image; all of them or none.",
+        InNamespace => "Changes the permissions of users in an organization, all or none.",
+        ForImage => "Changes the permissions of users for an image, all or none.",
     };
     OperationDoc::new(summary)
         .takes(grants_schema())
@@ -185,14 +185,14 @@ async fn update(app: &App, caller: &Caller, place: Place, body: &JsonArray) -> R
 
 fn show_doc(scope: GrantScope) -> OperationDoc {
     match scope {
-        InNamespace => {
-            OperationDoc::new("Shows the caller's right in an organization, and those of others.")
-                .answers::<NamespaceAuthView>(StatusCode::OK)
-        }
-        ForImage => {
-            OperationDoc::new("Shows the caller's right for an image, and those of others.")
-                .answers::<RepositoryAuthView>(StatusCode::OK)
-        }
+        InNamespace => OperationDoc::new(
+            "Shows the caller's permission in an organization and those of other users.",
+        )
+        .answers::<NamespaceAuthView>(StatusCode::OK),
+        ForImage => OperationDoc::new(
+            "Shows the caller's permission for an image and those of other users.",
+        )
+        .answers::<RepositoryAuthView>(StatusCode::OK),
     }
 }
 
@@ -321,7 +321,7 @@ fn grants_schema() -> Schema {
             "required": ["user_id", "user_name", "auth"],
             "properties": {
                 "user_id": short_schema(),
-                "user_name": described(short_schema(), "That of the user with this id."),
+                "user_name": described(short_schema(), "The name of the user with this id."),
                 "auth": {
                     "type": "integer",
                     "enum": levels.map(Level::auth),
@@ -329,7 +329,7 @@ fn grants_schema() -> Schema {
                 },
             },
         },
-        "description": "Each user once.",
+        "description": "Each user at most once.",
     })
 }
 
@@ -340,7 +340,7 @@ fn user_ids_schema() -> Schema {
         "minItems": REVOKED.start(),
         "maxItems": REVOKED.end(),
         "items": short_schema(),
-        "description": "The ids of the users, each once; none is fine.",
+        "description": "The ids of the users, each at most once; can be empty.",
     })
 }
 

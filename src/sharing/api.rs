@@ -79,7 +79,7 @@ async fn create(
 }
 
 fn update_doc() -> OperationDoc {
-    OperationDoc::new("Changes until when an image is shared, and its description.")
+    OperationDoc::new("Changes the deadline and the description of a share.")
         .takes(terms_schema())
         .answers_empty_object(StatusCode::CREATED)
         .refuses([Error::NotFound(Resource::Share)])
@@ -105,7 +105,7 @@ async fn update(
 }
 
 fn delete_doc() -> OperationDoc {
-    OperationDoc::new("Ends the sharing of an image with an account.")
+    OperationDoc::new("Stops sharing an image with an account.")
         .answers_nothing()
         .refuses([Error::NotFound(Resource::Share)])
 }
@@ -125,8 +125,8 @@ async fn delete(
 }
 
 fn show_doc() -> OperationDoc {
-    OperationDoc::new("Shows whether an image is shared with an account, and how.")
-        .remarks("Where it is not, `exist` is false and the texts are empty.")
+    OperationDoc::new("Shows whether and how an image is shared with an account.")
+        .remarks("If it is not, `exist` is false and the other fields are empty.")
         .answers::<ShownShareView>(StatusCode::OK)
 }
 
@@ -204,7 +204,7 @@ fn share_schema() -> Schema {
             "access_domain": {
                 "type": "string",
                 "minLength": 1,
-                "description": "The name of another account, which may pull from then on.",
+                "description": "The name of another account, which can then pull the image.",
             },
             "deadline": schema_of::<Deadline>(),
             "description": description_schema(),

@@ -60,7 +60,7 @@ impl SyncTarget {
             "maxLength": MAX_NAMESPACE,
             "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$",
             "examples": ["group"],
-            "description": "The organization there, which need not be there yet.",
+            "description": "The organization in that region, which need not exist yet.",
         })
     }
 }

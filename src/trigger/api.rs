@@ -130,7 +130,7 @@ async fn refuse_without_agency(
 }
 
 fn list_doc() -> OperationDoc {
-    OperationDoc::new("Lists the triggers of a repository, without their history.")
+    OperationDoc::new("Lists the triggers of a repository without their history.")
         .answers::<Vec<TriggerView>>(StatusCode::OK)
 }
 
@@ -434,7 +434,7 @@ impl TriggerView {
     }
 }
 
-/// An entry of `trigger_history`: the trigger as it was when it fired, and what came of it.
+/// An entry of `trigger_history`: the trigger as it was when it fired, and the result.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct HistoryView {
     action: &'static str,

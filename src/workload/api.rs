@@ -52,8 +52,8 @@ fn list_doc() -> OperationDoc {
     let marker = json_schema!({"type": "string", "pattern": "^[^/]+(/[^/]*){3}$"});
     OperationDoc::new("Lists all clusters with their simulated workloads.")
         .remarks(
-            "Workloads are counted, and clusters without any. A cluster whose workloads do not \
-             fit on the page comes again on the next one.",
+            "The limit counts workloads, and clusters without workloads. A cluster whose workloads \
+             do not fit on a page is continued on the next one.",
         )
         .answers::<ClustersView>(StatusCode::OK)
         .in_pages(marker)
@@ -126,10 +126,10 @@ impl ListedWorkload {
 }
 
 fn put_doc() -> OperationDoc {
-    OperationDoc::new("Makes a simulated workload, or makes it anew.")
+    OperationDoc::new("Creates or replaces a simulated workload.")
         .remarks(
-            "A cluster that is missing is made too. `{registry}` at the beginning of an image \
-             stands for the first name of the home region's registry.",
+            "A missing cluster is created too. `{registry}` at the start of an image stands for \
+             the first name of the home region's registry.",
         )
         .variables(place())
         .takes(body_schema())
@@ -164,10 +164,8 @@ async fn put(
 }
 
 fn show_doc() -> OperationDoc {
-    OperationDoc::new("Shows a simulated workload with what firings did to it.")
-        .remarks(format!(
-            "The newest {SHOWN_ROLLOUTS} changes of images, newest first."
-        ))
+    OperationDoc::new("Shows a simulated workload and its rollouts.")
+        .remarks(format!("The last {SHOWN_ROLLOUTS} rollouts, newest first."))
         .variables(place())
         .answers::<WorkloadView>(StatusCode::OK)
 }
@@ -246,7 +244,7 @@ fn place() -> [Param; 4] {
     });
     let kind = json_schema!({"type": "string", "enum": ["deployments", "statefulsets"]});
     [
-        Param::new("cluster", "The id or the name of a cluster.", cluster)
+        Param::new("cluster", "The id or name of a cluster.", cluster)
             .refused(Fault::Parameter)
             .missing(Resource::Cluster),
         Param::new("namespace", "A Kubernetes namespace.", label_schema())
@@ -282,7 +280,7 @@ fn body_schema() -> Schema {
             "times": within(&TIMES),
         },
         "additionalProperties": false,
-        "description": "Its next updates fail with this status, so many times.",
+        "description": "The status with which the next updates fail, and how many of them do.",
     });
     json_schema!({
         "type": "object",

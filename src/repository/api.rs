@@ -218,7 +218,7 @@ async fn show(
 }
 
 fn list_doc() -> OperationDoc {
-    OperationDoc::new("Lists the repositories of the account in pages.")
+    OperationDoc::new("Lists the repositories of the account, page by page.")
         .query(narrowing())
         .query([
             Param::limit(),

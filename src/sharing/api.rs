@@ -126,7 +126,7 @@ async fn delete(
 
 fn show_doc() -> OperationDoc {
     OperationDoc::new("Shows whether and how an image is shared with an account.")
-        .remarks("If it is not, `exist` is false and the other fields are empty.")
+        .remarks("If it is not, `exist` is false and all strings are empty.")
         .answers::<ShownShareView>(StatusCode::OK)
 }
 

@@ -241,7 +241,7 @@ fn flag_schema(meaning: &str) -> Schema {
 }
 
 fn jobs_doc() -> OperationDoc {
-    OperationDoc::new("Lists the sync jobs of a repository in pages.")
+    OperationDoc::new("Lists the sync jobs of a repository, page by page.")
         .query([jobs_filter()])
         .answers::<Vec<JobView>>(StatusCode::OK)
         .with_header("Content-Range", ContentRange::MEANING)

@@ -48,7 +48,7 @@ pub fn routes() -> Routes {
 }
 
 fn list_doc() -> OperationDoc {
-    OperationDoc::new("Lists the tags of a repository in pages.")
+    OperationDoc::new("Lists the tags of a repository, page by page.")
         .query([
             part(),
             Param::limit(),
@@ -115,7 +115,7 @@ async fn show(
 }
 
 fn create_doc() -> OperationDoc {
-    OperationDoc::new("Gives an image another tag.")
+    OperationDoc::new("Adds a tag to an image.")
         .takes(json_schema!({
             "type": "object",
             "required": ["source_tag", "destination_tag"],

@@ -43,7 +43,7 @@ fn list_doc() -> OperationDoc {
     let (default, most) = ACCESSORIES_LIMIT;
     let mut tag = schema_of::<TagName>();
     tag.insert("not".to_owned(), json!({"enum": OTHERS}));
-    OperationDoc::new("Lists the accessories of a tag's image in pages.")
+    OperationDoc::new("Lists the accessories of a tag's image, page by page.")
         .remarks(
             "Signatures and other manifests that refer to the image by the name of their tag or by \
              `subject`. For tags named `tags`, `triggers` or `retentions`, the path is that of \

@@ -69,7 +69,7 @@ pub enum Error {
     #[error("{0}; try again later")]
     Unavailable(&'static str),
     /// The description of a repository is too long.
-    #[error("description: must be at most {0} characters")]
+    #[error("description: must have at most {0} characters")]
     DescriptionTooLong(usize),
     /// The push that somebody waited for did not come.
     #[error("No push of {0} arrived in time")]

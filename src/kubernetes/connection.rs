@@ -195,8 +195,8 @@ fn build(config: Config) -> kube::Result<Client> {
 /// Why no client could be made of a kubeconfig that can be read.
 fn not_built(error: &kube::Error) -> Failure {
     if is_about_version(error) {
-        let reason = "the client certificate in the kubeconfig is X.509 version 1; \
-                      TLS here needs version 3";
+        let reason =
+            "the client certificate in the kubeconfig is X.509 version 1; version 3 is required";
         return Failure::Final(reason.to_owned());
     }
     Failure::Passing(short(&chain(error)))

@@ -184,7 +184,7 @@ impl<S: Sync> FromRequestParts<S> for AccessDomain {
 /// The fields that `CreateRepoDomains` and `UpdateRepoDomains` have in common.
 fn terms(body: &JsonObject) -> Result<(Deadline, String)> {
     if body.string("permit")? != "read" {
-        return Err(Error::invalid("permit", "must be read"));
+        return Err(Error::invalid("permit", "must be \"read\""));
     }
     let deadline = Deadline::parse(body.string("deadline")?)?;
     let description = body.optional_string("description")?.unwrap_or_default();

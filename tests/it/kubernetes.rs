@@ -240,8 +240,8 @@ async fn a_client_certificate_of_version_1_is_told_in_words() {
     let kubernetes = with_deployment().await;
     let app = emulator(&kubernetes, Proof::CertificateOfVersion1, &[]).await;
     add_trigger(&app, json!({})).await;
-    let reason = "the client certificate in the kubeconfig is X.509 version 1; \
-                  TLS here needs version 3";
+    let reason =
+        "the client certificate in the kubeconfig is X.509 version 1; version 3 is required";
     let expected = ("failed".to_owned(), reason.to_owned());
     assert_eq!(push(&app, "v2", "a").await, expected);
     // A kubeconfig with a better one is read for the next push.

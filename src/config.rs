@@ -20,7 +20,8 @@ const LISTEN_RULE: &str = "must be an address with a port, like 127.0.0.1:7970";
     reason = "each is a switch of the command line"
 )]
 pub struct Config {
-    /// Address, or name of this machine's loopback, and port to listen on; port 0 takes any free one
+    /// Address and port to listen on, or a name that resolves to loopback addresses; port 0 takes any
+    /// free port
     #[arg(
         long,
         env = "SWR_EMULATOR_LISTEN",
@@ -29,7 +30,7 @@ pub struct Config {
         value_parser = parse_listen
     )]
     pub listen: SocketAddr,
-    /// Folder that holds all data; made (mode 0700) if it is missing
+    /// Data folder; created with mode 0700 if missing
     #[arg(
         long,
         env = "SWR_EMULATOR_DATA_DIR",
@@ -37,21 +38,22 @@ pub struct Config {
         default_value = "./swr-emulator-data"
     )]
     pub data_dir: PathBuf,
-    /// Keep the data in a fresh temporary folder that is removed at exit, or after a kill by the next start
+    /// Use a fresh temporary data folder that is removed at exit (after a kill, by the next start with
+    /// this flag)
     #[arg(
         long,
         env = "SWR_EMULATOR_EPHEMERAL",
         value_parser = parse_switch
     )]
     pub ephemeral: bool,
-    /// End as at SIGTERM once standard input ends, for instance because its other side has died
+    /// Stop, as for SIGTERM, when standard input ends, for instance because the parent process died
     #[arg(
         long,
         env = "SWR_EMULATOR_EXIT_WITH_STDIN",
         value_parser = parse_switch
     )]
     pub exit_with_stdin: bool,
-    /// Region that the emulator plays; its projects are named so
+    /// Region to emulate; its projects are named after it
     #[arg(
         long,
         env = "SWR_EMULATOR_REGION",
@@ -60,10 +62,11 @@ pub struct Config {
         value_parser = parse_region
     )]
     pub region: String,
-    /// YAML or JSON file with accounts, organizations, repositories, triggers and clusters
+    /// Seed file (YAML or JSON) with accounts, organizations, repositories, triggers and clusters
     #[arg(long, env = "SWR_EMULATOR_SEED", value_name = "FILE")]
     pub seed: Option<PathBuf>,
-    /// One more name of the registry (repeatable); `path` shows the first, else the address
+    /// Additional name of the registry (repeatable); `path` shows the first one, or the address if
+    /// there is none
     #[arg(
         long,
         env = "SWR_EMULATOR_REGISTRY_HOST",
@@ -72,7 +75,7 @@ pub struct Config {
         value_parser = parse_registry_host
     )]
     pub registry_host: Vec<String>,
-    /// One more host that requests to a loopback address may be for (repeatable)
+    /// Additional `Host` that a loopback listener serves (repeatable)
     #[arg(
         long,
         env = "SWR_EMULATOR_ALLOW_HOST",
@@ -81,7 +84,7 @@ pub struct Config {
         value_parser = parse_allowed_host
     )]
     pub allow_host: Vec<String>,
-    /// How many organizations an account may have in a region
+    /// Maximum number of organizations per account and region
     #[arg(
         long,
         env = "SWR_EMULATOR_QUOTA_NAMESPACES",
@@ -91,7 +94,7 @@ pub struct Config {
         value_parser = whole_number("must be a whole number", 0..=u32::MAX)
     )]
     pub quota_namespaces: u32,
-    /// How long a fired trigger is tried while its cluster fails, in seconds
+    /// How long a fired trigger is retried while its cluster fails, in seconds
     #[arg(
         long,
         env = "SWR_EMULATOR_DEPLOY_TIMEOUT",
@@ -101,7 +104,8 @@ pub struct Config {
         value_parser = whole_number("must be a whole number of seconds", 0..=3600)
     )]
     pub deploy_timeout: u32,
-    /// Refuse a new trigger whose cluster, workload or container does not exist, as the live service does
+    /// Refuse new triggers whose cluster, workload or container does not exist, as the live service
+    /// does
     #[arg(
         long,
         env = "SWR_EMULATOR_STRICT_TARGETS",
@@ -115,10 +119,10 @@ pub struct Config {
         value_parser = parse_switch
     )]
     pub require_agency: bool,
-    /// Whether credentials are checked, or any token or access key is the built-in admin
+    /// How credentials are checked
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,
-    /// How log lines on stderr are written
+    /// Format of the log lines on stderr
     #[arg(
         long,
         env = "SWR_EMULATOR_LOG_FORMAT",
@@ -126,7 +130,7 @@ pub struct Config {
         default_value = "text"
     )]
     pub log_format: LogFormat,
-    /// Least level of the log lines that are written
+    /// Minimum level of the log lines
     #[arg(
         long,
         env = "SWR_EMULATOR_LOG_LEVEL",
@@ -134,7 +138,8 @@ pub struct Config {
         default_value = "info"
     )]
     pub log_level: LogLevel,
-    /// Whoever sends it as X-Emulator-Control-Token may reset, move the clock and let things fail
+    /// Token that lets every user who sends it as X-Emulator-Control-Token reset the instance, move
+    /// its clock and inject faults
     #[arg(
         long,
         env = "SWR_EMULATOR_CONTROL_TOKEN",
@@ -155,9 +160,9 @@ impl Config {
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Readable lines.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -168,13 +173,13 @@ pub enum LogLevel {
     Off,
     /// Failures of the emulator.
     Error,
-    /// And what may become one.
+    /// Also problems that the emulator can cope with.
     Warn,
-    /// And a line for each request.
+    /// Also a line for each request.
     Info,
-    /// And details.
+    /// Also details.
     Debug,
-    /// And everything else.
+    /// Everything.
     Trace,
 }
 
@@ -211,14 +216,15 @@ fn listen_address(
         .map_err(|error| format!("{LISTEN_RULE}; {host} does not resolve: {error}"))?;
     if let Some(beyond) = addresses.iter().find(|one| !one.ip().is_loopback()) {
         return Err(format!(
-            "{host} resolves to {}, which is beyond this machine; give the address itself",
+            "{host} resolves to {}, which is not a loopback address; to listen there, give the \
+             address itself",
             beyond.ip()
         ));
     }
     addresses
         .into_iter()
         .min_by_key(SocketAddr::is_ipv6)
-        .ok_or_else(|| format!("{LISTEN_RULE}; {host} resolves to nothing"))
+        .ok_or_else(|| format!("{LISTEN_RULE}; {host} resolves to no address"))
 }
 
 /// Reads a switch.
@@ -226,7 +232,7 @@ fn parse_switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err("must be true, yes, on or 1, or else false, no, off or 0".to_owned()),
+        _ => Err("must be true, yes, on or 1, or false, no, off or 0".to_owned()),
     }
 }
 
@@ -257,14 +263,14 @@ pub fn parse_wait(text: &str) -> Result<Duration, &'static str> {
         _ => None,
     };
     wait.filter(|wait| *wait <= LONGEST_WAIT)
-        .ok_or("must be like 500ms, 10s or 2m, and at most 10m")
+        .ok_or("must be a duration like 500ms, 10s or 2m, at most 10m")
 }
 
 /// Checks the name of a region.
 pub fn parse_region(text: &str) -> Result<String, String> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > 64 || !text.bytes().all(legal) {
-        return Err("a region has 1 to 64 lower-case letters, digits and hyphens".to_owned());
+        return Err("must have 1 to 64 lower-case letters, digits and hyphens".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -282,10 +288,9 @@ pub(crate) fn parse_registry_host(text: &str) -> Result<String, String> {
         {
             Ok(text.to_owned())
         }
-        _ => Err(
-            "a registry is named HOST or HOST:PORT (1 to 65535), without a scheme or path"
-                .to_owned(),
-        ),
+        _ => {
+            Err("must be HOST or HOST:PORT (port 1 to 65535), without a scheme or path".to_owned())
+        }
     }
 }
 
@@ -294,7 +299,7 @@ fn parse_allowed_host(text: &str) -> Result<String, String> {
     let authority: Result<http::uri::Authority, _> = text.parse();
     match authority {
         Ok(authority) if authority.host() == text => Ok(text.to_owned()),
-        _ => Err("an allowed host is a name without a scheme, a port or a path".to_owned()),
+        _ => Err("must be a host name without a scheme, port or path".to_owned()),
     }
 }
 
@@ -317,7 +322,7 @@ mod tests {
         );
         let beyond = resolved(&["127.0.0.1:80", "10.1.2.3:80"]).expect_err("refused");
         assert!(
-            beyond.starts_with("name resolves to 10.1.2.3, which is beyond this machine"),
+            beyond.starts_with("name resolves to 10.1.2.3, which is not a loopback address"),
             "{beyond}"
         );
         assert!(resolved(&[]).is_err());

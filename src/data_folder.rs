@@ -23,7 +23,7 @@ const MARKER: &str = "swr-emulator.ephemeral";
 pub enum FolderError {
     /// The folder, or the lock in it, cannot be made.
     #[error(
-        "cannot write to the data folder {0}: {1}; mend its permissions or choose another --data-dir"
+        "cannot write to the data folder {0}: {1}; fix its permissions or choose another --data-dir"
     )]
     Unwritable(PathBuf, #[source] std::io::Error),
     /// Another instance holds the lock.
@@ -288,7 +288,11 @@ pub(crate) fn make_private(path: &Path) {
         }
         permissions.set_mode(private);
         if let Err(error) = std::fs::set_permissions(path, permissions) {
-            warn!(%error, "Others may read {}", path.display());
+            warn!(
+                %error,
+                "Could not restrict {} to its owner; other users may be able to read it",
+                path.display()
+            );
         }
     }
 }

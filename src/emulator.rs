@@ -157,7 +157,7 @@ impl Emulator {
                 warn!(
                     %address,
                     "Listening beyond this machine with the built-in account, whose keys everyone \
-                     knows; `builtin_account: false` in a seed file leaves it out"
+                     knows; remove it with `builtin_account: false` in a seed file"
                 );
             }
         }
@@ -255,7 +255,7 @@ fn warn_of(seed: &Seed) {
     };
     let thread = std::thread::Builder::new().name("kubeconfigs".to_owned());
     if let Err(error) = thread.spawn(read) {
-        warn!(%error, "Cannot look at the kubeconfigs");
+        warn!(%error, "Cannot check the kubeconfigs");
     }
 }
 

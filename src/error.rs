@@ -45,7 +45,7 @@ pub enum Error {
     #[error("{}", .0.taken())]
     AlreadyExists(Resource),
     /// An organization that still holds repositories cannot be deleted.
-    #[error("The organization still holds repositories; delete them first")]
+    #[error("The organization still contains repositories; delete them first")]
     NamespaceNotEmpty,
     /// The account may not have more organizations.
     #[error("The quota of {0} organizations is used up")]
@@ -61,18 +61,18 @@ pub enum Error {
     BodyTooSlow(Cow<'static, str>),
     /// The request is for a name that is not the emulator's.
     #[error(
-        "The emulator is not known as {0:?}; if requests for this host are meant for it, start it \
-         with --allow-host"
+        "The emulator does not serve the host {0:?}; to allow it, start the emulator with \
+         --allow-host"
     )]
     Misdirected(String),
     /// There is no room for the request now, or the instance stops.
     #[error("{0}; try again later")]
     Unavailable(&'static str),
     /// The description of a repository is too long.
-    #[error("description: must be at most {0} characters")]
+    #[error("description: must have at most {0} characters")]
     DescriptionTooLong(usize),
     /// The push that somebody waited for did not come.
-    #[error("No push of {0} came in time")]
+    #[error("No push of {0} arrived in time")]
     NoPush(String),
     /// There is no automatic sync to this target: 400 on the live service, where the pages say 404.
     #[error("Not found sync task")]
@@ -183,14 +183,14 @@ impl Resource {
             Self::Tag => "destination_tag: a tag with this name already exists",
             Self::Trigger => "name: a trigger with this name already exists in the repository",
             Self::NamespacePermission | Self::RepositoryPermission => {
-                "user_id: the user has a permission already"
+                "user_id: the user already has a permission"
             }
-            Self::Share => "access_domain: the image is shared with this account already",
+            Self::Share => "access_domain: the image is already shared with this account",
             Self::Retention => "the repository already has a retention rule; delete it first",
             Self::Workload => "a workload with this name already exists",
             Self::Cluster => "a cluster with this name already exists",
             Self::User => "a user with this name already exists",
-            Self::Agency => "the account has the agency already",
+            Self::Agency => "the account already has the agency",
         }
     }
 }

@@ -28,7 +28,7 @@ impl JsonArray {
     pub fn objects(&self) -> Result<Vec<JsonObject>> {
         let objects = self.0.iter().map(|item| match item {
             Value::Object(fields) => Ok(JsonObject(fields.clone())),
-            _ => Err(Error::invalid("body", "must hold objects only")),
+            _ => Err(Error::invalid("body", "must contain only objects")),
         });
         objects.collect()
     }
@@ -36,7 +36,7 @@ impl JsonArray {
     /// The entries, each of which must be a string.
     pub fn strings(&self) -> Result<Vec<&str>> {
         let texts: Option<_> = self.0.iter().map(Value::as_str).collect();
-        texts.ok_or_else(|| Error::invalid("body", "must hold strings only"))
+        texts.ok_or_else(|| Error::invalid("body", "must contain only strings"))
     }
 }
 
@@ -77,7 +77,10 @@ impl JsonObject {
         match self.names().find(|name| !known.contains(name)) {
             None => Ok(()),
             Some(unknown) => {
-                let rule = format!("is not a field of a {thing} ({})", known.join(", "));
+                let rule = format!(
+                    "is not a field of a {thing}; must be one of {}",
+                    known.join(", ")
+                );
                 Err(Error::invalid(unknown.to_owned(), rule))
             }
         }
@@ -154,7 +157,7 @@ impl JsonObject {
             return Err(Error::invalid(name, "must be an array"));
         };
         let texts: Option<_> = values.iter().map(Value::as_str).collect();
-        texts.ok_or_else(|| Error::invalid(name, "must hold strings only"))
+        texts.ok_or_else(|| Error::invalid(name, "must contain only strings"))
     }
 
     /// A mandatory array of objects.
@@ -166,7 +169,7 @@ impl JsonObject {
             .iter()
             .map(|value| value.as_object().cloned().map(Self))
             .collect();
-        objects.ok_or_else(|| Error::invalid(name, "must hold objects only"))
+        objects.ok_or_else(|| Error::invalid(name, "must contain only objects"))
     }
 
     fn present(&self, name: &'static str) -> Result<&Value> {
@@ -238,7 +241,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
             let Strict(value) = access.next_value()?;
             if fields.contains_key(&key) {
                 return Err(serde::de::Error::custom(format!(
-                    "the key {key:?} comes twice"
+                    "the key {key:?} appears twice"
                 )));
             }
             fields.insert(key, value);

@@ -21,7 +21,7 @@ use swr_emulator::{
 use swr_emulator::{Config, Emulator};
 use tracing::level_filters::LevelFilter;
 
-/// Huawei Cloud SWR on your own machine: starts an emulator unless a command is given
+/// Huawei Cloud SWR on your own machine: starts an emulator if no command is given
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -37,7 +37,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the settings of a client; asks the emulator for its region
+    /// Print the settings for a client (asks the emulator for its region)
     Env(command::env::Arguments),
     /// Exit with 0 if an emulator is ready, otherwise with 1
     Healthcheck(command::healthcheck::Arguments),
@@ -186,13 +186,13 @@ async fn run(config: &Config) -> Result<ExitCode, String> {
     };
     tracing::info!(
         signal,
-        "Stopping; a further Ctrl-C or SIGTERM ends the program at once"
+        "Stopping; another Ctrl-C or SIGTERM ends the program immediately"
     );
     tokio::select! {
         () = emulator.stop() => Ok(ExitCode::SUCCESS),
         // Given up, the end drops the instance and with it a temporary folder.
         signal = signals.next() => {
-            tracing::warn!(signal = signal.name, "Ending at once");
+            tracing::warn!(signal = signal.name, "Exiting immediately");
             Ok(ExitCode::from(signal.code))
         }
     }
@@ -216,7 +216,7 @@ fn greeting(emulator: &Emulator) -> String {
         )
     } else {
         format!(
-            "account      those of the seed file\n\
+            "account      see the seed file\n\
              try          curl '{base}/_emulator/health'\n"
         )
     };

@@ -25,8 +25,8 @@ pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 pub(crate) fn unknown(text: &str, known: &[&str]) -> String {
     match (nearest(text, known.iter().copied()), known) {
         (Some(name), _) => format!("is unknown; did you mean {name}?"),
-        (None, []) => "is unknown; there is none here".to_owned(),
-        (None, known) => format!("is unknown; known are {}", known.join(", ")),
+        (None, []) => "is unknown; no parameters are accepted here".to_owned(),
+        (None, known) => format!("is unknown; must be one of {}", known.join(", ")),
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
             assert_eq!(unknown(text, known), expected);
         };
         check("limits", &known, "is unknown; did you mean limit?");
-        check("x", &known, "is unknown; known are limit, marker");
-        check("x", &[], "is unknown; there is none here");
+        check("x", &known, "is unknown; must be one of limit, marker");
+        check("x", &[], "is unknown; no parameters are accepted here");
     }
 }

@@ -36,7 +36,7 @@ pub fn routes() -> Routes {
 }
 
 fn list_quotas_doc() -> OperationDoc {
-    OperationDoc::new("Tells how many organizations there may be, and are.")
+    OperationDoc::new("Shows the quota of organizations and how many of them exist.")
         .answers::<QuotasView>(StatusCode::OK)
 }
 
@@ -68,7 +68,7 @@ struct QuotaView {
 }
 
 fn show_overview_doc() -> OperationDoc {
-    OperationDoc::new("Counts what the account has in the region.")
+    OperationDoc::new("Shows the account's usage in the region.")
         .answers::<OverviewView>(StatusCode::OK)
 }
 
@@ -117,7 +117,7 @@ fn double(bytes: i64) -> f64 {
 }
 
 fn show_report_doc() -> OperationDoc {
-    OperationDoc::new("Tells what was stored or pulled on each of the last 30 days.")
+    OperationDoc::new("Shows the bytes stored or pulled on each of the last 30 days.")
         .answers::<Vec<ReportView>>(StatusCode::OK)
 }
 
@@ -177,7 +177,7 @@ impl From<DayBytes> for ReportView {
 }
 
 fn show_feature_gates_doc() -> OperationDoc {
-    OperationDoc::new("Tells what SWR can do; on is what is emulated.")
+    OperationDoc::new("Shows which features of SWR are enabled: those that are emulated.")
         .answers::<FeatureGatesView>(StatusCode::OK)
 }
 
@@ -231,7 +231,7 @@ const FEATURE_GATES_VIEW: FeatureGatesView = FeatureGatesView {
 };
 
 fn check_agency_doc() -> OperationDoc {
-    OperationDoc::new("Tells whether the account has delegated CCE and CCI to SWR.")
+    OperationDoc::new("Shows whether the account has delegated CCE and CCI to SWR.")
         .answers::<AgencyView>(StatusCode::OK)
 }
 

@@ -16,7 +16,7 @@ const REPORT_DAYS: i64 = 30;
 
 /// Why nothing is deployed for an account where the agency is asked for.
 pub const NO_AGENCY: &str =
-    "the account has not delegated CCE and CCI to SWR; POST /v2/manage/agency does";
+    "the account has not delegated CCE and CCI to SWR; delegate them with POST /v2/manage/agency";
 
 /// What a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -98,7 +98,7 @@ pub struct NewUser {
 
 /// Why accounts cannot live beside each other.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {value} is given twice; it must be unique")]
+#[error("{what} {value} appears twice; it must be unique")]
 pub struct DirectoryError {
     what: &'static str,
     /// Names and ids; never a secret.

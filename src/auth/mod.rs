@@ -35,9 +35,9 @@ const MAX_ACCESS_KEY: usize = 64;
 /// How strictly credentials are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// A token or a signature must be right.
+    /// A valid token or signature is required.
     Strict,
-    /// Whatever token or access key is sent counts as the built-in admin.
+    /// Any token or access key counts as the built-in admin.
     Any,
 }
 

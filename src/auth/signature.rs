@@ -106,13 +106,13 @@ impl Authorization {
                 let credential = field("Credential").ok_or_else(|| missing("Credential"))?;
                 let (access_key, info) = credential
                     .split_once('/')
-                    .ok_or("the Credential is not AK/date/region/service")?;
+                    .ok_or("Credential must be AK/date/region/service")?;
                 let info = info.to_owned();
                 (Scheme::Derived { info }, access_key)
             }
             _ => {
                 return Err(format!(
-                    "the algorithm {} is not offered; use SDK-HMAC-SHA256",
+                    "the algorithm {} is not supported; use SDK-HMAC-SHA256",
                     excerpt(algorithm, MAX_WORD)
                 ));
             }
@@ -265,7 +265,7 @@ impl Authorization {
 fn scoped(credential: &str) -> Result<(Scheme, &str), String> {
     let parts: Vec<_> = credential.split('/').collect();
     let [access_key, date, region, service, "sdk_request"] = parts[..] else {
-        return Err("the Credential is not AK/date/region/service/sdk_request".to_owned());
+        return Err("Credential must be AK/date/region/service/sdk_request".to_owned());
     };
     let scheme = Scheme::Scoped {
         date: date.to_owned(),
@@ -296,7 +296,7 @@ fn distinct(signed_headers: &str) -> Result<Vec<String>, String> {
             Ok(name.to_owned())
         } else {
             let name = excerpt(name, MAX_WORD);
-            Err(format!("SignedHeaders names {name} twice"))
+            Err(format!("SignedHeaders lists {name} twice"))
         }
     });
     names.collect()
@@ -574,14 +574,14 @@ mod tests {
         };
         check("host", Ok(()));
         check("host;x-sdk-date", Ok(()));
-        check("host;host", Err("SignedHeaders names host twice"));
+        check("host;host", Err("SignedHeaders lists host twice"));
         check(
             "Host;x-sdk-date;host",
-            Err("SignedHeaders names host twice"),
+            Err("SignedHeaders lists host twice"),
         );
-        check(";", Err("SignedHeaders names  twice"));
+        check(";", Err("SignedHeaders lists  twice"));
         let long = "h".repeat(30_000);
-        let shown = format!("SignedHeaders names {}… twice", "h".repeat(64));
+        let shown = format!("SignedHeaders lists {}… twice", "h".repeat(64));
         check(&format!("{long};{long}"), Err(&shown));
     }
 

@@ -40,7 +40,7 @@ impl FromStr for Url {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const RULE: &str = "must be like http://127.0.0.1:7970, without a path";
+        const RULE: &str = "must be a URL like http://127.0.0.1:7970, without a path";
         let uri: Uri = text.parse().map_err(|_| RULE)?;
         let authority = uri.authority().ok_or(RULE)?.as_str();
         // It is printed into programs of many languages, so it holds nothing that ends a text.
@@ -79,10 +79,11 @@ pub(crate) struct Health {
 pub(crate) async fn health(url: &Url, patience: Duration) -> Result<(StatusCode, Health), String> {
     let (status, body) = tokio::time::timeout(patience, get(url))
         .await
-        .map_err(|_| "it does not answer in time".to_owned())??;
-    let health: Health = serde_json::from_slice(&body)
-        .map_err(|_| format!("it answers {status}, but not like an emulator of this version"))?;
-    config::parse_region(&health.region)?;
+        .map_err(|_| "it did not answer in time".to_owned())??;
+    let health: Health = serde_json::from_slice(&body).map_err(|_| {
+        format!("it answered {status}, but not as an emulator of this version does")
+    })?;
+    config::parse_region(&health.region).map_err(|rule| format!("its region {rule}"))?;
     Ok((status, health))
 }
 

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Client to print the settings of
+    /// Client to print the settings for
     #[arg(long = "for", value_enum, default_value = "shell")]
     client: Client,
     /// URL of the emulator
@@ -65,8 +65,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<JsonResponse, String> {
             let warning = format!(
                 "the emulator at {url} has no built-in account; {}",
                 match client {
-                    Client::Shell => "set the keys of one of its seed file's users",
-                    _ => "replace the placeholders with the keys of one of its seed file's users",
+                    Client::Shell => "set the keys of a user of its seed file",
+                    _ => "replace the placeholders with the keys of a user of its seed file",
                 }
             );
             (health.region, Keys::unknown(), Some(warning))

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
         default_value = "http://127.0.0.1:7970"
     )]
     url: Url,
-    /// Keep asking until it is ready, for at most this long, like 10s
+    /// Keep asking until it is ready, for at most this long (for example 10s)
     #[arg(long, value_name = "TIME", value_parser = config::parse_wait)]
     wait: Option<Duration>,
 }
@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<(), String> {
         let left = late.saturating_duration_since(Instant::now());
         let reason = match ask::health(url, left.min(PATIENCE)).await {
             Ok((status, _)) if status.is_success() => return Ok(()),
-            Ok((status, _)) => format!("it answers {status}"),
+            Ok((status, _)) => format!("it answered {status}"),
             Err(reason) => reason,
         };
         let next = Instant::now() + PAUSE;

@@ -23,7 +23,7 @@ const CLOCK: &str = "/_emulator/clock";
 
 /// Why the clock stays where it is.
 const OUT_OF_REACH: &str =
-    "must lead to a time from 1970-01-01 on and at most 100 years from the real one";
+    "must result in a time from 1970-01-01 onwards, at most 100 years from the real time";
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
@@ -54,7 +54,7 @@ async fn show(State(app): State<AppState>) -> Response {
 
 fn change_doc() -> OperationDoc {
     OperationDoc::new("Moves the instance's time.")
-        .remarks("From 1970 on, and at most 100 years from the real time; a longer way is refused.")
+        .remarks("The clock can be set to 1970 or later, at most 100 years from the real time.")
         .takes(Move::schema())
         .answers::<ClockView>(StatusCode::OK)
         .needs_control()
@@ -115,7 +115,8 @@ impl Move {
             ["advance"] => match seconds(body.string("advance")?) {
                 Some(seconds) => Ok(Self::Advance { seconds }),
                 None => {
-                    let rule = "must be a whole number of s, m, h, d or w, like 90s, 40d or -2w";
+                    let rule = "must be a whole number followed by s, m, h, d or w, like 90s, 40d \
+                                or -2w";
                     Err(Error::invalid("advance", rule))
                 }
             },
@@ -124,7 +125,7 @@ impl Move {
                     time.as_microsecond(),
                 ))),
                 Err(_) => {
-                    let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+                    let rule = "must be an RFC 3339 time, like 2027-01-01T00:00:00Z";
                     Err(Error::invalid("set", rule))
                 }
             },
@@ -153,10 +154,10 @@ impl Move {
                     "type": "string",
                     "pattern": "^-?[0-9]{1,3}[smhdw]$",
                     "examples": ["40d"],
-                    "description": "How far, ahead or back.",
+                    "description": "How far to move, forwards or (`-`) backwards.",
                 },
-                "set": described(time_schema(), "To which moment."),
-                "reset": described(reset, "To the real time."),
+                "set": described(time_schema(), "The time to move to."),
+                "reset": described(reset, "Moves back to the real time."),
             },
             "additionalProperties": false,
             "examples": [{"advance": "40d"}],
@@ -220,7 +221,7 @@ fn view(app: &App) -> Response {
 struct ClockView {
     now: String,
     real: String,
-    /// Rounded.
+    /// Rounded to whole seconds.
     ahead_seconds: i64,
 }
 
@@ -284,12 +285,15 @@ mod tests {
         check(r#"{"advance":null}"#, Err("advance: must not be null"));
         check(
             r#"{"advance":"soon"}"#,
-            Err("advance: must be a whole number of s, m, h, d or w, like 90s, 40d or -2w"),
+            Err(
+                "advance: must be a whole number followed by s, m, h, d or w, like 90s, 40d or \
+                 -2w",
+            ),
         );
         for text in ["2027-01-01", "2027-01-01T00:00:00", "tomorrow"] {
             check(
                 &format!(r#"{{"set":"{text}"}}"#),
-                Err("set: must be a time of RFC 3339, like 2027-01-01T00:00:00Z"),
+                Err("set: must be an RFC 3339 time, like 2027-01-01T00:00:00Z"),
             );
         }
     }

@@ -45,12 +45,12 @@ const MOST_DECISIONS_OF_PAGE: usize = 10_000;
 
 /// How `EmulatorWait` answers.
 const ANSWERS_TO_WAIT: &str = "\
-The newest push of the tag that is there is the one waited for, else the next one that comes. With \
-`trigger`: 200 with the entry of its history, whatever the result; 409 at once, with the reason, \
-where the trigger did not fire or its history does not reach back to the push; 404 once the push is \
-there and no trigger has the name. Without `trigger`: 200 with the push, as `/_emulator/pushes` \
-shows it, once none of its firings is open, also where there was none. 408 at the timeout: with the \
-push where it came, else with an error that names it.";
+Waits for the newest push of the tag, or for the next one if there is none yet. With `trigger`: \
+200 with its history entry, whatever the result; 409 immediately, with the reason, if the trigger \
+did not fire or its history does not reach back to the push; 404 if the push has arrived and no \
+trigger has the name. Without `trigger`: 200 with the push, as in `/_emulator/pushes`, once none \
+of its firings is pending, even if there were none. 408 at the timeout: with the push if it \
+arrived, otherwise with an error that names the tag.";
 
 /// The operations of this file.
 #[rustfmt::skip] // A table: one line an operation.
@@ -63,7 +63,7 @@ pub(super) fn routes() -> Routes {
 }
 
 fn idle_doc() -> OperationDoc {
-    OperationDoc::new("Waits until no firing is open.")
+    OperationDoc::new("Waits until no firing and no sync is pending.")
         .query([timeout_param()])
         .answers::<IdleView>(StatusCode::OK)
         .answers::<IdleView>(StatusCode::REQUEST_TIMEOUT)
@@ -110,7 +110,7 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
 struct IdleView {
     /// Firings that have ended since the program started, failed ones included.
     fired: u64,
-    /// Those of them that failed.
+    /// The number of these that failed.
     failed: u64,
     /// Firings and syncs that have not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,10 +118,10 @@ struct IdleView {
 }
 
 fn wait_doc() -> OperationDoc {
-    let after = "Only pushes with a larger id count: of those that `/_emulator/pushes` shows, the \
-                 newest before yours.";
-    let trigger = "The trigger that is waited for; left out for all that fire.";
-    OperationDoc::new("Waits for the push of a tag, and until it is fired.")
+    let after = "Only a push with a larger id counts. Use the id of the newest push in \
+                 `/_emulator/pushes` before your own.";
+    let trigger = "The trigger to wait for; omitted for all triggers that fire.";
+    OperationDoc::new("Waits for the push of a tag and for its triggers.")
         .remarks(ANSWERS_TO_WAIT)
         .query(repository_params())
         .query([
@@ -234,7 +234,7 @@ fn push_name(repository: &RepositoryRef, tag: &TagName, after: Option<i64>) -> S
 }
 
 fn pushes_doc() -> OperationDoc {
-    OperationDoc::new("Lists pushes, newest first, with what became of triggers.")
+    OperationDoc::new("Lists pushes, newest first, with the result of each trigger.")
         .query(repository_params())
         .query([Param::new("tag", "The tag's name.", schema_of::<String>())])
         .answers::<Vec<PushView>>(StatusCode::OK)
@@ -276,9 +276,9 @@ struct PushView {
     digest: String,
     pushed_by: String,
     pushed_at: String,
-    /// A thousand at the most.
+    /// At most 1,000.
     triggers: Vec<DecisionView>,
-    /// How many there are in all.
+    /// The total number of triggers.
     trigger_count: i64,
 }
 
@@ -291,13 +291,13 @@ struct DecisionView {
     result: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// How often it was tried, so far where the last try failed and there will be another one.
+    /// The number of tries; so far, if the last try failed and there will be another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     tries: Option<u32>,
-    /// Why the last try failed, where there will be another one.
+    /// Why the last try failed, if there will be another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_answer: Option<String>,
-    /// When the next try begins; absent while it runs.
+    /// When the next try begins; omitted while it is running.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_try_at: Option<String>,
 }
@@ -334,7 +334,7 @@ impl DecisionView {
                 view.tries = Some(tries);
             }
             FiringState::Forgotten => {
-                "matched, but the history of the trigger does not reach back to this push any more"
+                "matched, but the history of the trigger no longer reaches back to this push"
                     .clone_into(&mut view.reason);
             }
         }
@@ -374,11 +374,11 @@ impl PushView {
 }
 
 fn explain_doc() -> OperationDoc {
-    OperationDoc::new("Tells what a push of a tag would do, trigger by trigger.")
+    OperationDoc::new("Predicts the effect of a push of a tag, trigger by trigger.")
         .remarks(
-            "`outcome` says what would become of the workload: `updates`, `unchanged`, `fails` (it \
-             fires, and cannot update it) or `skipped` (it does not fire). `reason` says why, and \
-             `patch` what the cluster would be sent.",
+            "`outcome` is the effect on the workload: `updates`, `unchanged`, `fails` (the trigger \
+             fires but cannot update it) or `skipped` (the trigger does not fire). `reason` \
+             explains it, and `patch` is the patch that the cluster would receive.",
         )
         .query(repository_params())
         .query([tag_param().mandatory()])
@@ -416,7 +416,7 @@ struct ExplainedView {
     patch: Option<Value>,
 }
 
-/// What would become of the workload.
+/// The effect on the workload.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "ExplainedOutcome")]

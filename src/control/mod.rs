@@ -50,10 +50,9 @@ pub fn routes() -> Routes {
 
 fn show_doc() -> OperationDoc {
     OperationDoc::new(
-        "Tells whether the emulator serves, that is reads and writes, and how clients are set up \
-         for it: the region of this address, whether the built-in account is there, the names of \
-         the registry (`path` shows the first), and all regions that the instance plays, the home \
-         region first.",
+        "Shows whether the emulator can read and write, and what clients need to know: the region \
+         of this address, whether the built-in account exists, the names of the registry (`path` \
+         shows the first one), and all emulated regions, the home region first.",
     )
     .answers::<HealthView>(StatusCode::OK)
     .answers::<HealthView>(StatusCode::SERVICE_UNAVAILABLE)
@@ -65,7 +64,7 @@ async fn show(State(app): State<AppState>) -> Response {
     let (status_code, status) = match app.db.check().await {
         Ok(()) => (StatusCode::OK, "ok"),
         Err(error) => {
-            warn!(chain = error.chain(), "The database does not work");
+            warn!(chain = error.chain(), "The database is not working");
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         }
     };
@@ -80,7 +79,7 @@ async fn show(State(app): State<AppState>) -> Response {
     JsonResponse(status_code, view).into_response()
 }
 
-/// Nobody has to say who they are to see it, so it holds no secret.
+/// Can be read without credentials, so it contains no secrets.
 #[derive(Serialize, JsonSchema)]
 struct HealthView<'a> {
     status: &'static str,
@@ -92,7 +91,7 @@ struct HealthView<'a> {
 }
 
 fn reset_doc() -> OperationDoc {
-    OperationDoc::new("Makes everything as it is right after a fresh start.")
+    OperationDoc::new("Returns the instance to the state of a fresh start.")
         .answers_nothing()
         .needs_control()
 }
@@ -122,7 +121,7 @@ async fn reset(State(app): State<AppState>, _: Controller) -> Result<StatusCode>
 }
 
 fn push_sample_doc() -> OperationDoc {
-    OperationDoc::new("Stores a small real image under a tag, as a push would.")
+    OperationDoc::new("Stores a small, real image under a tag, as a push would.")
         .takes(json_schema!({
             "type": "object",
             "required": ["namespace", "repository", "tag"],
@@ -132,7 +131,7 @@ fn push_sample_doc() -> OperationDoc {
                 "tag": schema_of::<TagName>(),
                 "nonce": {
                     "type": "string",
-                    "description": "The image's content follows from it.",
+                    "description": "Determines the content of the image.",
                 },
             },
         }))

@@ -44,8 +44,8 @@ fn unrecorded(name: &'static str, method: Method, path: &'static str) -> Operati
 }
 
 fn list_doc() -> OperationDoc {
-    OperationDoc::new("Lists the newest 1,000 requests, newest first.")
-        .remarks("Those to the registry too; without bodies and secrets.")
+    OperationDoc::new("Lists the last 1,000 requests, newest first.")
+        .remarks("Includes requests to the registry; without bodies or secrets.")
         .query(Filter::params())
         .answers::<Vec<RequestView>>(StatusCode::OK)
         .in_pages(number_schema())
@@ -71,7 +71,7 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
 }
 
 fn delete_doc() -> OperationDoc {
-    OperationDoc::new("Forgets all requests until now.")
+    OperationDoc::new("Removes all recorded requests.")
         .answers_nothing()
         .needs_control()
 }
@@ -93,7 +93,7 @@ struct Filter {
 impl Filter {
     fn parse(criteria: &QueryParams<'_>, operations: &[Operation]) -> Result<Self> {
         let since = criteria.get("since").map(|text| {
-            let rule = "must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+            let rule = "must be an RFC 3339 time, like 2027-01-01T00:00:00Z";
             text.parse::<jiff::Timestamp>()
                 .map(|time| Timestamp::from_microseconds(time.as_microsecond()))
                 .map_err(|_| Error::fault(Fault::Query, "since", rule))
@@ -120,24 +120,30 @@ impl Filter {
             "pattern": "^(?:0|[1-5]xx|[1-5][0-9]{2})$",
             "examples": ["4xx"],
         });
-        let namespace = "Those whose path, or else query, names this organization.";
+        let namespace = "Only requests whose path or query names this organization.";
         [
             Param::new(
                 "operation",
-                "Those of this operation, of the registry too; `-` for those of none.",
+                "Only requests of this operation, which may be one of the registry; `-` means \
+                 requests without an operation.",
                 operation,
             )
             .refused(Fault::Query),
             Param::new(
                 "status",
-                "Those with this status, or class of them; 0 where the connection was cut.",
+                "Only requests with this status or class of statuses; 0 if a fault cut the \
+                 connection.",
                 status,
             )
             .refused(Fault::Query),
             Param::new("namespace", namespace, schema_of::<NamespaceName>())
                 .refused(Fault::NamespaceName),
-            Param::new("since", "Those that arrived then or later.", time_schema())
-                .refused(Fault::Query),
+            Param::new(
+                "since",
+                "Only requests that arrived at this time or later.",
+                time_schema(),
+            )
+            .refused(Fault::Query),
         ]
     }
 
@@ -190,7 +196,7 @@ impl Status {
                 .filter(|status| (100..=599).contains(status))
                 .map(Self::Exactly),
         };
-        let rule = "must be a status, like 404, or a class of them, like 4xx";
+        let rule = "must be a status like 404, or a class like 4xx";
         status.ok_or_else(|| Error::fault(Fault::Query, "status", rule))
     }
 
@@ -214,7 +220,7 @@ struct RequestView<'a> {
     method: &'a str,
     path: &'a str,
     caller: &'a str,
-    /// 0 where the connection was cut instead, as clients count it.
+    /// 0 if a fault cut the connection.
     status: u16,
     code: Option<&'a str>,
     message: Option<&'a str>,

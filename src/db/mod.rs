@@ -68,7 +68,7 @@ pub enum OpenError {
     #[error("cannot use {0}: {1}; repair it, move it away or choose another --data-dir")]
     Unusable(PathBuf, #[source] sqlx::Error),
     /// The operating system refuses the file.
-    #[error("cannot read {0}: {1}; mend its permissions or choose another --data-dir")]
+    #[error("cannot read {0}: {1}; fix its permissions or choose another --data-dir")]
     Unreadable(PathBuf, #[source] std::io::Error),
 }
 

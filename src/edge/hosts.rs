@@ -109,7 +109,11 @@ pub(super) fn check<B>(request: &Request<B>, allowed: Option<&AllowedHosts>) -> 
     let (host, another) = (hosts.next(), hosts.next());
     let is_missing = host.is_none() && request.version() == Version::HTTP_11;
     if is_missing || another.is_some() {
-        return Err(Error::fault(Fault::Host, "Host", "must come exactly once"));
+        return Err(Error::fault(
+            Fault::Host,
+            "Host",
+            "must be sent exactly once",
+        ));
     }
     let Some(allowed) = allowed else {
         return Ok(());

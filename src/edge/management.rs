@@ -46,9 +46,9 @@ const MAX_SHOWN: usize = 256;
 const NO_API: &str = "APIGW.0601";
 /// What those are told who still wait for something, or for whom something is still waited for,
 /// when the instance stops.
-const STOPPING: Error = Error::Unavailable("The emulator stops");
+const STOPPING: Error = Error::Unavailable("The emulator is stopping");
 /// What those are told who would wait beside too many others.
-const TOO_MANY_WAIT: Error = Error::Unavailable("Too many requests wait already");
+const TOO_MANY_WAIT: Error = Error::Unavailable("Too many requests are already waiting");
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -104,15 +104,15 @@ impl Edge {
             return None;
         }
         let (other, difference) = match path.strip_suffix('/') {
-            Some(bare) => (bare.to_owned(), "without the slash at the end"),
-            None => (format!("{path}/"), "with a slash at the end"),
+            Some(bare) => (bare.to_owned(), "without the trailing slash"),
+            None => (format!("{path}/"), "with a trailing slash"),
         };
         let there = self.on_path(&other);
         if !there.is_empty() {
             let named = there.iter().find(|operation| operation.method == method);
             return Some(match named {
                 Some(operation) => format!("{difference} it is {}", operation.name),
-                None => format!("{difference} it has {}", methods(there)),
+                None => format!("{difference} it accepts {}", methods(there)),
             });
         }
         let asked = path.strip_prefix(OWN_PATHS).unwrap_or(path);
@@ -362,7 +362,7 @@ fn no_such_api(on_path: &[Operation]) -> Error {
     Error::NoSuchApi(if on_path.is_empty() {
         "no API has this path".to_owned()
     } else {
-        format!("this path has {}", methods(on_path))
+        format!("this path accepts only {}", methods(on_path))
     })
 }
 

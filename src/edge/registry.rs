@@ -31,7 +31,9 @@ pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Resp
             let reason = "the handler panicked";
             Err(RegistryError::Internal(Error::internal(reason)))
         }),
-        () = body.abandoned(&app.stop) => Err(RegistryError::Unavailable("the emulator stops")),
+        () = body.abandoned(&app.stop) => {
+            Err(RegistryError::Unavailable("the emulator is stopping"))
+        }
     };
     let mut response = match outcome {
         Ok(response) => response,

@@ -99,7 +99,7 @@ async fn insert_passed_over(
     reasons: &[(String, String)],
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO skipped (push_id, trigger_name, reason)
+        "INSERT INTO passed_over (push_id, trigger_name, reason)
          SELECT ?1, t.value->>0, t.value->>1 FROM json_each(?2) t",
     )
     .bind(push_id)

@@ -116,8 +116,10 @@ impl Destination {
                     _ => None,
                 };
                 let there = there(of_cce.iter().map(|cluster| cluster.id.as_str()));
-                let reason =
-                    format!("the trigger names no cluster, and there is not exactly one{there}");
+                let reason = format!(
+                    "the trigger names no cluster, and there is not exactly one to \
+                             default to{there}"
+                );
                 (only, "cluster_id", reason)
             }
         };

@@ -304,7 +304,7 @@ mod tests {
             let expression = Expression::parse(expression).expect("legal");
             hints.of(&expression, &tag).map(str::to_owned)
         };
-        let expected = Some("it would if the case of letters did not count".to_owned());
+        let expected = Some("it would match if case were ignored".to_owned());
         let large = |at: usize| format!("^(a{{1000}}){{50}}{at}|^X$");
         assert_eq!(hint(&large(1)), expected);
         assert_eq!(hint(&large(2)), expected);

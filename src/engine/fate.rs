@@ -11,7 +11,7 @@ use crate::tag::TagName;
 use crate::trigger::{self, Trigger, TriggerName, Verdict};
 
 /// The reason why a trigger did not fire that was not there yet.
-const MADE_LATER: &str = "the trigger was made after this push";
+const MADE_LATER: &str = "the trigger was created after this push";
 
 /// What became of a trigger at a push.
 #[derive(Debug, Clone)]

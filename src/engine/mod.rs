@@ -206,10 +206,7 @@ impl Engine {
                 Ok::<_, Error>(())
             };
             if let Err(error) = looked.await {
-                warn!(
-                    chain = error.chain(),
-                    "Could not read what waits to be fired"
-                );
+                warn!(chain = error.chain(), "Could not read pending firings");
                 tokio::time::sleep(FIRST_PAUSE).await;
                 continue;
             }
@@ -337,7 +334,7 @@ impl Engine {
         let (tries, next) = (firing.tries, retry::length(pause));
         warn!(
             trigger.name = %trigger, tag, tries, workload = %firing.lane,
-            "Try {tries} of trigger {trigger} for tag {tag} failed: {}; the next one is in {next}",
+            "Try {tries} of trigger {trigger} for tag {tag} failed: {}; next try in {next}",
             one_line(reason)
         );
     }
@@ -401,7 +398,7 @@ impl Engine {
                 warn!(
                     chain = error.chain(),
                     firing = firing.id,
-                    "A firing was not recorded"
+                    "Could not record a firing"
                 );
                 Step::Again(DATABASE_FAILED.to_owned())
             }

@@ -9,7 +9,7 @@ use regex_automata::util::start;
 pub(super) fn hint(expression: &str, tag: &str) -> Option<String> {
     let any_case = RegexBuilder::new(expression).case_insensitive(true).build();
     if any_case.is_ok_and(|any_case| any_case.is_match(tag)) {
-        return Some("it would if the case of letters did not count".to_owned());
+        return Some("it would match if case were ignored".to_owned());
     }
     let automaton = DFA::new(expression).ok()?;
     let mut cache = automaton.create_cache();
@@ -20,14 +20,14 @@ pub(super) fn hint(expression: &str, tag: &str) -> Option<String> {
         if state.is_dead() {
             let rest = &tag[at..];
             return Some(match at {
-                0 => format!("it cannot begin with {}", first_of(rest)),
-                _ => format!("after {} it cannot go on with {rest}", &tag[..at]),
+                0 => format!("a match cannot start with {}", first_of(rest)),
+                _ => format!("after {} a match cannot continue with {rest}", &tag[..at]),
             });
         }
     }
     // An expression that is searched for anywhere never gives up, and so tells nothing.
     let is_anchored = expression.starts_with('^');
-    is_anchored.then(|| format!("after {tag} more would have to come"))
+    is_anchored.then(|| format!("after {tag} a match needs more characters"))
 }
 
 fn first_of(text: &str) -> String {
@@ -47,22 +47,22 @@ mod tests {
                 "{expression} {tag}"
             );
         };
-        check("^v2", "v3", Some("after v it cannot go on with 3"));
-        check("^v2", "x2", Some("it cannot begin with x"));
+        check("^v2", "v3", Some("after v a match cannot continue with 3"));
+        check("^v2", "x2", Some("a match cannot start with x"));
         check(
             r"^v\d+$",
             "v2-rc1",
-            Some("after v2 it cannot go on with -rc1"),
+            Some("after v2 a match cannot continue with -rc1"),
         );
         check(
             r"^v\d+\.\d+$",
             "v2",
-            Some("after v2 more would have to come"),
+            Some("after v2 a match needs more characters"),
         );
         check(
             "^RELEASE-",
             "release-1",
-            Some("it would if the case of letters did not count"),
+            Some("it would match if case were ignored"),
         );
         check("beta", "v2", None);
     }

@@ -171,7 +171,7 @@ pub(super) fn there<'a>(names: impl Iterator<Item = &'a str>) -> String {
         return String::new();
     }
     let more = if names.peek().is_some() { ", …" } else { "" };
-    format!("; there: {}{more}", first.join(", "))
+    format!("; available: {}{more}", first.join(", "))
 }
 
 impl Target<'_> {
@@ -313,10 +313,10 @@ mod tests {
         assert_eq!(obstacle("c"), other("container c uses nginx:1, not g/a/b"));
         assert_eq!(
             obstacle("d"),
-            none("there is no container d; there: a, b, c")
+            none("there is no container d; available: a, b, c")
         );
         let foreign = planned("", &template(&[], &[("c", "nginx:1")]));
-        let reason = other("no container uses g/a/b; there: nginx:1");
+        let reason = other("no container uses g/a/b; available: nginx:1");
         assert_eq!(foreign, Plan::Impossible(reason));
     }
 
@@ -326,13 +326,13 @@ mod tests {
         assert_eq!(there([].into_iter()), "");
         assert_eq!(
             there(["a", "b", "c", "d", "e"].into_iter()),
-            "; there: a, b, c, d, e"
+            "; available: a, b, c, d, e"
         );
         assert_eq!(
             there(["a", "b", "c", "d", "e", "f"].into_iter()),
-            "; there: a, b, c, d, e, …"
+            "; available: a, b, c, d, e, …"
         );
-        let cut = format!("; there: {}…", "x".repeat(100));
+        let cut = format!("; available: {}…", "x".repeat(100));
         assert_eq!(there([long.as_str()].into_iter()), cut);
         let before = template(&[], &[("c", &long)]);
         let Plan::Impossible(obstacle) = planned("c", &before) else {

@@ -114,7 +114,7 @@ struct DecisionRow {
 
 const COUNT_DECISIONS: &str = "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
     + (SELECT count(*) FROM firings WHERE push_id = ?1)
-    + (SELECT count(*) FROM skipped WHERE push_id = ?1)";
+    + (SELECT count(*) FROM passed_over WHERE push_id = ?1)";
 
 /// For how many triggers it is known what a push meant for them.
 pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<i64> {
@@ -132,7 +132,7 @@ const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, NUL
     SELECT t.name, NULL, f.id, NULL, NULL, NULL
     FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
     UNION ALL
-    SELECT trigger_name, reason, NULL, NULL, NULL, NULL FROM skipped WHERE push_id = ?1
+    SELECT trigger_name, reason, NULL, NULL, NULL, NULL FROM passed_over WHERE push_id = ?1
     LIMIT ?2";
 
 /// What a push meant for each trigger, those that fired first; `limit` at most.

@@ -28,7 +28,7 @@ impl Engine {
             warn!(
                 chain = error.chain(),
                 firing = firing_id,
-                "A firing cannot be read"
+                "Could not read a firing"
             );
             Attempt::Again(DATABASE_FAILED.to_owned())
         })

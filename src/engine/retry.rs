@@ -38,7 +38,7 @@ impl Retry {
         let (tries, answer) = (count(self.tries), &self.last_answer);
         match self.pause() {
             Some(pause) => format!("waiting: {tries}, {answer}, next in {}", length(pause)),
-            None => format!("trying again: {tries}, {answer}"),
+            None => format!("retrying: {tries}, {answer}"),
         }
     }
 }
@@ -144,7 +144,7 @@ mod tests {
         retries.begin(7);
         assert_eq!(
             told().as_deref(),
-            Some("trying again: 3 tries, the cluster answered 503\\n")
+            Some("retrying: 3 tries, the cluster answered 503\\n")
         );
         retries.note(7, 4, &"x".repeat(10_000), Duration::ZERO);
         let length = retries.get(7).map(|retry| retry.last_answer.len());

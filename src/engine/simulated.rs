@@ -175,7 +175,7 @@ mod tests {
         test.db.write(fire).await.expect("fired");
 
         let missing = simulate(&test, 1, Duration::ZERO).await;
-        let reason = "the trigger names no cluster, and there is not exactly one";
+        let reason = "the trigger names no cluster, and there is not exactly one to default to";
         assert_eq!(ended(&missing), Some(("failed", reason)));
         assert_eq!(simulate(&test, 1, Duration::ZERO).await, Deployed::Gone);
 

@@ -19,7 +19,8 @@ pub(crate) struct HtmlPage {
 
 impl HtmlPage {
     /// What the header of the policy means, for the document of the API.
-    pub(crate) const POLICY_MEANING: &str = "Restricts the page to itself and this emulator.";
+    pub(crate) const POLICY_MEANING: &str =
+        "Restricts the page to its own content and this emulator.";
 
     /// Puts a page together from a template with a place for its style, and for its script if it
     /// has one.

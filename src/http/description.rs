@@ -169,7 +169,7 @@ impl OperationDoc {
             Param::limit(),
             Param::new(
                 "marker",
-                "Where the page begins: of the `Link` of the page before; left out for the first.",
+                "The `marker` in the previous page's `Link`; omitted for the first page.",
                 marker,
             )
             .refused(Fault::Page),
@@ -180,8 +180,8 @@ impl OperationDoc {
     #[must_use]
     pub fn needs_control(mut self) -> Self {
         self.refusals.push(Error::Forbidden.into());
-        let who = "For administrators of the built-in account, or of any account where that one \
-                   is left out, and for whoever sends `X-Emulator-Control-Token`.";
+        let who = "For administrators of the built-in account (of any account if that one is \
+                   removed), and for every user who sends `X-Emulator-Control-Token`.";
         self.remarks = format!("{} {who}", self.remarks).trim().to_owned().into();
         self
     }
@@ -325,7 +325,7 @@ impl Param {
         let schema = json_schema!({
             "type": "integer", "minimum": 1, "maximum": most, "default": default,
         });
-        Self::new("limit", "How many entries a page has at most.", schema).refused(Fault::Page)
+        Self::new("limit", "The maximum number of entries on a page.", schema).refused(Fault::Page)
     }
 
     /// `offset`
@@ -333,12 +333,17 @@ impl Param {
         let schema = json_schema!({
             "type": "integer", "minimum": 0, "maximum": i64::MAX, "default": 0,
         });
-        Self::new("offset", "How many entries come before the page.", schema).refused(Fault::Page)
+        Self::new(
+            "offset",
+            "The number of entries to skip before the page.",
+            schema,
+        )
+        .refused(Fault::Page)
     }
 
     /// `marker`
     pub fn marker(schema: impl Into<Schema>) -> Self {
-        let meaning = "`nextMarker` of the page before; left out for the first one.";
+        let meaning = "The `nextMarker` of the previous page; omitted for the first page.";
         Self::new("marker", meaning, schema).refused(Fault::Page)
     }
 
@@ -346,20 +351,20 @@ impl Param {
     pub fn order_column<C>(columns: &[(&str, C)]) -> Self {
         let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
         let schema = json_schema!({"type": "string", "enum": names});
-        Self::new("order_column", "What the list is ordered by.", schema).refused(Fault::Order)
+        Self::new("order_column", "The column to sort by.", schema).refused(Fault::Order)
     }
 
     /// `order_type`
     pub fn order_type() -> Self {
         let schema = json_schema!({"type": "string", "enum": ["asc", "desc"], "default": "asc"});
-        Self::new("order_type", "Smallest or largest first.", schema).refused(Fault::Order)
+        Self::new("order_type", "Ascending or descending.", schema).refused(Fault::Order)
     }
 
     /// `filter` of a list that knows these keys.
     pub fn filter(keys: &[&str]) -> Self {
         let meaning = format!(
-            "`key::value` pairs joined by `|`, each key once; displaces the separate parameters. \
-             Keys: {}.",
+            "`key::value` pairs joined by `|`, each key at most once; replaces the separate \
+             parameters. Keys: {}.",
             keys.join(", ")
         );
         let keys = keys.join("|");

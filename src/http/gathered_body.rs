@@ -55,9 +55,9 @@ pub enum Incomplete {
 }
 
 /// Why a body that was too slow for the others was given up.
-const OVERTAKEN: &str = "arrived slower than others when there was no room for all";
+const OVERTAKEN: &str = "arrived more slowly than others when buffer space ran out";
 /// Why a body was not read.
-const NO_ROOM: &str = "There is no room for the request body now";
+const NO_ROOM: &str = "There is no buffer space left for the request body";
 
 impl Incomplete {
     /// What a client is told that was too slow; none for other reasons.
@@ -79,7 +79,7 @@ impl From<Incomplete> for Error {
             }
             Incomplete::NoRoom => Self::Unavailable(NO_ROOM),
             Incomplete::Broken(reason) => {
-                Self::invalid("body", format!("could not be read to its end ({reason})"))
+                Self::invalid("body", format!("could not be read completely ({reason})"))
             }
         }
     }

@@ -83,12 +83,12 @@ impl Query {
                 .ok_or_else(|| wrong("must be key::value pairs joined by |".to_owned()))?;
             if !keys.contains(&key) {
                 return Err(wrong(format!(
-                    "has an unknown key; known are {}",
+                    "has an unknown key; must be one of {}",
                     keys.join(", ")
                 )));
             }
             if pairs.iter().any(|(known, _)| *known == key) {
-                return Err(wrong(format!("must not name {key} twice")));
+                return Err(wrong(format!("must not contain {key} twice")));
             }
             pairs.push((key, value));
         }

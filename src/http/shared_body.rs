@@ -158,7 +158,7 @@ impl http_body::Body for SharedBody {
         let mut shared = self.lock();
         if shared.progress == Progress::GivenUp {
             shared.progress = Progress::Ended;
-            return Poll::Ready(Some(Err(axum::Error::new("the emulator stops"))));
+            return Poll::Ready(Some(Err(axum::Error::new("the emulator is stopping"))));
         }
         if shared.cut_after.is_some_and(|most| shared.received >= most) {
             shared.is_cut = true;

@@ -26,8 +26,12 @@ pub(super) fn routes() -> Routes {
 }
 
 fn projects_doc() -> OperationDoc {
-    OperationDoc::new("Lists the projects of the caller's account: one.")
-        .query([Param::new("name", "Its whole name.", schema_of::<String>())])
+    OperationDoc::new("Lists the project of the caller's account.")
+        .query([Param::new(
+            "name",
+            "The full name of the project.",
+            schema_of::<String>(),
+        )])
         .answers::<ProjectsView>(StatusCode::OK)
 }
 
@@ -52,8 +56,7 @@ async fn projects(State(app): State<AppState>, caller: Caller, query: Query) -> 
 }
 
 fn domains_doc() -> OperationDoc {
-    OperationDoc::new("Lists the accounts (domains) of the caller: one.")
-        .answers::<DomainsView>(StatusCode::OK)
+    OperationDoc::new("Lists the caller's account (domain).").answers::<DomainsView>(StatusCode::OK)
 }
 
 async fn domains(caller: Caller) -> Response {
@@ -68,7 +71,11 @@ async fn domains(caller: Caller) -> Response {
 
 fn users_doc() -> OperationDoc {
     OperationDoc::new("Lists the users of the caller's account.")
-        .query([Param::new("name", "The whole name.", schema_of::<String>())])
+        .query([Param::new(
+            "name",
+            "The full name of the user.",
+            schema_of::<String>(),
+        )])
         .answers::<UsersView>(StatusCode::OK)
 }
 

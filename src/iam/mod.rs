@@ -32,7 +32,8 @@ pub async fn adopt_stored_users(db: &Db, directory: &Directory) -> Result<()> {
             Some(account) => drop(turn.put(made.to_user(&account))),
             None => warn!(
                 user.name = made.name(),
-                "The user `{}` cannot be used: the seed file has no such account, or has the name",
+                "The user `{}` cannot be used: the seed file does not have its account, or \
+                 has a user of the same name or id",
                 made.name()
             ),
         }

@@ -51,7 +51,7 @@ async fn create(State(app): State<AppState>, body: JsonObject) -> Result<Respons
         let token = Secret::new(identity.object("token")?.string("id")?);
         ("token", by_token(&app, &token)?)
     } else {
-        return Err(Error::invalid("methods", "must name password or token"));
+        return Err(Error::invalid("methods", "must contain password or token"));
     };
     let scope = match auth.optional_object("scope")? {
         Some(scope) => scope_of(&app, &user.account, &scope)?,
@@ -106,7 +106,7 @@ fn body_schema() -> Schema {
     let domain = json_schema!({
         "type": "object",
         "properties": {"id": text, "name": text},
-        "description": "An account, by its id or its name.",
+        "description": "An account, by id or by name.",
     });
     let user = json_schema!({
         "type": "object",
@@ -135,7 +135,7 @@ fn body_schema() -> Schema {
     let scope = json_schema!({
         "type": "object",
         "properties": {"project": project, "domain": domain},
-        "description": "A project or an account; the account's one project when left out.",
+        "description": "A project or an account; the account's project if omitted.",
     });
     let auth = json_schema!({
         "type": "object",
@@ -199,7 +199,7 @@ fn by_token(app: &App, token: &Secret) -> Result<Arc<User>> {
         None => app
             .tokens
             .user(&hash, app.clock.now())
-            .map_err(|_| refused("The token must be renewed or is wrong.")),
+            .map_err(|_| refused("The token is wrong or has expired.")),
     }
 }
 
@@ -247,7 +247,9 @@ fn scope_of(app: &App, own: &Arc<Account>, scope: &JsonObject) -> Result<Scope> 
         if let Some(domain) = project.optional_object("domain")?
             && account(app, &domain)? != Some(own)
         {
-            return Err(refused("The project is not of the user's account."));
+            return Err(refused(
+                "The project does not belong to the user's account.",
+            ));
         }
         return Ok(Scope::Project(region.to_owned()));
     }
@@ -257,7 +259,7 @@ fn scope_of(app: &App, own: &Arc<Account>, scope: &JsonObject) -> Result<Scope> 
         }
         return Ok(Scope::Domain);
     }
-    Err(Error::invalid("scope", "must hold project or domain"))
+    Err(Error::invalid("scope", "must contain project or domain"))
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -49,14 +49,11 @@ impl Collector {
                 files.forget_idle();
                 match collect(&db, &files).await {
                     Ok(0) => {}
-                    Ok(blobs) => debug!(blobs, "Removed {blobs} blobs that nothing refers to"),
-                    Err(error) => warn!(chain = error.chain(), "Could not collect blobs"),
+                    Ok(blobs) => debug!(blobs, "Removed {blobs} unreferenced blobs"),
+                    Err(error) => warn!(chain = error.chain(), "Could not garbage-collect blobs"),
                 }
                 if let Err(error) = sweep.pass(&db, &files).await {
-                    warn!(
-                        chain = error.chain(),
-                        "Could not look for files without a blob"
-                    );
+                    warn!(chain = error.chain(), "Could not look for orphaned files");
                 }
             }
         })))
@@ -110,7 +107,7 @@ impl Sweep {
         let unnamed = store::list_unnamed(db.readers(), &names).await?;
         if !unnamed.is_empty() {
             let orphans = db.write(SweepFiles(unnamed)).await?;
-            debug!(files = orphans.len(), "Removed files that no blob is in");
+            debug!(files = orphans.len(), "Removed orphaned files");
             files.remove(orphans).await;
         }
         Ok(self.walk.is_some())
@@ -158,15 +155,15 @@ async fn check(db: &Db, files: &Files) -> Result<()> {
     if count > 0 {
         warn!(
             blobs = count,
-            "The files of {count} blobs are missing or have another size; a push brings them \
-             back. The first are: {}",
+            "The files of {count} blobs are missing or have the wrong size; pushing them \
+             again restores them. The first are: {}",
             damaged.join(", ")
         );
     }
     if back > 0 {
         warn!(
             blobs = back,
-            "The files of {back} blobs that were damaged are whole again"
+            "The files of {back} damaged blobs are intact again"
         );
     }
     Ok(())

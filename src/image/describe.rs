@@ -23,7 +23,7 @@ pub async fn describe_stored(db: &Db) -> Result<()> {
         for digest in unreadable {
             warn!(
                 digest,
-                "The manifest {digest} cannot be read; lists show little of it"
+                "Could not read the manifest {digest}; lists show only part of its data"
             );
         }
         match last {

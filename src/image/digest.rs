@@ -18,7 +18,7 @@ impl Digest {
             _ => false,
         };
         if !is_legal {
-            let rule = "a digest must be sha256: or sha512: and lower-case hex digits";
+            let rule = "a digest must be sha256: or sha512: followed by lower-case hex digits";
             return Err(ImageError::DigestInvalid(rule.to_owned()));
         }
         Ok(Self(text.to_owned()))

@@ -13,7 +13,7 @@ pub enum ImageError {
     #[error("{0}")]
     DigestInvalid(String),
     /// An upload does not go on where it ended.
-    #[error("the upload goes on at {size}, not at {first}")]
+    #[error("the upload continues at byte {size}, not at byte {first}")]
     OutOfOrder {
         /// How many bytes the upload has.
         size: u64,

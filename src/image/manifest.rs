@@ -149,7 +149,7 @@ impl Manifest {
     /// Reads a manifest that was sent with a content type.
     pub fn parse(content: &[u8], content_type: Option<&str>) -> Result<Self, ImageError> {
         let invalid = |rule: String| ImageError::ManifestInvalid(rule);
-        let not_one = |error| invalid(format!("the manifest is not one: {error}"));
+        let not_one = |error| invalid(format!("not a valid manifest: {error}"));
         let document: Document = serde_json::from_slice(content).map_err(not_one)?;
         // What the document leaves out was skipped, not read. Those who read all of it, SQLite
         // among them, need UTF-8 and a bounded depth there too.
@@ -159,9 +159,9 @@ impl Manifest {
         }
         let media_type = match (content_type, &document.media_type) {
             (Some(sent), _) => MediaType::parse(sent)
-                .ok_or_else(|| invalid(format!("the media type {sent} is not taken")))?,
+                .ok_or_else(|| invalid(format!("the media type {sent} is not supported")))?,
             (None, Some(named)) => MediaType::parse(named)
-                .ok_or_else(|| invalid(format!("the media type {named} is not taken")))?,
+                .ok_or_else(|| invalid(format!("the media type {named} is not supported")))?,
             (None, None) if document.manifests.is_some() => MediaType::OciIndex,
             (None, None) => MediaType::OciManifest,
         };
@@ -170,7 +170,7 @@ impl Manifest {
             .as_deref()
             .is_some_and(|named| named != media_type.as_str())
         {
-            let rule = "mediaType must be the request's Content-Type".to_owned();
+            let rule = "mediaType must match the request's Content-Type".to_owned();
             return Err(invalid(rule));
         }
         let digests = |descriptors: Option<&[Descriptor]>, wanted: fn(&Descriptor) -> bool| {
@@ -194,7 +194,7 @@ impl Manifest {
         if media_type.is_index() {
             if document.manifests.is_none() || document.layers.is_some() {
                 return Err(invalid(
-                    "an index must have manifests, and no layers".to_owned(),
+                    "an index must have manifests and no layers".to_owned(),
                 ));
             }
             return Ok(Self {
@@ -209,7 +209,7 @@ impl Manifest {
             });
         }
         if document.config.is_none() || document.layers.is_none() || document.manifests.is_some() {
-            let rule = "a manifest must have config and layers, and no manifests".to_owned();
+            let rule = "a manifest must have config and layers and no manifests".to_owned();
             return Err(invalid(rule));
         }
         let config = document

@@ -59,7 +59,9 @@ impl Pusher<'_> {
         };
         match self.db.write(write).await? {
             PutOutcome::Stored => Ok(digest),
-            PutOutcome::Missing(part) => Err(Error::internal(format!("{part} went away"))),
+            PutOutcome::Missing(part) => Err(Error::internal(format!(
+                "{part} was removed during the push"
+            ))),
         }
     }
 

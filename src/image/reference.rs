@@ -42,9 +42,11 @@ impl ImagePath {
     /// Reads a name.
     pub fn parse(text: &str) -> Result<Self, ImageError> {
         let invalid = |rule: String| ImageError::NameInvalid(rule);
-        let (namespace, repository) = text
-            .split_once('/')
-            .ok_or_else(|| invalid(format!("{text:?} must be an organization and a repository")))?;
+        let (namespace, repository) = text.split_once('/').ok_or_else(|| {
+            invalid(format!(
+                "{text:?} must consist of an organization and a repository"
+            ))
+        })?;
         Ok(Self {
             namespace: NamespaceName::parse(namespace)
                 .map_err(|error| invalid(error.to_string()))?,

@@ -95,7 +95,9 @@ impl Connection {
         match made.as_deref() {
             Ok(Some(Ok(ready))) => Ok(ready.client.clone()),
             Ok(Some(Err(failure))) => Err(failure.clone()),
-            Ok(None) | Err(_) => Err(Failure::Passing("the client could not be made".to_owned())),
+            Ok(None) | Err(_) => Err(Failure::Passing(
+                "the client could not be created".to_owned(),
+            )),
         }
     }
 }
@@ -103,7 +105,7 @@ impl Connection {
 fn too_slow() -> Failure {
     let seconds = SETUP_TIME.as_secs();
     Failure::Passing(format!(
-        "the kubeconfig, or a plug-in of it, took more than {seconds} s"
+        "the kubeconfig or its exec plug-in took more than {seconds} s"
     ))
 }
 
@@ -142,7 +144,7 @@ async fn on_a_thread<T: Send + 'static>(
         .map_err(|error| Failure::Passing(error.to_string()))?;
     outcome
         .await
-        .map_err(|_| Failure::Passing("the client could not be made".to_owned()))
+        .map_err(|_| Failure::Passing("the client could not be created".to_owned()))
 }
 
 /// The reason why a kubeconfig cannot be read. A pipe is left alone: it gives its content once.
@@ -194,8 +196,8 @@ fn build(config: Config) -> kube::Result<Client> {
 /// Why no client could be made of a kubeconfig that can be read.
 fn not_built(error: &kube::Error) -> Failure {
     if is_about_version(error) {
-        let reason = "the client certificate in the kubeconfig is X.509 version 1; \
-                      TLS here needs version 3";
+        let reason =
+            "the client certificate in the kubeconfig is X.509 version 1; version 3 is required";
         return Failure::Final(reason.to_owned());
     }
     Failure::Passing(short(&chain(error)))

@@ -72,7 +72,7 @@ impl Credential {
 /// Runs a plug-in. It is killed where this is given up.
 pub(super) async fn run(plug_in: &ExecConfig) -> Result<Credential, Failure> {
     let command = plug_in.command.as_deref();
-    let mut command = Command::new(command.ok_or_else(|| failed("it names no command"))?);
+    let mut command = Command::new(command.ok_or_else(|| failed("it has no command"))?);
     command.args(plug_in.args.iter().flatten());
     for variable in plug_in.env.iter().flatten() {
         if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
@@ -107,14 +107,14 @@ pub(super) async fn run(plug_in: &ExecConfig) -> Result<Credential, Failure> {
         return Err(failed(&format!("{status}: {}", complaint.trim())));
     }
     // What is wrong with the answer is not told: it may hold a secret.
-    let answer: ExecCredential =
-        serde_json::from_slice(&answer).map_err(|_| failed("its answer is no ExecCredential"))?;
+    let answer: ExecCredential = serde_json::from_slice(&answer)
+        .map_err(|_| failed("its output is not an ExecCredential"))?;
     let status = answer
         .status
-        .ok_or_else(|| failed("its answer has no status"))?;
+        .ok_or_else(|| failed("its output has no status"))?;
     let valid_until = status.expiration_timestamp.as_deref().map(str::parse);
     let valid_until = valid_until.transpose();
-    let valid_until = valid_until.map_err(|_| failed("its expirationTimestamp is no time"))?;
+    let valid_until = valid_until.map_err(|_| failed("its expirationTimestamp is not a time"))?;
     Ok(Credential {
         status,
         valid_until,
@@ -135,6 +135,6 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 
 fn failed(reason: &str) -> Failure {
     Failure::Passing(short(&format!(
-        "the plug-in of the kubeconfig failed: {reason}"
+        "the exec plug-in of the kubeconfig failed: {reason}"
     )))
 }

@@ -362,7 +362,7 @@ mod tests {
 
         let read = join_all((0..40).map(|_| cluster.read(&key))).await;
 
-        let reason = "the kubeconfig, or a plug-in of it, took more than 20 s";
+        let reason = "the kubeconfig or its exec plug-in took more than 20 s";
         for outcome in read {
             assert_eq!(outcome, Err(Failure::Passing(reason.to_owned())));
         }

@@ -66,9 +66,10 @@ fn create_secret_doc() -> OperationDoc {
         "maximum": LONGEST,
         "default": DEFAULT_DURATION,
     });
-    login_doc("Makes a temporary login for the registry.").query([
-        Param::new("projectname", "Stands in the user name.", project).refused(Fault::Query),
-        Param::new("duration_seconds", "How long it is valid.", duration).refused(Fault::Query),
+    login_doc("Creates a temporary login for the registry.").query([
+        Param::new("projectname", "The project in the user name.", project).refused(Fault::Query),
+        Param::new("duration_seconds", "How long the login is valid.", duration)
+            .refused(Fault::Query),
     ])
 }
 
@@ -101,7 +102,7 @@ async fn create_secret(
 }
 
 fn authorization_doc() -> OperationDoc {
-    login_doc("Makes a temporary login of 24 hours.")
+    login_doc("Creates a temporary login for the registry that is valid for 24 hours.")
 }
 
 /// `CreateAuthorizationToken`
@@ -113,7 +114,7 @@ fn login_doc(summary: &'static str) -> OperationDoc {
     OperationDoc::new(summary)
         .answers::<LoginView>(StatusCode::OK)
         .with_header("X-Swr-Dockerlogin", "The command that logs in.")
-        .with_header("X-Swr-Expireat", "When the login ends.")
+        .with_header("X-Swr-Expireat", "When the login expires.")
 }
 
 /// Makes a temporary login, and answers with it in the ways that clients read: the command, its
@@ -157,8 +158,8 @@ fn token_doc() -> OperationDoc {
         "type": "string",
         "examples": ["repository:group/busybox:pull,push"],
     });
-    let scope_meaning = "What the token is wanted for; may come several times.";
-    OperationDoc::new("Gives a bearer token for the registry.")
+    let scope_meaning = "The access that the token is requested for; can be repeated.";
+    OperationDoc::new("Issues a bearer token for the registry.")
         .takes_login()
         .query([
             Param::new("service", "The registry's name.", schema_of::<String>()),
@@ -183,7 +184,7 @@ async fn token(
         None => None,
         Some(value) => {
             let (name, password) = basic(value).ok_or_else(|| {
-                let reason = "Authorization is not Basic with a user and a password";
+                let reason = "the Authorization header must be Basic with a user and a password";
                 RegistryError::LoginRefused(reason.to_owned())
             })?;
             let user = super::user(app.authenticator(), &app.db, &name, password.expose()).await?;

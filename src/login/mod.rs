@@ -24,10 +24,10 @@ const MAX_USER: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     /// The user name has no access key.
-    #[error("the user {0:?} is not PROJECT@AK; see the command env --for docker")]
+    #[error("the user name {0:?} is not PROJECT@AK; see the command env --for docker")]
     NoAccessKey(String),
     /// Nobody has the access key.
-    #[error("the user {0:?} has an access key that no user and no temporary login has")]
+    #[error("the access key in the user name {0:?} belongs to no user and no temporary login")]
     UnknownAccessKey(String),
     /// The password is not that of the long-term login.
     #[error("the password of the user {0:?} is wrong; see the command env --for docker")]
@@ -39,7 +39,7 @@ pub(crate) enum Refused {
     #[error("the temporary login {0:?} has expired")]
     Expired(String),
     /// The temporary login is of a user that the seed file no longer has.
-    #[error("the user of the temporary login {0:?} does not exist any more")]
+    #[error("the user of the temporary login {0:?} no longer exists")]
     UserGone(String),
     /// Everybody would be the built-in admin.
     #[error("there is no built-in account")]

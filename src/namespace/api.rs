@@ -35,7 +35,7 @@ pub fn routes() -> Routes {
 }
 
 fn create_doc() -> OperationDoc {
-    OperationDoc::new("Makes an organization.")
+    OperationDoc::new("Creates an organization.")
         .takes(json_schema!({
             "type": "object",
             "required": ["namespace"],
@@ -66,7 +66,7 @@ async fn create(State(app): State<AppState>, caller: Caller, body: JsonObject) -
 }
 
 fn delete_doc() -> OperationDoc {
-    OperationDoc::new("Deletes an organization that holds no repository.")
+    OperationDoc::new("Deletes an organization that contains no repositories.")
         .answers_nothing()
         .refuses([Error::NamespaceNotEmpty])
 }
@@ -84,8 +84,12 @@ fn list_doc() -> OperationDoc {
     let mode = json_schema!({"type": "string", "enum": ["visible"]});
     OperationDoc::new("Lists the organizations that the caller can see.")
         .query([
-            Param::new("namespace", "Its whole name.", schema_of::<String>()),
-            Param::new("mode", "Which ones.", mode).refused(Fault::Filter),
+            Param::new(
+                "namespace",
+                "The full name of the organization.",
+                schema_of::<String>(),
+            ),
+            Param::new("mode", "Which organizations to list.", mode).refused(Fault::Filter),
             Param::filter(&FILTER),
         ])
         .answers::<NamespacesView>(StatusCode::OK)
@@ -98,7 +102,7 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
         return Err(Error::fault(
             Fault::Filter,
             "mode",
-            "must be visible or left out",
+            "must be visible or omitted",
         ));
     }
     let name = criteria.get("namespace").map(str::to_owned);
@@ -144,10 +148,10 @@ struct NamespaceView {
     name: String,
     creator_name: String,
     auth: u8,
-    /// In the live service's list only.
+    /// Only in lists, as on the live service.
     #[serde(skip_serializing_if = "Option::is_none")]
     access_user_count: Option<i64>,
-    /// In the live service's list only.
+    /// Only in lists, as on the live service.
     #[serde(skip_serializing_if = "Option::is_none")]
     repo_count: Option<i64>,
 }

@@ -42,7 +42,7 @@ impl NamespaceName {
         if !RULE.is_match(text) {
             return wrong(
                 "must start with a lower-case letter, end with a lower-case letter or digit, and \
-                 hold only these and single separators (. _ __ or hyphens) between them",
+                 contain only these, with single separators (. _ __ or hyphens) between them",
             );
         }
         Ok(Self(text.to_owned()))

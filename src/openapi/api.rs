@@ -45,7 +45,7 @@ async fn list(State(app): State<AppState>) -> Response {
     json(StatusCode::OK, own.clone())
 }
 
-/// An operation in a few words.
+/// A short description of an operation.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Operation")]
 struct OperationView {
@@ -86,7 +86,7 @@ static DOCS: LazyLock<HtmlPage> = LazyLock::new(|| {
 });
 
 fn docs_doc() -> OperationDoc {
-    OperationDoc::new("Shows this document as a page that can make calls.")
+    OperationDoc::new("Shows this document as a page that can send requests.")
         .answers_text("text/html")
         .with_header("Content-Security-Policy", HtmlPage::POLICY_MEANING)
 }

@@ -19,11 +19,11 @@ that its clients call, and with the emulator's own under `/_emulator`. The regis
 
 Every answer has the header `X-Request-Id`. SWR's errors have both generations of its fields; 401 \
 and unknown paths are answered by the API gateway in its own format. Some requests are refused \
-before their operation is found: 431 for a head of more than 64 KiB or 100 lines, 400 for \
-malformed HTTP and for none or several hosts, 421 on a loopback address for a host that is not the \
-emulator's. An unknown path, or an unknown method on a path, is 404 `APIGW.0101`. An empty query \
-parameter counts as omitted, and so does null for an optional field of a body. Unknown query \
-parameters are refused under `/_emulator` and ignored elsewhere.";
+before their operation is determined: with 431 if the head has more than 64 KiB or 100 lines, with \
+400 if the HTTP is malformed or does not name exactly one host, and with 421 on a loopback address \
+if the host is not one of the emulator's. An unknown path, or an unknown method on a path, is \
+answered with 404 `APIGW.0101`. Empty query parameters and null in optional body fields count as \
+omitted. Unknown query parameters are refused under `/_emulator` and ignored elsewhere.";
 
 /// The document of these operations.
 pub(super) fn document(operations: &[Operation]) -> Value {
@@ -68,15 +68,15 @@ pub(super) fn document(operations: &[Operation]) -> Value {
             "securitySchemes": {
                 "token": {
                     "type": "apiKey", "in": "header", "name": "X-Auth-Token",
-                    "description": "A token of IAM.",
+                    "description": "An IAM token.",
                 },
                 "signature": {
                     "type": "apiKey", "in": "header", "name": "Authorization",
-                    "description": "A signature with AK and SK: `SDK-HMAC-SHA256 …`.",
+                    "description": "An AK/SK signature: `SDK-HMAC-SHA256 …`.",
                 },
                 "login": {
                     "type": "http", "scheme": "basic",
-                    "description": "`{project}@{AK}` and the password of a login.",
+                    "description": "`{project}@{AK}` and the login password.",
                 },
             },
         },
@@ -204,10 +204,10 @@ fn refusals(
         Error::invalid("body", ""),
         Error::BodyTooLarge(MAX_BODY),
         Error::internal("ours to fix"),
-        Error::Unavailable("There is no room for the request now"),
+        Error::Unavailable("The emulator is overloaded or stopping"),
     ];
     if operation.needs_credentials {
-        let reason = "no, expired or wrong credentials";
+        let reason = "missing, expired or wrong credentials";
         errors.push(Error::Unauthenticated(reason.to_owned()));
     }
     if operation.is_own() {

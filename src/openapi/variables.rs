@@ -23,7 +23,7 @@ pub(super) fn variable(name: &str) -> Option<Param> {
             variable
         }
         "repository" => {
-            let meaning = "The name of the repository, with `$` for each `/` in it.";
+            let meaning = "The name of the repository, with `$` in place of each `/`.";
             Param::new("repository", meaning, RepositoryName::schema_in_path())
                 .refused(Fault::RepositoryName)
                 .missing(Resource::Repository)
@@ -69,7 +69,7 @@ pub(super) fn variable(name: &str) -> Option<Param> {
         )
         .refused(Fault::Parameter),
         "frequency" => {
-            let meaning = "The interval of the amounts in the report.";
+            let meaning = "The interval of the report.";
             let schema = json_schema!({"type": "string", "enum": ["daily"]});
             Param::new("frequency", meaning, schema).refused(Fault::Parameter)
         }

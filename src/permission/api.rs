@@ -63,8 +63,8 @@ fn image_routes() -> Routes {
 
 fn create_doc(scope: GrantScope) -> OperationDoc {
     let summary = match scope {
-        InNamespace => "Grants users rights in an organization; all of them or none.",
-        ForImage => "Grants users rights for an image; all of them or none.",
+        InNamespace => "Grants users permissions in an organization, all or none.",
+        ForImage => "Grants users permissions for an image, all or none.",
     };
     OperationDoc::new(summary)
         .takes(grants_schema())
@@ -114,8 +114,8 @@ fn created(scope: GrantScope) -> StatusCode {
 
 fn delete_doc(scope: GrantScope) -> OperationDoc {
     let summary = match scope {
-        InNamespace => "Takes the rights of users in an organization away; all of them or none.",
-        ForImage => "Takes the rights of users for an image away; all of them or none.",
+        InNamespace => "Revokes the permissions of users in an organization, all or none.",
+        ForImage => "Revokes the permissions of users for an image, all or none.",
     };
     OperationDoc::new(summary)
         .takes(user_ids_schema())
@@ -152,8 +152,8 @@ async fn delete(app: &App, place: GrantTarget, body: &JsonArray) -> Result<Statu
 
 fn update_doc(scope: GrantScope) -> OperationDoc {
     let summary = match scope {
-        InNamespace => "Changes the rights of users in an organization; all of them or none.",
-        ForImage => "Changes the rights of users for an image; all of them or none.",
+        InNamespace => "Changes the permissions of users in an organization, all or none.",
+        ForImage => "Changes the permissions of users for an image, all or none.",
     };
     OperationDoc::new(summary)
         .takes(grants_schema())
@@ -195,14 +195,14 @@ async fn update(
 
 fn show_doc(scope: GrantScope) -> OperationDoc {
     match scope {
-        InNamespace => {
-            OperationDoc::new("Shows the caller's right in an organization, and those of others.")
-                .answers::<NamespaceAuthView>(StatusCode::OK)
-        }
-        ForImage => {
-            OperationDoc::new("Shows the caller's right for an image, and those of others.")
-                .answers::<RepositoryAuthView>(StatusCode::OK)
-        }
+        InNamespace => OperationDoc::new(
+            "Shows the caller's permission in an organization and those of other users.",
+        )
+        .answers::<NamespaceAuthView>(StatusCode::OK),
+        ForImage => OperationDoc::new(
+            "Shows the caller's permission for an image and those of other users.",
+        )
+        .answers::<RepositoryAuthView>(StatusCode::OK),
     }
 }
 
@@ -248,7 +248,7 @@ fn grants(app: &App, caller: &Caller, place: GrantTarget, body: &JsonArray) -> R
     for entry in entries {
         let grant = grant(app, caller, place, &entry)?;
         if !seen.insert(grant.user_id.clone()) {
-            return Err(Error::invalid("user_id", "must not come twice"));
+            return Err(Error::invalid("user_id", "must not appear twice"));
         }
         grants.push(grant);
     }
@@ -262,7 +262,7 @@ fn grant(app: &App, caller: &Caller, place: GrantTarget, entry: &JsonObject) -> 
     // A user of whom the seed file says nothing may exist all the same: IAM is not emulated whole.
     if let Some(user) = app.directory.user_with_id(&user_id) {
         if user.account.id != caller.account_id() {
-            return wrong_name("must be of a user of this account");
+            return wrong_name("must belong to a user of this account");
         }
         if user.name != user_name {
             return wrong_name("must be the name of the user with this user_id");
@@ -295,7 +295,7 @@ fn user_ids(body: &JsonArray) -> Result<Vec<String>> {
     for user_id in texts {
         let user_id = short("user_id", user_id, Fault::Parameter)?;
         if user_ids.contains(&user_id) {
-            return Err(Error::invalid("user_id", "must not come twice"));
+            return Err(Error::invalid("user_id", "must not appear twice"));
         }
         user_ids.push(user_id);
     }
@@ -331,7 +331,7 @@ fn grants_schema() -> Schema {
             "required": ["user_id", "user_name", "auth"],
             "properties": {
                 "user_id": short_schema(),
-                "user_name": described(short_schema(), "That of the user with this id."),
+                "user_name": described(short_schema(), "The name of the user with this id."),
                 "auth": {
                     "type": "integer",
                     "enum": levels.map(Level::auth),
@@ -339,7 +339,7 @@ fn grants_schema() -> Schema {
                 },
             },
         },
-        "description": "Each user once.",
+        "description": "Each user at most once.",
     })
 }
 
@@ -350,7 +350,7 @@ fn user_ids_schema() -> Schema {
         "minItems": REVOKED.start(),
         "maxItems": REVOKED.end(),
         "items": short_schema(),
-        "description": "The ids of the users, each once; none is fine.",
+        "description": "The ids of the users, each at most once; can be empty.",
     })
 }
 

@@ -45,7 +45,7 @@ pub enum RegistryError {
     #[error("{0}")]
     RangeInvalid(String),
     /// A part of a blob is asked for that it does not have.
-    #[error("the range is not within {size} bytes")]
+    #[error("the range is outside the blob's {size} bytes")]
     RangeOutside {
         /// How many bytes the blob has.
         size: u64,
@@ -60,7 +60,7 @@ pub enum RegistryError {
     #[error("manifest unknown")]
     ManifestUnknown,
     /// Requests work on as many uploads as there may be.
-    #[error("requests work on {0} uploads at this moment; try again later")]
+    #[error("all {0} uploads are in use; try again later")]
     TooManyUploads(usize),
     /// The manifest, or the tag it shall have, breaks a rule.
     #[error("{0}")]
@@ -75,7 +75,7 @@ pub enum RegistryError {
     #[error("{0}; try again later")]
     Unavailable(&'static str),
     /// The manifest names something that is not in this repository.
-    #[error("the manifest names {0}, which is not in this repository")]
+    #[error("the manifest references {0}, which is not in this repository")]
     ManifestBlobUnknown(String),
     /// No operation has this path or method.
     #[error("the operation is not supported")]
@@ -130,7 +130,7 @@ impl From<ImageError> for RegistryError {
             ImageError::DigestInvalid(reason) => Self::DigestInvalid(reason),
             ImageError::OutOfOrder { .. } => Self::RangeInvalid(error.to_string()),
             ImageError::OtherLength { announced, brought } => Self::SizeInvalid(format!(
-                "Content-Range names {announced} bytes, the body has {brought}"
+                "Content-Range covers {announced} bytes, but the body has {brought}"
             )),
             ImageError::UploadUnknown => Self::UploadUnknown,
             ImageError::UploadInvalid(reason) => Self::UploadInvalid(reason),
@@ -149,9 +149,11 @@ impl From<Incomplete> for RegistryError {
             Incomplete::TooLate(_) | Incomplete::TooSlow => {
                 Self::ManifestTooSlow(incomplete.slowness().unwrap_or_default())
             }
-            Incomplete::NoRoom => Self::Unavailable("there is no room for the manifest now"),
+            Incomplete::NoRoom => {
+                Self::Unavailable("there is no buffer space left for the manifest")
+            }
             Incomplete::Broken(reason) => {
-                Self::ManifestInvalid(format!("the manifest broke off: {reason}"))
+                Self::ManifestInvalid(format!("the manifest was cut short: {reason}"))
             }
         }
     }
@@ -291,11 +293,11 @@ mod tests {
         let digest = ImageError::DigestInvalid(reason());
         check(digest, 400, "DIGEST_INVALID", "reason");
         let (size, first) = (5, 6);
-        let order = "the upload goes on at 5, not at 6";
+        let order = "the upload continues at byte 5, not at byte 6";
         let out_of_order = ImageError::OutOfOrder { size, first };
         check(out_of_order, 416, "BLOB_UPLOAD_INVALID", order);
         let (announced, brought) = (6, 5);
-        let length = "Content-Range names 6 bytes, the body has 5";
+        let length = "Content-Range covers 6 bytes, but the body has 5";
         let other_length = ImageError::OtherLength { announced, brought };
         check(other_length, 400, "SIZE_INVALID", length);
         let unknown = "blob upload unknown to registry";
@@ -330,11 +332,11 @@ mod tests {
         check(Incomplete::TooLarge(9), 413, code, large);
         let late = "the manifest did not arrive within 30 seconds";
         check(Incomplete::TooLate(30), 408, code, late);
-        let slow = "the manifest arrived slower than others when there was no room for all";
+        let slow = "the manifest arrived more slowly than others when buffer space ran out";
         check(Incomplete::TooSlow, 408, code, slow);
-        let room = "there is no room for the manifest now; try again later";
+        let room = "there is no buffer space left for the manifest; try again later";
         check(Incomplete::NoRoom, 503, "UNAVAILABLE", room);
-        let broken = "the manifest broke off: reset";
+        let broken = "the manifest was cut short: reset";
         check(Incomplete::Broken("reset".to_owned()), 400, code, broken);
     }
 }

@@ -70,7 +70,7 @@ impl Gathering {
                     }
                 }
                 Ok(Some(Err(error))) => {
-                    let reason = format!("the body broke off: {error}");
+                    let reason = format!("the body was cut short: {error}");
                     return Err(ImageError::UploadInvalid(reason));
                 }
                 Err(_) if lot.is_empty() => {
@@ -127,7 +127,7 @@ mod tests {
         let mut lots = lots(Body::from_stream(stream::iter(pieces)));
         let error = lots.next().await.expect("something").expect_err("broken");
         assert!(matches!(error, ImageError::UploadInvalid(_)), "{error}");
-        assert_eq!(error.to_string(), "the body broke off: cut");
+        assert_eq!(error.to_string(), "the body was cut short: cut");
     }
 
     #[tokio::test]

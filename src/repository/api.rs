@@ -93,7 +93,7 @@ pub fn routes() -> Routes {
 }
 
 fn create_doc() -> OperationDoc {
-    OperationDoc::new("Makes a repository in an organization.")
+    OperationDoc::new("Creates a repository in an organization.")
         .takes(json_schema!({
             "type": "object",
             "required": ["is_public", "repository"],
@@ -136,7 +136,7 @@ async fn create(
 }
 
 fn delete_doc() -> OperationDoc {
-    OperationDoc::new("Deletes a repository with all that it holds.").answers_nothing()
+    OperationDoc::new("Deletes a repository and everything in it.").answers_nothing()
 }
 
 /// `DeleteRepo`
@@ -242,7 +242,7 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
 }
 
 fn list_shared_doc() -> OperationDoc {
-    OperationDoc::new("Lists the repositories that the account shares, or may pull.")
+    OperationDoc::new("Lists the repositories shared by or with the account.")
         .query(shared_narrowing("center"))
         .query([
             Param::limit(),
@@ -252,7 +252,10 @@ fn list_shared_doc() -> OperationDoc {
             Param::filter(&SHARED_FILTER),
         ])
         .answers::<Vec<RepositoryDetailsView>>(StatusCode::OK)
-        .with_header("Content-Range", "The page's place: offset-count/total.")
+        .with_header(
+            "Content-Range",
+            "The position of the page: offset-count/total.",
+        )
 }
 
 /// `ListSharedReposDetails`
@@ -298,7 +301,7 @@ async fn page_of(
 }
 
 fn list_v3_doc() -> OperationDoc {
-    OperationDoc::new("Lists the repositories of the account, from a marker on.")
+    OperationDoc::new("Lists the repositories of the account, starting at a marker.")
         .query(narrowing())
         .query([Param::limit(), Param::marker(marker_schema())])
         .answers::<RepositoriesV3View>(StatusCode::OK)
@@ -312,7 +315,7 @@ async fn list_v3(State(app): State<AppState>, caller: Caller, query: Query) -> R
 }
 
 fn list_shared_v3_doc() -> OperationDoc {
-    let summary = "Lists the repositories that the account shares, or may pull, from a marker on.";
+    let summary = "Lists the repositories shared by or with the account, starting at a marker.";
     OperationDoc::new(summary)
         .query(shared_narrowing("shared_by"))
         .query([Param::limit(), Param::marker(marker_schema())])
@@ -360,10 +363,13 @@ fn narrowing() -> [Param; 4] {
     let text = schema_of::<String>;
     let category = category_schema();
     [
-        Param::new("namespace", "The organization's whole name.", text()),
-        Param::new("name", "A part of the repository's name.", text()),
+        Param::new("namespace", "The full name of the organization.", text()),
+        Param::new("name", "Part of the repository's name.", text()),
         Param::new("category", "The repository's category.", category).refused(Fault::Query),
-        Param::boolean("is_public", "Whether anyone may pull from it."),
+        Param::boolean(
+            "is_public",
+            "Whether everyone can pull from the repository.",
+        ),
     ]
 }
 
@@ -375,10 +381,10 @@ fn shared_narrowing(whose: &'static str) -> [Param; 5] {
     let text = schema_of::<String>;
     [
         Param::new(whose, meaning, scope).mandatory(),
-        Param::new("namespace", "The organization's whole name.", text()),
-        Param::new("name", "A part of the repository's name.", text()),
-        Param::new("domain_name", "A part of the owner's name.", text()),
-        Param::boolean("status", "Whether the share still counts."),
+        Param::new("namespace", "The full name of the organization.", text()),
+        Param::new("name", "Part of the repository's name.", text()),
+        Param::new("domain_name", "Part of the owner's name.", text()),
+        Param::boolean("status", "Whether the share is still valid."),
     ]
 }
 
@@ -497,9 +503,9 @@ struct RepositoryDetailsView {
     domain_name: String,
     namespace: String,
     tags: Vec<String>,
-    /// Of meaning only for repositories that others share.
+    /// Only meaningful for repositories shared by other accounts.
     status: bool,
-    /// How many there are in all; the same in each entry. Terraform stops by it.
+    /// The total number of entries; the same in each of them. Terraform stops paging at it.
     total_range: i64,
 }
 

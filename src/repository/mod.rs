@@ -41,8 +41,8 @@ impl RepositoryName {
         }
         if !RULE.is_match(text) {
             return wrong(
-                "must start and end with a lower-case letter or digit, and hold only these and \
-                 single separators (. / _ __ or hyphens) between them",
+                "must start and end with a lower-case letter or digit, and contain only these, \
+                 with single separators (. / _ __ or hyphens) between them",
             );
         }
         Ok(Self(text.to_owned()))

@@ -44,8 +44,8 @@ pub fn routes() -> Routes {
 }
 
 fn create_doc() -> OperationDoc {
-    OperationDoc::new("Adds a retention rule to a repository, and runs it.")
-        .remarks("A repository has one at the most. Rules run each day as well.")
+    OperationDoc::new("Adds a retention rule to a repository and runs it.")
+        .remarks("A repository has at most one. Rules also run every day.")
         .takes(notation::schema())
         .answers::<CreatedView>(StatusCode::CREATED)
         .refuses(notation::refusals())
@@ -113,8 +113,8 @@ async fn show(
 }
 
 fn update_doc() -> OperationDoc {
-    OperationDoc::new("Gives a retention rule other parameters, and runs it.")
-        .remarks("The templates have to be those that it has.")
+    OperationDoc::new("Changes the parameters of a retention rule and runs it.")
+        .remarks("The templates cannot be changed.")
         .takes(notation::schema())
         .answers_empty_object(StatusCode::CREATED)
         .refuses(notation::refusals())
@@ -148,7 +148,7 @@ async fn update(
 
 fn delete_doc() -> OperationDoc {
     let meaning = "The number of the retention rule.";
-    OperationDoc::new("Deletes a retention rule; its history stays.")
+    OperationDoc::new("Deletes a retention rule; its history is kept.")
         .variables([
             Param::new("retention_id", meaning, schema_of::<RetentionId>())
                 .refused(Fault::Parameter)
@@ -172,7 +172,7 @@ async fn delete(
 }
 
 fn list_histories_doc() -> OperationDoc {
-    OperationDoc::new("Lists the tags that retention rules deleted, newest first.")
+    OperationDoc::new("Lists the tags deleted by retention rules, newest first.")
         .query([
             Param::limit(),
             Param::offset(),

@@ -78,10 +78,10 @@ impl Policy {
     pub fn new(rules: Vec<Rule>) -> Result<Self> {
         let wrong = |rule| Err(Error::invalid("rules", rule));
         match rules.as_slice() {
-            [] => wrong("must hold a rule"),
+            [] => wrong("must contain a rule"),
             [_] => Ok(Self(rules)),
             [first, second] if first.template.name() != second.template.name() => Ok(Self(rules)),
-            _ => wrong("must hold at most one date_rule and one tag_rule"),
+            _ => wrong("must contain at most one date_rule and one tag_rule"),
         }
     }
 
@@ -98,7 +98,7 @@ impl Policy {
         if templates(self) == templates(old) {
             return Ok(());
         }
-        let rule = "cannot be changed; delete the retention and create another one";
+        let rule = "cannot be changed; delete the retention rule and create a new one";
         Err(Error::invalid("template", rule))
     }
 
@@ -144,13 +144,12 @@ impl Rule {
     /// A rule whose selectors are not too many and not too large.
     pub fn new(template: Template, selectors: Vec<Selector>) -> Result<Self> {
         if selectors.len() > MOST_SELECTORS {
-            let rule = format!("must hold at most {MOST_SELECTORS} selectors");
+            let rule = format!("must contain at most {MOST_SELECTORS} selectors");
             return Err(Error::invalid("tag_selectors", rule));
         }
         let size: u64 = selectors.iter().map(Selector::size).sum();
         if size > LARGEST_EXPRESSIONS {
-            let rule = "the expressions are too large together once their repetitions are \
-                        written out";
+            let rule = "the expressions are too large in total once their repetitions are expanded";
             return Err(Error::invalid("tag_selectors", rule));
         }
         Ok(Self {

@@ -34,8 +34,8 @@ pub(super) fn schema() -> Schema {
                     rule_schema("date_rule", "days", DAYS),
                     rule_schema("tag_rule", "num", NUM),
                 ]},
-                "description": "One rule. (Two, a `date_rule` and a `tag_rule`, are taken as \
-                                well.)",
+                "description": "One rule. (Two are accepted if they are a `date_rule` and a \
+                                `tag_rule`.)",
             },
         },
     })
@@ -46,7 +46,8 @@ fn rule_schema(template: &str, param: &str, (most, as_text): (u16, &str)) -> Sch
         "type": "string",
         "pattern": PLAIN_EXPRESSION,
         "examples": ["^v2.*"],
-        "description": "A regular expression; every legal one is taken, not these only.",
+        "description": "A regular expression; any valid one is accepted, even if it does not match \
+                        this schema's pattern.",
     });
     json_schema!({
         "type": "object",
@@ -105,7 +106,7 @@ pub(super) fn refusals() -> impl Iterator<Item = Error> {
 /// Reads `algorithm` and `rules`.
 pub(super) fn read(body: &JsonObject) -> Result<Policy> {
     if body.string("algorithm")? != "or" {
-        return Err(Error::invalid("algorithm", "must be or"));
+        return Err(Error::invalid("algorithm", "must be \"or\""));
     }
     let rules = body.objects("rules")?;
     Policy::new(rules.iter().map(read_rule).collect::<Result<_>>()?)
@@ -176,7 +177,7 @@ pub(super) struct RuleView<'a> {
     tag_selectors: Vec<SelectorView<'a>>,
 }
 
-/// Always text: Terraform crashes at a number.
+/// Always strings: Terraform crashes on numbers.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "RetentionParamsView")]
 #[serde(untagged)]

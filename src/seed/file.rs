@@ -271,7 +271,7 @@ impl Checker<'_> {
                 Err(rule) => return self.wrong(&format!("{under}.name"), rule),
             };
             if name == self.home {
-                let rule = "must not be the home region, which --region and --listen give";
+                let rule = "must not be the home region, which is set by --region and --listen";
                 return self.wrong(&format!("{under}.name"), rule);
             }
             if regions.iter().any(|known| known.name == name) {
@@ -415,7 +415,7 @@ impl Checker<'_> {
         if is_known(self.home) || regions.iter().any(|region| is_known(&region.name)) {
             return Ok(name.clone());
         }
-        let rule = format!("must be the home region or one of this file; there is no {name}");
+        let rule = format!("must be the home region or a region of this file; there is no {name}");
         self.wrong(&format!("{under}.region"), rule)
     }
 
@@ -472,7 +472,7 @@ impl Checker<'_> {
                 return self.wrong(&format!("{under}.user"), rule);
             };
             if grants.iter().any(|grant| grant.user_id == user.id) {
-                return self.wrong(&format!("{under}.user"), "must not come twice");
+                return self.wrong(&format!("{under}.user"), "must not appear twice");
             }
             let Some(level) = Level::from_auth(entry.auth) else {
                 let rule = "must be 7 (manage), 3 (edit) or 1 (read)";
@@ -573,7 +573,7 @@ impl Checker<'_> {
                 }
             };
             if access.is_some() && !entry.namespaces.is_empty() {
-                let rule = "must not be given: a real cluster has its own";
+                let rule = "must be omitted: a real cluster has its own namespaces";
                 return self.wrong(&format!("{under}.namespaces"), rule);
             }
             let workloads = self.workloads(&under, &id, entry.namespaces)?;
@@ -723,8 +723,7 @@ clusters:
             let error = read_text(&wrong.to_string())
                 .expect_err("refused")
                 .to_string();
-            let (_, keys) = error.split_once('(').expect("the keys");
-            let (keys, _) = keys.split_once(')').expect("their end");
+            let (_, keys) = error.split_once("must be one of ").expect("the keys");
             let keys: HashSet<_> = keys.split(", ").map(str::to_owned).collect();
             assert_eq!(keys_at(&example, path), keys, "{path:?}");
         };
@@ -834,7 +833,7 @@ clusters:
             6,
             "organizations[0].repositories[0].triggers[0].nmae: is not a field",
         );
-        check("organizations:\n  - name: [\n", 2, "must be a text");
+        check("organizations:\n  - name: [\n", 2, "must be a string");
         let workload = |containers: &str| {
             format!(
                 "clusters:\n  - name: c\n    namespaces:\n      - name: n\n        deployments: \
@@ -862,7 +861,7 @@ clusters:
         check(
             "regions:\n  - {name: R2, listen: \"127.0.0.1:0\"}\n",
             2,
-            "regions[0].name: a region has",
+            "regions[0].name: must have 1 to 64",
         );
         check(
             "regions:\n  - {name: r1, listen: \"127.0.0.1:0\"}\n",
@@ -882,12 +881,12 @@ clusters:
         check(
             "regions:\n  - name: r2\n    listen: 127.0.0.1:0\n    registry_host: http://x\n",
             4,
-            "regions[0].registry_host: a registry is named",
+            "regions[0].registry_host: must be HOST",
         );
         check(
             "organizations:\n  - name: g\n    region: r2\n",
             3,
-            "organizations[0].region: must be the home region or one",
+            "organizations[0].region: must be the home region or a region",
         );
     }
 
@@ -918,7 +917,7 @@ organizations: [{name: g}, {name: g, region: r2}, {name: h, region: r1}]
         );
         check(
             r#"accounts: [{name: "a\nb"}, {name: "a\nb"}]"#,
-            r"the account a\nb is given twice",
+            r"the account a\nb appears twice",
         );
         check(
             r#"organizations: [{name: g, repositories: [{name: r, triggers: [{"\e[1m": 1}]}]}]"#,
@@ -1014,7 +1013,7 @@ clusters:
                 "  - name: c\n    kubeconfig: k\n    namespaces",
             ),
             23,
-            "clusters[0].namespaces: must not be given",
+            "clusters[0].namespaces: must be omitted",
         );
         check(
             &change("nginx:1", "Nginx"),
@@ -1053,12 +1052,12 @@ clusters:
         check("organizations: 1\n", "1: must be a list");
         check(
             "organizations:\n  - g\n",
-            "2: must be keys with values, like name: value",
+            "2: must be a mapping of keys to values, like name: value",
         );
-        check("organizations:\n  - name: []\n", "2: must be a text");
+        check("organizations:\n  - name: []\n", "2: must be a string");
         check(
             "organizations:\n  - {name: g, name: h}\n",
-            "2: the key name comes twice",
+            "2: the key name appears twice",
         );
         check(
             "organizations: []\n---\na: 1\n",
@@ -1066,10 +1065,10 @@ clusters:
         );
         check(
             "accounts:\n  - colour: red\n",
-            "2: colour: is not a key here (name, id, agency, users)",
+            "2: colour: is unknown here; must be one of name, id, agency, users",
         );
         check("accounts:\n  - id: x\n", "2: name: is mandatory");
-        check("accounts: *a\n", "1: the alias has no anchor before it");
+        check("accounts: *a\n", "1: the alias has no preceding anchor");
         check(
             "organizations: [{name: g, permissions: [{user: u, auth: x}]}]",
             "1: must be a whole number",

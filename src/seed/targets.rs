@@ -33,7 +33,8 @@ impl Seed {
                         continue;
                     }
                     warnings.push(format!(
-                        "Seed file: the trigger {} of {}/{} has nothing to update there: {reason}",
+                        "Seed file: the trigger {} of {}/{} has nothing to update in the file: \
+                         {reason}",
                         trigger.name.as_str(),
                         namespace.name.as_str(),
                         repository.name.as_str(),
@@ -43,7 +44,7 @@ impl Seed {
         }
         if more > 0 {
             warnings.push(format!(
-                "Seed file: {more} more triggers have nothing to update there"
+                "Seed file: {more} more triggers have nothing to update in the file"
             ));
         }
         warnings

@@ -29,18 +29,21 @@ pub(super) fn of(error: &Error) -> String {
         Error::AliasError { error, .. } => of(error),
         Error::Eof { .. } => "the file ends unexpectedly".to_owned(),
         Error::MultipleDocuments { .. } => "must be one YAML document".to_owned(),
-        Error::UnknownAnchor { .. } => "the alias has no anchor before it".to_owned(),
+        Error::UnknownAnchor { .. } => "the alias has no preceding anchor".to_owned(),
         Error::DuplicateMappingKey { key, .. } => match key {
-            Some(key) => format!("the key {key} comes twice"),
-            None => "a key comes twice".to_owned(),
+            Some(key) => format!("the key {key} appears twice"),
+            None => "a key appears twice".to_owned(),
         },
         Error::SerdeUnknownField {
             field, expected, ..
-        } => format!("{field}: is not a key here ({})", expected.join(", ")),
+        } => format!(
+            "{field}: is unknown here; must be one of {}",
+            expected.join(", ")
+        ),
         Error::SerdeMissingField { field, .. } => format!("{field}: is mandatory"),
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             let form = match expected.as_str() {
-                "a string" => "a text",
+                "a string" => "a string",
                 "u64" => "a whole number",
                 "a sequence" => "a list",
                 other if other.starts_with("struct ") => KEYS,
@@ -55,13 +58,13 @@ pub(super) fn of(error: &Error) -> String {
             "must be a list".to_owned()
         }
         Error::Unexpected { expected, .. } if expected.contains("string") => {
-            "must be a text".to_owned()
+            "must be a string".to_owned()
         }
-        Error::NullIntoString { .. } => "must be a text, not null".to_owned(),
+        Error::NullIntoString { .. } => "must be a string, not null".to_owned(),
         Error::InvalidScalar { .. } => "must be a whole number".to_owned(),
         Error::Message { msg, .. } => format!("is not YAML: {msg}"),
-        _ => "is not YAML of the form that a seed file has".to_owned(),
+        _ => "is not a valid seed file".to_owned(),
     }
 }
 
-const KEYS: &str = "keys with values, like name: value";
+const KEYS: &str = "a mapping of keys to values, like name: value";

@@ -56,13 +56,13 @@ async fn create(
     let (deadline, description) = terms(&body)?;
     let wrong = |rule| Err(Error::fault(Fault::Domain, "access_domain", rule));
     let Some(account) = app.directory.account_named(name) else {
-        return wrong("must be the name of an account; there is none with this name");
+        return wrong("must be the name of an existing account");
     };
     if account.id == caller.account_id() {
         return wrong("must be another account");
     }
     if repository.is_public {
-        let rule = "must be private to be shared; everyone can pull from a public one";
+        let rule = "must be private; everyone can already pull from a public repository";
         return Err(Error::invalid("repository", rule));
     }
     let share = NewShare {
@@ -79,7 +79,7 @@ async fn create(
 }
 
 fn update_doc() -> OperationDoc {
-    OperationDoc::new("Changes until when an image is shared, and its description.")
+    OperationDoc::new("Changes the deadline and the description of a share.")
         .takes(terms_schema())
         .answers_empty_object(StatusCode::CREATED)
         .refuses([Error::NotFound(Resource::Share)])
@@ -105,7 +105,7 @@ async fn update(
 }
 
 fn delete_doc() -> OperationDoc {
-    OperationDoc::new("Ends the sharing of an image with an account.")
+    OperationDoc::new("Stops sharing an image with an account.")
         .answers_nothing()
         .refuses([Error::NotFound(Resource::Share)])
 }
@@ -125,8 +125,8 @@ async fn delete(
 }
 
 fn show_doc() -> OperationDoc {
-    OperationDoc::new("Shows whether an image is shared with an account, and how.")
-        .remarks("Where it is not, `exist` is false and the texts are empty.")
+    OperationDoc::new("Shows whether and how an image is shared with an account.")
+        .remarks("If it is not, `exist` is false and all strings are empty.")
         .answers::<ShownShareView>(StatusCode::OK)
 }
 
@@ -184,7 +184,7 @@ impl<S: Sync> FromRequestParts<S> for AccessDomain {
 /// The fields that `CreateRepoDomains` and `UpdateRepoDomains` have in common.
 fn terms(body: &JsonObject) -> Result<(Deadline, String)> {
     if body.string("permit")? != "read" {
-        return Err(Error::invalid("permit", "must be read"));
+        return Err(Error::invalid("permit", "must be \"read\""));
     }
     let deadline = Deadline::parse(body.string("deadline")?)?;
     let description = body.optional_string("description")?.unwrap_or_default();
@@ -204,7 +204,7 @@ fn share_schema() -> Schema {
             "access_domain": {
                 "type": "string",
                 "minLength": 1,
-                "description": "The name of another account, which may pull from then on.",
+                "description": "The name of another account, which can then pull the image.",
             },
             "deadline": schema_of::<Deadline>(),
             "description": description_schema(),

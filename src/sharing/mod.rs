@@ -76,7 +76,7 @@ impl JsonSchema for Deadline {
             "type": "string",
             "pattern": Self::PATTERN,
             "examples": ["forever"],
-            "description": "`forever`, or a time in UTC; the sharing ends with its day.",
+            "description": "`forever`, or a time in UTC; the share ends at the end of that day.",
         })
     }
 }

@@ -112,7 +112,7 @@ impl Write for CreateShare {
             .fetch_one(transaction)
             .await?;
         if held > MOST_ACCOUNTS {
-            let rule = format!("must be one of at most {MOST_ACCOUNTS} accounts");
+            let rule = format!("the limit of {MOST_ACCOUNTS} accounts per image is reached");
             return Err(Error::invalid("access_domain", rule));
         }
         Ok(())

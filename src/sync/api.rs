@@ -65,9 +65,9 @@ impl FromRequestParts<AppState> for Syncable {
 }
 
 fn create_doc() -> OperationDoc {
-    let sync_auto = flag_schema("Whether pushes are synced by themselves.");
-    OperationDoc::new("Has a repository synced to an organization of another region.")
-        .remarks("For administrators only. What there is already for the same target is changed.")
+    let sync_auto = flag_schema("Whether pushes are synced automatically.");
+    OperationDoc::new("Sets up the sync of a repository to an organization in another region.")
+        .remarks("For administrators only. An existing sync to the same target is changed.")
         .takes(json_schema!({
             "type": "object",
             "required": ["remoteRegionId", "remoteNamespace"],
@@ -103,7 +103,7 @@ async fn create(
 }
 
 fn list_doc() -> OperationDoc {
-    OperationDoc::new("Lists where a repository is synced to by itself.")
+    OperationDoc::new("Lists the targets to which a repository is synced automatically.")
         .answers::<Vec<TaskView>>(StatusCode::OK)
 }
 
@@ -119,7 +119,7 @@ async fn list(
 
 fn delete_doc() -> OperationDoc {
     OperationDoc::new("Ends the sync of a repository to a target.")
-        .remarks("For administrators only. Jobs that wait already are still done.")
+        .remarks("For administrators only. Pending jobs are still executed.")
         .takes(json_schema!({
             "type": "object",
             "required": ["remoteRegionId", "remoteNamespace"],
@@ -152,10 +152,10 @@ async fn delete(
 }
 
 fn sync_images_doc() -> OperationDoc {
-    OperationDoc::new("Has some tags of a repository synced once.")
+    OperationDoc::new("Syncs some tags of a repository once.")
         .remarks(
-            "For administrators only. The list that is answered is empty: a tag that is not there \
-             is the business of its job.",
+            "For administrators only. The returned list is empty: a missing tag makes its job \
+             fail.",
         )
         .takes(json_schema!({
             "type": "object",
@@ -233,7 +233,7 @@ fn region_schema() -> Schema {
 }
 
 fn override_schema() -> Schema {
-    flag_schema("Whether a tag that the target has with another image is replaced.")
+    flag_schema("Whether a tag that refers to a different image at the target is replaced.")
 }
 
 fn flag_schema(meaning: &str) -> Schema {
@@ -280,15 +280,15 @@ async fn jobs(
 fn jobs_filter() -> Param {
     let mut filter = Param::filter(&JOBS_FILTER);
     filter.is_mandatory = true;
-    filter.meaning = "`key::value` pairs joined by `|`, each key once: `limit` (1 to 1000), \
-                      `offset`, and `order`, which is `desc` (newest first, as when it is left \
-                      out) or `asc`."
+    filter.meaning = "`key::value` pairs joined by `|`, each key at most once: `limit` (1 to \
+                      1000), `offset`, and `order`, which is `desc` (newest first, the default) or \
+                      `asc`."
         .into();
     filter
 }
 
 fn regions_doc() -> OperationDoc {
-    OperationDoc::new("Lists the regions that images can be taken to.")
+    OperationDoc::new("Lists the regions that images can be synced to.")
         .answers::<Vec<RegionView>>(StatusCode::OK)
 }
 

@@ -56,9 +56,11 @@ impl Job {
             return Ok(Outcome::Failed(reason));
         };
         let Some(digest) = self.digest.as_deref().filter(|_| self.has_tag) else {
-            return Ok(Outcome::Failed("the tag or its image is gone".to_owned()));
+            return Ok(Outcome::Failed(
+                "the tag or its image no longer exists".to_owned(),
+            ));
         };
-        let tag = TagName::parse(&self.tag).ok_or_else(|| Error::internal("a tag is not one"))?;
+        let tag = TagName::parse(&self.tag).ok_or_else(|| Error::internal("a tag is invalid"))?;
         let name = &self.repository;
         let found = store::find_repository(&mut *transaction, namespace_id, name).await?;
         let target_id = match found {
@@ -71,10 +73,10 @@ impl Job {
         let taken = tag::store::find_digest(&mut *transaction, target_id, &tag).await?;
         match taken {
             Some(taken) if taken == digest => {
-                return Ok(Outcome::Existed("the target has this image"));
+                return Ok(Outcome::Existed("the target already has this image"));
             }
             Some(_) if !self.overrides => {
-                let reason = "the target has another image, and override is false";
+                let reason = "the target has a different image, and override is false";
                 return Ok(Outcome::Existed(reason));
             }
             _ => {}
@@ -206,13 +208,13 @@ mod tests {
 
         let nowhere = "the account has no organization n in r1";
         assert_eq!(sync("v1", "n", false).await, told("failed", nowhere));
-        let gone = "the tag or its image is gone";
+        let gone = "the tag or its image no longer exists";
         assert_eq!(sync("v2", "m", false).await, told("failed", gone));
         assert_eq!(sync("v1", "m", false).await, told("success", ""));
-        let has_it = "the target has this image";
+        let has_it = "the target already has this image";
         assert_eq!(sync("v1", "m", false).await, told("existed", has_it));
         world.push("v1", "two").await;
-        let other = "the target has another image, and override is false";
+        let other = "the target has a different image, and override is false";
         assert_eq!(sync("v1", "m", false).await, told("existed", other));
         assert_eq!(sync("v1", "m", true).await, told("success", ""));
 

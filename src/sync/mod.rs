@@ -33,7 +33,7 @@ impl SyncTarget {
     /// Checks `remoteRegionId` and `remoteNamespace` of a request that came to the region `own`.
     pub fn parse(regions: &Regions, own: &str, region: &str, namespace: &str) -> Result<Self> {
         if region == own {
-            let rule = "must not be the region of the repository itself";
+            let rule = "must not be the repository's own region";
             return Err(Error::invalid("remoteRegionId", rule));
         }
         if regions.get(region).is_none() {
@@ -42,7 +42,10 @@ impl SyncTarget {
         if !(1..=MAX_NAMESPACE).contains(&namespace.chars().count())
             || namespace.contains(char::is_control)
         {
-            let rule = format!("must have 1 to {MAX_NAMESPACE} characters, no control characters");
+            let rule = format!(
+                "must have 1 to {MAX_NAMESPACE} characters and no control \
+                                characters"
+            );
             return Err(Error::invalid("remoteNamespace", rule));
         }
         Ok(Self {
@@ -59,7 +62,7 @@ impl SyncTarget {
             "maxLength": MAX_NAMESPACE,
             "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$",
             "examples": ["group"],
-            "description": "The organization there, which need not be there yet.",
+            "description": "The organization in that region, which need not exist yet.",
         })
     }
 }

@@ -64,10 +64,7 @@ impl Worker {
                     }
                 }
                 Err(error) => {
-                    warn!(
-                        chain = error.chain(),
-                        "Could not read what waits to be synced"
-                    );
+                    warn!(chain = error.chain(), "Could not read pending syncs");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -107,7 +104,7 @@ impl Worker {
             warn!(
                 chain = error.chain(),
                 job = job.id,
-                "A sync job was not recorded"
+                "Could not record the failure of a sync job"
             );
         }
         self.engine.wake();

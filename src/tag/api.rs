@@ -111,7 +111,7 @@ async fn show(
 }
 
 fn create_doc() -> OperationDoc {
-    OperationDoc::new("Gives an image another tag.")
+    OperationDoc::new("Adds a tag to an image.")
         .takes(json_schema!({
             "type": "object",
             "required": ["source_tag", "destination_tag"],
@@ -120,7 +120,7 @@ fn create_doc() -> OperationDoc {
                 "override": {
                     "type": "boolean",
                     "default": false,
-                    "description": "Whether a tag of that name is displaced.",
+                    "description": "Whether an existing tag of that name is replaced.",
                 },
                 "source_tag": schema_of::<TagName>(),
             },
@@ -158,7 +158,7 @@ async fn create(
 }
 
 fn delete_doc() -> OperationDoc {
-    OperationDoc::new("Deletes a tag, and the image with its last one.").answers_nothing()
+    OperationDoc::new("Deletes a tag, and the image together with its last tag.").answers_nothing()
 }
 
 /// `DeleteRepoTag`
@@ -181,14 +181,14 @@ async fn delete(
 
 fn list_v3_doc() -> OperationDoc {
     let marker = json_schema!({"type": "string", "pattern": "^[^|]+\\|[0-9]{1,18}$"});
-    OperationDoc::new("Lists the tags of a repository, from a marker on.")
+    OperationDoc::new("Lists the tags of a repository, starting at a marker.")
         .query([
             part(),
             Param::limit(),
             Param::marker(marker),
             Param::order_column(&ORDER_COLUMNS),
             Param::order_type(),
-            Param::boolean("with_manifest", "Whether manifests are shown."),
+            Param::boolean("with_manifest", "Whether to include manifests."),
         ])
         .answers::<TagsV3View>(StatusCode::OK)
 }
@@ -236,7 +236,7 @@ async fn list_v3(
 }
 
 fn part() -> Param {
-    Param::new("tag", "A part of the tag's name.", schema_of::<String>())
+    Param::new("tag", "Part of the tag's name.", schema_of::<String>())
 }
 
 impl<S: Sync> FromRequestParts<S> for TagName {

@@ -107,7 +107,7 @@ async fn create(
         let (name, hint) = (name.as_str(), one_line(&hint));
         warn!(
             trigger.name = name,
-            "Trigger {name} can update nothing yet: {hint}"
+            "Trigger {name} cannot update anything yet: {hint}"
         );
     }
     Ok(empty_object(StatusCode::CREATED))
@@ -130,7 +130,7 @@ async fn refuse_without_agency(
 }
 
 fn list_doc() -> OperationDoc {
-    OperationDoc::new("Lists the triggers of a repository, without their history.")
+    OperationDoc::new("Lists the triggers of a repository without their history.")
         .answers::<Vec<TriggerView>>(StatusCode::OK)
 }
 
@@ -151,7 +151,7 @@ async fn list(
     });
     // The status is on its way by then: the client sees that the connection breaks.
     let pieces = pieces.inspect_err(|error| {
-        warn!(chain = error.chain(), "A list of triggers broke off");
+        warn!(chain = error.chain(), "A list of triggers was cut short");
     });
     Ok(json(StatusCode::OK, Body::from_stream(pieces)))
 }
@@ -434,7 +434,7 @@ impl TriggerView {
     }
 }
 
-/// An entry of `trigger_history`: the trigger as it was when it fired, and what came of it.
+/// An entry of `trigger_history`: the trigger as it was when it fired, and the result.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct HistoryView {
     action: &'static str,

@@ -49,7 +49,7 @@ impl Expression {
         })?;
         let size = size(&parsed);
         if size > MAX_SIZE {
-            return Err("it is too large once its repetitions are written out".to_owned());
+            return Err("it is too large once its repetitions are expanded".to_owned());
         }
         Ok(size)
     }

@@ -40,7 +40,7 @@ impl TriggerName {
             return Err(Error::invalid(field, "must have 1 to 64 characters"));
         }
         if !RULE.is_match(text) {
-            let rule = "must start with a letter and hold only letters, digits, - and _";
+            let rule = "must start with a letter and contain only letters, digits, - and _";
             return Err(Error::invalid(field, rule));
         }
         Ok(Self(text.to_owned()))

@@ -24,7 +24,10 @@ pub fn routes() -> Routes {
 
 fn list_doc() -> OperationDoc {
     OperationDoc::new("Lists the versions of the API.")
-        .remarks("A browser, which takes HTML and not JSON, is led to the page.")
+        .remarks(
+            "A browser, which accepts HTML but not JSON, is redirected to the page of this \
+                  document.",
+        )
         .answers::<VersionsView>(StatusCode::OK)
         .redirects("The page of this document.")
 }

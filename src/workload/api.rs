@@ -54,8 +54,8 @@ fn list_doc() -> OperationDoc {
     let marker = json_schema!({"type": "string", "pattern": "^[^/]+(/[^/]*){3}$"});
     OperationDoc::new("Lists all clusters with their simulated workloads.")
         .remarks(
-            "Workloads are counted, and clusters without any. A cluster whose workloads do not \
-             fit on the page comes again on the next one.",
+            "The limit counts workloads, and clusters without workloads. A cluster whose workloads \
+             do not fit on a page is continued on the next one.",
         )
         .answers::<ClustersView>(StatusCode::OK)
         .in_pages(marker)
@@ -107,7 +107,13 @@ impl ListedWorkload {
         let mut parts = text.rsplitn(4, '/').map(str::to_owned);
         let [name, kind, namespace, cluster_id] = [(); 4].map(|()| parts.next());
         cluster_id.map_or_else(
-            || Err(Error::fault(Fault::Page, "marker", "must be of a `Link`")),
+            || {
+                Err(Error::fault(
+                    Fault::Page,
+                    "marker",
+                    "must come from a `Link` header",
+                ))
+            },
             |cluster_id| {
                 Ok(Self {
                     cluster_id,
@@ -122,10 +128,10 @@ impl ListedWorkload {
 }
 
 fn put_doc() -> OperationDoc {
-    OperationDoc::new("Makes a simulated workload, or makes it anew.")
+    OperationDoc::new("Creates or replaces a simulated workload.")
         .remarks(
-            "A cluster that is missing is made too. `{registry}` at the beginning of an image \
-             stands for the first name of the home region's registry.",
+            "A missing cluster is created too. `{registry}` at the start of an image stands for \
+             the first name of the home region's registry.",
         )
         .variables(place())
         .takes(body_schema())
@@ -160,10 +166,8 @@ async fn put(
 }
 
 fn show_doc() -> OperationDoc {
-    OperationDoc::new("Shows a simulated workload with what firings did to it.")
-        .remarks(format!(
-            "The newest {SHOWN_ROLLOUTS} changes of images, newest first."
-        ))
+    OperationDoc::new("Shows a simulated workload and its rollouts.")
+        .remarks(format!("The last {SHOWN_ROLLOUTS} rollouts, newest first."))
         .variables(place())
         .answers::<WorkloadView>(StatusCode::OK)
 }
@@ -205,7 +209,7 @@ fn read_place(Path((cluster, namespace, kind, name)): Place) -> Result<(String, 
 async fn refuse_real(app: &AppState, cluster: &str) -> Result<()> {
     let found = cce::store::find_by_id_or_name(app.db.lookups(), cluster).await?;
     if found.is_some_and(|cluster| app.engine.real_clusters().get(&cluster.id).is_some()) {
-        let rule = "must be a simulated one; this one has a kubeconfig or in_cluster";
+        let rule = "must be a simulated cluster; this one has a kubeconfig or in_cluster";
         return Err(Error::invalid("cluster", rule));
     }
     Ok(())
@@ -242,7 +246,7 @@ fn place() -> [Param; 4] {
     });
     let kind = json_schema!({"type": "string", "enum": ["deployments", "statefulsets"]});
     [
-        Param::new("cluster", "The id or the name of a cluster.", cluster)
+        Param::new("cluster", "The id or name of a cluster.", cluster)
             .refused(Fault::Parameter)
             .missing(Resource::Cluster),
         Param::new("namespace", "A Kubernetes namespace.", label_schema())
@@ -278,7 +282,7 @@ fn body_schema() -> Schema {
             "times": within(&TIMES),
         },
         "additionalProperties": false,
-        "description": "Its next updates fail with this status, so many times.",
+        "description": "The status with which the next updates fail, and how many of them do.",
     });
     json_schema!({
         "type": "object",

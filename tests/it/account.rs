@@ -253,7 +253,7 @@ clusters:
 "#;
 
 const REASON: &str =
-    "the account has not delegated CCE and CCI to SWR; POST /v2/manage/agency does";
+    "the account has not delegated CCE and CCI to SWR; delegate them with POST /v2/manage/agency";
 
 #[tokio::test]
 async fn where_the_agency_is_required_a_trigger_is_refused_without_it_after_all_other_checks() {

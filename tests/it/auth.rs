@@ -339,7 +339,7 @@ async fn a_refusal_is_no_product_of_what_was_sent() {
         format!("{scheme}, SignedHeaders={headers}, Signature=00")
     };
     let twice = ask(signed(&vec!["h"; 500].join(";"))).await;
-    assert!(twice.ends_with("SignedHeaders names h twice"), "{twice}");
+    assert!(twice.ends_with("SignedHeaders lists h twice"), "{twice}");
     let wrong = ask(signed("h")).await;
     assert!(wrong.contains("canonicalRequest:GET|"), "{wrong}");
     let long = "x".repeat(30_000);

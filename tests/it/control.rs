@@ -94,12 +94,14 @@ async fn a_move_that_breaks_a_rule_is_refused_and_moves_nothing() {
     let one = "body: must have exactly one of the keys advance, set and reset";
     check(json!({}), one).await;
     check(json!({"advance": "1d", "set": "2027-01-01T00:00:00Z"}), one).await;
-    let duration = "advance: must be a whole number of s, m, h, d or w, like 90s, 40d or -2w";
+    let duration = "advance: must be a whole number followed by s, m, h, d or w, like 90s, 40d or \
+                    -2w";
     check(json!({"advance": "40 days"}), duration).await;
-    let moment = "set: must be a time of RFC 3339, like 2027-01-01T00:00:00Z";
+    let moment = "set: must be an RFC 3339 time, like 2027-01-01T00:00:00Z";
     check(json!({"set": "2027-01-01"}), moment).await;
     check(json!({"reset": false}), "reset: must be true").await;
-    let reach = "must lead to a time from 1970-01-01 on and at most 100 years from the real one";
+    let reach = "must result in a time from 1970-01-01 onwards, at most 100 years from the real \
+                 time";
     for far in ["36525d", "-36525d", "99999999999999999999w"] {
         check(json!({ "advance": far }), &format!("advance: {reach}")).await;
     }
@@ -504,7 +506,7 @@ async fn a_fault_that_breaks_a_rule_is_refused() {
         assert_eq!(answer.refused(400, "4000014"), expected);
     };
     check(json!({"status": 500}), "operation: is mandatory").await;
-    let own = "operation: must not be one of /_emulator/, which do not fail on purpose";
+    let own = "operation: must not be an operation under /_emulator/; faults do not apply to these";
     for name in [
         "EmulatorCreateFault",
         "EmulatorDeleteFaults",
@@ -918,7 +920,7 @@ async fn a_misspelt_parameter_or_operation_is_told_the_known_one() {
     .await;
     check(
         "clusters?page=1",
-        "page: is unknown; known are limit, marker",
+        "page: is unknown; must be one of limit, marker",
     )
     .await;
     check(
@@ -933,10 +935,14 @@ async fn a_misspelt_parameter_or_operation_is_told_the_known_one() {
     check("pushes?namespace=group&repositories=x", repository).await;
     check("explain?tags=v1", "tags: is unknown; did you mean tag?").await;
     for path in ["clock", "health", "docs", "openapi.json"] {
-        check(&format!("{path}?x=1"), "x: is unknown; there is none here").await;
+        check(
+            &format!("{path}?x=1"),
+            "x: is unknown; no parameters are accepted here",
+        )
+        .await;
     }
     let long = format!(
-        "{}: is unknown; known are limit, marker",
+        "{}: is unknown; must be one of limit, marker",
         "é".repeat(64) + "…"
     );
     check(&format!("faults?{}", "%C3%A9".repeat(100)), &long).await;

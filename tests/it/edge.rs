@@ -50,17 +50,17 @@ async fn a_path_that_leads_nowhere_is_told_the_one_that_was_meant() {
         let meant = meant.map(|meant| format!("{meant})"));
         assert_eq!(hint, meant.as_deref(), "{method} {path}: {message}");
     };
-    let list = "without the slash at the end it is ListNamespaces";
+    let list = "without the trailing slash it is ListNamespaces";
     check("GET", "/v2/manage/namespaces/", Some(list)).await;
-    let create = "without the slash at the end it is CreateNamespace";
+    let create = "without the trailing slash it is CreateNamespace";
     check("POST", "/v2/manage/namespaces/", Some(create)).await;
-    let show = "without the slash at the end it is ShowNamespace";
+    let show = "without the trailing slash it is ShowNamespace";
     check("GET", "/v2/manage/namespaces/group/", Some(show)).await;
-    let methods = "without the slash at the end it has POST, GET";
+    let methods = "without the trailing slash it accepts POST, GET";
     check("DELETE", "/v2/manage/namespaces/", Some(methods)).await;
-    let faults = "without the slash at the end it is EmulatorListFaults";
+    let faults = "without the trailing slash it is EmulatorListFaults";
     check("GET", "/_emulator/faults/", Some(faults)).await;
-    let own = "with a slash at the end it is EmulatorListOperations";
+    let own = "with a trailing slash it is EmulatorListOperations";
     check("GET", "/_emulator", Some(own)).await;
     for path in ["/health", "/health/", "/healthz", "/_emulator/healht"] {
         check("GET", path, Some("did you mean /_emulator/health?")).await;
@@ -612,7 +612,10 @@ async fn half_of_the_connections_may_wait_and_the_others_are_told_to_try_again()
     };
     assert_eq!(refused.header("retry-after"), Some("1"));
     let message = refused.refused(503, "5000007");
-    assert_eq!(message, "Too many requests wait already; try again later");
+    assert_eq!(
+        message,
+        "Too many requests are already waiting; try again later"
+    );
     app.get("/v2/manage/namespaces/none")
         .await
         .refused(404, "4040058");

@@ -328,7 +328,7 @@ async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
         (
             "c1",
             vec![("cluster_id", "none")],
-            "there is no cluster with the id none; there: 5b28c12f-dc10-11e9-97b3-0255ac1001b5",
+            "there is no cluster with the id none; available: 5b28c12f-dc10-11e9-97b3-0255ac1001b5",
         ),
         (
             "c0",
@@ -339,7 +339,7 @@ async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
         (
             "c2",
             vec![("cluster_id", ""), ("cluster_name", "none")],
-            "there is no cluster named none; there: test",
+            "there is no cluster named none; available: test",
         ),
         (
             "c3",
@@ -353,7 +353,8 @@ async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
         (
             "w1",
             vec![("application", "none")],
-            "deployments \"none\" not found in namespace default of cluster test; there: adsfa",
+            "deployments \"none\" not found in namespace default of cluster test; \
+             available: adsfa",
         ),
         (
             "w4",
@@ -375,7 +376,7 @@ async fn a_firing_that_cannot_be_done_fails_with_its_reason() {
         (
             "w3",
             vec![("container", "none")],
-            "there is no container none; there: busybox, side",
+            "there is no container none; available: busybox, side",
         ),
         ("ok", vec![("cluster_id", ""), ("cluster_name", "")], ""),
         (
@@ -478,7 +479,7 @@ async fn a_slow_workload_holds_up_no_other_and_waiting_says_why() {
         .refused(408, "4040083");
     assert_eq!(
         message,
-        "No push of group/busybox:v9 after the push 7 came in time"
+        "No push of group/busybox:v9 after the push 7 arrived in time"
     );
     for query in ["after=x", "after=-1", "trigger=1"] {
         let refused = app.get(&format!("{wait}&{query}")).await;
@@ -597,7 +598,8 @@ async fn explain_tells_what_a_push_would_do() {
             {"trigger": "tags", "fires": false, "outcome": "skipped",
              "reason": "tag v3 is not one of v1, v2", "patch": null},
             {"trigger": "lost", "fires": true, "outcome": "fails", "patch": null, "reason":
-             "deployments \"none\" not found in namespace default of cluster test; there: adsfa"}
+             "deployments \"none\" not found in namespace default of cluster test; \
+             available: adsfa"}
         ])
     );
     assert!(history(&app, "t").await.is_empty());
@@ -709,7 +711,7 @@ async fn a_wait_for_a_trigger_that_leaves_no_entry_says_why_at_once() {
     }
     add_trigger(&app, "later", &[]).await;
 
-    let made_later = "the trigger was made after this push";
+    let made_later = "the trigger was created after this push";
     for (name, reason) in [
         ("regular", "^v2 does not match v1"),
         ("off", "the trigger is disabled"),
@@ -772,7 +774,10 @@ async fn a_wait_knows_triggers_that_the_record_of_a_push_no_longer_names() {
         )
     };
     for (name, reason) in [
-        ("no-match", "^w does not match v1: it cannot begin with v"),
+        (
+            "no-match",
+            "^w does not match v1: a match cannot start with v",
+        ),
         ("no-tag", "tag v1 is not one of w, x"),
         ("off", "the trigger is disabled"),
     ] {
@@ -784,8 +789,7 @@ async fn a_wait_knows_triggers_that_the_record_of_a_push_no_longer_names() {
         push(&app, "v2", &at.to_string()).await;
     }
     idle(&app).await;
-    let forgotten =
-        "matched, but the history of the trigger does not reach back to this push any more";
+    let forgotten = "matched, but the history of the trigger no longer reaches back to this push";
     let expected = json!({"trigger": "on", "fires": true, "reason": forgotten});
     assert_eq!(ask("on").await, (409, expected));
     assert_eq!(ask("on-now-off").await.0, 200);

@@ -129,7 +129,7 @@ async fn an_unknown_page_is_told_the_one_that_was_meant() {
     let answer = nobody.send("GET", "/_emulator/docs/testing/", None).await;
     let message = answer.refused_by_gateway(404, "APIGW.0101");
     assert!(
-        message.ends_with("without the slash at the end it is EmulatorGuidePage)"),
+        message.ends_with("without the trailing slash it is EmulatorGuidePage)"),
         "{message}"
     );
 }

@@ -185,7 +185,7 @@ async fn users_are_made_and_changed_by_administrators_of_their_account_only() {
     let seeded = format!("{USERS}/developer-id");
     let message = refused(&app.delete(&seeded).await, 400);
     assert!(
-        message.starts_with("user_id: must be of a user"),
+        message.starts_with("user_id: must be the id of a user"),
         "{message}"
     );
     refused(&app.client.send("PUT", &seeded, change()).await, 400);

@@ -203,7 +203,7 @@ async fn what_will_not_change_is_final_at_once_and_says_why() {
     check(
         Proof::Token,
         json!({"container": "none"}),
-        "there is no container none; there: web, log, init",
+        "there is no container none; available: web, log, init",
     )
     .await;
 }
@@ -240,8 +240,8 @@ async fn a_client_certificate_of_version_1_is_told_in_words() {
     let kubernetes = with_deployment().await;
     let app = emulator(&kubernetes, Proof::CertificateOfVersion1, &[]).await;
     add_trigger(&app, json!({})).await;
-    let reason = "the client certificate in the kubeconfig is X.509 version 1; \
-                  TLS here needs version 3";
+    let reason =
+        "the client certificate in the kubeconfig is X.509 version 1; version 3 is required";
     let expected = ("failed".to_owned(), reason.to_owned());
     assert_eq!(push(&app, "v2", "a").await, expected);
     // A kubeconfig with a better one is read for the next push.
@@ -483,7 +483,7 @@ async fn workloads_of_a_real_cluster_are_its_own() {
         let put = app.client.send("PUT", &path, Some(body)).await;
         let message = put.refused(400, "4000014");
         assert!(
-            message.starts_with("cluster: must be a simulated one"),
+            message.starts_with("cluster: must be a simulated cluster"),
             "{message}"
         );
         app.delete(&path).await.refused(400, "4000014");
@@ -510,7 +510,7 @@ async fn strict_targets_refuse_a_trigger_that_could_update_nothing() {
     .await;
     check(
         json!({"cluster_id": "c2"}),
-        &format!("cluster_id: there is no cluster with the id c2; there: {CLUSTER}"),
+        &format!("cluster_id: there is no cluster with the id c2; available: {CLUSTER}"),
     )
     .await;
     check(
@@ -520,12 +520,12 @@ async fn strict_targets_refuse_a_trigger_that_could_update_nothing() {
     .await;
     check(
         json!({"cluster_id": "", "cluster_name": "other"}),
-        "cluster_name: there is no cluster named other; there: test",
+        "cluster_name: there is no cluster named other; available: test",
     )
     .await;
     check(
         json!({"container": "x"}),
-        "container: there is no container x; there: web, init",
+        "container: there is no container x; available: web, init",
     )
     .await;
     app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
@@ -543,7 +543,7 @@ async fn strict_targets_take_a_workload_that_does_not_use_the_image_yet() {
         (
             "any",
             "",
-            "no container uses group/busybox; there: nginx:1, busybox:1",
+            "no container uses group/busybox; available: nginx:1, busybox:1",
         ),
         (
             "named",
@@ -583,7 +583,7 @@ async fn strict_targets_say_which_part_of_a_simulated_target_is_missing() {
             "application",
             "other",
             "application: deployments \"other\" not found in namespace default of cluster test; \
-             there: adsfa",
+             available: adsfa",
         ),
     ] {
         let mut body = trigger("t");

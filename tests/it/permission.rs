@@ -429,14 +429,14 @@ async fn a_faulty_grant_is_refused_with_its_own_code() {
             path,
             json!(["x"]),
             "4000014",
-            "body: must hold objects only",
+            "body: must contain only objects",
         )
         .await;
         let user = json!({"user_name": "read", "auth": 1});
         check(path, json!([user]), "4000014", "user_id: is mandatory").await;
         let rule = "auth: must be 7 (manage), 3 (edit) or 1 (read)";
         check(path, json!([right("read", 2)]), auth, rule).await;
-        let rule = "user_id: must not come twice";
+        let rule = "user_id: must not appear twice";
         check(
             path,
             json!([right("read", 1), right("read", 3)]),
@@ -447,7 +447,7 @@ async fn a_faulty_grant_is_refused_with_its_own_code() {
         let user = json!({"user_id": "read-id", "user_name": "edit", "auth": 1});
         let rule = "user_name: must be the name of the user with this user_id";
         check(path, json!([user]), "4001067", rule).await;
-        let rule = "user_name: must be of a user of this account";
+        let rule = "user_name: must belong to a user of this account";
         check(path, json!([right("eve", 1)]), "4001067", rule).await;
     }
     let rule = "user_name: must not be the caller";

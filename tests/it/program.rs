@@ -26,7 +26,7 @@ fn warnings<'a>(output: &'a std::process::Output, part: &str) -> Vec<&'a str> {
 fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
     for (arguments, part) in [
         (&["--listen", "nonsense"][..], "--listen"),
-        (&["--region", "Not_a_region"][..], "a region has"),
+        (&["--region", "Not_a_region"][..], "must have 1 to 64"),
         (&["--auth", "lax"][..], "strict, any"),
         (
             &["--quota-namespaces", "x"][..],
@@ -46,10 +46,13 @@ fn an_unusable_setting_is_told_in_one_line_with_exit_code_2() {
             "--listen: must be an address with a port, like 127.0.0.1:7970",
         ),
         (&["--registry-host", "http://x"][..], "HOST:PORT"),
-        (&["--allow-host", "x:80"][..], "without a scheme, a port"),
+        (
+            &["--allow-host", "x:80"][..],
+            "without a scheme, port or path",
+        ),
         (
             &["--allow-host", "http://x"][..],
-            "without a scheme, a port",
+            "without a scheme, port or path",
         ),
         (
             &["--ephemeral", "--data-dir", "x"][..],
@@ -639,7 +642,10 @@ fn healthcheck_waits_until_the_emulator_is_ready() {
     assert!(message.contains("is not ready"), "{message}");
     let (code, message) = fails(&["healthcheck", "--wait", "11m"]);
     assert_eq!(code, Some(2));
-    assert!(message.contains("--wait: must be like 500ms"), "{message}");
+    assert!(
+        message.contains("--wait: must be a duration like 500ms"),
+        "{message}"
+    );
 }
 
 /// What `env` prints and the warnings with it, where it succeeds.
@@ -749,7 +755,7 @@ fn the_url_of_an_emulator_holds_nothing_that_a_shell_would_run() {
         for command in ["env", "healthcheck"] {
             let (code, message) = fails(&[command, "--url", url]);
             assert_eq!(code, Some(2), "{message}");
-            assert!(message.contains("--url: must be like"), "{message}");
+            assert!(message.contains("--url: must be a URL like"), "{message}");
         }
     }
 }
@@ -895,7 +901,7 @@ fn a_log_line_for_people_tells_each_thing_once() {
             "INFO 404 GET /v2/manage/namespaces/none?X-Auth-Token=***  ShowNamespace admin \
              SVCSTG.SWR.4040058: Not found namespace",
             "INFO 404 PATCH /nonsense  - - APIGW.0101: The API does not exist or has not been \
-             published: PATCH /nonsense (this path has GET)",
+             published: PATCH /nonsense (this path accepts only GET)",
         ]
     );
 }
@@ -958,7 +964,7 @@ fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
         .filter(|line| line["trigger.name"] == "on-push")
         .map(|line| {
             let message = line["message"].as_str().expect("text");
-            let message = message.split("; the next one is in").next();
+            let message = message.split("; next try in").next();
             format!(
                 "{} {}",
                 line["level"].as_str().expect("text"),
@@ -966,12 +972,12 @@ fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
             )
         })
         .collect();
-    let reason = "no container uses group/busybox; there: nginx:1";
+    let reason = "no container uses group/busybox; available: nginx:1";
     let passing = "of trigger on-push for tag v2 failed: the cluster answered 503";
     assert_eq!(
         told,
         [
-            format!("WARN Trigger on-push can update nothing yet: {reason}"),
+            format!("WARN Trigger on-push cannot update anything yet: {reason}"),
             format!("WARN Trigger on-push failed for tag v1: {reason}"),
             format!("WARN Try 1 {passing}"),
             format!("WARN Try 2 {passing}"),

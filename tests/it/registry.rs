@@ -725,13 +725,13 @@ async fn why_a_login_was_refused_is_told_in_the_log_and_not_to_the_client() {
     check(
         "admin",
         "my-secret",
-        "the user \"admin\" is not PROJECT@AK; see the command env --for docker",
+        "the user name \"admin\" is not PROJECT@AK; see the command env --for docker",
     )
     .await;
     check(
         "r1@NOBODY",
         "my-secret",
-        "the user \"r1@NOBODY\" has an access key that no user and no temporary login has",
+        "the access key in the user name \"r1@NOBODY\" belongs to no user and no temporary login",
     )
     .await;
     check(
@@ -749,7 +749,7 @@ async fn why_a_login_was_refused_is_told_in_the_log_and_not_to_the_client() {
     .await;
     let long = "x".repeat(20_000);
     let cut = format!(
-        "the user \"{}…\" is not PROJECT@AK; see the command env --for docker",
+        "the user name \"{}…\" is not PROJECT@AK; see the command env --for docker",
         "x".repeat(128)
     );
     check(&long, "my-secret", &cut).await;
@@ -766,7 +766,8 @@ async fn why_a_login_was_refused_is_told_in_the_log_and_not_to_the_client() {
     refused(&answer, 401, "DENIED");
     let requests = app.get("/_emulator/requests?limit=1").await;
     assert!(!requests.text().contains("my-secret"));
-    let expected = "Authenticate Error: Authorization is not Basic with a user and a password";
+    let expected = "Authenticate Error: the Authorization header must be Basic with a user and a \
+                    password";
     assert_eq!(requests.json()[0]["message"], expected);
 }
 

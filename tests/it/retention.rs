@@ -102,7 +102,7 @@ async fn each_fault_of_a_body_is_named() {
         assert!(message.starts_with(expected), "{message}");
     };
     check(json!({}), "algorithm: is mandatory").await;
-    check(json!({"algorithm": "and"}), "algorithm: must be or").await;
+    check(json!({"algorithm": "and"}), "algorithm: must be \"or\"").await;
     check(json!({"algorithm": "or"}), "rules: is mandatory").await;
     check(
         json!({"algorithm": "or", "rules": {}}),
@@ -111,10 +111,10 @@ async fn each_fault_of_a_body_is_named() {
     .await;
     check(
         json!({"algorithm": "or", "rules": []}),
-        "rules: must hold a rule",
+        "rules: must contain a rule",
     )
     .await;
-    check(body(json!("x")), "rules: must hold objects only").await;
+    check(body(json!("x")), "rules: must contain only objects").await;
     check(body(json!({})), "template: is mandatory").await;
     check(
         body(rule("size_rule", &json!({}))),
@@ -158,13 +158,13 @@ async fn each_fault_of_a_body_is_named() {
     .await;
     check(
         with_selectors(json!(vec![json!({"kind": "label", "pattern": "v"}); 21])),
-        "tag_selectors: must hold at most 20 selectors",
+        "tag_selectors: must contain at most 20 selectors",
     )
     .await;
     let rule = rule("tag_rule", &json!({"num": "1"}));
     check(
         json!({"algorithm": "or", "rules": [rule, rule]}),
-        "rules: must hold at most one date_rule and one tag_rule",
+        "rules: must contain at most one date_rule and one tag_rule",
     )
     .await;
     app.get(RETENTIONS).await.is(200, "[]");

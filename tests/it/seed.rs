@@ -193,9 +193,10 @@ fn what_the_seed_file_names_and_lacks_is_a_warning_in_the_log() {
     child.wait().expect("ended");
     log.read_to_string(&mut text).expect("UTF-8");
     for part in [
-        "the trigger astray of g/r has nothing to update there: there is no cluster with the id c3",
-        "the trigger idle of g/r has nothing to update there: deployments \"wbe\" not found",
-        "the trigger odd of g/r has nothing to update there: there is no container two",
+        "the trigger astray of g/r has nothing to update in the file: there is no cluster with the \
+         id c3",
+        "the trigger idle of g/r has nothing to update in the file: deployments \"wbe\" not found",
+        "the trigger odd of g/r has nothing to update in the file: there is no container two",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

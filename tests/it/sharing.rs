@@ -91,7 +91,7 @@ async fn a_faulty_share_is_refused() {
         SHARES,
         with("permit", "write"),
         "4000014",
-        "permit: must be read",
+        "permit: must be \"read\"",
     )
     .await;
     check(

@@ -314,7 +314,7 @@ async fn what_names_no_other_region_of_the_instance_is_refused() {
         for (changes, wrong) in [
             (
                 json!({"remoteRegionId": HOME}),
-                "remoteRegionId: must not be the region",
+                "remoteRegionId: must not be the repository's own region",
             ),
             (
                 json!({"remoteRegionId": null}),

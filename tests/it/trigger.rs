@@ -266,7 +266,7 @@ async fn a_fault_of_the_body_is_a_400_that_names_it() {
         (b"{}", "action: is mandatory"),
         (
             doubled.as_bytes(),
-            "body: must be JSON: the key \"name\" comes twice",
+            "body: must be JSON: the key \"name\" appears twice",
         ),
         (
             trailing.as_bytes(),

@@ -27,10 +27,10 @@ pub(in crate::control) fn routes() -> Routes {
 }
 
 fn create_doc() -> OperationDoc {
-    OperationDoc::new("Has an operation fail on purpose.")
+    OperationDoc::new("Makes an operation fail on purpose.")
         .remarks(
-            "It fails after the check of credentials and before anything is written. There can be \
-             1,000 faults, of which the oldest that applies strikes.",
+            "The operation fails after its credentials were checked and before anything is \
+             written. There can be at most 1,000 faults; the oldest one that matches applies.",
         )
         .takes_for_table(schema)
         .answers::<FaultView>(StatusCode::CREATED)

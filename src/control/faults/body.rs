@@ -30,14 +30,14 @@ pub(super) fn parse(body: &JsonObject, operations: &[Operation]) -> Result<Plann
     let action = action(body, target)?;
     let delay = whole(body, "delay_ms", 0, MAX_DELAY)?.unwrap_or(0);
     if action == FaultAction::Continue && delay == 0 {
-        let rule = "is mandatory where none of cut, cut_after_bytes and delay_ms is given";
+        let rule = "is mandatory unless cut, cut_after_bytes or delay_ms is given";
         return Err(Error::invalid("status", rule));
     }
     let narrowed = |name: &'static str| {
         let text = body.optional_string(name)?;
         if text.is_some() && !target.tells(name) {
             let rule = format!(
-                "must be absent, for a request for {} has none",
+                "cannot be used with {}, whose requests have none",
                 target.name()
             );
             return Err(Error::invalid(name, rule));
@@ -85,29 +85,29 @@ fn action(body: &JsonObject, target: Target) -> Result<FaultAction> {
     let refused = |field, rule: &str| Err(Error::invalid(field, rule.to_owned()));
     if let Some(bytes) = cut_after {
         if !target.moves_bytes() {
-            let rule = "must be absent, for only GetBlob, StartUpload, AppendUpload and \
-                        FinishUpload move the bytes of a blob";
+            let rule = "can only be used with GetBlob, StartUpload, AppendUpload and \
+                        FinishUpload, which transfer blobs";
             return refused("cut_after_bytes", rule);
         }
         if cut {
-            return refused("cut", "must be absent where cut_after_bytes is given");
+            return refused("cut", "cannot be used with cut_after_bytes");
         }
         if status.is_some() {
-            return refused("status", "must be absent where cut_after_bytes is given");
+            return refused("status", "cannot be used with cut_after_bytes");
         }
         if code.is_some() {
-            return refused("code", "must be absent where status is");
+            return refused("code", "cannot be used without status");
         }
         if retry_after_s.is_some() {
             return refused(
                 "retry_after_s",
-                "must be absent unless status is 429 or 503",
+                "must be omitted unless status is 429 or 503",
             );
         }
         return Ok(FaultAction::DisconnectAfter(bytes));
     }
     if cut && status.is_some() {
-        let rule = "must be absent where cut is true, for nothing is answered";
+        let rule = "must be omitted when cut is true: no response is sent";
         return refused("status", rule);
     }
     let status = status
@@ -117,12 +117,12 @@ fn action(body: &JsonObject, target: Target) -> Result<FaultAction> {
     if retry_after_s.is_some() && !status.is_some_and(|status| RETRIABLE.contains(&status)) {
         return refused(
             "retry_after_s",
-            "must be absent unless status is 429 or 503",
+            "must be omitted unless status is 429 or 503",
         );
     }
     let Some(status) = status else {
         if code.is_some() {
-            return refused("code", "must be absent where status is");
+            return refused("code", "cannot be used without status");
         }
         return Ok(if cut {
             FaultAction::Disconnect
@@ -170,10 +170,7 @@ fn chance(body: &JsonObject) -> Result<Option<Chance>> {
     let seed = whole(body, "seed", 0, u32::MAX)?;
     let Some(probability) = body.value("probability").filter(|value| !value.is_null()) else {
         return match seed {
-            Some(_) => Err(Error::invalid(
-                "seed",
-                "must be absent where probability is",
-            )),
+            Some(_) => Err(Error::invalid("seed", "cannot be used without probability")),
             None => Ok(None),
         };
     };
@@ -323,22 +320,23 @@ mod tests {
         let name = "operation: must name an operation, like CreateTrigger or PutManifest";
         check(json!({"operation": "x"}), name);
         check(json!({"operation": null}), "operation: must not be null");
-        let own = "operation: must not be one of /_emulator/, which do not fail on purpose";
+        let own = "operation: must not be an operation under /_emulator/; faults do not apply to \
+                   these";
         check(json!({"operation": "EmulatorReset"}), own);
         check(json!({"operation": "EmulatorDeleteFaults"}), own);
         let status = "status: must be a whole number from 400 to 599";
         for value in [json!(200), json!(399), json!(600), json!("500"), json!(-1)] {
             check(json!({ "status": value }), status);
         }
-        let none = "status: is mandatory where none of cut, cut_after_bytes and delay_ms is given";
+        let none = "status: is mandatory unless cut, cut_after_bytes or delay_ms is given";
         check(json!({"status": null}), none);
         check(json!({"status": null, "cut": false, "delay_ms": 0}), none);
         check(
             json!({"cut": true}),
-            "status: must be absent where cut is true, for nothing is answered",
+            "status: must be omitted when cut is true: no response is sent",
         );
         check(json!({"cut": 1}), "cut: must be true or false");
-        let code = "code: must be absent where status is";
+        let code = "code: cannot be used without status";
         check(json!({"status": null, "code": "X", "delay_ms": 1}), code);
         let code = "code: must have 1 to 64 letters, digits, dots, hyphens and underscores";
         for value in ["", "a b", "\u{e4}", &"x".repeat(65)] {
@@ -353,22 +351,22 @@ mod tests {
         for value in [json!(-0.1), json!(1.1), json!("1")] {
             check(json!({ "probability": value }), probability);
         }
-        let seed = "seed: must be absent where probability is";
+        let seed = "seed: cannot be used without probability";
         check(json!({"seed": 1}), seed);
         let seed = "seed: must be a whole number from 0 to 4294967295";
         check(json!({"probability": 1, "seed": -1}), seed);
-        let absent = "must be absent, for a request for CreateNamespace has none";
+        let unusable = "cannot be used with CreateNamespace, whose requests have none";
         let create = json!({"operation": "CreateNamespace", "namespace": "group"});
-        check(create, &format!("namespace: {absent}"));
+        check(create, &format!("namespace: {unusable}"));
         let create = json!({"operation": "CreateNamespace", "repository": "busybox"});
-        check(create, &format!("repository: {absent}"));
+        check(create, &format!("repository: {unusable}"));
         check(
             json!({"namespace": "library"}),
             "namespace: must not be library or manage, which are reserved",
         );
         let error = parse(&json!({"operation": "CreateTrigger", "delay": 1})).expect_err("refused");
         assert_eq!(error, "delay: is unknown; did you mean delay_ms?");
-        let later = "retry_after_s: must be absent unless status is 429 or 503";
+        let later = "retry_after_s: must be omitted unless status is 429 or 503";
         check(json!({"retry_after_s": 1}), later);
         check(
             json!({"status": null, "cut": true, "retry_after_s": 1}),
@@ -376,21 +374,21 @@ mod tests {
         );
         let later = "retry_after_s: must be a whole number from 0 to 3600";
         check(json!({"status": 429, "retry_after_s": 3601}), later);
-        let middle = "cut_after_bytes: must be absent, for only GetBlob, StartUpload, AppendUpload \
-                      and FinishUpload move the bytes of a blob";
+        let middle = "cut_after_bytes: can only be used with GetBlob, StartUpload, AppendUpload \
+                      and FinishUpload, which transfer blobs";
         check(json!({"status": null, "cut_after_bytes": 1}), middle);
         let blob = json!({"operation": "GetBlob", "cut_after_bytes": 1});
-        let status = "status: must be absent where cut_after_bytes is given";
+        let status = "status: cannot be used with cut_after_bytes";
         check(blob, status);
         let token = json!({"operation": "RegistryToken", "caller": "admin"});
-        let absent = "caller: must be absent, for a request for RegistryToken has none";
-        check(token, absent);
+        let unusable = "caller: cannot be used with RegistryToken, whose requests have none";
+        check(token, unusable);
         let digest = json!({"operation": "GetBlob", "digest": "sha256:x"});
-        let rule = "digest: a digest must be sha256: or sha512: and lower-case hex digits";
+        let rule = "digest: a digest must be sha256: or sha512: followed by lower-case hex digits";
         check(digest, rule);
         check(
             json!({"operation": "ListTags", "tag": "v1"}),
-            "tag: must be absent, for a request for ListTags has none",
+            "tag: cannot be used with ListTags, whose requests have none",
         );
         check(
             json!({"caller": ""}),

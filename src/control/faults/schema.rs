@@ -33,39 +33,40 @@ pub(super) fn schema(operations: &[Operation]) -> Schema {
                 "minLength": 1,
                 "maxLength": MAX_CODE,
                 "pattern": "^[A-Za-z0-9._-]+$",
-                "description": "The error code; one that fits the status where it is left out.",
+                "description": "The error code; by default, one that fits the status.",
             },
             "retry_after_s": {
                 "type": "integer",
                 "minimum": 0,
                 "maximum": MAX_RETRY_AFTER,
-                "description": "When to try again, for the header `Retry-After`; with 429 and \
+                "description": "The value of the header `Retry-After`; only with status 429 or \
                                 503.",
             },
             "times": {
                 "type": "integer",
                 "minimum": 1,
                 "maximum": MAX_TIMES,
-                "description": "How many times it strikes; for ever otherwise.",
+                "description": "How many times the fault applies; unlimited by default.",
             },
             "delay_ms": {
                 "type": "integer",
                 "minimum": 0,
                 "maximum": MAX_DELAY,
                 "default": 0,
-                "description": "How long the request waits first.",
+                "description": "How long the request is delayed.",
             },
             "probability": {
                 "type": "number",
                 "minimum": 0.0,
                 "maximum": 1.0,
-                "description": "How likely it is to strike; always otherwise.",
+                "description": "The probability that the fault applies; 1 by default.",
             },
             "seed": {
                 "type": "integer",
                 "minimum": 0,
                 "maximum": u32::MAX,
-                "description": "With the same one, chance is the same.",
+                "description": "The seed of the random numbers; the same seed gives the same \
+                                sequence.",
             },
             "namespace": described(
                 schema_of::<NamespaceName>(),
@@ -85,8 +86,8 @@ pub(super) fn schema(operations: &[Operation]) -> Schema {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": MAX_CALLER,
-                "description": "Only requests of the user with this name; `-` is a pull \
-                                without a login.",
+                "description": "Only requests of the user with this name; `-` means a pull without \
+                                a login.",
             },
             "cut": {
                 "type": "boolean",
@@ -97,8 +98,8 @@ pub(super) fn schema(operations: &[Operation]) -> Schema {
                 "type": "integer",
                 "minimum": 0,
                 "maximum": u32::MAX,
-                "description": "The connection is closed after so many bytes of a blob; a \
-                                request that moves no more of them is left alone.",
+                "description": "The connection is closed after this many bytes of a blob. A \
+                                request that transfers no more bytes than that is served normally.",
             },
         },
         "additionalProperties": false,

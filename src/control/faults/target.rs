@@ -35,7 +35,7 @@ impl<'a> Target<'a> {
             return Ok(target);
         }
         let rule = if operations.iter().any(|operation| operation.name == name) {
-            "must not be one of /_emulator/, which do not fail on purpose".to_owned()
+            "must not be an operation under /_emulator/; faults do not apply to these".to_owned()
         } else {
             unknown_operation(name, Self::all(operations).map(Self::name))
         };

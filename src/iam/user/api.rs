@@ -36,7 +36,7 @@ pub(in crate::iam) fn routes() -> Routes {
 }
 
 fn of_the_seed_file() -> Error {
-    let rule = "must be of a user that was made by IAM; the seed file says what all others are";
+    let rule = "must be the id of a user created through IAM; change other users in the seed file";
     Error::invalid("user_id", rule)
 }
 
@@ -57,7 +57,7 @@ impl FromRequestParts<AppState> for Administrator {
 }
 
 fn create_doc() -> OperationDoc {
-    OperationDoc::new("Makes a user, who has no rights yet.")
+    OperationDoc::new("Creates a user without permissions.")
         .remarks("For administrators only.")
         .takes(body_schema(true))
         .answers::<OneUserView>(StatusCode::CREATED)
@@ -126,10 +126,10 @@ async fn show(
 }
 
 fn update_doc() -> OperationDoc {
-    OperationDoc::new("Changes a user; what is left out stays as it is.")
+    OperationDoc::new("Changes a user; omitted fields stay as they are.")
         .remarks(
-            "For administrators only. Another password, and `enabled` set to false, end all \
-             tokens and logins of the user.",
+            "For administrators only. A new password, or `enabled: false`, ends all tokens and \
+             logins of the user.",
         )
         .takes(body_schema(false))
         .answers::<OneUserView>(StatusCode::OK)
@@ -170,7 +170,7 @@ async fn update(
 }
 
 fn delete_doc() -> OperationDoc {
-    OperationDoc::new("Deletes a user with all rights, tokens and logins.")
+    OperationDoc::new("Deletes a user with all permissions, tokens and logins.")
         .remarks("For administrators only.")
         .answers_nothing()
         .refuses([Error::Forbidden, of_the_seed_file()])
@@ -229,15 +229,15 @@ fn body_schema(is_new: bool) -> Schema {
                 "type": "string",
                 "minLength": PASSWORD.start(),
                 "maxLength": PASSWORD.end(),
-                "description": "Characters of two kinds at least.",
+                "description": "Characters of at least two kinds.",
             },
             "enabled": {"type": "boolean"},
             "pwd_status": {"type": "boolean"},
             "email": text(255),
-            "areacode": described(text(8), "With `phone`."),
-            "phone": described(text(32), "With `areacode`."),
-            "xuser_id": described(text(128), "With `xuser_type`."),
-            "xuser_type": described(text(64), "With `xuser_id`."),
+            "areacode": described(text(8), "Required with `phone`."),
+            "phone": described(text(32), "Required with `areacode`."),
+            "xuser_id": described(text(128), "Required with `xuser_type`."),
+            "xuser_type": described(text(64), "Required with `xuser_id`."),
             "access_mode": {"type": "string", "enum": ACCESS_MODES},
             "description": text(255),
         },
@@ -265,7 +265,10 @@ async fn changes(app: &App, body: &JsonObject) -> Result<Changes> {
         if is_said(one) == is_said(other) {
             return Ok(());
         }
-        Err(Error::invalid(field, "must be given with its counterpart"))
+        Err(Error::invalid(
+            field,
+            "must be given together with its counterpart",
+        ))
     };
     let (areacode, phone) = (text("areacode", 8)?, text("phone", 32)?);
     together("phone", &areacode, &phone)?;
@@ -296,7 +299,7 @@ async fn changes(app: &App, body: &JsonObject) -> Result<Changes> {
     Ok(changes)
 }
 
-/// A user in short, as lists show it.
+/// A user as shown in lists.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "User")]
 pub(in crate::iam) struct UserView {

@@ -143,7 +143,7 @@ fn parse_password(text: &str) -> Result<Secret> {
     if !PASSWORD.contains(&text.chars().count()) || kinds < 2 || text.contains(char::is_control) {
         let (least, most) = (PASSWORD.start(), PASSWORD.end());
         let rule = format!(
-            "must have {least} to {most} characters of two kinds at least: upper-case letters, \
+            "must have {least} to {most} characters of at least two kinds: upper-case letters, \
              lower-case letters, digits, others"
         );
         return Err(Error::invalid("password", rule));

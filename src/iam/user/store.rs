@@ -140,7 +140,8 @@ impl Write for CreateUser {
             .await?;
         if users >= MOST {
             let rule = format!(
-                "cannot be made: an account has at most {MOST} users besides those of the seed file"
+                "the limit of {MOST} users per account is reached, not counting those of the seed \
+                 file"
             );
             return Err(Error::invalid("user", rule));
         }
@@ -230,6 +231,6 @@ mod tests {
         }
         let refused = test.db.write(CreateUser(user(MOST))).await;
         let refused = refused.expect_err("there is none").to_string();
-        assert!(refused.starts_with("user: cannot be made"), "{refused}");
+        assert!(refused.starts_with("user: the limit of"), "{refused}");
     }
 }

@@ -125,7 +125,7 @@ class Page {
       const rows = operation.parameters.map((parameter) => {
         const { default: standard, examples } = parameter.schema;
         const input = make("input", {
-          placeholder: standard ?? (parameter.required ? "" : "left out"),
+          placeholder: standard ?? (parameter.required ? "" : "omitted"),
           value: parameter.required ? examples?.[0] : undefined,
           "aria-label": parameter.name,
         });
@@ -160,7 +160,7 @@ class Page {
       const token = find("token").value.trim();
       find("token").classList.toggle("wanted", this.wantsToken(operation) && !token);
       if (this.wantsToken(operation) && !token) {
-        answer.replaceChildren(make("p", { class: "refused" }, "This call needs a token: give one at the top of the page."));
+        answer.replaceChildren(make("p", { class: "refused" }, "This call needs a token. Enter one at the top of the page."));
         find("token").focus();
         return;
       }
@@ -177,7 +177,7 @@ class Page {
       make("h3", {}, "Try it"),
       make("p", {}, ...(login ? [user, " ", password, " "] : []), make("button", { type: "button", click: send }, "Send")),
       answer,
-      make("h3", {}, "Answers"),
+      make("h3", {}, "Responses"),
       make("table", {}, ...Object.entries(operation.responses).map((row) => this.response(...row))),
     );
   }
@@ -214,7 +214,7 @@ class Page {
   }
 
   async send(place, url, request) {
-    place.replaceChildren(make("p", { class: "faint" }, "Waiting for the answer…"));
+    place.replaceChildren(make("p", { class: "faint" }, "Waiting for the response…"));
     const started = performance.now();
     try {
       const response = await fetch(url, { ...request, cache: "no-store", credentials: "omit" });
@@ -234,7 +234,7 @@ class Page {
         make("pre", {}, `${headers}\n\n${text.slice(0, 200000)}`),
       );
     } catch (error) {
-      place.replaceChildren(make("p", { class: "refused" }, `No answer: ${error.message}`));
+      place.replaceChildren(make("p", { class: "refused" }, `No response: ${error.message}`));
     }
   }
 

@@ -121,7 +121,7 @@ impl Call<'_> {
                     &self.app.db,
                     digest,
                     &blob,
-                    "it is missing or has another size",
+                    "it is missing or has the wrong size",
                 )
                 .await;
                 return Err(RegistryError::BlobUnknown);
@@ -186,7 +186,7 @@ impl Sending {
         self.file = file;
         let error = match read {
             Ok(piece) if piece.is_empty() => {
-                io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early")
+                io::Error::new(io::ErrorKind::UnexpectedEof, "it is too short")
             }
             Ok(piece) => {
                 self.left -= piece.len() as u64;
@@ -216,7 +216,7 @@ async fn mark_damaged(db: &Db, digest: &Digest, blob: &Blob, reason: &str) {
     if let Err(error) = db.write(mark).await {
         warn!(
             chain = error.chain(),
-            "Could not note that a blob is damaged"
+            "Could not record that a blob is damaged"
         );
     }
 }

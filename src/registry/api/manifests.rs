@@ -165,7 +165,7 @@ impl Call<'_> {
         let after = match self.query("last") {
             None => 0,
             Some(text) => text.parse().map_err(|_| {
-                let rule = "last must be that of the header Link of a page";
+                let rule = "last must come from the Link header of a page";
                 RegistryError::SizeInvalid(rule.to_owned())
             })?,
         };

@@ -270,7 +270,7 @@ impl Call<'_> {
         let Some(fault) = self.app.faults.inject(facts) else {
             return Ok(None);
         };
-        let stopping = RegistryError::Unavailable("the emulator stops");
+        let stopping = RegistryError::Unavailable("the emulator is stopping");
         match fault.wait(&self.app.stop).await.ok_or(stopping)? {
             FaultAction::Respond {
                 status,

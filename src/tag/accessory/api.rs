@@ -45,10 +45,10 @@ fn list_doc() -> OperationDoc {
     tag.insert("not".to_owned(), json!({"enum": OTHERS}));
     OperationDoc::new("Lists the accessories of a tag's image, page by page.")
         .remarks(
-            "Signatures and other manifests that are about the image, by the names of their tags \
-             or by `subject`. `ShowRepoTag`, `ShowTrigger` and `ShowRetention` answer for tags \
-             named `tags`, `triggers` and `retentions`, with what is named `accessories` there, \
-             if it is.",
+            "Signatures and other manifests that refer to the image by the name of their tag or by \
+             `subject`. For tags named `tags`, `triggers` or `retentions`, the path is that of \
+             `ShowRepoTag`, `ShowTrigger` or `ShowRetention`, which answers first if a tag, a \
+             trigger or a retention rule is named `accessories`.",
         )
         .variables([of_tag(tag)])
         .query([Param::limit_within(default, most), Param::offset()])
@@ -77,8 +77,8 @@ fn of_tag(schema: Schema) -> Param {
 /// Describes an operation that answers with `V`, or with [`instead_of`] where it finds none.
 pub fn or_accessories<V: JsonSchema>(description: OperationDoc, segment: &str) -> OperationDoc {
     let remarks = format!(
-        "Where nothing is named `accessories`, `…/{segment}/accessories` is answered as \
-         `ListRepoAccessories` is for the tag `{segment}`."
+        "If nothing is named `accessories`, `…/{segment}/accessories` is answered like \
+         `ListRepoAccessories` for the tag `{segment}`."
     );
     description
         .remarks(remarks)
@@ -135,7 +135,7 @@ async fn list_of(
 #[derive(Serialize, JsonSchema)]
 struct AccessoriesView {
     total: i64,
-    /// Null where there are none, as the live service has it.
+    /// Null if there are none, as on the live service.
     accessories: Option<Vec<AccessoryView>>,
 }
 
@@ -183,8 +183,8 @@ impl<S: Sync> FromRequestParts<S> for SignatureTag {
 
 fn list_references_doc() -> OperationDoc {
     let (default, most) = REFERENCES_LIMIT;
-    let marker = "`next_marker` of the page before; left out for the first one.";
-    OperationDoc::new("Lists the tags that a signature is about, from a marker on.")
+    let marker = "The `next_marker` of the previous page; omitted for the first page.";
+    OperationDoc::new("Lists the tags that a signature refers to, starting at a marker.")
         .variables([of_tag(schema_of::<SignatureTag>())])
         .query([
             Param::limit_within(default, most),

@@ -47,8 +47,7 @@ fn sources() -> Vec<(String, String)> {
     assert!(files.len() > 100);
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("UTF-8");
-        let code = text.split("#[cfg(test)]\n").next().expect("a part");
-        let code = code
+        let code = without_tests(&text)
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"));
         let name = path
@@ -59,6 +58,16 @@ fn sources() -> Vec<(String, String)> {
         (name.to_owned(), code.collect::<Vec<_>>().join("\n"))
     };
     files.into_iter().map(read).collect()
+}
+
+/// A file up to its tests. A line that names them, or what only they use, is not yet where they are.
+fn without_tests(text: &str) -> &str {
+    let mut marks = text.match_indices("#[cfg(test)]\n");
+    let begins = |(at, mark): &(usize, &str)| {
+        let item = text[at + mark.len()..].lines().next();
+        item.is_some_and(|item| item.ends_with('{'))
+    };
+    marks.find(begins).map_or(text, |(at, _)| &text[..at])
 }
 
 /// The files whose code has a word.

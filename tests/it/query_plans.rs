@@ -457,7 +457,7 @@ impl Source {
         let file = path.strip_prefix(folder).expect("within").to_str();
         let text = std::fs::read_to_string(path).expect("read");
         let text = text
-            .split("#[cfg(test)]\nmod tests")
+            .split("#[cfg(test)]\nmod tests {")
             .next()
             .expect("a part");
         let tokens: TokenStream = text.parse().expect("Rust");

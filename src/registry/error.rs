@@ -309,7 +309,7 @@ mod tests {
         );
         let broken = ImageError::UploadInvalid(reason());
         check(broken, 400, "BLOB_UPLOAD_INVALID", "reason");
-        let many = "requests work on 9 uploads at this moment; try again later";
+        let many = "all 9 uploads are in use; try again later";
         check(ImageError::TooManyUploads(9), 429, "TOOMANYREQUESTS", many);
         let manifest = ImageError::ManifestInvalid(reason());
         check(manifest, 400, "MANIFEST_INVALID", "reason");

@@ -301,7 +301,7 @@ mod tests {
                 digest: digest.clone(),
                 content: image.manifest.to_vec(),
                 tag: Some((tag, Verdicts::default())),
-                pushed_by: "u".to_owned(),
+                pushed_by: crate::push::PushedBy::user("u"),
                 now,
             };
             let outcome = self.test.db.write(write).await.expect("stored");

@@ -21,11 +21,12 @@ use self::reset::ResetWithTokens;
 use crate::app::{AppState, Routes};
 use crate::auth::{Caller, Controller};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{JsonResponse, OperationDoc};
+use crate::http::{JsonResponse, OperationDoc, RequestId};
 use crate::image::{SampleImage, repository_for_push};
 use crate::json::JsonObject;
 use crate::namespace::NamespaceName;
 use crate::permission::Editable;
+use crate::push::PushedBy;
 use crate::repository::RepositoryName;
 use crate::schema::schema_of;
 use crate::seed::Reset;
@@ -148,6 +149,7 @@ fn push_sample_doc() -> OperationDoc {
 /// `tag`, and optionally `nonce`, which its content follows from.
 async fn push_sample(
     State(app): State<AppState>,
+    RequestId(request_id): RequestId,
     caller: Caller,
     body: JsonObject,
 ) -> Result<Response> {
@@ -163,10 +165,9 @@ async fn push_sample(
     let repository =
         repository_for_push(&app.db, &app.lookup, &namespace, &name, caller.user(), now).await?;
     let image = SampleImage::new(&nonce)?;
+    let pushed_by = PushedBy::request(caller.user_name(), &request_id);
     let pusher = app.pusher();
-    let digest = pusher
-        .push(&repository, tag, image, caller.user_name())
-        .await?;
+    let digest = pusher.push(&repository, tag, image, pushed_by).await?;
     let view = PushView {
         digest: digest.to_string(),
     };

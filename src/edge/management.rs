@@ -28,8 +28,8 @@ use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 use crate::faults::{FaultAction, RequestFacts};
 use crate::http::{
-    Cut, DEADLINE, ErrorFormat, Failure, Limits, MAX_BODY, OWN_PATHS, Operation, Query, Room,
-    SharedBody, gather,
+    Cut, DEADLINE, ErrorFormat, Failure, Limits, MAX_BODY, OWN_PATHS, Operation, Query, RequestId,
+    Room, SharedBody, gather,
 };
 use crate::nearest::nearest;
 use crate::registry::RegistryError;
@@ -154,9 +154,11 @@ enum Route<'a> {
 /// Serves a request from its head to its line in the log.
 pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let started = std::time::Instant::now();
-    let request_id = edge.app.request_ids.next();
+    let id = edge.app.request_ids.next();
+    let request_id = Arc::clone(&id.0);
     let route = edge.operation(&request);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(id);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let body = SharedBody::new(&parts.headers, body);
     let mut caller = None;
@@ -164,7 +166,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     let outcome = tokio::select! {
         biased;
         outcome = dispatch(&edge.app, &route, parts, &body, next, &mut caller)
-            .instrument(info_span!("request", request.id = request_id)) => outcome,
+            .instrument(info_span!("request", request.id = &*request_id)) => outcome,
         () = body.abandoned(&edge.app.stop) => Err(STOPPING),
     };
     match &outcome {
@@ -332,7 +334,7 @@ async fn admit<'a>(
 
 /// The answer to a request that is refused before anybody looks at what it wants.
 pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) -> Response {
-    let request_id = app.request_ids.next();
+    let RequestId(request_id) = app.request_ids.next();
     let mut response = ErrorFormat::Gateway.render(refusal, NO_API, &request_id);
     identify(&mut response, &request_id);
     RequestLog {

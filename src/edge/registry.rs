@@ -2,6 +2,7 @@
 //! its errors, and its line in the log. Bodies have limits of their own there.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -19,11 +20,13 @@ use crate::registry::{RegistryError, Trace, answer};
 /// Serves everything below `/v2/` that is not the management API's.
 pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let started = Instant::now();
-    let request_id = app.request_ids.next();
+    let id = app.request_ids.next();
+    let request_id = Arc::clone(&id.0);
     let trace = Trace::default();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(id);
     let body = SharedBody::new(&parts.headers, body);
-    let span = info_span!("request", request.id = request_id);
+    let span = info_span!("request", request.id = &*request_id);
     let work = answer(&app, &parts, &body, &trace).instrument(span);
     let outcome = tokio::select! {
         biased;

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::http::RequestId;
+
 /// Request ids of 32 hex digits: a random half for the instance, a count for the request.
 #[derive(Debug)]
 pub struct RequestIds {
@@ -21,12 +23,12 @@ impl Default for RequestIds {
 
 impl RequestIds {
     /// The next one.
-    pub fn next(&self) -> String {
+    pub fn next(&self) -> RequestId {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let mut id = String::with_capacity(32);
         // Writing to a String cannot fail.
         let _ = write!(id, "{:016x}{count:016x}", self.instance);
-        id
+        RequestId(id.into())
     }
 }
 
@@ -37,7 +39,7 @@ mod tests {
     #[test]
     fn request_ids_are_32_hex_digits_and_differ() {
         let ids = RequestIds::default();
-        let (first, second) = (ids.next(), ids.next());
+        let (RequestId(first), RequestId(second)) = (ids.next(), ids.next());
         assert_ne!(first, second);
         assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }

@@ -131,8 +131,13 @@ impl Destination {
     pub(super) fn lane(&self, clusters: &[Cluster]) -> String {
         let cluster = self.choose(clusters);
         let cluster = cluster.map_or_else(|_| "none".to_owned(), |cluster| cluster.id);
+        format!("{cluster} {}", self.workload())
+    }
+
+    /// The workload within its cluster, `namespace/kind/name`.
+    pub(super) fn workload(&self) -> String {
         let kind = self.app_type.as_str();
-        format!("{cluster} {}/{kind}/{}", self.cluster_ns, self.application)
+        format!("{}/{kind}/{}", self.cluster_ns, self.application)
     }
 
     /// Checks that the cluster which the id chooses has the name, where both are given. A firing

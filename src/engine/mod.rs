@@ -266,6 +266,7 @@ impl Engine {
                 next.map(|id| Trial {
                     id,
                     lane,
+                    started: Instant::now(),
                     tries: 1,
                     about: None,
                     open: self.open.subscribe(),
@@ -281,7 +282,7 @@ impl Engine {
     /// Tries until the firing has an outcome that is recorded, or has gone away.
     async fn fire(&self, firing: &mut Trial<'_>) {
         let _retry = self.retries.forgetting(firing.id);
-        let started = Instant::now();
+        let started = firing.started;
         let mut begun = started;
         let mut pause = FIRST_PAUSE;
         while !self.is_stopping.load(Ordering::Acquire) {
@@ -333,7 +334,8 @@ impl Engine {
         };
         let (tries, next) = (firing.tries, retry::length(pause));
         warn!(
-            trigger.name = %trigger, tag, tries, workload = %firing.lane,
+            trigger.name = %trigger, image.tag = tag, firing.tries = tries,
+            workload.name = %firing.lane,
             "Try {tries} of trigger {trigger} for tag {tag} failed: {}; next try in {next}",
             one_line(reason)
         );
@@ -406,34 +408,52 @@ impl Engine {
     }
 }
 
-/// Tells the log what came of a firing.
+/// Tells the log what came of a firing, with the id of the request whose push set it off.
 fn log(record: &Record, firing: &Trial<'_>) {
     let Record {
         trigger,
+        image,
+        workload,
+        request_id,
         tag,
         result,
         detail,
     } = record;
-    let (tries, detail) = (firing.tries, one_line(detail));
-    let workload = firing.lane;
-    if *result == "failed" {
-        warn!(
-            trigger.name = %trigger, tag, result, tries, workload,
-            "Trigger {trigger} failed for tag {tag}: {detail}"
-        );
-        return;
-    }
+    let milliseconds = firing.started.elapsed().as_millis();
+    let detail = one_line(detail);
     let separator = if detail.is_empty() { "" } else { ": " };
-    info!(
-        trigger.name = %trigger, tag, result, tries, workload,
-        "Trigger {trigger} fired for tag {tag}{separator}{detail}"
+    let id = request_id.as_deref().unwrap_or("-");
+    let message = format_args!(
+        "fired {trigger} for {image} \u{2192} {workload}: {result}{separator}{detail} \
+         ({milliseconds} ms) {id}"
     );
+    macro_rules! line {
+        ($level:ident) => {
+            $level!(
+                trigger.name = %trigger,
+                image.tag = tag,
+                workload.name = workload,
+                firing.result = result,
+                firing.tries = firing.tries,
+                error.message = (*result == "failed").then_some(&*detail),
+                request.id = request_id.as_deref(),
+                "{message}"
+            )
+        };
+    }
+    if *result == "failed" {
+        line!(warn);
+    } else {
+        line!(info);
+    }
 }
 
 /// A firing that is being tried.
 struct Trial<'a> {
     id: i64,
     lane: &'a str,
+    /// When the engine took it up.
+    started: Instant,
     /// How many tries it makes, the one that is made or comes next included.
     tries: u32,
     /// What the log calls it; looked up once it has something to tell.

@@ -83,6 +83,7 @@ pub(super) struct Firing {
     region: String,
     namespace: String,
     repository: String,
+    request_id: Option<String>,
     pub(super) has_agency: bool,
 }
 
@@ -99,6 +100,7 @@ struct FiringRow {
     region: String,
     namespace: String,
     repository: String,
+    request_id: Option<String>,
     has_agency: bool,
 }
 
@@ -141,6 +143,7 @@ impl TryFrom<FiringRow> for Firing {
             region: row.region,
             namespace: row.namespace,
             repository: row.repository,
+            request_id: row.request_id,
             has_agency: row.has_agency,
         })
     }
@@ -164,6 +167,7 @@ pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<
         "SELECT f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name, t.app_type,
                 t.application, t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name,
                 t.container, n.region, n.name AS namespace, r.name AS repository,
+                (SELECT p.request_id FROM pushes p WHERE p.id = f.push_id) AS request_id,
                 EXISTS (SELECT 1 FROM agencies a WHERE a.account_id = n.account_id) AS has_agency
          FROM firings f
          JOIN triggers t ON t.id = f.trigger_id
@@ -182,6 +186,12 @@ pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<
 pub struct Record {
     /// The trigger's name.
     pub trigger: String,
+    /// The pushed image, `organization/repository:tag`.
+    pub image: String,
+    /// The workload, `namespace/kind/name`.
+    pub workload: String,
+    /// The id of the request that pushed, where it is known.
+    pub request_id: Option<String>,
     /// The pushed tag.
     pub tag: String,
     /// `success` or `failed`.
@@ -256,6 +266,9 @@ pub(super) async fn record(
     };
     let record = Record {
         trigger: firing.trigger_name.clone(),
+        image: format!("{}/{}:{}", firing.namespace, firing.repository, firing.tag),
+        workload: firing.destination.workload(),
+        request_id: firing.request_id.clone(),
         tag: firing.tag.clone(),
         result,
         detail: beginning(&detail, LONGEST_REASON).to_owned(),
@@ -303,6 +316,9 @@ mod tests {
         let ended = test.db.write(end(3)).await.expect("ended");
         let record = Record {
             trigger: "t".to_owned(),
+            image: "g/a:v2".to_owned(),
+            workload: "default/deployments/web".to_owned(),
+            request_id: None,
             tag: "v2".to_owned(),
             result: "success",
             detail: "\u{e9}".repeat(LONGEST_REASON),

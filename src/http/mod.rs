@@ -12,6 +12,7 @@ mod operation;
 mod pace;
 mod path;
 mod query;
+mod request_id;
 mod shared_body;
 mod stop;
 
@@ -30,5 +31,6 @@ pub use pace::Pace;
 pub(crate) use pace::PacedStream;
 pub use path::{Path, Segment};
 pub use query::{Query, QueryParams};
+pub use request_id::RequestId;
 pub use shared_body::SharedBody;
 pub use stop::Stop;

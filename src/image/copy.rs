@@ -113,7 +113,7 @@ mod tests {
             digest: Digest::of(&content),
             content: content.clone(),
             tag: None,
-            pushed_by: "u".to_owned(),
+            pushed_by: crate::push::PushedBy::user("u"),
             now: Clock::default().now(),
         };
         let outcome = test.db.write(write).await.expect("decided");

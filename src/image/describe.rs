@@ -75,7 +75,7 @@ mod tests {
             digest,
             content,
             tag: None,
-            pushed_by: "u".to_owned(),
+            pushed_by: crate::push::PushedBy::user("u"),
             now: Clock::default().now(),
         };
         let outcome = test.db.write(write).await.expect("decided");

@@ -17,6 +17,7 @@ use crate::engine::Matcher;
 use crate::error::{Error, Resource, Result};
 use crate::lookup::Lookup;
 use crate::namespace::Namespace;
+use crate::push::PushedBy;
 use crate::repository::store::CreateRepository;
 use crate::repository::{NewRepository, RepositoryName, RepositoryRef};
 use crate::tag::TagName;
@@ -41,7 +42,7 @@ impl Pusher<'_> {
         repository: &RepositoryRef,
         tag: TagName,
         image: SampleImage,
-        pushed_by: &str,
+        pushed_by: PushedBy,
     ) -> Result<Digest> {
         for blob in [image.layer, image.config] {
             self.store_blob(repository.id, blob).await?;
@@ -54,7 +55,7 @@ impl Pusher<'_> {
             digest: digest.clone(),
             content: image.manifest.to_vec(),
             tag: Some((tag, verdicts)),
-            pushed_by: pushed_by.to_owned(),
+            pushed_by,
             now: self.clock.now(),
         };
         match self.db.write(write).await? {
@@ -187,7 +188,9 @@ mod tests {
             let tag = TagName::parse(nonce).expect("a tag");
             let image = SampleImage::new(nonce).expect("an image");
             let pusher = self.app.pusher();
-            let pushed = pusher.push(&self.repository, tag, image, "u").await;
+            let pushed = pusher
+                .push(&self.repository, tag, image, PushedBy::user("u"))
+                .await;
             pushed.expect("pushed");
         }
 

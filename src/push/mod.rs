@@ -18,6 +18,33 @@ use crate::retention;
 use crate::sync;
 use crate::tag::{self, TagName};
 
+/// Who pushes, and with which request.
+#[derive(Debug, Clone)]
+pub struct PushedBy {
+    /// The name of the user.
+    pub user: String,
+    /// The request's id; none where a sync brings the tag.
+    pub request_id: Option<String>,
+}
+
+impl PushedBy {
+    /// A user with a request.
+    pub fn request(user: &str, request_id: &str) -> Self {
+        Self {
+            user: user.to_owned(),
+            request_id: Some(request_id.to_owned()),
+        }
+    }
+
+    /// A user who is not in the middle of a request.
+    pub fn user(name: impl Into<String>) -> Self {
+        Self {
+            user: name.into(),
+            request_id: None,
+        }
+    }
+}
+
 /// A tag that is pushed, however that came about.
 #[derive(Debug, Clone)]
 pub struct PutTag {
@@ -27,8 +54,8 @@ pub struct PutTag {
     pub name: TagName,
     /// The manifest, which is in the repository.
     pub digest: String,
-    /// The name of the user who pushes.
-    pub pushed_by: String,
+    /// Who pushes it.
+    pub pushed_by: PushedBy,
     /// What is known of the tag and the expressions of triggers.
     pub verdicts: Verdicts,
     /// When.
@@ -69,8 +96,8 @@ pub struct CopyTag {
     pub destination: TagName,
     /// Whether the tag to be may be one that is there.
     pub overrides: bool,
-    /// The name of the user.
-    pub pushed_by: String,
+    /// Who pushes it.
+    pub pushed_by: PushedBy,
     /// What is known of the destination and the expressions of triggers.
     pub verdicts: Verdicts,
     /// When.
@@ -173,7 +200,9 @@ mod tests {
         let image = SampleImage::new("one").expect("made");
 
         let pusher = app.pusher();
-        let pushed = pusher.push(&repository, tag("v1"), image, "user").await;
+        let pushed = pusher
+            .push(&repository, tag("v1"), image, PushedBy::user("user"))
+            .await;
         pushed.expect("pushed");
         assert_eq!(counts(&app).await, [1, 1, 1, 1]);
 
@@ -182,7 +211,7 @@ mod tests {
             repository_id: repository.id,
             name: tag(name),
             digest: digest.to_owned(),
-            pushed_by: "user".to_owned(),
+            pushed_by: PushedBy::user("user"),
             verdicts: Verdicts::default(),
             now: app.clock.now(),
         };

@@ -11,14 +11,16 @@ const MOST_PUSHES: i64 = 1000;
 /// Records a push; the oldest of many is forgotten. Its number.
 pub(super) async fn insert(transaction: &mut SqliteConnection, tag: &PutTag) -> Result<i64> {
     let push_id: i64 = sqlx::query_scalar(
-        "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at, newest_trigger)
-         VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM triggers)) RETURNING id",
+        "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at, request_id,
+                             newest_trigger)
+         VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM triggers)) RETURNING id",
     )
     .bind(tag.repository_id)
     .bind(tag.name.as_str())
     .bind(&tag.digest)
-    .bind(&tag.pushed_by)
+    .bind(&tag.pushed_by.user)
     .bind(tag.now)
+    .bind(&tag.pushed_by.request_id)
     .fetch_one(&mut *transaction)
     .await?;
     sqlx::query("DELETE FROM pushes WHERE id <= ?")
@@ -30,6 +32,7 @@ pub(super) async fn insert(transaction: &mut SqliteConnection, tag: &PutTag) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::PushedBy;
     use super::*;
     use crate::clock::Clock;
     use crate::db::Write;
@@ -49,7 +52,7 @@ mod tests {
                     repository_id: 1,
                     name: TagName::parse(&format!("v{at}")).expect("a tag"),
                     digest: "d".to_owned(),
-                    pushed_by: "user".to_owned(),
+                    pushed_by: PushedBy::user("user"),
                     verdicts: Verdicts::default(),
                     now: Clock::default().now(),
                 };

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::image::SampleImage;
 use crate::namespace::NamespaceName;
 use crate::page::Page;
+use crate::push::PushedBy;
 use crate::repository::{RepositoryName, RepositoryRef};
 use crate::tag::{self, TagName};
 
@@ -48,7 +49,9 @@ impl World {
         let tag = TagName::parse(tag).expect("a tag");
         let image = SampleImage::new(tag.as_str()).expect("made");
         let pusher = self.app.pusher();
-        let pushed = pusher.push(repository, tag, image, "user").await;
+        let pushed = pusher
+            .push(repository, tag, image, PushedBy::user("user"))
+            .await;
         pushed.expect("pushed");
     }
 

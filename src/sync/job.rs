@@ -9,7 +9,7 @@ use crate::db::Write;
 use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
 use crate::image;
-use crate::push::{self, PutTag};
+use crate::push::{self, PushedBy, PutTag};
 use crate::repository::{self, Description, NewRepository, RepositoryName};
 use crate::tag::{self, TagName};
 
@@ -86,7 +86,7 @@ impl Job {
             repository_id: target_id,
             name: tag,
             digest: digest.to_owned(),
-            pushed_by: self.operator_name,
+            pushed_by: PushedBy::user(self.operator_name),
             verdicts,
             now,
         };
@@ -161,7 +161,7 @@ mod tests {
             let tag = TagName::parse(tag).expect("a tag");
             let image = SampleImage::new(content).expect("made");
             let pusher = self.app.pusher();
-            let pushed = pusher.push(&self.repository, tag, image, "user");
+            let pushed = pusher.push(&self.repository, tag, image, PushedBy::user("user"));
             pushed.await.expect("pushed");
         }
 

@@ -14,12 +14,12 @@ use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{ContentRange, OperationDoc, Param, Query, Segment, empty_object};
+use crate::http::{ContentRange, OperationDoc, Param, Query, RequestId, Segment, empty_object};
 use crate::image::MediaType;
 use crate::json::JsonObject;
 use crate::page::SortOrder;
 use crate::permission::{Editable, Manageable, Viewable};
-use crate::push::CopyTag;
+use crate::push::{CopyTag, PushedBy};
 use crate::repository::RepositoryRef;
 use crate::schema::schema_of;
 
@@ -135,6 +135,7 @@ fn create_doc() -> OperationDoc {
 /// `CreateRepoTag`
 async fn create(
     State(app): State<AppState>,
+    RequestId(request_id): RequestId,
     caller: Caller,
     Editable(repository): Editable<RepositoryRef>,
     body: JsonObject,
@@ -150,7 +151,7 @@ async fn create(
             .judge(&app.db, repository.id, &destination)
             .await?,
         destination,
-        pushed_by: caller.user_name().to_owned(),
+        pushed_by: PushedBy::request(caller.user_name(), &request_id),
         now: app.clock.now(),
     };
     app.db.write(write).await?;

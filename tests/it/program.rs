@@ -965,6 +965,15 @@ fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
         .map(|line| {
             let message = line["message"].as_str().expect("text");
             let message = message.split("; next try in").next();
+            // The id that the push's own line has.
+            if let Some(id) = line["request.id"].as_str() {
+                assert_eq!(
+                    log.matches(&format!("\"request.id\":\"{id}\"")).count(),
+                    2,
+                    "{log}"
+                );
+            }
+            let message = message.map(|text| text.split(" (").next().unwrap_or(text));
             format!(
                 "{} {}",
                 line["level"].as_str().expect("text"),
@@ -973,15 +982,16 @@ fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
         })
         .collect();
     let reason = "no container uses group/busybox; available: nginx:1";
+    let workload = "\u{2192} default/deployments/adsfa";
     let passing = "of trigger on-push for tag v2 failed: the cluster answered 503";
     assert_eq!(
         told,
         [
             format!("WARN Trigger on-push cannot update anything yet: {reason}"),
-            format!("WARN Trigger on-push failed for tag v1: {reason}"),
+            format!("WARN fired on-push for group/busybox:v1 {workload}: failed: {reason}"),
             format!("WARN Try 1 {passing}"),
             format!("WARN Try 2 {passing}"),
-            "INFO Trigger on-push fired for tag v2".to_owned(),
+            format!("INFO fired on-push for group/busybox:v2 {workload}: success"),
         ],
         "{log}"
     );

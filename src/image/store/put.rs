@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::db::Write;
 use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
-use crate::push::{self, PutTag};
+use crate::push::{self, PushedBy, PutTag};
 use crate::repository::store::exists as repository_exists;
 use crate::tag::TagName;
 
@@ -28,7 +28,7 @@ pub struct PutManifest {
     /// triggers.
     pub tag: Option<(TagName, Verdicts)>,
     /// The name of the user who pushes.
-    pub pushed_by: String,
+    pub pushed_by: PushedBy,
     /// When.
     pub now: Timestamp,
 }

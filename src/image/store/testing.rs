@@ -46,7 +46,7 @@ pub(crate) fn manifest(repository_id: i64, blobs: &[&str], tag: Option<&str>) ->
         digest: Digest::of(&content),
         content,
         tag: tag.map(|tag| (TagName::parse(tag).expect("a tag"), Verdicts::default())),
-        pushed_by: "u".to_owned(),
+        pushed_by: crate::push::PushedBy::user("u"),
         now: Clock::default().now(),
     }
 }

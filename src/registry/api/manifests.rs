@@ -101,7 +101,7 @@ impl Call<'_> {
             digest: digest.clone(),
             content: content.to_vec(),
             tag,
-            pushed_by: admitted.user_name().to_owned(),
+            pushed_by: self.pushed_by(&admitted),
             now: self.app.clock.now(),
         };
         match self.app.db.write(write).await? {

@@ -17,16 +17,17 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::access::{self, Actions, Gate};
+use super::access::{self, Actions, Admitted, Gate};
 use super::error::RegistryError;
 use super::operation::RegistryOperation;
 use super::target::Target;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::faults::{FaultAction, RequestFacts};
-use crate::http::SharedBody;
+use crate::http::{RequestId, SharedBody};
 use crate::image::ImagePath;
 use crate::nearest::nearest;
+use crate::push::PushedBy;
 
 static DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -188,6 +189,15 @@ impl Call<'_> {
 
     fn gate(&self) -> Gate<'_> {
         gate(self.app)
+    }
+
+    /// Who pushes with this request.
+    fn pushed_by(&self, admitted: &Admitted) -> PushedBy {
+        let user = admitted.user_name();
+        match RequestId::of(&self.parts.extensions) {
+            Some(RequestId(id)) => PushedBy::request(user, &id),
+            None => PushedBy::user(user),
+        }
     }
 
     /// `GET /v2/`: any token will do.

@@ -1,7 +1,8 @@
 //! Why a request was refused or failed, and the status and code that a client gets for it.
 //!
-//! One enum for the whole program. How an error is written down (management, gateway or IAM
-//! form) is the business of `http::form`; which rule was broken is decided in the chapters.
+//! One enum for the whole program. How an error is written (in the format of SWR, the
+//! gateway, IAM or the OCI registry) is in `http::error_format`; which rule was broken is decided in
+//! the chapters.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -243,6 +244,7 @@ impl Error {
             | Self::NotFound(Resource::Share)
             | Self::NamespaceQuota(_)
             | Self::NoSyncTask
+            // As the live service answers; newer pages of the reference say 409.
             | Self::AlreadyExists(Resource::Trigger | Resource::Retention) => {
                 StatusCode::BAD_REQUEST
             }

@@ -34,7 +34,9 @@
 //! - find the status and the code of an error: `src/error.rs`; of the registry: `src/registry/error.rs`
 //! - find which tag fires which trigger: `judge` in `src/trigger/mod.rs`; what a firing does
 //!   to a workload: `src/engine/plan.rs`; which cluster is meant: `src/engine/destination.rs`
-//! - add a query parameter: the handler and its `…_doc` function in `src/<chapter>/api.rs`
+//! - add a query parameter: its `…_doc` function, the handler, and, where `filter` takes it too, the
+//!   list of the filter's keys in `src/<chapter>/api.rs`; the statements (page and count) in
+//!   `store.rs`; then approve the snapshot of the document
 //! - add an operation: `.github/CONTRIBUTING.md` lists all places
 //! - find who may call an operation: the extractor of its handler (`src/permission/access.rs`), and
 //!   the table in `tests/it/permission.rs`
@@ -57,7 +59,8 @@
 //! `push::put`, which in the same transaction writes one firing for each trigger that matches, one
 //! job for each task that takes the image to another region, and deletes what the repository's
 //! retention rules delete. The client is answered.
-//! The writer wakes `engine`, which takes the firings from the table, in order for each workload;
+//! The writer wakes `engine`, which takes the firings from the table, for each workload in the order of the pushes, and within a push in the order in which the triggers
+//! were created;
 //! each updates its workload, leaves an entry in the trigger's history and ends, in one transaction.
 //! `sync` works on the jobs, and a synced tag is a push there.
 //!
@@ -128,8 +131,7 @@ pub use auth::{
 pub use config::Config;
 pub use emulator::{Emulator, StartError};
 
-/// What the program, the tests and the fuzz targets of this repository use besides. It changes
-/// without notice.
+/// Used by the program, the tests and the fuzz targets of this repository; changes without notice.
 #[doc(hidden)]
 pub mod internal {
     pub use crate::auth::signature::{Authorization, SignedRequest};

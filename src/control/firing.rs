@@ -35,7 +35,7 @@ use crate::trigger::{HistoryView, TriggerName};
 const IDLE: &str = "/_emulator/idle";
 const WAIT: &str = "/_emulator/wait";
 const EXPLAIN: &str = "/_emulator/explain";
-const WAKES_WORKERS: &str = "/_emulator/pushes";
+const PUSHES: &str = "/_emulator/pushes";
 
 /// How long `idle` and `wait` wait when nothing is said.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ pub(super) fn routes() -> Routes {
         .route(Operation::new("EmulatorIdle", Method::GET, IDLE).waits(), idle, idle_doc)
         .route(Operation::new("EmulatorWait", Method::GET, WAIT).waits(), wait, wait_doc)
         .get("EmulatorExplain", EXPLAIN, explain, explain_doc)
-        .list("EmulatorListPushes", WAKES_WORKERS, pushes, pushes_doc)
+        .list("EmulatorListPushes", PUSHES, pushes, pushes_doc)
 }
 
 fn idle_doc() -> OperationDoc {

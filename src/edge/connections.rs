@@ -14,7 +14,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Connections open at once; the next one waits until one of them ends.
+/// Connections open at once; the next one waits until one of them ends or was idle long enough to
+/// be closed for it.
 const MAX_CONNECTIONS: u32 = 4096;
 /// How long a connection that was told to end is waited for before another one is told, too.
 const PATIENCE: Duration = Duration::from_secs(1);

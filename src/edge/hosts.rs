@@ -1,4 +1,4 @@
-//! For whom a request may be that comes to a loopback address.
+//! The hosts that requests to a loopback address may name.
 //!
 //! A page in a browser can have its own name resolve to the loopback address (DNS rebinding), and
 //! is then of the same origin as the emulator, whose built-in token everybody knows. Its requests

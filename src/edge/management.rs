@@ -1,9 +1,5 @@
-//! What every request of the management port passes through: its id, its deadline, the caller, its
-//! bounded body, the fault that somebody asked for, the form of its errors, and its line in the
-//! log.
-//!
-//! The limits here are those of the JSON operations; a group of routes that moves blobs has its
-//! own edge.
+//! The layer around the operations of the table: id, deadline, caller, bounded body, planned faults,
+//! format of errors, and the line in the log. The OCI registry has its own layer, `registry`.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -44,10 +40,9 @@ const BODY: Limits = Limits {
 const MAX_SHOWN: usize = 256;
 /// The code of a failure where there is no operation.
 const NO_API: &str = "APIGW.0601";
-/// What those are told who still wait for something, or for whom something is still waited for,
-/// when the instance stops.
+/// The answer to requests that wait, or whose body is awaited, when the instance stops.
 const STOPPING: Error = Error::Unavailable("The emulator is stopping");
-/// What those are told who would wait beside too many others.
+/// The answer to one waiting request too many.
 const TOO_MANY_WAIT: Error = Error::Unavailable("Too many requests are already waiting");
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,9 +1,10 @@
-//! What every request passes through on its way to a handler and back: the listener with its
-//! bounds, the router, the caller, the body, the faults that somebody asked for, the form of errors,
-//! and the line in the log.
+//! The way of a request to its handler and back: listener, router, and the layers around handlers.
 //!
-//! `management` wraps the operations of the table, `registry` those of the OCI registry. Nothing
-//! below knows of this room but what it leaves in a request.
+//! `server` is the listener; `connections` and `lingering` bound and close its connections, `hosts`
+//! checks the host that a request names, `router` leads on. `management` wraps the operations of the
+//! table: deadline, caller, bounded body, faults, format of errors. `registry` wraps the OCI
+//! registry, which does most of that itself. Both give the request its id (`request_id`), write its
+//! line in the log (`log`) and record it for `/_emulator/requests` (`requests`).
 
 mod connections;
 mod hosts;

@@ -194,8 +194,8 @@ async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Fr
     }
 }
 
-/// The stream with bounds on how long the other side may leave what was sent unread, and on how
-/// little of it it may take.
+/// The stream, with a limit on how long the client may leave an answer unread and on how slowly it
+/// may read.
 fn bounded(stream: TcpStream) -> PacedStream<Pin<Box<TimeoutStream<TcpStream>>>> {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "Could not switch off Nagle's algorithm");

@@ -80,6 +80,7 @@ async fn insert_firings(
     digest: &str,
     triggers: &[i64],
 ) -> Result<()> {
+    // In the order of the array, that of creation: firings of one workload run by their ids.
     sqlx::query(
         "INSERT INTO firings (push_id, trigger_id, tag, digest)
          SELECT ?1, t.value, ?2, ?3 FROM json_each(?4) t",

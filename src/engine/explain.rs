@@ -32,7 +32,7 @@ pub struct Explained {
     pub trigger_name: String,
     /// What would become of its workload.
     pub expected: Expected,
-    /// Why, or why not; where it fires and would change nothing, that.
+    /// Why it would fire or not, or that it would change nothing.
     pub reason: String,
     /// What its cluster would be sent.
     pub patch: Option<Value>,

@@ -10,7 +10,7 @@ use crate::excerpt::beginning;
 use crate::tag::TagName;
 use crate::trigger::{self, Trigger, TriggerName, Verdict};
 
-/// The reason why a trigger did not fire that was not there yet.
+/// Why a trigger did not fire that was created after the push.
 const MADE_LATER: &str = "the trigger was created after this push";
 
 /// What became of a trigger at a push.

@@ -59,7 +59,8 @@ struct Entry {
     weight: u64,
 }
 
-/// What is known of a tag and the expressions of its repository when a write begins.
+/// Which expressions of a repository's triggers match a tag, as far as they were known before the
+/// write began; others are compiled in the write.
 #[derive(Debug, Clone, Default)]
 pub struct Verdicts {
     matcher: Matcher,

@@ -1,4 +1,4 @@
-//! Digests: by what content is named.
+//! Digests, which name content.
 
 use sha2::{Digest as _, Sha256, Sha512};
 

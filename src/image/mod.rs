@@ -1,10 +1,12 @@
-//! Images on disk: what they are made of, and how they come there and go. What clients of the
-//! registry say by HTTP is in `registry`, of which nothing here knows.
+//! Images on disk: their parts, and how they are stored, copied and removed. The HTTP of the
+//! registry is in `registry`, which this room does not know.
 //!
-//! `digest`, `reference` and `manifest` have the words, `upload` takes what arrives, `files` holds
-//! the files, `store` the SQL, `push` stores an image as a push does, `copy` gives one to another
-//! repository, `describe` reads what an earlier version stored, `collect` removes what nothing
-//! refers to, `sample` makes an image from nothing. Tags belong to the chapter `tag`.
+//! `digest`, `reference` and `manifest` are the types; `upload` takes uploads in, `files` holds the
+//! files of blobs, `store` is the SQL. `store::put` stores a manifest with its tag by `push::put`,
+//! which sets off triggers, syncs and retention. `push` pushes an image from inside the program,
+//! `copy` copies one to another repository, `describe` completes the rows of earlier versions,
+//! `collect` removes unreferenced blobs, `sample` generates a small image, `error` has the refusals.
+//! Tags belong to the chapter `tag`.
 
 mod collect;
 mod copy;

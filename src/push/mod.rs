@@ -1,10 +1,10 @@
-//! A push: what a stored tag sets off, all of it in the transaction that stores the tag, so that
-//! none of it is lost and none happens for a tag that is not there. [`put`] is the one way in which
-//! a tag comes to point at a manifest.
+//! A push: everything that a stored tag sets off, written in the transaction that stores the tag, so
+//! that an acknowledged push loses nothing and a failed one leaves nothing behind. A tag comes to
+//! point at a manifest only through [`put`], or through [`put_synced`] where a sync brings it.
 //!
-//! `registry` pushes with the manifest, `CreateRepoTag` gives an image a second tag ([`CopyTag`]),
-//! and `sync` brings tags from other regions ([`put_synced`]). What is written here is worked on
-//! afterwards: firings by `engine`, sync jobs by `sync`.
+//! Callers: `image::store::put` (pushes by the registry and `/_emulator/push`), [`CopyTag`]
+//! (`CreateRepoTag`), and `sync::job`. `engine::decision` decides which triggers fire, and `engine`
+//! processes the firings afterwards, as `sync` does the sync jobs; retention rules have already run.
 
 mod store;
 
@@ -56,7 +56,7 @@ pub struct PutTag {
     pub digest: String,
     /// Who pushes it.
     pub pushed_by: PushedBy,
-    /// What is known of the tag and the expressions of triggers.
+    /// Which expressions of the repository's triggers match the tag.
     pub verdicts: Verdicts,
     /// When.
     pub now: Timestamp,
@@ -92,13 +92,13 @@ pub struct CopyTag {
     pub repository_id: i64,
     /// The tag that is there.
     pub source: TagName,
-    /// The tag to be.
+    /// The destination tag.
     pub destination: TagName,
-    /// Whether the tag to be may be one that is there.
+    /// Whether an existing destination tag is overwritten.
     pub overrides: bool,
     /// Who pushes it.
     pub pushed_by: PushedBy,
-    /// What is known of the destination and the expressions of triggers.
+    /// Which expressions of the repository's triggers match the destination tag.
     pub verdicts: Verdicts,
     /// When.
     pub now: Timestamp,

@@ -1,9 +1,10 @@
-//! The image registry: OCI Distribution 1.1 under `/v2/`, on the port of everything else. The
-//! images themselves are in [`crate::image`].
+//! The image registry: the HTTP of OCI Distribution 1.1 under `/v2/`, which shares its port with
+//! the management API. The images themselves are in [`crate::image`].
 //!
-//! `target` reads paths, `operation` is the table of operations, `api` their HTTP, `lots` gathers
-//! the bodies of uploads, `token` is the bearer token of clients, `access` who may pull and push,
-//! `download` counts pulls, `error` says why something is refused. Logging in belongs to `login`.
+//! `edge::registry` calls [`answer`], which finds the operation in `api`. `target` parses paths,
+//! `operation` is the table of operations, `lots` collects the bodies of uploads, `token` signs and
+//! verifies bearer tokens, `access` decides who may pull and push and admits the caller, `download`
+//! counts pulls, and `error` maps refusals to OCI error codes. The token service is in `login`.
 
 mod access;
 mod api;

@@ -1,12 +1,16 @@
 //! The seed file: what an instance holds at its start.
 //!
-//! `file` reads and checks it whole, with `words` for what is not its form and `lines` for where a
-//! field is; `targets` finds triggers that lead nowhere; `store` writes what is missing.
+//! `file` reads it whole: `format` has its keys, `check` their rules, `words` the errors of what is
+//! not YAML of that form, and `lines` the line of a field; `targets` finds triggers that lead nowhere; `store` writes what is missing.
 
+mod check;
 mod file;
+mod format;
 mod lines;
 mod store;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::net::SocketAddr;

@@ -102,7 +102,7 @@ impl AppType {
         }
     }
 
-    /// The live service's word for one of them, in its sentence about what it could not get.
+    /// The singular, as the live service has it in `fail to get k8s deployment`.
     pub fn resource(self) -> &'static str {
         self.as_str().trim_end_matches('s')
     }
@@ -195,7 +195,7 @@ impl Condition {
         }
     }
 
-    /// The API's word for its type.
+    /// Its `trigger_type`.
     pub fn trigger_type(&self) -> TriggerType {
         match self {
             Self::All => TriggerType::All,

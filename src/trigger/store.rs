@@ -100,7 +100,7 @@ pub async fn list(
     found.into_iter().map(Trigger::try_from).collect()
 }
 
-/// The expressions that enabled triggers of a repository wait with, each as often as it is used.
+/// The expressions in the conditions of a repository's enabled triggers, with repetitions.
 pub async fn list_expressions(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,
@@ -164,7 +164,7 @@ pub async fn find_condition(db: impl SqliteExecutor<'_>, id: i64) -> Result<Cond
     Ok(Condition::stored(kind, condition))
 }
 
-/// Numbers and names of the triggers of a repository but for some, by name; `limit` at most.
+/// Ids and names of a repository's triggers except some, ordered by name; `limit` at most.
 pub async fn list_names_but(
     db: impl SqliteExecutor<'_>,
     repository_id: i64,

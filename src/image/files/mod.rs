@@ -1,6 +1,6 @@
 //! The files of blobs; which uploads are under way is in `sessions`.
 //!
-//! Content is hashed while it streams to a file under a temporary name; never is a layer held in
+//! Content is hashed while it streams to a file under a temporary name; no layer is ever held in
 //! memory. A finished file is synced, renamed into its folder, and the folder is synced; only then
 //! does the database learn its name. Which files are in use is said by the database alone.
 

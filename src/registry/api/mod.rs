@@ -1,5 +1,5 @@
-//! The HTTP of the registry: finds a request's operation. One file for each noun; `ranges` reads
-//! the headers that name bytes, `repository` finds the one that is pushed to.
+//! The HTTP of the registry: finds a request's operation. One file for each noun; `ranges` parses
+//! `Range` and `Content-Range`, `repository` finds the repository of a push or creates it.
 
 mod blobs;
 mod manifests;

@@ -1,6 +1,6 @@
 //! The bearer tokens of the registry: JWTs that say who may do what with which repository of which
 //! region for a quarter of an hour. What one grants is looked up again when it is used. A reset,
-//! and whoever puts the clock back, make a new key, with which all tokens end.
+//! or a clock that is moved back, creates a new key and so invalidates all tokens.
 
 pub mod store;
 

@@ -1,0 +1,444 @@
+//! The rules of the seed file: each name and each thing that it describes, as the chapters check
+//! them, with the place of what is wrong.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::file::SeedError;
+use super::format::{
+    AccountEntry, ClusterEntry, KubernetesNamespaceEntry, NamespaceEntry, PermissionEntry,
+    RegionEntry, RepositoryEntry, SeedFile,
+};
+use super::lines::line_of;
+use super::{Seed, SeedCluster, SeedNamespace, SeedRegion, SeedRepository};
+use crate::auth::{
+    Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_TOKEN, Directory, NewAccount, NewUser,
+    Secret, User,
+};
+use crate::cce::Cluster;
+use crate::config::{parse_listen, parse_region, parse_registry_host};
+use crate::error::{Error, Fault};
+use crate::json::JsonObject;
+use crate::kubernetes::Access;
+use crate::namespace::NamespaceName;
+use crate::permission::{Grant, Level};
+use crate::repository::{Category, Description, RepositoryName};
+use crate::trigger::{self, AppType, parse_label, parse_subdomain};
+use crate::workload::{PodTemplate, WorkloadKey, read_template};
+
+pub(super) struct Checker<'a> {
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
+    pub(super) home: &'a str,
+}
+
+impl Checker<'_> {
+    fn wrong<T>(&self, field: &str, rule: impl std::fmt::Display) -> Result<T, SeedError> {
+        let line = line_of(self.text, field);
+        let message = format!("{field}: {rule}");
+        Err(SeedError::Rule(self.path.to_owned(), line, message))
+    }
+
+    /// A rule of the API, reported under the key that the seed file has for the field.
+    fn api<T>(&self, under: &str, result: Result<T, Error>) -> Result<T, SeedError> {
+        result.or_else(|error| match error {
+            Error::Invalid { field, rule, .. } if field != "namespace" && field != "repository" => {
+                self.wrong(&format!("{under}.{field}"), rule)
+            }
+            Error::Invalid { rule, .. } => self.wrong(&format!("{under}.name"), rule),
+            error => self.wrong(under, error),
+        })
+    }
+
+    pub(super) fn check(&self, file: SeedFile) -> Result<(Directory, Seed), SeedError> {
+        let with_agency: Vec<_> = file
+            .accounts
+            .iter()
+            .filter(|entry| entry.agency)
+            .map(|entry| entry.name.clone())
+            .collect();
+        let accounts = self.accounts(file.builtin_account, file.accounts)?;
+        let directory = Directory::new(file.builtin_account, accounts)
+            .map_err(|error| SeedError::Accounts(self.path.to_owned(), error))?;
+        let regions = self.regions(file.regions)?;
+        let seed = Seed {
+            accounts: directory.accounts().to_vec(),
+            agencies: with_agency
+                .iter()
+                .filter_map(|name| directory.account_named(name).map(Arc::clone))
+                .collect(),
+            namespaces: self.namespaces(&directory, &regions, file.organizations)?,
+            regions,
+            clusters: self.clusters(file.clusters)?,
+        };
+        Ok((directory, seed))
+    }
+
+    fn regions(&self, entries: Vec<RegionEntry>) -> Result<Vec<SeedRegion>, SeedError> {
+        let mut regions: Vec<SeedRegion> = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("regions[{at}]");
+            let name = match parse_region(&entry.name) {
+                Ok(name) => name,
+                Err(rule) => return self.wrong(&format!("{under}.name"), rule),
+            };
+            if name == self.home {
+                let rule = "must not be the home region, which is set by --region and --listen";
+                return self.wrong(&format!("{under}.name"), rule);
+            }
+            if regions.iter().any(|known| known.name == name) {
+                return self.wrong(&format!("{under}.name"), "must be unique");
+            }
+            let listen = match parse_listen(&entry.listen) {
+                Ok(listen) => listen,
+                Err(rule) => {
+                    return self.wrong(&format!("{under}.listen"), rule);
+                }
+            };
+            let registry_host = match entry.registry_host {
+                None => None,
+                Some(host) => match parse_registry_host(&host) {
+                    Ok(name) => Some(name),
+                    Err(rule) => {
+                        return self.wrong(&format!("{under}.registry_host"), rule);
+                    }
+                },
+            };
+            regions.push(SeedRegion {
+                name,
+                listen,
+                registry_host,
+            });
+        }
+        Ok(regions)
+    }
+
+    fn accounts(
+        &self,
+        builtin: bool,
+        entries: Vec<AccountEntry>,
+    ) -> Result<Vec<NewAccount>, SeedError> {
+        // Where each credential is that names its user by itself.
+        let mut places = HashMap::new();
+        if builtin {
+            let place = "the built-in user";
+            places.insert(
+                ("access_key", BUILTIN_ACCESS_KEY.to_owned()),
+                place.to_owned(),
+            );
+            places.insert(("token", BUILTIN_TOKEN.to_owned()), place.to_owned());
+        }
+        let mut accounts = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("accounts[{at}]");
+            let name = self.filled(&format!("{under}.name"), entry.name)?;
+            let mut users = Vec::new();
+            for (at, entry) in entry.users.into_iter().enumerate() {
+                let under = format!("{under}.users[{at}]");
+                let name = self.filled(&format!("{under}.name"), entry.name)?;
+                let texts = [
+                    ("id", &entry.id),
+                    ("password", &entry.password),
+                    ("access_key", &entry.access_key),
+                    ("secret_key", &entry.secret_key),
+                    ("token", &entry.token),
+                ];
+                for (field, text) in texts {
+                    if text.as_deref().is_some_and(str::is_empty) {
+                        return self.wrong(&format!("{under}.{field}"), "must not be empty");
+                    }
+                }
+                for (field, text) in [("access_key", &entry.access_key), ("token", &entry.token)] {
+                    let Some(text) = text else { continue };
+                    let place = format!("{under}.{field}");
+                    if let Some(other) = places.get(&(field, text.clone())) {
+                        return self.wrong(&place, format!("is already used by {other}"));
+                    }
+                    places.insert((field, text.clone()), under.clone());
+                }
+                if entry.access_key.is_some() != entry.secret_key.is_some() {
+                    let rule = "must be given together with secret_key";
+                    return self.wrong(&format!("{under}.access_key"), rule);
+                }
+                users.push(NewUser {
+                    name,
+                    id: entry.id,
+                    admin: entry.admin,
+                    password: entry.password.map(Secret::new),
+                    access_key: entry.access_key,
+                    secret_key: entry.secret_key.map(Secret::new),
+                    token: entry.token.map(Secret::new),
+                });
+            }
+            accounts.push(NewAccount {
+                name,
+                id: entry.id,
+                users,
+            });
+        }
+        Ok(accounts)
+    }
+
+    fn filled(&self, field: &str, text: String) -> Result<String, SeedError> {
+        if text.trim().is_empty() {
+            return self.wrong(field, "must not be empty");
+        }
+        Ok(text)
+    }
+
+    fn namespaces(
+        &self,
+        directory: &Directory,
+        regions: &[SeedRegion],
+        entries: Vec<NamespaceEntry>,
+    ) -> Result<Vec<SeedNamespace>, SeedError> {
+        let mut names = HashSet::new();
+        let mut namespaces = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("organizations[{at}]");
+            let name = self.api(&under, NamespaceName::parse(&entry.name))?;
+            let region = self.region_of(regions, &under, entry.region.as_ref())?;
+            if !names.insert((region.clone(), name.clone())) {
+                return self.wrong(&format!("{under}.name"), "must be unique in the region");
+            }
+            let account = self.account_of(directory, &under, entry.account.as_ref())?;
+            let creator = self.creator_of(directory, &under, account, entry.creator.as_ref())?;
+            namespaces.push(SeedNamespace {
+                region,
+                name,
+                creator,
+                permissions: self.permissions(directory, &under, account, entry.permissions)?,
+                repositories: self.repositories(directory, &under, account, entry.repositories)?,
+            });
+        }
+        Ok(namespaces)
+    }
+
+    fn region_of(
+        &self,
+        regions: &[SeedRegion],
+        under: &str,
+        name: Option<&String>,
+    ) -> Result<String, SeedError> {
+        let Some(name) = name else {
+            return Ok(self.home.to_owned());
+        };
+        let is_known = |known: &str| known == name;
+        if is_known(self.home) || regions.iter().any(|region| is_known(&region.name)) {
+            return Ok(name.clone());
+        }
+        let rule = format!("must be the home region or a region of this file; there is no {name}");
+        self.wrong(&format!("{under}.region"), rule)
+    }
+
+    fn account_of<'d>(
+        &self,
+        directory: &'d Directory,
+        under: &str,
+        name: Option<&String>,
+    ) -> Result<&'d Arc<Account>, SeedError> {
+        let name = name.map_or(BUILTIN_ACCOUNT, |name| name.as_str());
+        match directory.account_named(name) {
+            Some(account) => Ok(account),
+            None => {
+                let rule = format!("must be an account of this file; there is no {name}");
+                self.wrong(&format!("{under}.account"), rule)
+            }
+        }
+    }
+
+    fn creator_of(
+        &self,
+        directory: &Directory,
+        under: &str,
+        account: &Account,
+        name: Option<&String>,
+    ) -> Result<Arc<User>, SeedError> {
+        let mut users = directory.users_of(account);
+        let found = match name {
+            Some(name) => users.find(|user| user.name == *name),
+            None => users.next(),
+        };
+        match found {
+            Some(user) => Ok(user),
+            None => {
+                let rule = format!("must be a user of the account {}", account.name);
+                self.wrong(&format!("{under}.creator"), rule)
+            }
+        }
+    }
+
+    fn permissions(
+        &self,
+        directory: &Directory,
+        under: &str,
+        account: &Account,
+        entries: Vec<PermissionEntry>,
+    ) -> Result<Vec<Grant>, SeedError> {
+        let mut grants: Vec<Grant> = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.permissions[{at}]");
+            let name = entry.user;
+            let Some(user) = directory.users_of(account).find(|user| user.name == name) else {
+                let rule = format!("must be a user of the account {}", account.name);
+                return self.wrong(&format!("{under}.user"), rule);
+            };
+            if grants.iter().any(|grant| grant.user_id == user.id) {
+                return self.wrong(&format!("{under}.user"), "must not appear twice");
+            }
+            let Some(level) = Level::from_auth(entry.auth) else {
+                let rule = "must be 7 (manage), 3 (edit) or 1 (read)";
+                return self.wrong(&format!("{under}.auth"), rule);
+            };
+            grants.push(Grant {
+                user_id: user.id.clone(),
+                user_name: name,
+                level,
+            });
+        }
+        Ok(grants)
+    }
+
+    fn repositories(
+        &self,
+        directory: &Directory,
+        under: &str,
+        account: &Account,
+        entries: Vec<RepositoryEntry>,
+    ) -> Result<Vec<SeedRepository>, SeedError> {
+        let mut names = HashSet::new();
+        let mut repositories = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.repositories[{at}]");
+            let name = self.api(&under, RepositoryName::parse(&entry.name))?;
+            if !names.insert(name.clone()) {
+                let rule = "must be unique in the organization";
+                return self.wrong(&format!("{under}.name"), rule);
+            }
+            let category = match &entry.category {
+                Some(text) => self.api(&under, Category::parse(text, Fault::Parameter))?,
+                None => Category::default(),
+            };
+            let description = self.api(&under, Description::parse(&entry.description))?;
+            repositories.push(SeedRepository {
+                name,
+                is_public: entry.is_public,
+                category,
+                description,
+                permissions: self.permissions(directory, &under, account, entry.permissions)?,
+                triggers: self.triggers(&under, entry.triggers)?,
+            });
+        }
+        Ok(repositories)
+    }
+
+    fn triggers(
+        &self,
+        under: &str,
+        entries: Vec<Map<String, Value>>,
+    ) -> Result<Vec<trigger::NewTrigger>, SeedError> {
+        let mut names = HashSet::new();
+        let mut triggers = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.triggers[{at}]");
+            let fields = JsonObject::from(entry);
+            let known = fields.refuse_unknown("trigger", &trigger::FIELDS);
+            let read = known.and_then(|()| trigger::read_body(&fields));
+            let new = self.api(&under, read)?;
+            if !names.insert(new.name.as_str().to_owned()) {
+                let rule = "must be unique in the repository";
+                return self.wrong(&format!("{under}.name"), rule);
+            }
+            triggers.push(new);
+        }
+        Ok(triggers)
+    }
+
+    fn clusters(&self, entries: Vec<ClusterEntry>) -> Result<Vec<SeedCluster>, SeedError> {
+        let mut clusters: Vec<SeedCluster> = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("clusters[{at}]");
+            let name = self.filled(&format!("{under}.name"), entry.name)?;
+            let id = entry.id.unwrap_or_else(|| name.clone());
+            if clusters.iter().any(|known| known.cluster.id == id) {
+                return self.wrong(&format!("{under}.id"), "must be unique");
+            }
+            let context = entry.context;
+            let access = match (entry.kubeconfig, entry.in_cluster) {
+                (Some(path), false) => {
+                    // Beside the seed file, so that both can be moved together.
+                    let folder = self.path.parent().unwrap_or(Path::new(""));
+                    Some(Access::Kubeconfig {
+                        path: folder.join(path),
+                        context,
+                    })
+                }
+                (None, _) if context.is_some() => {
+                    let rule = "must be given together with kubeconfig";
+                    return self.wrong(&format!("{under}.context"), rule);
+                }
+                (None, true) => Some(Access::InCluster),
+                (None, false) => None,
+                (Some(_), true) => {
+                    let rule = "cannot be used with kubeconfig";
+                    return self.wrong(&format!("{under}.in_cluster"), rule);
+                }
+            };
+            if access.is_some() && !entry.namespaces.is_empty() {
+                let rule = "must be omitted: a real cluster has its own namespaces";
+                return self.wrong(&format!("{under}.namespaces"), rule);
+            }
+            let workloads = self.workloads(&under, &id, entry.namespaces)?;
+            clusters.push(SeedCluster {
+                cluster: Cluster { id, name },
+                access,
+                workloads,
+            });
+        }
+        Ok(clusters)
+    }
+
+    fn workloads(
+        &self,
+        under: &str,
+        cluster_id: &str,
+        entries: Vec<KubernetesNamespaceEntry>,
+    ) -> Result<Vec<(WorkloadKey, PodTemplate)>, SeedError> {
+        let mut workloads = Vec::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.namespaces[{at}]");
+            let namespace = parse_label("name", &entry.name);
+            let namespace = self.api(&under, namespace)?;
+            for (kind, entries) in [
+                (AppType::Deployments, entry.deployments),
+                (AppType::StatefulSets, entry.statefulsets),
+            ] {
+                for (at, entry) in entries.into_iter().enumerate() {
+                    let under = format!("{under}.{}[{at}]", kind.as_str());
+                    let fields = JsonObject::from(entry);
+                    let known = fields
+                        .refuse_unknown("workload", &["name", "containers", "init_containers"]);
+                    let name = known
+                        .and_then(|()| fields.string("name"))
+                        .and_then(|name| parse_subdomain("name", name));
+                    let key = WorkloadKey {
+                        cluster_id: cluster_id.to_owned(),
+                        namespace: namespace.clone(),
+                        kind,
+                        name: self.api(&under, name)?,
+                    };
+                    if workloads.iter().any(|(known, _)| *known == key) {
+                        let rule = "must be unique in the namespace";
+                        return self.wrong(&format!("{under}.name"), rule);
+                    }
+                    let template = self.api(&under, read_template(&fields))?;
+                    workloads.push((key, template));
+                }
+            }
+        }
+        Ok(workloads)
+    }
+}

@@ -26,8 +26,8 @@ use crate::kubernetes::Access;
 use crate::namespace::NamespaceName;
 use crate::permission::{Grant, Level};
 use crate::repository::{Category, Description, RepositoryName};
-use crate::trigger::{self, AppType, parse_label, parse_subdomain};
-use crate::workload::{PodTemplate, WorkloadKey, read_template};
+use crate::trigger::{self, AppType};
+use crate::workload::{PodTemplate, WorkloadKey, parse_label, parse_subdomain, read_template};
 
 pub(super) struct Checker<'a> {
     pub(super) path: &'a Path,

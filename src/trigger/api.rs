@@ -16,7 +16,7 @@ use tracing::warn;
 use super::store::{self, CreateTrigger, DeleteTrigger, EnableTrigger};
 use super::{
     AppType, Cluster, Condition, MAX_CLUSTER, NewTrigger, Trigger, TriggerMode, TriggerName,
-    TriggerType, label_schema, parse_cluster_field, parse_label, parse_subdomain, subdomain_schema,
+    TriggerType, parse_cluster_field,
 };
 use crate::account::NO_AGENCY;
 use crate::app::{App, AppState, Routes};
@@ -29,6 +29,7 @@ use crate::permission::{Editable, Viewable};
 use crate::repository::RepositoryRef;
 use crate::schema::{described, schema_of};
 use crate::tag::accessory;
+use crate::workload::{label_schema, parse_label, parse_subdomain, subdomain_schema};
 
 const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
 const TRIGGER: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers/{trigger}";

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
 use super::{
     Container, FailureSettings, IMAGE_PATTERN, MAX_IMAGE, PodTemplate, Rollout, WorkloadKey,
+    label_schema, parse_label, parse_subdomain, subdomain_schema,
 };
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
@@ -21,7 +22,7 @@ use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, NextPage, OperationDoc, Param, Path, Query, cut_to_page};
 use crate::json::JsonObject;
 use crate::schema::described;
-use crate::trigger::{AppType, label_schema, parse_label, parse_subdomain, subdomain_schema};
+use crate::trigger::AppType;
 
 const CLUSTERS: &str = "/_emulator/clusters";
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";

@@ -3,6 +3,7 @@
 //! `api` is their HTTP (`/_emulator/clusters`), `store` their SQL.
 
 mod api;
+mod names;
 pub mod store;
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::trigger::AppType;
 
 pub use api::{read_template, routes};
+pub use names::{label_schema, parse_label, parse_subdomain, subdomain_schema};
 
 /// What stands for the registry's name at the beginning of an image.
 pub const REGISTRY: &str = "{registry}";

@@ -1,12 +1,14 @@
 //! `/_emulator/`: the operations that SWR itself does not have. Here are readiness, the way back to
-//! the start, and a push without an image; in `firing` the outcome of pushes; for tests, in `clock`
-//! the time, in `faults` failures on purpose, and in `requests` the newest requests.
+//! the start, and a push without an image; in `firing` the outcome of pushes, in `waiting` the ways
+//! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, and in
+//! `requests` the newest requests.
 
 mod clock;
 mod faults;
 mod firing;
 mod requests;
 mod reset;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ pub fn routes() -> Routes {
         .open_get("EmulatorHealth", HEALTH, show, show_doc)
         .post("EmulatorReset", RESET, reset, reset_doc)
         .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
+        .and(waiting::routes())
         .and(firing::routes())
         .and(clock::routes())
         .and(faults::routes())

@@ -155,7 +155,7 @@ impl Db {
     /// Queues a write and waits until it is on disk. Whoever stops waiting does not undo it.
     ///
     /// # Errors
-    /// The write's own refusal, or [`Error::Internal`](crate::error::Error::Internal) when the database
+    /// The write's own refusal, or [`Error::Internal`] when the database
     /// failed; in that case nothing of it was kept.
     pub async fn write<W: BatchWrite>(&self, write: W) -> Result<W::Output> {
         self.writer.submit(write).await
@@ -164,7 +164,7 @@ impl Db {
     /// Ends once a read and a transaction have got through.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::error::Error::Internal) when one of them failed, or took more than a
+    /// [`Error::Internal`] when one of them failed, or took more than a
     /// second.
     pub async fn check(&self) -> Result<()> {
         let both = async {

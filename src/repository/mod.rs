@@ -1,8 +1,9 @@
 //! Image repositories: their names, their attributes, and which of them a list shows.
 //!
-//! `api` is their HTTP, `store` their SQL.
+//! `api` is their HTTP, that of their lists in `lists`; `store` their SQL.
 
 mod api;
+mod lists;
 pub mod store;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

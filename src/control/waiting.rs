@@ -1,0 +1,248 @@
+//! Waiting for the outcome of pushes: `EmulatorIdle` and `EmulatorWait`.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode};
+use schemars::{JsonSchema, json_schema};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::firing::{DecisionView, PushView, repository, repository_params, tag, tag_param};
+use super::number_schema;
+use crate::app::{App, AppState, Routes};
+use crate::auth::Caller;
+use crate::config::parse_wait;
+use crate::engine::pushes::{self, RecordedPush, find_newest_push};
+use crate::engine::store::count_waiting;
+use crate::engine::{Counts, Fate};
+use crate::error::{Error, Fault, Resource, Result};
+use crate::http::{JsonResponse, Operation, OperationDoc, Param, Query, QueryParams};
+use crate::repository::RepositoryRef;
+use crate::schema::schema_of;
+use crate::sync;
+use crate::tag::TagName;
+use crate::trigger::{HistoryView, TriggerName};
+
+const IDLE: &str = "/_emulator/idle";
+const WAIT: &str = "/_emulator/wait";
+
+/// How long `idle` and `wait` wait when nothing is said.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How `EmulatorWait` answers.
+const ANSWERS_TO_WAIT: &str = "\
+Waits for the newest push of the tag, or for the next one if there is none yet. With `trigger`: \
+200 with its history entry, whatever the result; 409 immediately, with the reason, if the trigger \
+did not fire or its history does not reach back to the push; 404 if the push has arrived and no \
+trigger has the name. Without `trigger`: 200 with the push, as in `/_emulator/pushes`, once none \
+of its firings is pending, even if there were none. 408 at the timeout: with the push if it \
+arrived, otherwise with an error that names the tag.";
+
+/// The operations of this file.
+#[rustfmt::skip] // A table: one line an operation.
+pub(super) fn routes() -> Routes {
+    Routes::of("Emulator")
+        .route(Operation::new("EmulatorIdle", Method::GET, IDLE).waits(), idle, idle_doc)
+        .route(Operation::new("EmulatorWait", Method::GET, WAIT).waits(), wait, wait_doc)
+}
+
+fn idle_doc() -> OperationDoc {
+    OperationDoc::new("Waits until no firing and no sync is pending.")
+        .query([timeout_param()])
+        .answers::<IdleView>(StatusCode::OK)
+        .answers::<IdleView>(StatusCode::REQUEST_TIMEOUT)
+}
+
+/// Waits until no firing and no sync job is open.
+async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
+    let deadline = Instant::now() + timeout(&query.parameters())?;
+    let mut counts = app.engine.counts();
+    loop {
+        // In this order: what is not in the table any more is counted, or about to be.
+        counts.mark_unchanged();
+        // Jobs first: the end of one can open firings, in one transaction.
+        let waiting = sync::store::count_open(app.db.lookups()).await?
+            + count_waiting(app.db.lookups()).await?;
+        let Counts {
+            recording,
+            fired,
+            failed,
+        } = *counts.borrow();
+        if waiting == 0 && recording == 0 {
+            let view = IdleView {
+                fired,
+                failed,
+                open: None,
+            };
+            return Ok(JsonResponse(StatusCode::OK, view).into_response());
+        }
+        if tokio::time::timeout_at(deadline, counts.changed())
+            .await
+            .is_err()
+        {
+            let view = IdleView {
+                fired,
+                failed,
+                open: Some(waiting),
+            };
+            return Ok(JsonResponse(StatusCode::REQUEST_TIMEOUT, view).into_response());
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct IdleView {
+    /// Firings that have ended since the program started, failed ones included.
+    fired: u64,
+    /// The number of these that failed.
+    failed: u64,
+    /// Firings and syncs that have not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open: Option<i64>,
+}
+
+fn wait_doc() -> OperationDoc {
+    let after = "Only a push with a larger id counts. Use the id of the newest push in \
+                 `/_emulator/pushes` before your own.";
+    let trigger = "The trigger to wait for; omitted for all triggers that fire.";
+    OperationDoc::new("Waits for the push of a tag and for its triggers.")
+        .remarks(ANSWERS_TO_WAIT)
+        .query(repository_params())
+        .query([
+            tag_param().mandatory(),
+            Param::new("trigger", trigger, schema_of::<TriggerName>())
+                .refused(Fault::Parameter)
+                .missing(Resource::Trigger),
+            Param::new("after", after, number_schema()).refused(Fault::Query),
+            timeout_param(),
+        ])
+        .answers_either::<HistoryView, PushView>(StatusCode::OK)
+        .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
+        .answers::<DecisionView>(StatusCode::CONFLICT)
+        .refuses([Error::NoPush("the tag".to_owned())])
+}
+
+/// Waits for the push of a tag, and until it has settled for a trigger or for all.
+async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Result<Response> {
+    let criteria = query.parameters();
+    let deadline = Instant::now() + timeout(&criteria)?;
+    let tag = tag(&criteria)?;
+    let trigger = criteria.get("trigger");
+    let trigger = trigger.map(|name| TriggerName::parse("trigger", name));
+    let trigger = trigger.transpose()?;
+    let after = after(&criteria)?;
+
+    let mut pushes = app.db.pushes();
+    let mut changes = app.db.firing_changes();
+    let (repository_id, push) = loop {
+        pushes.mark_unchanged();
+        changes.mark_unchanged();
+        let repository = repository(&app, &caller, &criteria).await?;
+        let found = find_newest_push(app.db.lookups(), repository.id, &tag, after.unwrap_or(0));
+        if let Some(push) = found.await? {
+            break (repository.id, push);
+        }
+        let changed = async {
+            tokio::select! {
+                changed = pushes.changed() => changed,
+                // The repository may be gone.
+                changed = changes.changed() => changed,
+            }
+        };
+        if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            return Err(Error::NoPush(push_name(&repository, &tag, after)));
+        }
+    };
+
+    let mut counts = app.engine.counts();
+    loop {
+        counts.mark_unchanged();
+        let settled = settled(&app, repository_id, &push, &tag, trigger.as_ref()).await;
+        // What went away with its repository did not settle.
+        if repository(&app, &caller, &criteria).await?.id != repository_id {
+            return Err(Error::NotFound(Resource::Repository));
+        }
+        if let Some(response) = settled? {
+            return Ok(response);
+        }
+        if tokio::time::timeout_at(deadline, counts.changed())
+            .await
+            .is_err()
+        {
+            let view = PushView::of(&app, push).await?;
+            return Ok(JsonResponse(StatusCode::REQUEST_TIMEOUT, view).into_response());
+        }
+    }
+}
+
+/// The answer to a wait for a push that is there, once there is one.
+async fn settled(
+    app: &App,
+    repository_id: i64,
+    push: &RecordedPush,
+    tag: &TagName,
+    trigger: Option<&TriggerName>,
+) -> Result<Option<Response>> {
+    let Some(trigger) = trigger else {
+        if pushes::is_open(app.db.lookups(), push.id).await? {
+            return Ok(None);
+        }
+        let view = PushView::of(app, push.clone()).await?;
+        return Ok(Some(JsonResponse(StatusCode::OK, view).into_response()));
+    };
+    let fate = app
+        .engine
+        .fate(push, tag, repository_id, trigger, &app.matcher)
+        .await?;
+    Ok(match fate.ok_or(Error::NotFound(Resource::Trigger))? {
+        Fate::Open => None,
+        Fate::Ended(entry) => {
+            let view = HistoryView::from(entry);
+            Some(JsonResponse(StatusCode::OK, view).into_response())
+        }
+        Fate::Without(decision) => {
+            let view = DecisionView::of(app, decision);
+            Some(JsonResponse(StatusCode::CONFLICT, view).into_response())
+        }
+    })
+}
+
+/// The name, in an error, of a push that did not come.
+fn push_name(repository: &RepositoryRef, tag: &TagName, after: Option<i64>) -> String {
+    let namespace = repository.namespace.name.as_str();
+    let name = format!("{namespace}/{}:{}", repository.name.as_str(), tag.as_str());
+    match after {
+        Some(after) => format!("{name} after the push {after}"),
+        None => name,
+    }
+}
+
+fn timeout_param() -> Param {
+    let meaning = "How long to wait: `500ms`, `10s`, `2m`; at most `10m`.";
+    let schema = json_schema!({
+        "type": "string",
+        "pattern": "^(?:[1-9]?[0-9]{1,4}ms|[1-5]?[0-9]{1,2}s|[0-9]m|10m)$",
+        "default": "10s",
+    });
+    Param::new("timeout", meaning, schema).refused(Fault::Query)
+}
+
+/// `after`, the id of a push.
+fn after(criteria: &QueryParams<'_>) -> Result<Option<i64>> {
+    let Some(text) = criteria.get("after") else {
+        return Ok(None);
+    };
+    let id = text.parse().ok().filter(|id| *id >= 0);
+    let rule = "must be the id of a push, a whole number of 0 or more";
+    id.ok_or_else(|| Error::fault(Fault::Query, "after", rule))
+        .map(Some)
+}
+/// `timeout`: ten seconds when absent.
+fn timeout(criteria: &QueryParams<'_>) -> Result<Duration> {
+    let Some(text) = criteria.get("timeout") else {
+        return Ok(DEFAULT_TIMEOUT);
+    };
+    parse_wait(text).map_err(|rule| Error::fault(Fault::Query, "timeout", rule))
+}

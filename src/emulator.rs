@@ -18,6 +18,7 @@ use crate::db::{Db, OpenError};
 use crate::edge::{AllowedHosts, RequestIds, Server, router};
 use crate::engine::{Engine, Matcher, Worker};
 use crate::error::Error;
+use crate::http::Operation;
 use crate::image::{self, Collector, Files};
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
@@ -135,7 +136,9 @@ impl Emulator {
         if !db.is_new() {
             files.make_private();
         }
-        let apps = prepare(config, regions, db, files, directory, seed)
+        let routes = routes();
+        let operations = routes.operations().into();
+        let apps = prepare(config, regions, db, files, directory, seed, operations)
             .await
             .map_err(StartError::Prepare)?;
         let app = Arc::clone(&apps[0]);
@@ -165,7 +168,7 @@ impl Emulator {
         let hosts = Arc::new(hosts);
         let mut servers = Vec::new();
         for ((listener, region), app) in listeners.into_iter().zip(app.regions.iter()).zip(apps) {
-            let router = router(routes(), Arc::clone(&app));
+            let router = router(routes.clone(), Arc::clone(&app));
             let server = Server::start(listener, router, app, &hosts)
                 .map_err(|error| StartError::Listen(region.address, error))?;
             servers.push(server);
@@ -288,6 +291,7 @@ async fn prepare(
     files: Files,
     directory: Directory,
     seed: Seed,
+    operations: Arc<[Operation]>,
 ) -> Result<Vec<AppState>, Error> {
     let clock = Clock::default();
     let real_clusters = seed.real_clusters();
@@ -325,7 +329,6 @@ async fn prepare(
     let (stop, wanted) = (Arc::default(), Arc::default());
     let waits = Arc::new(Semaphore::new(MAX_WAITS));
     let bodies = Arc::default();
-    let operations: Arc<[_]> = routes().operations().into();
     let apps = regions.iter().map(|region| {
         Arc::new(App {
             region: region.name.clone(),

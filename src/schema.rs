@@ -2,7 +2,7 @@
 //! name says its own, beside its rule.
 
 use schemars::generate::SchemaGenerator;
-use schemars::{JsonSchema, Schema};
+use schemars::{JsonSchema, Schema, json_schema};
 
 /// The schema of a type, by itself.
 pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
@@ -13,4 +13,9 @@ pub(crate) fn schema_of<T: JsonSchema>() -> Schema {
 pub(crate) fn described(mut schema: Schema, meaning: &str) -> Schema {
     schema.insert("description".to_owned(), meaning.into());
     schema
+}
+
+/// A whole number of 0 or more: an id, or the marker of a list that is in the order of one.
+pub(crate) fn number_schema() -> Schema {
+    json_schema!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
 }

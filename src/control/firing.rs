@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::number_schema;
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::engine::pushes::{self, Decision, FiringState, RecordedPush, list_pushes};
@@ -18,7 +17,7 @@ use crate::http::{JsonResponse, NextPage, OperationDoc, Param, Query, QueryParam
 use crate::namespace::NamespaceName;
 use crate::permission::Viewable;
 use crate::repository::{RepositoryName, RepositoryRef};
-use crate::schema::schema_of;
+use crate::schema::{number_schema, schema_of};
 use crate::tag::TagName;
 
 const EXPLAIN: &str = "/_emulator/explain";

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use schemars::{JsonSchema, Schema, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
@@ -175,11 +175,6 @@ async fn push_sample(
         digest: digest.to_string(),
     };
     Ok(JsonResponse(StatusCode::CREATED, view).into_response())
-}
-
-/// A whole number of 0 or more: an id, or the marker of a list that is in the order of one.
-fn number_schema() -> Schema {
-    json_schema!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
 }
 
 #[derive(Serialize, JsonSchema)]

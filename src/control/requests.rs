@@ -11,7 +11,6 @@ use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::clock::time_schema;
-use super::number_schema;
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
 use crate::clock::Timestamp;
@@ -23,7 +22,7 @@ use crate::http::{
 use crate::namespace::NamespaceName;
 use crate::nearest::unknown_operation;
 use crate::registry::OPERATIONS;
-use crate::schema::schema_of;
+use crate::schema::{number_schema, schema_of};
 
 const REQUESTS: &str = "/_emulator/requests";
 

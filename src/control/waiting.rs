@@ -10,7 +10,6 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::firing::{DecisionView, PushView, repository, repository_params, tag, tag_param};
-use super::number_schema;
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::config::parse_wait;
@@ -20,7 +19,7 @@ use crate::engine::{Counts, Fate};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, Operation, OperationDoc, Param, Query, QueryParams};
 use crate::repository::RepositoryRef;
-use crate::schema::schema_of;
+use crate::schema::{number_schema, schema_of};
 use crate::sync;
 use crate::tag::TagName;
 use crate::trigger::{HistoryView, TriggerName};

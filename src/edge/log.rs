@@ -128,7 +128,7 @@ impl RequestLog<'_> {
             let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
             let now = Clock::real_now().as_microsecond();
             let arrived = Timestamp::from_microseconds(now.saturating_sub(elapsed));
-            requests.record(self, milliseconds, arrived);
+            requests.record(self, method, target.into_owned(), milliseconds, arrived);
         }
     }
 }

@@ -13,11 +13,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use tokio::time::Instant;
 use tracing::{Instrument, info_span};
 
 use super::log::RequestLog;
+use super::request_id::identify;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -44,8 +45,6 @@ const NO_API: &str = "APIGW.0601";
 const STOPPING: Error = Error::Unavailable("The emulator is stopping");
 /// The answer to one waiting request too many.
 const TOO_MANY_WAIT: Error = Error::Unavailable("Too many requests are already waiting");
-
-static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the edge has to know.
 #[derive(Debug)]
@@ -346,12 +345,6 @@ pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) 
     }
     .write(&app.requests);
     response
-}
-
-fn identify(response: &mut Response, request_id: &str) {
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
-    }
 }
 
 /// Why a request leads nowhere; the edge says the rest.

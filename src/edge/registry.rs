@@ -12,6 +12,7 @@ use http::HeaderValue;
 use tracing::{Instrument, info_span};
 
 use super::log::RequestLog;
+use super::request_id::identify;
 use crate::app::AppState;
 use crate::error::Error;
 use crate::http::{Cut, SharedBody};
@@ -59,9 +60,7 @@ pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Resp
         "docker-distribution-api-version",
         HeaderValue::from_static("registry/2.0"),
     );
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        headers.insert("x-request-id", value);
-    }
+    identify(&mut response, &request_id);
     let failed = response.extensions_mut().remove::<RegistryError>();
     RequestLog {
         request_id: &request_id,

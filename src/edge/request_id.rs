@@ -3,7 +3,12 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::response::Response;
+use http::{HeaderName, HeaderValue};
+
 use crate::http::RequestId;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Request ids of 32 hex digits: a random half for the instance, a count for the request.
 #[derive(Debug)]
@@ -29,6 +34,13 @@ impl RequestIds {
         // Writing to a String cannot fail.
         let _ = write!(id, "{:016x}{count:016x}", self.instance);
         RequestId(id.into())
+    }
+}
+
+/// Gives a response the id of its request.
+pub(super) fn identify(response: &mut Response, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
 }
 

@@ -27,8 +27,16 @@ pub struct Requests {
 
 impl Requests {
     /// Keeps a request in a few words, and forgets the oldest one where there are enough.
-    pub fn record(&self, log: &RequestLog<'_>, milliseconds: f64, time: Timestamp) {
-        let mut request = RecordedRequest::new(log, milliseconds, time);
+    /// `method` and `path` are those that the line in the log shows.
+    pub fn record(
+        &self,
+        log: &RequestLog<'_>,
+        method: Method,
+        path: String,
+        milliseconds: f64,
+        time: Timestamp,
+    ) {
+        let mut request = RecordedRequest::new(log, method, path, milliseconds, time);
         let oldest = {
             let mut requests = self.lock();
             // Under the lock, so that the list is in the order of the numbers.
@@ -93,13 +101,19 @@ pub struct RecordedRequest {
 }
 
 impl RecordedRequest {
-    fn new(log: &RequestLog<'_>, milliseconds: f64, time: Timestamp) -> Self {
+    fn new(
+        log: &RequestLog<'_>,
+        method: Method,
+        path: String,
+        milliseconds: f64,
+        time: Timestamp,
+    ) -> Self {
         let failure = log.failure.as_ref();
         Self {
             number: 0,
             operation: log.operation,
-            method: log.short_method(),
-            path: log.short_path().into_owned(),
+            method,
+            path,
             caller: beginning(log.caller, MAX_NAME).to_owned(),
             status: log.status,
             code: failure.map(|failure| beginning(&failure.code, MAX_NAME).to_owned()),
@@ -155,9 +169,14 @@ mod tests {
         }
     }
 
+    fn kept(log: &RequestLog<'_>) -> RecordedRequest {
+        let (method, path) = (log.short_method(), log.short_path().into_owned());
+        RecordedRequest::new(log, method, path, 1.0, Timestamp::from_microseconds(0))
+    }
+
     fn recorded(uri: &str) -> RecordedRequest {
         let uri = uri.parse().expect("a URI");
-        RecordedRequest::new(&log(&uri), 1.0, Timestamp::from_microseconds(0))
+        kept(&log(&uri))
     }
 
     #[test]
@@ -170,7 +189,7 @@ mod tests {
             method: &method,
             ..log(&uri)
         };
-        let kept = RecordedRequest::new(&log, 1.0, Timestamp::from_microseconds(0));
+        let kept = kept(&log);
         assert_eq!(kept.method.as_str(), "M".repeat(64));
     }
 
@@ -203,7 +222,8 @@ mod tests {
                 request_id: id,
                 ..log(&uri)
             };
-            requests.record(&log, 1.0, Timestamp::from_microseconds(0));
+            let (method, path) = (log.short_method(), log.short_path().into_owned());
+            requests.record(&log, method, path, 1.0, Timestamp::from_microseconds(0));
         }
         let kept: Vec<_> = requests.newest_first();
         let kept: Vec<_> = kept.iter().map(|request| request.id.as_str()).collect();

@@ -166,7 +166,7 @@ pub type Doc = fn() -> OperationDoc;
 
 /// [`Routes::route`] for a method, so that a chapter's table has one short line an operation.
 macro_rules! shorthand {
-    ($about:literal, $name:ident, $method:ident) => {
+    ($about:literal, $name:ident, $method:ident $(, $kind:ident)?) => {
         #[doc = $about]
         #[must_use]
         pub fn $name<H, T>(
@@ -180,13 +180,14 @@ macro_rules! shorthand {
             H: Handler<T, S>,
             T: 'static,
         {
-            self.route(Operation::new(name, Method::$method, path), handler, doc)
+            let operation = Operation::new(name, Method::$method, path)$(.$kind())?;
+            self.route(operation, handler, doc)
         }
     };
 }
 
 /// Operations and their handlers, in the API reference's order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Routes<S> {
     /// The chapter of those that are added.
     chapter: &'static str,
@@ -227,38 +228,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     shorthand!("Adds an operation that reads one thing.", get, GET);
+    shorthand!("Adds one that anyone may call.", open_get, GET, open_to_all);
+    shorthand!("Adds an operation that reads a list.", list, GET, lists);
     shorthand!("Adds an operation that creates, or acts.", post, POST);
     shorthand!("Adds an operation that changes some fields.", patch, PATCH);
     shorthand!("Adds an operation that replaces.", put, PUT);
     shorthand!("Adds an operation that deletes.", delete, DELETE);
-
-    /// Adds an operation that reads one thing and that anyone may call.
-    #[must_use]
-    pub fn open_get<H, T>(
-        self,
-        name: &'static str,
-        path: &'static str,
-        handler: H,
-        doc: Doc,
-    ) -> Self
-    where
-        H: Handler<T, S>,
-        T: 'static,
-    {
-        let operation = Operation::new(name, Method::GET, path).open_to_all();
-        self.route(operation, handler, doc)
-    }
-
-    /// Adds an operation that reads a list.
-    #[must_use]
-    pub fn list<H, T>(self, name: &'static str, path: &'static str, handler: H, doc: Doc) -> Self
-    where
-        H: Handler<T, S>,
-        T: 'static,
-    {
-        let operation = Operation::new(name, Method::GET, path).lists();
-        self.route(operation, handler, doc)
-    }
 
     /// Adds all operations of another table.
     #[must_use]

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use schemars::{JsonSchema, Schema, json_schema};
+use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::api::{category_schema, path};
@@ -12,9 +12,11 @@ use super::{Category, OrderColumn, Repository, RepositoryFilter, Scope};
 use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Result};
-use crate::http::{ContentRange, JsonResponse, OperationDoc, Param, Query, QueryParams};
+use crate::http::{
+    ContentRange, JsonResponse, OperationDoc, Param, Query, QueryParams, cut_to_page,
+};
 use crate::page::{Page, SortOrder};
-use crate::schema::schema_of;
+use crate::schema::{number_schema, schema_of};
 
 /// The values of `order_column`: the live service's words, and `updated_at` of older pages.
 const ORDER_COLUMNS: [(&str, OrderColumn); 6] = [
@@ -150,7 +152,7 @@ async fn page_of(
 pub(super) fn list_v3_doc() -> OperationDoc {
     OperationDoc::new("Lists the repositories of the account, starting at a marker.")
         .query(narrowing())
-        .query([Param::limit(), Param::marker(marker_schema())])
+        .query([Param::limit(), Param::marker(number_schema())])
         .answers::<RepositoriesV3View>(StatusCode::OK)
 }
 
@@ -169,7 +171,7 @@ pub(super) fn list_shared_v3_doc() -> OperationDoc {
     let summary = "Lists the repositories shared by or with the account, starting at a marker.";
     OperationDoc::new(summary)
         .query(shared_narrowing("shared_by"))
-        .query([Param::limit(), Param::marker(marker_schema())])
+        .query([Param::limit(), Param::marker(number_schema())])
         .answers::<RepositoriesV3View>(StatusCode::OK)
 }
 
@@ -194,19 +196,9 @@ async fn page_after(
     let after = criteria.number("marker")?.unwrap_or(0);
     // One more than asked for tells whether there is a next page.
     let mut found = store::list_after(app.db.readers(), filter, after, limit + 1).await?;
-    let has_more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next_marker = found
-        .last()
-        .filter(|_| has_more)
-        .map(|repository| repository.id);
+    let next_marker = cut_to_page(&mut found, limit, |last| last.id);
     let repos = found.into_iter().map(RepositoryV3View::from).collect();
     Ok(JsonResponse(StatusCode::OK, RepositoriesV3View { repos, next_marker }).into_response())
-}
-
-/// A marker of the lists that have no numbered pages: the id of the repository before.
-fn marker_schema() -> Schema {
-    json_schema!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
 }
 
 /// The parameters by which lists are narrowed.

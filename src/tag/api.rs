@@ -14,7 +14,9 @@ use super::{OrderColumn, Tag, TagName};
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{ContentRange, OperationDoc, Param, Query, RequestId, Segment, empty_object};
+use crate::http::{
+    ContentRange, OperationDoc, Param, Query, RequestId, Segment, cut_to_page, empty_object,
+};
 use crate::image::MediaType;
 use crate::json::JsonObject;
 use crate::page::SortOrder;
@@ -213,12 +215,7 @@ async fn list_v3(
     // One more than asked for tells whether there is a next page.
     let mut found =
         store::list_after(db, repository.id, part, order, after.as_ref(), limit + 1).await?;
-    let has_more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next_marker = found
-        .last()
-        .filter(|_| has_more)
-        .map(|tag| write_marker(tag, order));
+    let next_marker = cut_to_page(&mut found, limit, |last| write_marker(last, order));
     let shown = if with_manifest {
         found.iter().map(ShownManifest::from).collect()
     } else {
@@ -230,8 +227,8 @@ async fn list_v3(
         .collect();
     let view = TagsV3View {
         tags,
+        has_more: next_marker.is_some(),
         next_marker,
-        has_more,
     };
     manifest_text::answer(db, repository.id, &view, shown).await
 }

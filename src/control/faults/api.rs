@@ -10,11 +10,11 @@ use super::body::parse;
 use super::schema::schema;
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
-use crate::control::number_schema;
 use crate::error::{Error, Fault, Result};
 use crate::faults::{FaultAction, PlannedFault};
 use crate::http::{JsonResponse, NextPage, OperationDoc, Query, cut_to_page};
 use crate::json::JsonObject;
+use crate::schema::number_schema;
 
 const FAULTS: &str = "/_emulator/faults";
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::access::Actions;
 use super::super::error::RegistryError;
 use super::{Call, add_headers};
+use crate::http::cut_to_page;
 use crate::image::ImagePath;
 use crate::tag;
 
@@ -23,9 +24,7 @@ impl Call<'_> {
         let last = self.query("last").unwrap_or_default();
         let db = self.app.db.readers();
         let mut tags = tag::store::list_names(db, repository_id, &last, limit + 1).await?;
-        let has_more = tags.len() > limit as usize;
-        tags.truncate(limit as usize);
-        let next = tags.last().filter(|_| has_more).map(|last| {
+        let next = cut_to_page(&mut tags, limit, |last| {
             let last: String = form_urlencoded::byte_serialize(last.as_bytes()).collect();
             format!("</v2/{path}/tags/list?n={limit}&last={last}>; rel=\"next\"")
         });

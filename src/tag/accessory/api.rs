@@ -13,7 +13,7 @@ use super::super::store::find_digest;
 use super::{Accessory, SignatureTag, store};
 use crate::app::{App, AppState, Routes};
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{JsonResponse, OperationDoc, Param, Query};
+use crate::http::{JsonResponse, OperationDoc, Param, Query, cut_to_page};
 use crate::image::Digest;
 use crate::page::Page;
 use crate::permission::Viewable;
@@ -210,11 +210,10 @@ async fn list_references(
     // One more than asked for tells whether there is a next page.
     let target = &signature.target;
     let mut tags = store::list_tags_of(db, repository.id, target, after, limit + 1).await?;
-    let has_more = tags.len() > limit as usize;
-    tags.truncate(limit as usize);
+    let next_marker = cut_to_page(&mut tags, limit, String::clone);
     let view = ReferencesView {
-        next_marker: tags.last().filter(|_| has_more).cloned(),
-        has_more,
+        has_more: next_marker.is_some(),
+        next_marker,
         tags,
     };
     Ok(JsonResponse(StatusCode::OK, view).into_response())

@@ -29,7 +29,6 @@ pub type Routes = crate::http::Routes<AppState>;
 /// One address of an instance. A request belongs to the region of the address it came to.
 #[derive(Debug)]
 pub struct App {
-    /// The region.
     pub region: String,
     /// The registry's first name, `host[:port]`, as `path` shows it.
     pub registry_host: String,
@@ -67,7 +66,6 @@ pub struct App {
     pub registry_names: Vec<String>,
     /// All operations but those of the registry, in the API reference's order.
     pub operations: Arc<[Operation]>,
-    /// Ids of requests.
     pub request_ids: RequestIds,
     /// What fails on purpose.
     pub faults: Arc<Faults>,

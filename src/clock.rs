@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 
 /// How far the emulated time may be from the real one, in microseconds: a hundred years.
 const FURTHEST: u64 = 36_525 * 24 * 3600 * 1_000_000;
@@ -38,15 +39,15 @@ impl Clock {
         self.ahead.store(ahead, Ordering::Release);
     }
 
-    /// Moves the emulated time by some seconds. Where that is out of reach, it does nothing and
-    /// says `false`.
+    /// Moves the emulated time forwards, or backwards by a negative duration. Where that is out of
+    /// reach, it does nothing and says `false`.
     #[must_use]
-    pub fn advance(&self, seconds: i64) -> bool {
+    pub fn advance(&self, by: SignedDuration) -> bool {
         let real = Clock::real_now().as_microsecond();
         let moved = self
             .ahead
             .try_update(Ordering::AcqRel, Ordering::Acquire, |ahead| {
-                let ahead = ahead.checked_add(seconds.checked_mul(1_000_000)?)?;
+                let ahead = ahead.checked_add(i64::try_from(by.as_micros()).ok()?)?;
                 is_within_reach(real, real.checked_add(ahead)?).then_some(ahead)
             });
         moved.is_ok()
@@ -71,6 +72,13 @@ impl Clock {
 
 fn is_within_reach(real: i64, emulated: i64) -> bool {
     emulated >= 0 && emulated.abs_diff(real) <= FURTHEST
+}
+
+/// Reads a duration in the one form that settings, queries and bodies take: `90s`, `1h30m`, `-2w`,
+/// or ISO 8601's `PT90S`. A day has 24 hours; months and years have no fixed length.
+pub fn parse_duration(text: &str) -> Option<SignedDuration> {
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()
 }
 
 /// A point in time in microseconds since 1970 (UTC), the precision SWR answers with.
@@ -169,7 +177,7 @@ impl std::fmt::Display for Day {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Timestamp};
+    use super::*;
 
     #[test]
     fn a_day_ends_at_midnight_in_utc() {
@@ -229,8 +237,9 @@ mod tests {
     fn the_emulated_time_stays_within_a_hundred_years_and_after_1970() {
         const YEAR: i64 = 366 * 24 * 3600;
         let clock = Clock::default();
+        let advance = |seconds| clock.advance(SignedDuration::from_secs(seconds));
         for seconds in [101 * YEAR, -101 * YEAR, -70 * YEAR, i64::MAX, i64::MIN] {
-            assert!(!clock.advance(seconds), "{seconds}");
+            assert!(!advance(seconds), "{seconds}");
             assert!(
                 !Clock::reaches(clock.now().plus_seconds(seconds)),
                 "{seconds}"
@@ -239,8 +248,33 @@ mod tests {
         assert_eq!(clock.ahead_microseconds(), 0);
 
         assert!(Clock::reaches(Timestamp(0)) && !Clock::reaches(Timestamp(-1)));
-        assert!(clock.advance(60 * YEAR) && !clock.advance(60 * YEAR));
-        assert!(clock.advance(-61 * YEAR));
+        assert!(advance(60 * YEAR) && !advance(60 * YEAR));
+        assert!(advance(-61 * YEAR));
         assert_eq!(clock.ahead_microseconds(), -YEAR * 1_000_000);
+    }
+
+    #[test]
+    fn a_duration_has_units_of_a_fixed_length() {
+        let check = |text: &str, expected: Option<i64>| {
+            let found = parse_duration(text).map(|duration| duration.as_millis());
+            assert_eq!(found, expected.map(i128::from), "{text}");
+        };
+        check("500ms", Some(500));
+        check("90s", Some(90_000));
+        check("15m", Some(900_000));
+        check("1h30m", Some(5_400_000));
+        check("40d", Some(3_456_000_000));
+        check("2w", Some(1_209_600_000));
+        check("0s", Some(0));
+        check("-40d", Some(-3_456_000_000));
+        check("PT90S", Some(90_000));
+        check("", None);
+        check("-", None);
+        check("d", None);
+        check("40", None);
+        check("--40d", None);
+        check("1mo", None);
+        check("40y", None);
+        check("99999999999999999999s", None);
     }
 }

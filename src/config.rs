@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::auth;
+use crate::clock::parse_duration;
 
 /// What an address to listen on must be.
 const LISTEN_RULE: &str = "must be an address with a port, like 127.0.0.1:7970";
@@ -252,15 +253,11 @@ fn whole_number(
 /// The longest time that anything can be asked to wait.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
-/// Reads how long to wait, like `10s`; ten minutes at the most.
+/// Reads how long to wait, like `10s`; ten minutes at the most. A number alone counts as seconds.
 pub fn parse_wait(text: &str) -> Result<Duration, &'static str> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let number = digits.parse::<u32>().ok();
-    let wait = match (number, &text[digits.len()..]) {
-        (Some(number), "ms") => Some(Duration::from_millis(number.into())),
-        (Some(number), "s" | "") => Some(Duration::from_secs(number.into())),
-        (Some(number), "m") => Some(Duration::from_mins(number.into())),
-        _ => None,
+    let wait = match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => parse_duration(text).and_then(|wait| Duration::try_from(wait).ok()),
     };
     wait.filter(|wait| *wait <= LONGEST_WAIT)
         .ok_or("must be a duration like 500ms, 10s or 2m, at most 10m")

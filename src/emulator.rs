@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError};
 use crate::edge::{AllowedHosts, RequestIds, Server, router};
-use crate::engine::{Engine, Matcher, Worker};
+use crate::engine::{Engine, FiringWorker, Matcher};
 use crate::error::Error;
 use crate::http::Operation;
 use crate::image::{self, Collector, Files};
@@ -93,7 +93,7 @@ pub struct Emulator {
     /// Runs retention rules each day for as long as the instance lives.
     daily: RetentionScheduler,
     /// Fires triggers for as long as the instance lives.
-    worker: Worker,
+    worker: FiringWorker,
     /// Takes images to other regions for as long as the instance lives.
     synchronization: SyncWorker,
     folder: DataFolder,

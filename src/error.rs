@@ -106,7 +106,6 @@ pub enum Fault {
     Parameter,
     /// The name of an organization.
     NamespaceName,
-    /// The name of a repository.
     RepositoryName,
     /// The query parameter `filter`.
     Filter,
@@ -139,7 +138,6 @@ pub enum Resource {
     Repository,
     /// A tag of an image.
     Tag,
-    /// A trigger.
     Trigger,
     /// A permission in an organization.
     NamespacePermission,

@@ -6,11 +6,12 @@
 //! faults with `/_emulator/faults` (`control::faults`).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
 use crate::http::{Operation, Stop};
@@ -65,7 +66,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PlannedFault>> {
-        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+        self.planned.lock()
     }
 }
 
@@ -76,11 +77,8 @@ pub struct RequestFacts<'a> {
     pub operation: &'a str,
     /// The organization that it names.
     pub namespace: Option<Cow<'a, str>>,
-    /// The repository.
     pub repository: Option<Cow<'a, str>>,
-    /// The tag.
     pub tag: Option<Cow<'a, str>>,
-    /// The digest.
     pub digest: Option<Cow<'a, str>>,
     /// The user's name, or `-`.
     pub caller: &'a str,
@@ -166,11 +164,8 @@ pub struct PlannedFault {
 pub struct Narrowing {
     /// The organization.
     pub namespace: Option<String>,
-    /// The repository.
     pub repository: Option<String>,
-    /// The tag.
     pub tag: Option<String>,
-    /// The digest.
     pub digest: Option<String>,
     /// The user's name, or `-`.
     pub caller: Option<String>,

@@ -4,7 +4,9 @@
 //! never gets an answer that is older than the last such commit that was acknowledged.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use crate::db::Db;
 use crate::error::Result;
@@ -91,14 +93,14 @@ impl Lookup {
         generation: u64,
         get: impl FnOnce(&Known) -> Option<&T>,
     ) -> Option<T> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read();
         (known.generation == generation)
             .then(|| get(&known).cloned())
             .flatten()
     }
 
     fn remember(&self, generation: u64, put: impl FnOnce(&mut Known)) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write();
         if known.generation < generation {
             *known = Known {
                 generation,

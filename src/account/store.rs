@@ -219,9 +219,7 @@ pub async fn insert_agency(
 /// Lets an account delegate CCE and CCI to SWR, once.
 #[derive(Debug)]
 pub struct CreateAgency {
-    /// The account.
     pub account_id: String,
-    /// When.
     pub created_at: Timestamp,
 }
 

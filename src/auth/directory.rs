@@ -3,7 +3,9 @@
 //! made by IAM's operations, which join and leave while it runs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, MutexGuard};
@@ -32,7 +34,6 @@ const BUILTIN_PROJECT_ID: &str = "00000000000000000000000000000001";
 pub struct Account {
     /// Its id, 32 hex digits.
     pub id: String,
-    /// Its name.
     pub name: String,
 }
 
@@ -69,18 +70,15 @@ pub struct User {
 /// An account as the seed file gives it.
 #[derive(Debug, Default)]
 pub struct NewAccount {
-    /// Its name.
     pub name: String,
     /// Its id, else derived from the name.
     pub id: Option<String>,
-    /// Its users.
     pub users: Vec<NewUser>,
 }
 
 /// A user as the seed file gives it.
 #[derive(Debug, Default)]
 pub struct NewUser {
-    /// Its name.
     pub name: String,
     /// Its id, else derived from the names of account and user.
     pub id: Option<String>,
@@ -279,7 +277,7 @@ impl Directory {
     }
 
     fn made(&self) -> RwLockReadGuard<'_, Users> {
-        self.made.read().unwrap_or_else(PoisonError::into_inner)
+        self.made.read()
     }
 
     /// Waits for the turn to change which users there are besides those of the seed file, in the
@@ -332,7 +330,7 @@ impl DirectoryTurn<'_> {
 
     fn made(&self) -> RwLockWriteGuard<'_, Users> {
         let made = &self.directory.made;
-        made.write().unwrap_or_else(PoisonError::into_inner)
+        made.write()
     }
 }
 

@@ -101,7 +101,6 @@ impl Credentials {
 /// Who sent a request, as far as its head tells.
 #[derive(Debug)]
 pub enum Claim {
-    /// It is known.
     Known(Caller),
     /// This one, if the signature says so, which takes the body.
     Signed {

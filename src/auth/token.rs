@@ -2,7 +2,9 @@
 //! one costs no read of the database.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use sha2::{Digest, Sha256};
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -72,14 +74,14 @@ impl Tokens {
         expires_at: Timestamp,
     ) {
         let user = Arc::clone(user);
-        let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.0.write();
         tokens.retain(|_, issued| issued.expires_at > now);
         tokens.insert(hash, Issued { user, expires_at });
     }
 
     /// The user whom a token was issued to.
     pub fn user(&self, hash: &TokenHash, now: Timestamp) -> Result<Arc<User>> {
-        let tokens = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.0.read();
         match tokens.get(hash) {
             Some(issued) if issued.expires_at > now => Ok(Arc::clone(&issued.user)),
             Some(issued) => Err(Error::Unauthenticated(format!(
@@ -92,7 +94,7 @@ impl Tokens {
 
     /// Lets the tokens of a user be of what the user is now.
     pub fn renew(&self, user: &Arc<User>) {
-        let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.0.write();
         for issued in tokens.values_mut().filter(|issued| issued.user == *user) {
             issued.user = Arc::clone(user);
         }
@@ -100,16 +102,13 @@ impl Tokens {
 
     /// Forgets those of a user.
     pub fn forget(&self, user_id: &str) {
-        let mut tokens = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.0.write();
         tokens.retain(|_, issued| issued.user.id != user_id);
     }
 
     /// Forgets all of them.
     pub fn clear(&self) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.0.write().clear();
     }
 }
 
@@ -120,7 +119,6 @@ pub struct IssueToken {
     pub hash: TokenHash,
     /// Whom it was issued to.
     pub user: Arc<User>,
-    /// When.
     pub now: Timestamp,
     /// Until when it is valid.
     pub expires_at: Timestamp,

@@ -10,8 +10,6 @@ pub use api::routes;
 /// A cluster by id and name.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Cluster {
-    /// Its id.
     pub id: String,
-    /// Its name.
     pub name: String,
 }

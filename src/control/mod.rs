@@ -139,7 +139,7 @@ fn push_sample_doc() -> OperationDoc {
                 },
             },
         }))
-        .answers::<PushView>(StatusCode::CREATED)
+        .answers::<PushedView>(StatusCode::CREATED)
         .refuses([
             Error::fault(Fault::NamespaceName, "namespace", ""),
             Error::fault(Fault::RepositoryName, "repository", ""),
@@ -171,7 +171,7 @@ async fn push_sample(
     let pushed_by = PushedBy::request(caller.user_name(), &request_id);
     let pusher = app.pusher();
     let digest = pusher.push(&repository, tag, image, pushed_by).await?;
-    let view = PushView {
+    let view = PushedView {
         digest: digest.to_string(),
     };
     Ok(JsonResponse(StatusCode::CREATED, view).into_response())
@@ -179,6 +179,6 @@ async fn push_sample(
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "PushedView")]
-struct PushView {
+struct PushedView {
     digest: String,
 }

@@ -8,11 +8,12 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::RwLock;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
@@ -154,7 +155,7 @@ impl Writer {
     pub(super) async fn submit<W: BatchWrite>(&self, write: W) -> Result<W::Output> {
         let stopped = || Error::internal("the writer has stopped");
         let queue = {
-            let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
+            let queue = self.queue.read();
             queue.clone().ok_or_else(stopped)?
         };
         let (answer, answered) = oneshot::channel();
@@ -172,10 +173,7 @@ impl Writer {
 
     /// Takes nothing more, finishes what is queued, and closes the connection.
     pub(super) async fn stop(&self) {
-        self.queue
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.queue.write().take();
         let task = self.task.lock().await.take();
         if let Some(task) = task
             && let Err(error) = task.await

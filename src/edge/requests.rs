@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
+use parking_lot::{Mutex, MutexGuard};
 use percent_encoding::percent_decode_str;
 
 use super::log::RequestLog;
@@ -67,7 +68,7 @@ impl Requests {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<RecordedRequest>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::cce::{self, Cluster};
 use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::kubernetes::{Failure, RealClusters};
-use crate::trigger::{self, AppType, NewTrigger, Trigger};
+use crate::trigger::{AppType, ClusterRef, NewTrigger, Trigger};
 use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
 
 /// How many workloads near a missing one are read: one more than are named, so that it is known
@@ -14,12 +14,13 @@ use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
 pub(super) const MOST_NEAR: usize = MOST_NAMED + 1;
 
 /// The fields of a trigger that say what it updates.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::FromRow)]
 pub(super) struct Destination {
     pub(super) app_type: AppType,
     pub(super) application: String,
     pub(super) cluster_ns: String,
-    pub(super) cluster: trigger::Cluster,
+    #[sqlx(flatten)]
+    pub(super) cluster: ClusterRef,
 }
 
 impl From<&Trigger> for Destination {
@@ -95,21 +96,21 @@ impl Destination {
         let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
         let is_cci = |cluster: &Cluster| cluster.name == "cci";
         let (found, field, reason) = match &self.cluster {
-            trigger::Cluster::Cci => {
+            ClusterRef::Cci => {
                 let reason = "there is no cluster named cci".to_owned();
                 (find(&is_cci), "trigger_mode", reason)
             }
-            trigger::Cluster::Cce { id, .. } if !id.is_empty() => {
+            ClusterRef::Cce { id, .. } if !id.is_empty() => {
                 let found = find(&|cluster| cluster.id == *id);
                 (found, "cluster_id", no_such_id(id, clusters))
             }
-            trigger::Cluster::Cce { name, .. } if !name.is_empty() => {
+            ClusterRef::Cce { name, .. } if !name.is_empty() => {
                 let found = find(&|cluster| cluster.name == *name);
                 let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
                 let reason = format!("there is no cluster named {name}{there}");
                 (found, "cluster_name", reason)
             }
-            trigger::Cluster::Cce { .. } => {
+            ClusterRef::Cce { .. } => {
                 let of_cce: Vec<_> = clusters.iter().filter(|cluster| !is_cci(cluster)).collect();
                 let only = match of_cce[..] {
                     [only] => Some(only.clone()),

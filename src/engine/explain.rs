@@ -16,7 +16,7 @@ use crate::excerpt::beginning;
 use crate::http::cut_to_page;
 use crate::repository::RepositoryRef;
 use crate::tag::{self, TagName};
-use crate::trigger::{self, Condition, Expression, NewTrigger, Trigger};
+use crate::trigger::{self, ClusterRef, Condition, Expression, NewTrigger, Trigger};
 
 /// How much the expressions may weigh together whose nearest miss is looked for. Each is compiled
 /// twice for that, and nothing of it is remembered.
@@ -28,7 +28,6 @@ const MOST_LOOKED_AT: usize = 50_000;
 /// What a push of a tag would mean for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// The trigger's name.
     pub trigger_name: String,
     /// What would become of its workload.
     pub expected: Expected,
@@ -70,7 +69,7 @@ impl Engine {
         let digest = tag::store::find_digest(db, repository.id, tag).await?;
         let digest = digest.unwrap_or_else(|| "{digest}".to_owned());
         let mut seen: HashMap<Destination, Look> = HashMap::new();
-        let mut silent: HashMap<trigger::Cluster, Look> = HashMap::new();
+        let mut silent: HashMap<ClusterRef, Look> = HashMap::new();
         let mut explained = Vec::new();
         let lacks_agency = self.lacks_agency(&repository.namespace.account_id).await?;
         let mut looked_at = 0;

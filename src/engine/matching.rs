@@ -2,8 +2,9 @@
 //! write is queued, off the runtime, and remembered.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use regex::Regex;
 use tokio::sync::Semaphore;
 
@@ -127,9 +128,7 @@ impl Matcher {
     }
 
     fn remembered(&self) -> MutexGuard<'_, Remembered> {
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.remembered.lock()
     }
 }
 

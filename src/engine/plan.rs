@@ -24,7 +24,6 @@ pub struct Target<'a> {
     pub registry_names: &'a [String],
     /// The organization.
     pub namespace: &'a str,
-    /// The repository.
     pub repository: &'a str,
     /// The pushed tag.
     pub tag: &'a str,

@@ -12,13 +12,11 @@ use crate::tag::TagName;
 pub struct RecordedPush {
     /// Its number.
     pub id: i64,
-    /// The tag.
     pub tag: String,
     /// The digest that the tag had.
     pub digest: String,
     /// The user's name.
     pub pushed_by: String,
-    /// When.
     pub pushed_at: Timestamp,
     /// The newest trigger of all that there was.
     pub newest_trigger: i64,
@@ -70,7 +68,6 @@ pub async fn is_open(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<bool> 
 /// What a push meant for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The trigger's name.
     pub trigger_name: String,
     /// What came of it.
     pub state: FiringState,
@@ -85,10 +82,7 @@ pub enum FiringState {
         reason: String,
     },
     /// It fired, and has no outcome yet.
-    Open {
-        /// The firing.
-        firing_id: i64,
-    },
+    Open { firing_id: i64 },
     /// It fired, and this is the outcome.
     Ended {
         /// `success` or `failed`.

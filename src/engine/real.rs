@@ -6,7 +6,8 @@ use tracing::warn;
 
 use super::plan::{Plan, plan};
 use super::store::{self, Firing, Outcome};
-use super::{DATABASE_FAILED, Engine, Trial, UNCHANGED};
+use super::worker::{DATABASE_FAILED, Trial};
+use super::{Engine, UNCHANGED};
 use crate::account::NO_AGENCY;
 use crate::cce;
 use crate::error::Result;

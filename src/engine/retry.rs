@@ -2,9 +2,9 @@
 //! in memory only, and at most one for each workload: others wait behind it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::LONGEST_REASON;
@@ -78,7 +78,7 @@ impl Retries {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<i64, Retry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -13,22 +13,15 @@ use crate::db::Write;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::region::Regions;
-use crate::trigger::{AppType, Cluster, TriggerMode};
 
 /// A firing without an outcome, as far as the worker has to know it.
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub(super) struct WaitingFiring {
     /// Its number; firings happen in this order at each workload.
     pub(super) id: i64,
     /// What it updates.
-    pub(super) destination: Destination,
-}
-
-#[derive(FromRow)]
-struct WaitingRow {
-    id: i64,
     #[sqlx(flatten)]
-    destination: DestinationRow,
+    pub(super) destination: Destination,
 }
 
 /// The firings after one, in order.
@@ -36,7 +29,7 @@ pub(super) async fn list_waiting(
     db: impl SqliteExecutor<'_>,
     after: i64,
 ) -> Result<Vec<WaitingFiring>> {
-    let found: Vec<WaitingRow> = sqlx::query_as(
+    let found = sqlx::query_as(
         "SELECT f.id, t.app_type, t.application, t.cluster_ns, t.trigger_mode, t.cluster_id,
                 t.cluster_name
          FROM firings f JOIN triggers t ON t.id = f.trigger_id
@@ -45,13 +38,7 @@ pub(super) async fn list_waiting(
     .bind(after)
     .fetch_all(db)
     .await?;
-    let waiting = found.into_iter().map(|row| {
-        Ok(WaitingFiring {
-            id: row.id,
-            destination: row.destination.try_into()?,
-        })
-    });
-    waiting.collect()
+    Ok(found)
 }
 
 /// All firings without an outcome.
@@ -71,13 +58,14 @@ pub async fn count_waiting(db: impl SqliteExecutor<'_>) -> Result<i64> {
 }
 
 /// A firing with what it needs of its push and its trigger.
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub(super) struct Firing {
     pub(super) push_id: i64,
     pub(super) trigger_id: i64,
     pub(super) tag: String,
     pub(super) digest: String,
     pub(super) trigger_name: String,
+    #[sqlx(flatten)]
     pub(super) destination: Destination,
     container: String,
     region: String,
@@ -85,68 +73,6 @@ pub(super) struct Firing {
     repository: String,
     request_id: Option<String>,
     pub(super) has_agency: bool,
-}
-
-#[derive(FromRow)]
-struct FiringRow {
-    push_id: i64,
-    trigger_id: i64,
-    tag: String,
-    digest: String,
-    trigger_name: String,
-    #[sqlx(flatten)]
-    destination: DestinationRow,
-    container: String,
-    region: String,
-    namespace: String,
-    repository: String,
-    request_id: Option<String>,
-    has_agency: bool,
-}
-
-#[derive(FromRow)]
-struct DestinationRow {
-    app_type: String,
-    application: String,
-    cluster_ns: String,
-    trigger_mode: String,
-    cluster_id: String,
-    cluster_name: String,
-}
-
-impl TryFrom<DestinationRow> for Destination {
-    type Error = Error;
-
-    fn try_from(row: DestinationRow) -> Result<Self> {
-        let mode = TriggerMode::parse(&row.trigger_mode).map_err(Error::internal)?;
-        Ok(Self {
-            app_type: AppType::parse(&row.app_type).map_err(Error::internal)?,
-            application: row.application,
-            cluster_ns: row.cluster_ns,
-            cluster: Cluster::new(mode, row.cluster_id, row.cluster_name),
-        })
-    }
-}
-
-impl TryFrom<FiringRow> for Firing {
-    type Error = Error;
-
-    fn try_from(row: FiringRow) -> Result<Self> {
-        Ok(Self {
-            push_id: row.push_id,
-            trigger_id: row.trigger_id,
-            tag: row.tag,
-            digest: row.digest,
-            trigger_name: row.trigger_name,
-            destination: row.destination.try_into()?,
-            container: row.container,
-            region: row.region,
-            namespace: row.namespace,
-            repository: row.repository,
-            request_id: row.request_id,
-            has_agency: row.has_agency,
-        })
-    }
 }
 
 impl Firing {
@@ -163,7 +89,7 @@ impl Firing {
 }
 
 pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Firing>> {
-    let found: Option<FiringRow> = sqlx::query_as(
+    let found = sqlx::query_as(
         "SELECT f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name, t.app_type,
                 t.application, t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name,
                 t.container, n.region, n.name AS namespace, r.name AS repository,
@@ -178,7 +104,7 @@ pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<
     .bind(id)
     .fetch_optional(db)
     .await?;
-    found.map(Firing::try_from).transpose()
+    Ok(found)
 }
 
 /// What was recorded of a firing.
@@ -238,7 +164,6 @@ pub struct Ending {
     pub firing_id: i64,
     /// How often it was tried.
     pub tries: u32,
-    /// When.
     pub now: Timestamp,
 }
 

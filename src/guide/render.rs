@@ -17,7 +17,6 @@ pub(super) struct Heading {
     pub(super) level: HeadingLevel,
     /// The id that leads to it.
     pub(super) anchor: String,
-    /// Its text as HTML.
     pub(super) html: String,
 }
 

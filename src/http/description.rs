@@ -220,7 +220,6 @@ pub type Writer = fn(&mut SchemaGenerator) -> Schema;
 /// An answer of an operation that did what it was asked.
 #[derive(Debug, Clone)]
 pub struct Success {
-    /// Its status.
     pub status: StatusCode,
     /// Its media type and the shape of its body, if it has one.
     pub body: Option<(&'static str, Writer)>,
@@ -260,7 +259,6 @@ impl From<Error> for Refusal {
 /// A query parameter, or a variable of a path.
 #[derive(Debug, Clone)]
 pub struct Param {
-    /// Its name.
     pub name: &'static str,
     /// What it means.
     pub meaning: Cow<'static, str>,

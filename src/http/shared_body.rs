@@ -2,7 +2,7 @@
 //! and how much of it there was.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http::header::EXPECT;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::cut::Cut;
@@ -143,7 +144,7 @@ impl SharedBody {
     }
 
     fn lock(&self) -> MutexGuard<'_, CountedBody> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use strum::{EnumString, IntoStaticStr};
 
 use super::digest::Digest;
 use super::error::ImageError;
@@ -14,45 +15,46 @@ const MAX_ARTIFACT_TYPE: usize = 255;
 const MAX_ANNOTATIONS: usize = 16 * 1024;
 
 /// The kinds of manifests that are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 pub enum MediaType {
-    /// `application/vnd.oci.image.manifest.v1+json`
+    /// An image (OCI).
+    #[strum(serialize = "application/vnd.oci.image.manifest.v1+json")]
     OciManifest,
-    /// `application/vnd.oci.image.index.v1+json`
+    /// An image index (OCI).
+    #[strum(serialize = "application/vnd.oci.image.index.v1+json")]
     OciIndex,
-    /// `application/vnd.docker.distribution.manifest.v2+json`
+    /// An image (Docker).
+    #[strum(serialize = "application/vnd.docker.distribution.manifest.v2+json")]
     DockerManifest,
-    /// `application/vnd.docker.distribution.manifest.list.v2+json`
+    /// A manifest list (Docker).
+    #[strum(serialize = "application/vnd.docker.distribution.manifest.list.v2+json")]
     DockerList,
 }
 
 impl MediaType {
-    const ALL: [Self; 4] = [
-        Self::OciManifest,
-        Self::OciIndex,
-        Self::DockerManifest,
-        Self::DockerList,
-    ];
-
     /// Reads a media type, whatever its parameters.
     pub fn parse(text: &str) -> Option<Self> {
-        let essence = text.split(';').next().unwrap_or_default().trim();
-        Self::ALL.into_iter().find(|kind| kind.as_str() == essence)
+        let essence = text.split(';').next().unwrap_or_default();
+        essence.trim().parse().ok()
     }
 
     /// The media type as text.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OciManifest => "application/vnd.oci.image.manifest.v1+json",
-            Self::OciIndex => "application/vnd.oci.image.index.v1+json",
-            Self::DockerManifest => "application/vnd.docker.distribution.manifest.v2+json",
-            Self::DockerList => "application/vnd.docker.distribution.manifest.list.v2+json",
-        }
+        self.into()
     }
 
     /// Whether it lists other manifests instead of blobs.
     pub fn is_index(self) -> bool {
         matches!(self, Self::OciIndex | Self::DockerList)
+    }
+}
+
+/// A media type as it is stored.
+impl TryFrom<String> for MediaType {
+    type Error = strum::ParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 
@@ -74,7 +76,7 @@ pub struct Manifest {
     /// The manifest that it is about.
     pub subject: Option<Digest>,
     /// What it says of itself.
-    pub description: Description,
+    pub description: ArtifactDescription,
 }
 
 #[derive(Deserialize)]
@@ -120,14 +122,14 @@ impl Descriptor {
 /// What a manifest says of itself to those who list it. What is too large to be listed is left
 /// out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Description {
+pub struct ArtifactDescription {
     /// What kind of artifact it is; empty where it does not say.
     pub artifact_type: String,
     /// Whatever else, as a JSON object.
     pub annotations: Option<String>,
 }
 
-impl Description {
+impl ArtifactDescription {
     /// The configuration's media type stands in for an artifact type.
     fn of(document: &Document) -> Self {
         let named = document.artifact_type.as_deref();
@@ -185,7 +187,7 @@ impl Manifest {
             Ok::<_, ImageError>(digests)
         };
         let is_here = |descriptor: &Descriptor| !descriptor.is_foreign();
-        let description = Description::of(&document);
+        let description = ArtifactDescription::of(&document);
         let subject = document
             .subject
             .as_ref()

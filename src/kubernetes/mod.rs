@@ -10,12 +10,12 @@ mod exec;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http_body_util::LengthLimitError;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Container as KubernetesContainer, PodTemplateSpec};
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -225,9 +225,7 @@ impl RealCluster {
     }
 
     fn remembered(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.connection.lock()
     }
 }
 

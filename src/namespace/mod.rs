@@ -5,11 +5,11 @@
 mod api;
 pub mod store;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Fault, Result};
@@ -103,7 +103,6 @@ pub struct Namespace {
 pub struct NewNamespace {
     /// Where.
     pub region: String,
-    /// Its name.
     pub name: NamespaceName,
     /// The account that will hold it.
     pub account_id: String,
@@ -111,7 +110,6 @@ pub struct NewNamespace {
     pub creator_id: String,
     /// That user's name.
     pub creator_name: String,
-    /// When.
     pub created_at: Timestamp,
 }
 

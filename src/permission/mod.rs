@@ -141,9 +141,7 @@ impl GrantScope {
 /// A right that somebody is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// The user's id.
     pub user_id: String,
-    /// The user's name.
     pub user_name: String,
     /// What they may do.
     pub level: Level,

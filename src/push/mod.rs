@@ -58,7 +58,6 @@ pub struct PutTag {
     pub pushed_by: PushedBy,
     /// Which expressions of the repository's triggers match the tag.
     pub verdicts: Verdicts,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -95,12 +94,11 @@ pub struct CopyTag {
     /// The destination tag.
     pub destination: TagName,
     /// Whether an existing destination tag is overwritten.
-    pub overrides: bool,
+    pub overwrite: bool,
     /// Who pushes it.
     pub pushed_by: PushedBy,
     /// Which expressions of the repository's triggers match the destination tag.
     pub verdicts: Verdicts,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -115,7 +113,7 @@ impl Write for CopyTag {
         let taken =
             tag::store::find_digest(&mut *transaction, self.repository_id, &self.destination)
                 .await?;
-        if taken.is_some() && !self.overrides {
+        if taken.is_some() && !self.overwrite {
             return Err(Error::AlreadyExists(Resource::Tag));
         }
         let tag = PutTag {
@@ -190,7 +188,7 @@ mod tests {
                 namespace: "g".to_owned(),
             },
             sync_auto: true,
-            overrides: false,
+            overwrite: false,
             operator_id: "u".to_owned(),
             operator_name: "user".to_owned(),
             now: app.clock.now(),

@@ -146,7 +146,6 @@ impl Admitted {
 pub(super) struct Gate<'a> {
     /// Checks bearer tokens.
     pub(super) key: &'a SigningKey,
-    /// The region.
     pub(super) region: &'a str,
     /// Accounts and users.
     pub(super) directory: &'a Directory,

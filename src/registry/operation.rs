@@ -3,7 +3,6 @@
 /// An operation of the registry.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RegistryOperation {
-    /// Its name.
     pub name: &'static str,
     /// What its requests name, in the words of `/_emulator/faults`: `namespace`, `repository`,
     /// `tag`, `digest`.

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
+use strum::VariantNames;
 
 use super::lists::{
     list, list_doc, list_shared, list_shared_doc, list_shared_v3, list_shared_v3_doc, list_v3,
@@ -157,7 +158,7 @@ fn attributes(body: &JsonObject) -> Result<RepositoryChange> {
 }
 
 pub(super) fn category_schema() -> Schema {
-    json_schema!({"type": "string", "enum": Category::names().collect::<Vec<_>>()})
+    json_schema!({"type": "string", "enum": Category::VARIANTS})
 }
 
 fn show_doc() -> OperationDoc {

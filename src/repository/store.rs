@@ -6,13 +6,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::{
-    Category, NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter,
-    RepositoryName, RepositoryRef, Scope,
+    NewRepository, OrderColumn, Repository, RepositoryChange, RepositoryFilter, RepositoryName,
+    RepositoryRef, Scope,
 };
 use crate::account;
 use crate::clock::Timestamp;
 use crate::db::{Readers, Write, foreign_key_means};
-use crate::error::{Error, Fault, Resource, Result};
+use crate::error::{Error, Resource, Result};
 use crate::namespace::Namespace;
 use crate::page::{Page, SortOrder};
 use crate::permission::Permissions;
@@ -133,7 +133,7 @@ impl FromRow<'_, SqliteRow> for Repository {
             namespace: row.try_get("namespace")?,
             name: row.try_get("name")?,
             is_public: row.try_get("is_public")?,
-            category: read_category(row)?,
+            category: row.try_get("category")?,
             description: row.try_get("description")?,
             account_id: row.try_get("account_id")?,
             account_name: row.try_get("account_name")?,
@@ -149,12 +149,6 @@ impl FromRow<'_, SqliteRow> for Repository {
             is_shared: row.try_get("is_shared")?,
         })
     }
-}
-
-/// The column `category` of a row.
-pub(crate) fn read_category(row: &SqliteRow) -> sqlx::Result<Category> {
-    let category = Category::parse(row.try_get("category")?, Fault::Parameter);
-    category.map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 /// The repository with this id.
@@ -243,7 +237,7 @@ fn bind<'q>(query: Query<'q>, filter: &'q RepositoryFilter) -> Query<'q> {
         .bind(&filter.namespace)
         .bind(&filter.namespace_part)
         .bind(&filter.name_part)
-        .bind(filter.category.map(Category::as_str))
+        .bind(filter.category)
         .bind(filter.is_public)
         .bind(&filter.user_id)
         .bind(filter.now)
@@ -281,7 +275,7 @@ pub async fn insert(
     .bind(repository.namespace_id)
     .bind(repository.name.as_str())
     .bind(repository.is_public)
-    .bind(repository.category.as_str())
+    .bind(repository.category)
     .bind(repository.description.as_str())
     .bind(&repository.creator_id)
     .bind(&repository.creator_name)
@@ -298,7 +292,6 @@ pub struct UpdateRepository {
     pub id: i64,
     /// What.
     pub change: RepositoryChange,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -316,7 +309,7 @@ impl Write for UpdateRepository {
         )
         .bind(self.id)
         .bind(self.change.is_public)
-        .bind(self.change.category.map(Category::as_str))
+        .bind(self.change.category)
         .bind(
             self.change
                 .description
@@ -335,7 +328,6 @@ impl Write for UpdateRepository {
 pub struct DeleteRepository {
     /// Which one.
     pub id: i64,
-    /// When.
     pub now: Timestamp,
 }
 

@@ -10,10 +10,11 @@ pub mod store;
 #[cfg(test)]
 mod testing;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -301,7 +302,6 @@ impl Selector {
 pub struct AgedTag {
     /// Its number; of two that were pushed at once the larger one is the newer.
     pub id: i64,
-    /// Its name.
     pub name: String,
     /// When it was last pushed.
     pub updated_at: Timestamp,
@@ -318,7 +318,6 @@ pub struct HistoryEntry {
     pub rule: String,
     /// The name of the tag.
     pub tag: String,
-    /// When.
     pub created_at: Timestamp,
 }
 

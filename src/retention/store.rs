@@ -89,7 +89,6 @@ pub struct CreateRetention {
     pub policy: Policy,
     /// Compiled expressions.
     pub matcher: Matcher,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -125,7 +124,6 @@ pub struct UpdateRetention {
     pub policy: Policy,
     /// Compiled expressions.
     pub matcher: Matcher,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -269,7 +267,6 @@ pub(super) async fn last_day(db: impl SqliteExecutor<'_>) -> Result<i64> {
 pub(super) struct RunAll {
     /// Compiled expressions.
     pub(super) matcher: Matcher,
-    /// When.
     pub(super) now: Timestamp,
 }
 

@@ -42,7 +42,6 @@ pub struct Seed {
     pub agencies: Vec<Arc<Account>>,
     /// The organizations.
     pub namespaces: Vec<SeedNamespace>,
-    /// The clusters.
     pub clusters: Vec<SeedCluster>,
 }
 
@@ -68,7 +67,6 @@ impl Seed {
 /// A region that the seed file adds.
 #[derive(Debug)]
 pub struct SeedRegion {
-    /// Its name.
     pub name: String,
     /// Where it listens; port 0 takes any free one.
     pub listen: SocketAddr,
@@ -93,7 +91,6 @@ pub struct SeedCluster {
 pub struct SeedNamespace {
     /// The region it is in.
     pub region: String,
-    /// Its name.
     pub name: NamespaceName,
     /// Who made it, and with that whose it is.
     pub creator: Arc<User>,
@@ -106,7 +103,6 @@ pub struct SeedNamespace {
 /// A repository of the seed file.
 #[derive(Debug)]
 pub struct SeedRepository {
-    /// Its name.
     pub name: RepositoryName,
     /// Whether anyone may pull from it.
     pub is_public: bool,
@@ -116,6 +112,5 @@ pub struct SeedRepository {
     pub description: Description,
     /// Who may do what with it.
     pub permissions: Vec<Grant>,
-    /// Its triggers.
     pub triggers: Vec<NewTrigger>,
 }

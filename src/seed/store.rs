@@ -24,7 +24,6 @@ const TRIGGERS_AT_ONCE: usize = 1000;
 /// Makes what of a seed is missing.
 #[derive(Debug)]
 pub struct ApplySeed {
-    /// The seed.
     pub seed: Arc<Seed>,
     /// What `{registry}` in an image stands for.
     pub registry: String,

@@ -5,9 +5,10 @@
 mod api;
 pub mod store;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};

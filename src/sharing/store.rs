@@ -13,7 +13,6 @@ const MOST_ACCOUNTS: i64 = 500;
 /// A repository that is shared with an account.
 #[derive(Debug, Clone, FromRow)]
 pub struct Share {
-    /// The account's name.
     pub account_name: String,
     /// As it was given; none is forever.
     pub deadline: Option<Timestamp>,
@@ -70,7 +69,6 @@ pub struct NewShare {
     pub creator_id: String,
     /// That user's name.
     pub creator_name: String,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -130,7 +128,6 @@ pub struct UpdateShare {
     pub deadline: Deadline,
     /// What its maker says about it.
     pub description: String,
-    /// When.
     pub now: Timestamp,
 }
 

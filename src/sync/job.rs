@@ -20,7 +20,6 @@ pub(super) struct DoJob {
     pub(super) id: i64,
     /// What is known of the tag and the expressions of the target's triggers.
     pub(super) verdicts: Verdicts,
-    /// When.
     pub(super) now: Timestamp,
 }
 
@@ -75,7 +74,7 @@ impl Job {
             Some(taken) if taken == digest => {
                 return Ok(Outcome::Existed("the target already has this image"));
             }
-            Some(_) if !self.overrides => {
+            Some(_) if !self.overwrite => {
                 let reason = "the target has a different image, and override is false";
                 return Ok(Outcome::Existed(reason));
             }
@@ -166,7 +165,7 @@ mod tests {
         }
 
         /// Makes a job for a tag and does it.
-        async fn sync(&self, tag: &str, namespace: &str, overrides: bool) -> Option<Outcome> {
+        async fn sync(&self, tag: &str, namespace: &str, overwrite: bool) -> Option<Outcome> {
             let (db, now) = (&self.app.db, self.app.clock.now());
             let job = CreateJobs {
                 repository_id: self.repository.id,
@@ -174,7 +173,7 @@ mod tests {
                     region: "r1".to_owned(),
                     namespace: namespace.to_owned(),
                 },
-                overrides,
+                overwrite,
                 tags: vec![TagName::parse(tag).expect("a tag")],
                 operator_id: "u".to_owned(),
                 operator_name: "user".to_owned(),
@@ -199,8 +198,8 @@ mod tests {
     async fn a_job_takes_the_image_to_the_target_or_says_why_it_did_not() {
         let world = World::start().await;
         world.push("v1", "one").await;
-        let sync = async |tag, namespace, overrides| {
-            let ended = world.sync(tag, namespace, overrides).await;
+        let sync = async |tag, namespace, overwrite| {
+            let ended = world.sync(tag, namespace, overwrite).await;
             let outcome = ended.expect("it ended");
             (outcome.status().as_str(), outcome.reason().to_owned())
         };

@@ -9,10 +9,12 @@ mod job;
 pub mod store;
 mod worker;
 
+use schemars::{Schema, json_schema};
+use strum::IntoStaticStr;
+
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::region::Regions;
-use schemars::{Schema, json_schema};
 
 pub use api::routes;
 pub use worker::SyncWorker;
@@ -23,7 +25,6 @@ const MAX_NAMESPACE: usize = 64;
 /// Where images are taken: an organization of another region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncTarget {
-    /// The region.
     pub region: String,
     /// The organization, which need not be there yet: the live service does not look either.
     pub namespace: String,
@@ -78,7 +79,6 @@ pub struct SyncTask {
     pub account_name: String,
     /// The organization of the repository.
     pub namespace: String,
-    /// The repository.
     pub repository: String,
     /// See [`SyncTarget`].
     pub remote_region: String,
@@ -87,7 +87,7 @@ pub struct SyncTask {
     /// Whether what is pushed is synced by itself.
     pub sync_auto: bool,
     /// Whether a tag that the target has with another image is replaced.
-    pub overrides: bool,
+    pub overwrite: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -95,7 +95,7 @@ pub struct SyncTask {
 }
 
 /// A job as it is shown.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, sqlx::FromRow)]
 pub struct SyncJob {
     /// Its number, never used twice; jobs are done in this order.
     pub id: i64,
@@ -105,15 +105,13 @@ pub struct SyncJob {
     pub account_name: String,
     /// The organization of the repository.
     pub namespace: String,
-    /// The repository.
     pub repository: String,
     /// See [`SyncTarget`].
     pub remote_region: String,
     /// See [`SyncTarget`].
     pub remote_namespace: String,
     /// Whether a tag that the target has with another image is replaced.
-    pub overrides: bool,
-    /// The tag.
+    pub overwrite: bool,
     pub tag: String,
     /// How far it is.
     pub status: JobStatus,
@@ -128,7 +126,9 @@ pub struct SyncJob {
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, IntoStaticStr)]
+#[sqlx(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum JobStatus {
     /// Others come first.
     Waiting,
@@ -143,28 +143,9 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
-    const ALL: [Self; 5] = [
-        Self::Waiting,
-        Self::Running,
-        Self::Success,
-        Self::Existed,
-        Self::Failed,
-    ];
-
-    /// Reads the API's word; none when it is not one.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
     /// The API's word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Success => "success",
-            Self::Existed => "existed",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 
@@ -203,14 +184,6 @@ impl Outcome {
 mod tests {
     use super::*;
     use crate::region::Region;
-
-    #[test]
-    fn every_status_reads_back_as_it_is_written() {
-        for status in JobStatus::ALL {
-            assert_eq!(JobStatus::parse(status.as_str()), Some(status));
-        }
-        assert_eq!(JobStatus::parse("done"), None);
-    }
 
     #[test]
     fn a_target_is_in_another_region_that_is_played() {

@@ -1,15 +1,13 @@
 //! The SQL of sync tasks and jobs.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, FromRow, Row, SqliteConnection, SqliteExecutor};
+use sqlx::{AssertSqlSafe, FromRow, SqliteConnection, SqliteExecutor};
 
-use super::{JobStatus, Outcome, SyncJob, SyncTarget, SyncTask};
+use super::{Outcome, SyncJob, SyncTarget, SyncTask};
 use crate::clock::Timestamp;
 use crate::db::{Readers, Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 use crate::page::{Page, SortOrder};
 use crate::repository::Category;
-use crate::repository::store::read_category;
 use crate::tag::TagName;
 
 /// Jobs of a repository that are remembered.
@@ -25,12 +23,11 @@ pub struct PutTask {
     /// Whether what is pushed is synced by itself.
     pub sync_auto: bool,
     /// Whether a tag that the target has with another image is replaced.
-    pub overrides: bool,
+    pub overwrite: bool,
     /// The id of the user who makes it.
     pub operator_id: String,
     /// That user's name.
     pub operator_name: String,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -50,7 +47,7 @@ impl Write for PutTask {
         .bind(&self.target.region)
         .bind(&self.target.namespace)
         .bind(self.sync_auto)
-        .bind(self.overrides)
+        .bind(self.overwrite)
         .bind(&self.operator_id)
         .bind(&self.operator_name)
         .bind(self.now)
@@ -71,7 +68,6 @@ fn of_a_repository<T>(inserted: sqlx::Result<T>) -> Result<()> {
 pub struct DeleteTask {
     /// Which repository.
     pub repository_id: i64,
-    /// Its target.
     pub target: SyncTarget,
 }
 
@@ -104,7 +100,7 @@ pub async fn list_auto_tasks(
     let found = sqlx::query_as(
         "SELECT s.id, n.account_id, a.name AS account_name, n.name AS namespace,
                 r.name AS repository, s.remote_region, s.remote_namespace, s.sync_auto,
-                s.overrides, s.created_at, s.updated_at
+                s.overrides AS overwrite, s.created_at, s.updated_at
          FROM sync_tasks s
          JOIN repositories r ON r.id = s.repository_id
          JOIN namespaces n ON n.id = r.namespace_id
@@ -149,14 +145,12 @@ pub struct CreateJobs {
     /// Where its images go.
     pub target: SyncTarget,
     /// Whether a tag that the target has with another image is replaced.
-    pub overrides: bool,
-    /// The tags.
+    pub overwrite: bool,
     pub tags: Vec<TagName>,
     /// The id of the user who asks for it.
     pub operator_id: String,
     /// That user's name.
     pub operator_name: String,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -177,7 +171,7 @@ impl Write for CreateJobs {
             .bind(self.repository_id)
             .bind(&self.target.region)
             .bind(&self.target.namespace)
-            .bind(self.overrides)
+            .bind(self.overwrite)
             .bind(tag.as_str())
             .bind(&self.operator_id)
             .bind(&self.operator_name)
@@ -187,28 +181,6 @@ impl Write for CreateJobs {
             of_a_repository(inserted)?;
         }
         Ok(())
-    }
-}
-
-impl FromRow<'_, SqliteRow> for SyncJob {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        let status = JobStatus::parse(row.try_get("status")?);
-        Ok(Self {
-            id: row.try_get("id")?,
-            account_id: row.try_get("account_id")?,
-            account_name: row.try_get("account_name")?,
-            namespace: row.try_get("namespace")?,
-            repository: row.try_get("repository")?,
-            remote_region: row.try_get("remote_region")?,
-            remote_namespace: row.try_get("remote_namespace")?,
-            overrides: row.try_get("overrides")?,
-            tag: row.try_get("tag")?,
-            status: status.ok_or_else(|| sqlx::Error::Decode("not a status of a job".into()))?,
-            operator_id: row.try_get("operator_id")?,
-            operator_name: row.try_get("operator_name")?,
-            created_at: row.try_get("created_at")?,
-            updated_at: row.try_get("updated_at")?,
-        })
     }
 }
 
@@ -225,7 +197,7 @@ pub async fn list_jobs(
     };
     let sql = format!(
         "SELECT j.id, n.account_id, a.name AS account_name, n.name AS namespace,
-                r.name AS repository, j.remote_region, j.remote_namespace, j.overrides, j.tag,
+                r.name AS repository, j.remote_region, j.remote_namespace, j.overrides AS overwrite, j.tag,
                 j.status, j.operator_id, j.operator_name, j.created_at, j.updated_at
          FROM sync_jobs j
          JOIN repositories r ON r.id = j.repository_id
@@ -257,7 +229,6 @@ pub async fn count_open(db: impl SqliteExecutor<'_>) -> Result<i64> {
 pub struct OpenJob {
     /// Its number.
     pub id: i64,
-    /// The tag.
     pub tag: String,
     /// The source, as people write it.
     pub source: String,
@@ -291,7 +262,6 @@ pub async fn find_open(db: impl SqliteExecutor<'_>) -> Result<Option<OpenJob>> {
 pub struct StartJob {
     /// Which one.
     pub id: i64,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -316,7 +286,6 @@ impl Write for StartJob {
 pub struct FailJob {
     /// Which one.
     pub id: i64,
-    /// When.
     pub now: Timestamp,
 }
 
@@ -338,7 +307,7 @@ pub(super) async fn end(
 ) -> Result<()> {
     sqlx::query("UPDATE sync_jobs SET status = ?2, updated_at = ?3 WHERE id = ?1")
         .bind(id)
-        .bind(outcome.status().as_str())
+        .bind(outcome.status())
         .bind(now)
         .execute(&mut *transaction)
         .await?;
@@ -359,12 +328,12 @@ pub(super) async fn end(
 }
 
 /// A job that has not ended, with what there is of its source and target.
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub(super) struct Job {
     pub(super) repository_id: i64,
     pub(super) remote_region: String,
     pub(super) remote_namespace: String,
-    pub(super) overrides: bool,
+    pub(super) overwrite: bool,
     pub(super) tag: String,
     /// The image that the tag had when the job was made, if it is still there.
     pub(super) digest: Option<String>,
@@ -377,29 +346,10 @@ pub(super) struct Job {
     pub(super) target_namespace_id: Option<i64>,
 }
 
-impl FromRow<'_, SqliteRow> for Job {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            repository_id: row.try_get("repository_id")?,
-            remote_region: row.try_get("remote_region")?,
-            remote_namespace: row.try_get("remote_namespace")?,
-            overrides: row.try_get("overrides")?,
-            tag: row.try_get("tag")?,
-            digest: row.try_get("digest")?,
-            operator_id: row.try_get("operator_id")?,
-            operator_name: row.try_get("operator_name")?,
-            repository: row.try_get("repository")?,
-            category: read_category(row)?,
-            has_tag: row.try_get("has_tag")?,
-            target_namespace_id: row.try_get("target_namespace_id")?,
-        })
-    }
-}
-
 /// The job with this number, if it has not ended.
 pub(super) async fn find_job(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Job>> {
     let found = sqlx::query_as(
-        "SELECT j.repository_id, j.remote_region, j.remote_namespace, j.overrides, j.tag,
+        "SELECT j.repository_id, j.remote_region, j.remote_namespace, j.overrides AS overwrite, j.tag,
                 j.operator_id, j.operator_name, r.name AS repository, r.category,
                 (SELECT m.digest FROM manifests m
                  WHERE m.repository_id = r.id AND m.digest = j.digest) AS digest,
@@ -435,6 +385,7 @@ pub(super) async fn find_repository(
 
 #[cfg(test)]
 mod tests {
+    use super::super::JobStatus;
     use super::super::job::DoJob;
     use super::*;
     use crate::clock::Clock;
@@ -459,7 +410,7 @@ mod tests {
                 region: "r2".to_owned(),
                 namespace: "g".to_owned(),
             },
-            overrides: false,
+            overwrite: false,
             tags: (1..=count).map(tag).collect(),
             operator_id: "u".to_owned(),
             operator_name: "user".to_owned(),
@@ -540,7 +491,7 @@ mod tests {
             repository_id,
             target: jobs(repository_id, 0).target,
             sync_auto: true,
-            overrides: false,
+            overwrite: false,
             operator_id: "u".to_owned(),
             operator_name: "user".to_owned(),
             now: Clock::default().now(),

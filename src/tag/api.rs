@@ -17,7 +17,6 @@ use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{
     ContentRange, OperationDoc, Param, Query, RequestId, Segment, cut_to_page, empty_object,
 };
-use crate::image::MediaType;
 use crate::json::JsonObject;
 use crate::page::SortOrder;
 use crate::permission::{Editable, Manageable, Viewable};
@@ -147,7 +146,7 @@ async fn create(
     let write = CopyTag {
         repository_id: repository.id,
         source,
-        overrides: body.optional_boolean("override")?.unwrap_or(false),
+        overwrite: body.optional_boolean("override")?.unwrap_or(false),
         verdicts: app
             .matcher
             .judge(&app.db, repository.id, &destination)
@@ -309,11 +308,10 @@ impl TagView {
             "{}/{}/{}:{}",
             app.registry_host, repository.namespace.name, repository.name, tag.name
         );
-        let is_index = MediaType::parse(&tag.media_type).is_some_and(MediaType::is_index);
         let tag_type = if SignatureTag::is_one(&tag.name) {
             2
         } else {
-            i64::from(is_index)
+            i64::from(tag.media_type.is_index())
         };
         Self {
             id: tag.id,

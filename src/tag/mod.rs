@@ -8,14 +8,15 @@ mod api;
 mod manifest_text;
 pub mod store;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::image::MediaType;
 
 pub use api::routes;
 
@@ -75,12 +76,12 @@ pub struct Tag {
     pub id: i64,
     /// The number of its repository.
     pub repository_id: i64,
-    /// Its name.
     pub name: String,
     /// The digest of its manifest.
     pub digest: String,
     /// What that manifest is.
-    pub media_type: String,
+    #[sqlx(try_from = "String")]
+    pub media_type: MediaType,
     /// How many bytes that manifest has.
     pub content_size: i64,
     /// The digest of the image's configuration; empty for a list of images.

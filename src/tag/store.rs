@@ -224,7 +224,6 @@ pub struct DeleteTag {
     pub repository_id: i64,
     /// The tag.
     pub name: TagName,
-    /// When.
     pub now: Timestamp,
 }
 

@@ -1,8 +1,11 @@
 //! Triggers: what one is, which pushed tags fire it ([`judge`]), and which workload it updates.
 //!
-//! `api` is their HTTP, `store` their SQL, `expression` checks regular expressions.
+//! `api` is their HTTP, `body` reads the bodies of it, `store` is their SQL, `cluster` says which
+//! cluster a trigger means, and `expression` checks regular expressions.
 
 mod api;
+mod body;
+mod cluster;
 mod expression;
 pub mod store;
 
@@ -12,6 +15,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -19,11 +23,10 @@ use crate::schema::schema_of;
 use crate::tag::TagName;
 
 pub(crate) use api::HistoryView;
-pub use api::{FIELDS, read_body, routes};
+pub use api::routes;
+pub use body::{FIELDS, read_body};
+pub use cluster::{ClusterRef, TriggerMode};
 pub use expression::Expression;
-
-/// The longest `cluster_id` and `cluster_name`, in characters.
-const MAX_CLUSTER: usize = 128;
 
 /// The name of a trigger (API reference, creating a trigger): 1 to 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,15 @@ impl TriggerName {
     }
 }
 
+/// A name as it is stored.
+impl TryFrom<String> for TriggerName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::parse("name", &text)
+    }
+}
+
 impl JsonSchema for TriggerName {
     fn inline_schema() -> bool {
         true
@@ -73,33 +85,26 @@ impl JsonSchema for TriggerName {
 }
 
 /// The kind of workload that a trigger updates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type, EnumString, IntoStaticStr, VariantNames,
+)]
+#[sqlx(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum AppType {
-    /// A Deployment.
     Deployments,
-    /// A StatefulSet.
     StatefulSets,
 }
 
 impl AppType {
     /// Reads `app_type`.
     pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "deployments" => Ok(Self::Deployments),
-            "statefulsets" => Ok(Self::StatefulSets),
-            _ => Err(Error::invalid(
-                "app_type",
-                "must be deployments or statefulsets",
-            )),
-        }
+        let rule = "must be deployments or statefulsets";
+        text.parse().map_err(|_| Error::invalid("app_type", rule))
     }
 
     /// The API's word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deployments => "deployments",
-            Self::StatefulSets => "statefulsets",
-        }
+        self.into()
     }
 
     /// The singular, as the live service has it in `fail to get k8s deployment`.
@@ -109,7 +114,9 @@ impl AppType {
 }
 
 /// How the pushes that fire a trigger are described: `trigger_type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, EnumString, IntoStaticStr)]
+#[sqlx(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum TriggerType {
     /// Every push.
     All,
@@ -122,24 +129,14 @@ pub enum TriggerType {
 impl TriggerType {
     /// Reads `trigger_type`.
     pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "all" => Ok(Self::All),
-            "tag" => Ok(Self::Tag),
-            "regular" => Ok(Self::Regular),
-            _ => Err(Error::invalid(
-                "trigger_type",
-                "must be all, tag or regular",
-            )),
-        }
+        let rule = "must be all, tag or regular";
+        text.parse()
+            .map_err(|_| Error::invalid("trigger_type", rule))
     }
 
     /// The API's word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Tag => "tag",
-            Self::Regular => "regular",
-        }
+        self.into()
     }
 }
 
@@ -266,9 +263,7 @@ pub enum Verdict<'a> {
     Disabled,
     /// The tag was compared with the condition.
     Compared {
-        /// The condition.
         condition: &'a Condition,
-        /// The tag.
         tag: &'a TagName,
         /// Whether the condition describes the tag.
         fires: bool,
@@ -324,92 +319,6 @@ impl fmt::Display for Verdict<'_> {
     }
 }
 
-/// Which cluster runs the workload: `trigger_mode` with `cluster_id` and `cluster_name`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Cluster {
-    /// A CCE cluster. The API lets both be left out; each is `""` then.
-    Cce {
-        /// The cluster's id.
-        id: String,
-        /// The cluster's name.
-        name: String,
-    },
-    /// The serverless service CCI: there is no cluster to name.
-    Cci,
-}
-
-/// What `trigger_mode` may say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TriggerMode {
-    /// Cloud Container Engine.
-    Cce,
-    /// Cloud Container Instance.
-    Cci,
-}
-
-impl TriggerMode {
-    /// Reads `trigger_mode`; nothing means CCE.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "" | "cce" => Ok(Self::Cce),
-            "cci" => Ok(Self::Cci),
-            _ => Err(Error::invalid("trigger_mode", "must be cce or cci")),
-        }
-    }
-}
-
-impl Cluster {
-    /// The cluster that the three fields name, each of which was checked.
-    pub fn new(mode: TriggerMode, id: String, name: String) -> Self {
-        match mode {
-            TriggerMode::Cce => Self::Cce { id, name },
-            TriggerMode::Cci => Self::Cci,
-        }
-    }
-
-    /// The API's word for where it is.
-    pub fn trigger_mode(&self) -> &'static str {
-        match self {
-            Self::Cce { .. } => "cce",
-            Self::Cci => "cci",
-        }
-    }
-
-    /// `cluster_id`
-    pub fn id(&self) -> &str {
-        match self {
-            Self::Cce { id, .. } => id,
-            Self::Cci => "",
-        }
-    }
-
-    /// `cluster_name`
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Cce { name, .. } => name,
-            Self::Cci => "",
-        }
-    }
-}
-
-/// Checks one of the two fields that name a cluster, of which CCI has none.
-fn parse_cluster_field(mode: TriggerMode, field: &'static str, text: &str) -> Result<String> {
-    if text.trim().is_empty() {
-        return Ok(String::new());
-    }
-    if mode == TriggerMode::Cci {
-        return Err(Error::invalid(
-            field,
-            "must be left blank when trigger_mode is cci",
-        ));
-    }
-    if text.chars().count() > MAX_CLUSTER {
-        let rule = format!("must have at most {MAX_CLUSTER} characters");
-        return Err(Error::invalid(field, rule));
-    }
-    Ok(text.to_owned())
-}
-
 /// A trigger as a client asks for it, every rule checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTrigger {
@@ -426,17 +335,17 @@ pub struct NewTrigger {
     /// Whether it fires at all.
     pub enabled: bool,
     /// Where the workload runs.
-    pub cluster: Cluster,
+    pub cluster: ClusterRef,
     /// The container to update; `""` means all that use the image.
     pub container: String,
 }
 
 /// A trigger as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Trigger {
     /// Its number; younger ones have larger ones.
     pub id: i64,
-    /// Its name.
+    #[sqlx(try_from = "String")]
     pub name: TriggerName,
     /// The kind of workload it updates.
     pub app_type: AppType,
@@ -445,11 +354,13 @@ pub struct Trigger {
     /// The workload's Kubernetes namespace.
     pub cluster_ns: String,
     /// The tags that fire it.
+    #[sqlx(flatten)]
     pub condition: Condition,
     /// Whether it fires at all.
     pub enabled: bool,
     /// Where the workload runs.
-    pub cluster: Cluster,
+    #[sqlx(flatten)]
+    pub cluster: ClusterRef,
     /// The container to update; `""` means all that use the image.
     pub container: String,
     /// The name of the user who made it.
@@ -457,6 +368,7 @@ pub struct Trigger {
     /// When it was made.
     pub created_at: Timestamp,
     /// Whether it has a history; read for a single trigger only.
+    #[sqlx(default)]
     pub has_history: bool,
 }
 

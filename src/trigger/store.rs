@@ -2,12 +2,10 @@
 
 use std::collections::HashSet;
 
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
 
-use super::{
-    AppType, Candidate, Cluster, Condition, NewTrigger, Trigger, TriggerMode, TriggerName,
-    TriggerType,
-};
+use super::{Candidate, ClusterRef, Condition, NewTrigger, Trigger, TriggerName, TriggerType};
 use crate::clock::Timestamp;
 use crate::db::{BatchWrite, Write};
 use crate::error::{Error, Resource, Result};
@@ -17,46 +15,22 @@ use crate::repository::store::exists as repository_exists;
 /// expression never is longer; the tags of a condition can fill a body.
 const LONG_CONDITION: i64 = 4096;
 
-#[derive(FromRow)]
-struct TriggerRow {
-    id: i64,
-    name: String,
-    app_type: String,
-    application: String,
-    cluster_ns: String,
-    trigger_type: String,
-    condition: String,
-    enabled: bool,
-    trigger_mode: String,
-    cluster_id: String,
-    cluster_name: String,
-    container: String,
-    creator_name: String,
-    created_at: Timestamp,
-    #[sqlx(default)]
-    has_history: bool,
+impl FromRow<'_, SqliteRow> for Condition {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self::stored(
+            row.try_get("trigger_type")?,
+            row.try_get("condition")?,
+        ))
+    }
 }
 
-impl TryFrom<TriggerRow> for Trigger {
-    type Error = Error;
-
-    fn try_from(row: TriggerRow) -> Result<Self> {
-        let kind = TriggerType::parse(&row.trigger_type).map_err(Error::internal)?;
-        let mode = TriggerMode::parse(&row.trigger_mode).map_err(Error::internal)?;
-        Ok(Self {
-            id: row.id,
-            name: TriggerName::parse("name", &row.name).map_err(Error::internal)?,
-            app_type: AppType::parse(&row.app_type).map_err(Error::internal)?,
-            application: row.application,
-            cluster_ns: row.cluster_ns,
-            condition: Condition::stored(kind, row.condition),
-            enabled: row.enabled,
-            cluster: Cluster::new(mode, row.cluster_id, row.cluster_name),
-            container: row.container,
-            creator_name: row.creator_name,
-            created_at: row.created_at,
-            has_history: row.has_history,
-        })
+impl FromRow<'_, SqliteRow> for ClusterRef {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self::new(
+            row.try_get("trigger_mode")?,
+            row.try_get("cluster_id")?,
+            row.try_get("cluster_name")?,
+        ))
     }
 }
 
@@ -66,7 +40,7 @@ pub async fn find(
     repository_id: i64,
     name: &TriggerName,
 ) -> Result<Option<Trigger>> {
-    let found: Option<TriggerRow> = sqlx::query_as(
+    let found = sqlx::query_as(
         "SELECT id, name, app_type, application, cluster_ns, trigger_type, condition, enabled,
                 trigger_mode, cluster_id, cluster_name, container, creator_name, created_at,
                 EXISTS (SELECT 1 FROM trigger_history h WHERE h.trigger_id = triggers.id)
@@ -77,7 +51,7 @@ pub async fn find(
     .bind(name.as_str())
     .fetch_optional(db)
     .await?;
-    found.map(Trigger::try_from).transpose()
+    Ok(found)
 }
 
 /// The triggers of a repository after one, in order of creation; `limit` at most.
@@ -87,7 +61,7 @@ pub async fn list(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Trigger>> {
-    let found: Vec<TriggerRow> = sqlx::query_as(
+    let found = sqlx::query_as(
         "SELECT id, name, app_type, application, cluster_ns, trigger_type, condition, enabled,
                 trigger_mode, cluster_id, cluster_name, container, creator_name, created_at
          FROM triggers WHERE repository_id = ? AND id > ? ORDER BY id LIMIT ?",
@@ -97,7 +71,7 @@ pub async fn list(
     .bind(limit)
     .fetch_all(db)
     .await?;
-    found.into_iter().map(Trigger::try_from).collect()
+    Ok(found)
 }
 
 /// The expressions in the conditions of a repository's enabled triggers, with repetitions.
@@ -155,13 +129,11 @@ pub async fn list_candidates(
 
 /// The condition of a trigger.
 pub async fn find_condition(db: impl SqliteExecutor<'_>, id: i64) -> Result<Condition> {
-    let (kind, condition): (String, String) =
-        sqlx::query_as("SELECT trigger_type, condition FROM triggers WHERE id = ?")
-            .bind(id)
-            .fetch_one(db)
-            .await?;
-    let kind = TriggerType::parse(&kind).map_err(Error::internal)?;
-    Ok(Condition::stored(kind, condition))
+    let found = sqlx::query_as("SELECT trigger_type, condition FROM triggers WHERE id = ?")
+        .bind(id)
+        .fetch_one(db)
+        .await?;
+    Ok(found)
 }
 
 /// Ids and names of a repository's triggers except some, ordered by name; `limit` at most.
@@ -190,11 +162,9 @@ pub async fn list_names_but(
 pub struct CreateTrigger {
     /// The repository it is in.
     pub repository_id: i64,
-    /// The trigger.
     pub trigger: NewTrigger,
     /// The name of the user who makes it.
     pub creator_name: String,
-    /// When.
     pub created_at: Timestamp,
 }
 
@@ -245,7 +215,7 @@ async fn insert(
                 trigger.condition.trigger_type().as_str(),
                 trigger.condition.text(),
                 i32::from(trigger.enabled),
-                trigger.cluster.trigger_mode(),
+                trigger.cluster.trigger_mode().as_str(),
                 trigger.cluster.id(),
                 trigger.cluster.name(),
                 &trigger.container,
@@ -339,6 +309,7 @@ async fn found(transaction: &mut SqliteConnection, rows: u64, repository_id: i64
 mod tests {
     use std::sync::Arc;
 
+    use super::super::AppType;
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
@@ -374,7 +345,7 @@ mod tests {
                 cluster_ns: "default".to_owned(),
                 condition: Condition::All,
                 enabled: true,
-                cluster: Cluster::Cce {
+                cluster: ClusterRef::Cce {
                     id: "c1".to_owned(),
                     name: "\"quoted\"".to_owned(),
                 },

@@ -118,7 +118,6 @@ fn check_image(image: &str) -> Result<(), String> {
 /// Where a workload is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WorkloadKey {
-    /// The cluster's id.
     pub cluster_id: String,
     /// The Kubernetes namespace.
     pub namespace: String,
@@ -164,15 +163,12 @@ pub struct Workload {
 /// One container's change of image.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Rollout {
-    /// When.
     pub at: Timestamp,
-    /// The trigger's name.
     pub trigger_name: String,
     /// The pushed tag.
     pub tag: String,
     /// The digest that it had.
     pub digest: String,
-    /// The container.
     pub container: String,
     /// Its image before.
     pub before: String,

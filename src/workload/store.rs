@@ -98,9 +98,7 @@ pub async fn find_neighbours(
 /// A workload's name and place, for a list; without a name it is a cluster that has none.
 #[derive(Debug, Default, FromRow)]
 pub struct ListedWorkload {
-    /// The cluster's id.
     pub cluster_id: String,
-    /// The cluster's name.
     pub cluster_name: String,
     /// The Kubernetes namespace.
     pub namespace: String,

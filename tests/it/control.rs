@@ -94,15 +94,16 @@ async fn a_move_that_breaks_a_rule_is_refused_and_moves_nothing() {
     let one = "body: must have exactly one of the keys advance, set and reset";
     check(json!({}), one).await;
     check(json!({"advance": "1d", "set": "2027-01-01T00:00:00Z"}), one).await;
-    let duration = "advance: must be a whole number followed by s, m, h, d or w, like 90s, 40d or \
-                    -2w";
-    check(json!({"advance": "40 days"}), duration).await;
+    let duration = "advance: must be a duration like 90s, 1h30m, 40d or -2w";
+    for text in ["40", "40 years", "99999999999999999999w"] {
+        check(json!({ "advance": text }), duration).await;
+    }
     let moment = "set: must be an RFC 3339 time, like 2027-01-01T00:00:00Z";
     check(json!({"set": "2027-01-01"}), moment).await;
     check(json!({"reset": false}), "reset: must be true").await;
     let reach = "must result in a time from 1970-01-01 onwards, at most 100 years from the real \
                  time";
-    for far in ["36525d", "-36525d", "99999999999999999999w"] {
+    for far in ["36525d", "-36525d", "1000000w"] {
         check(json!({ "advance": far }), &format!("advance: {reach}")).await;
     }
     for far in ["1969-12-31T23:59:59Z", "9998-12-31T23:59:59Z"] {

@@ -2,12 +2,13 @@
 //! shows. What grows with more than that stands in [`ALLOWED`], with the reason.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use proc_macro2::{TokenStream, TokenTree};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use swr_emulator::internal::Db;
+
+use crate::support::sources;
 
 /// Texts that a statement is put together of by code, by file and name. All that the code can
 /// choose stand here.
@@ -344,10 +345,9 @@ struct Statement {
 
 #[tokio::test]
 async fn no_statement_reads_more_than_what_it_is_asked_for() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let sources: Vec<_> = files(&folder)
-        .iter()
-        .map(|path| Source::read(&folder, path))
+    let sources: Vec<_> = sources()
+        .into_iter()
+        .map(|(file, code)| Source::read(file, &code))
         .collect();
     let statements: Vec<_> = sources
         .iter()
@@ -431,20 +431,6 @@ async fn plan(connection: &mut SqliteConnection, statement: &Statement) -> Vec<S
     steps.into_iter().filter(is_dear).map(named).collect()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("read").path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
 /// The texts of a file, but for those of its tests.
 struct Source {
     file: String,
@@ -453,19 +439,13 @@ struct Source {
 }
 
 impl Source {
-    fn read(folder: &Path, path: &Path) -> Self {
-        let file = path.strip_prefix(folder).expect("within").to_str();
-        let text = std::fs::read_to_string(path).expect("read");
-        let text = text
-            .split("#[cfg(test)]\nmod tests {")
-            .next()
-            .expect("a part");
+    fn read(file: String, text: &str) -> Self {
         let tokens: TokenStream = text.parse().expect("Rust");
         let mut literals = Vec::new();
         let mut constants = BTreeMap::new();
         collect(tokens, &mut literals, &mut constants);
         Self {
-            file: file.expect("UTF-8").to_owned(),
+            file,
             literals,
             constants,
         }

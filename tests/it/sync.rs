@@ -64,20 +64,20 @@ async fn mirrored(east: &Client, tag: &str) -> Option<String> {
     digest
 }
 
-fn task(region: &str, namespace: &str, overrides: bool) -> Value {
+fn task(region: &str, namespace: &str, overwrite: bool) -> Value {
     json!({"remoteRegionId": region, "remoteNamespace": namespace, "syncAuto": true,
-           "override": overrides})
+           "override": overwrite})
 }
 
-fn images(tags: &[&str], namespace: &str, overrides: bool) -> Value {
+fn images(tags: &[&str], namespace: &str, overwrite: bool) -> Value {
     json!({"imageTag": tags, "remoteRegionId": EAST, "remoteNamespace": namespace,
-           "override": overrides})
+           "override": overwrite})
 }
 
 /// An instance with a task that takes the example repository to the mirror.
-async fn with_task(overrides: bool) -> (TestApp, Client) {
+async fn with_task(overwrite: bool) -> (TestApp, Client) {
     let app = TestApp::seeded(SEED).await;
-    let body = task(EAST, "mirror", overrides);
+    let body = task(EAST, "mirror", overwrite);
     app.post(SYNC_REPO, body).await.is(200, "{}");
     let east = app.in_region(EAST);
     (app, east)

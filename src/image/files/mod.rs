@@ -14,9 +14,10 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, ReadDir};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
 use super::digest::Digest;
@@ -49,7 +50,7 @@ struct Names(Mutex<HashSet<String>>);
 
 impl Names {
     fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,8 +1,10 @@
 //! The uploads under way, by their ids.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::MutexGuard;
 
 use super::{Files, random_name};
 use crate::image::error::ImageError;
@@ -62,7 +64,7 @@ impl Files {
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 
     /// The upload with this id, if it is for this repository.

@@ -14,7 +14,6 @@ use crate::tag;
 /// A manifest as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct StoredManifest {
-    /// Its digest.
     pub digest: String,
     /// What it was sent as.
     pub media_type: String,
@@ -96,7 +95,6 @@ pub struct DeleteManifest {
     pub repository_id: i64,
     /// The manifest.
     pub digest: Digest,
-    /// When.
     pub now: Timestamp,
 }
 

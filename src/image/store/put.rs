@@ -20,7 +20,6 @@ pub struct PutManifest {
     pub repository_id: i64,
     /// What the manifest names.
     pub manifest: Manifest,
-    /// Its digest.
     pub digest: Digest,
     /// Its bytes.
     pub content: Vec<u8>,
@@ -29,14 +28,12 @@ pub struct PutManifest {
     pub tag: Option<(TagName, Verdicts)>,
     /// The name of the user who pushes.
     pub pushed_by: PushedBy,
-    /// When.
     pub now: Timestamp,
 }
 
 /// What became of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutOutcome {
-    /// It is stored.
     Stored,
     /// It names this, which is not in the repository; nothing was stored.
     Missing(Digest),

@@ -9,7 +9,6 @@ use crate::error::Result;
 pub struct Referrer {
     /// Its number; later ones have higher numbers.
     pub id: i64,
-    /// Its digest.
     pub digest: String,
     /// What it was sent as.
     pub media_type: String,

@@ -1,7 +1,7 @@
 //! What the tests of this folder share: two repositories, blobs and manifests.
 
 use super::super::Digest;
-use super::super::manifest::{Description, Manifest, MediaType};
+use super::super::manifest::{ArtifactDescription, Manifest, MediaType};
 use super::{LinkUploaded, PutManifest};
 use crate::clock::Clock;
 use crate::db::testing::TestDb;
@@ -41,7 +41,7 @@ pub(crate) fn manifest(repository_id: i64, blobs: &[&str], tag: Option<&str>) ->
             manifests: Vec::new(),
             parts: Vec::new(),
             subject: None,
-            description: Description::default(),
+            description: ArtifactDescription::default(),
         },
         digest: Digest::of(&content),
         content,

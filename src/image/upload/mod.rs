@@ -7,10 +7,11 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -51,17 +52,17 @@ impl Session {
 
     /// When a client last did something with it.
     pub(super) fn touched(&self) -> Instant {
-        *lock(&self.touched)
+        *self.touched.lock()
     }
 
     pub(super) fn touch(&self) {
-        *lock(&self.touched) = Instant::now();
+        *self.touched.lock() = Instant::now();
     }
 
     /// How many bytes have arrived with requests that are over. It does not wait for one that is
     /// under way.
     pub fn size(&self) -> Result<u64, ImageError> {
-        lock(&self.size).ok_or(ImageError::UploadUnknown)
+        self.size.lock().ok_or(ImageError::UploadUnknown)
     }
 
     /// Adds what arrives, whole or not at all; the size from then on. It goes on when the request
@@ -77,9 +78,9 @@ impl Session {
             let upload = place.take().ok_or(ImageError::UploadUnknown)?;
             let appended = upload.append(lots, range, &session.turns).await;
             session.touch();
-            let (upload, outcome) = appended.inspect_err(|_| *lock(&session.size) = None)?;
+            let (upload, outcome) = appended.inspect_err(|_| *session.size.lock() = None)?;
             let size = upload.size();
-            *lock(&session.size) = Some(size);
+            *session.size.lock() = Some(size);
             *place = Some(upload);
             outcome.map(|()| size)
         });
@@ -89,13 +90,9 @@ impl Session {
     /// Takes the upload out, to finish it.
     pub async fn take(&self) -> Result<Upload, ImageError> {
         let upload = self.upload.lock().await.take();
-        *lock(&self.size) = None;
+        *self.size.lock() = None;
         upload.ok_or(ImageError::UploadUnknown)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The bytes that a request says it brings.

@@ -3,9 +3,10 @@
 
 mod store;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tracing::warn;
 
 use self::store::CountDownloads;
@@ -77,6 +78,6 @@ impl Downloads {
     }
 
     fn gathered(&self) -> MutexGuard<'_, CountDownloads> {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gathered.lock()
     }
 }

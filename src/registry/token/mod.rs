@@ -4,9 +4,8 @@
 
 pub mod store;
 
-use std::sync::{PoisonError, RwLock};
-
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::access::Actions;
@@ -124,12 +123,12 @@ impl SigningKey {
     pub async fn reload(&self, db: &Readers) -> Result<()> {
         let _turn = self.reloading.lock().await;
         let key = store::signing_key(db).await?;
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys::new(&key);
+        *self.keys.write() = Keys::new(&key);
         Ok(())
     }
 
     fn keys(&self) -> Keys {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.read();
         keys.clone()
     }
 

@@ -11,8 +11,9 @@ use super::TagName;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::image::Digest;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 pub use api::{instead_of, or_accessories, routes};
 
@@ -41,7 +42,6 @@ fn parse_name(name: &str) -> Option<(Digest, &'static str)> {
 /// A tag whose name says that it signs a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureTag {
-    /// The name.
     pub name: TagName,
     /// What it signs.
     pub target: Digest,

@@ -1,12 +1,14 @@
 //! What the tests share, by what it starts: an emulator in this process (`app`) or as a program of
 //! its own (`process`), a client of the registry (`registry`), and the requests of all (`client`).
-//! Then the seed of most tests (`world`), and answers as snapshots show them (`snapshot`).
+//! Then the seed of most tests (`world`), answers as snapshots show them (`snapshot`), and the
+//! program's own source (`sources`).
 
 mod app;
 mod client;
 mod process;
 mod registry;
 mod snapshot;
+mod sources;
 mod world;
 
 use serde_json::{Value, json};
@@ -18,6 +20,7 @@ pub(crate) use registry::{
     OCI_MANIFEST, Registry, ask_for_token, ask_for_token_with, descriptor, digest, image,
 };
 pub(crate) use snapshot::{redacted, snapshot};
+pub(crate) use sources::sources;
 pub(crate) use world::{CLUSTER, WORLD};
 
 /// The token of the built-in admin.

@@ -324,7 +324,6 @@ async fn applied_schema(connection: &mut SqliteConnection) -> sqlx::Result<i64> 
         .await
 }
 
-/// A database for the tests of a chapter's SQL.
 /// The error of a statement: `meaning` where a foreign key has nothing to refer to, or where
 /// something still refers to the row; else a failure of ours.
 pub fn foreign_key_means(meaning: Error) -> impl FnOnce(sqlx::Error) -> Error {
@@ -334,6 +333,7 @@ pub fn foreign_key_means(meaning: Error) -> impl FnOnce(sqlx::Error) -> Error {
     }
 }
 
+/// A database for the tests of a chapter's SQL.
 #[cfg(test)]
 pub(crate) mod testing {
     use std::sync::Arc;

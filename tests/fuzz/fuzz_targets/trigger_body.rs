@@ -57,7 +57,7 @@ fn written(trigger: &NewTrigger) -> Vec<u8> {
         "container": trigger.container,
         "enable": if trigger.enabled { "true" } else { "false" },
         "name": trigger.name.as_str(),
-        "trigger_mode": trigger.cluster.trigger_mode(),
+        "trigger_mode": trigger.cluster.trigger_mode().as_str(),
         "trigger_type": trigger.condition.trigger_type().as_str(),
     });
     body.to_string().into_bytes()

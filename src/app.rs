@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore};
 
+use crate::answers::Answers;
 use crate::auth::{self, Directory, Tokens};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -71,6 +72,8 @@ pub struct App {
     pub faults: Arc<Faults>,
     /// What was asked last.
     pub requests: Arc<Requests>,
+    /// Answers that are ready.
+    pub answers: Answers,
     /// The end of the instance.
     pub stop: Arc<Stop>,
     /// Told when a client finds no place for its connection.
@@ -159,6 +162,7 @@ impl App {
             request_ids: RequestIds::default(),
             faults: Arc::default(),
             requests: Arc::default(),
+            answers: Answers::new(0),
             stop: Arc::default(),
             wanted: Arc::default(),
             waits: Arc::new(Semaphore::new(MAX_WAITS)),

@@ -95,6 +95,16 @@ pub struct Config {
         value_parser = whole_number("must be a whole number", 0..=u32::MAX)
     )]
     pub quota_namespaces: u32,
+    /// Memory for answers that are kept ready, in MiB; 0 keeps none
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_ANSWER_CACHE",
+        value_name = "MIB",
+        default_value_t = 16,
+        allow_negative_numbers = true,
+        value_parser = whole_number("must be a whole number of MiB", 0..=65_536)
+    )]
+    pub answer_cache: u32,
     /// How long a fired trigger is retried while its cluster fails, in seconds
     #[arg(
         long,
@@ -152,6 +162,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// How many bytes of answers are kept ready.
+    pub(crate) fn answer_cache_bytes(&self) -> u64 {
+        u64::from(self.answer_cache) * 1024 * 1024
+    }
+
     /// How long a fired trigger is tried while its cluster fails.
     pub fn deploy_timeout(&self) -> Duration {
         Duration::from_secs(self.deploy_timeout.into())

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
+use crate::answers::Answers;
 use crate::app::{App, AppState, MAX_WAITS, RegistryState, Routes};
 use crate::auth::{self, Directory, Mode, Tokens};
 use crate::clock::Clock;
@@ -353,6 +354,7 @@ async fn prepare(
             request_ids: RequestIds::default(),
             faults: Arc::clone(&faults),
             requests: Arc::clone(&requests),
+            answers: Answers::new(config.answer_cache_bytes()),
             stop: Arc::clone(&stop),
             wanted: Arc::clone(&wanted),
             waits: Arc::clone(&waits),

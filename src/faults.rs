@@ -31,12 +31,17 @@ impl Faults {
     /// The effect of the oldest fault that applies to a request; it counts as applied once more. At
     /// most one applies to a request.
     pub fn inject<'a>(&self, request: impl FnOnce() -> RequestFacts<'a>) -> Option<InjectedFault> {
-        if !self.is_any.load(Ordering::Acquire) {
+        if !self.is_any() {
             return None;
         }
         let request = request();
         let mut faults = self.lock();
         faults.iter_mut().find_map(|fault| fault.inject(&request))
+    }
+
+    /// Whether there is any.
+    pub fn is_any(&self) -> bool {
+        self.is_any.load(Ordering::Acquire)
     }
 
     /// Removes all of them.

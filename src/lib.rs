@@ -106,6 +106,7 @@ mod openapi;
 mod seed;
 
 // What all of them share.
+mod answers;
 mod app;
 mod auth;
 mod clock;

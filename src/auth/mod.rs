@@ -12,9 +12,8 @@ pub mod signature;
 mod token;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -169,8 +168,14 @@ impl Authenticator<'_> {
 }
 
 impl Claim {
-    /// Who sent the request, which has this body.
-    pub fn prove(self, parts: &Parts, body: &Bytes) -> Result<Caller> {
+    /// Who sent the request that is made of these.
+    pub fn prove(
+        self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Caller> {
         let (authorization, user) = match self {
             Self::Known(caller) => return Ok(caller),
             Self::Signed {
@@ -179,10 +184,10 @@ impl Claim {
             } => (authorization, user),
         };
         let request = signature::SignedRequest {
-            method: parts.method.as_str(),
-            path: parts.uri.path(),
-            query: parts.uri.query().unwrap_or_default(),
-            headers: &parts.headers,
+            method: method.as_str(),
+            path: uri.path(),
+            query: uri.query().unwrap_or_default(),
+            headers,
             body,
         };
         let secret = user.secret_key.as_ref().map_or("", Secret::expose);

@@ -152,7 +152,7 @@ fn push_sample_doc() -> OperationDoc {
 /// `tag`, and optionally `nonce`, which its content follows from.
 async fn push_sample(
     State(app): State<AppState>,
-    RequestId(request_id): RequestId,
+    request_id: RequestId,
     caller: Caller,
     body: JsonObject,
 ) -> Result<Response> {
@@ -168,7 +168,7 @@ async fn push_sample(
     let repository =
         repository_for_push(&app.db, &app.lookup, &namespace, &name, caller.user(), now).await?;
     let image = SampleImage::new(&nonce)?;
-    let pushed_by = PushedBy::request(caller.user_name(), &request_id);
+    let pushed_by = PushedBy::request(caller.user_name(), request_id.as_str());
     let pusher = app.pusher();
     let digest = pusher.push(&repository, tag, image, pushed_by).await?;
     let view = PushedView {

@@ -240,9 +240,9 @@ impl<'a> From<&'a RecordedRequest> for RequestView<'a> {
             code: request.code.as_deref(),
             message: request.message.as_deref(),
             body_bytes: request.body_bytes,
-            milliseconds: request.milliseconds,
+            milliseconds: (request.took.as_secs_f64() * 1e6).round() / 1e3,
             time: request.time.to_string(),
-            request_id: &request.id,
+            request_id: request.id.as_str(),
         }
     }
 }

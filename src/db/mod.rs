@@ -3,6 +3,7 @@
 //! No statement of a chapter lives here; those are in each chapter's `store.rs`.
 
 mod readers;
+mod versions;
 mod writer;
 
 use std::io::Read;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use crate::data_folder::{make_private, private_file};
 use crate::error::{Error, Result};
 pub use readers::Readers;
+pub use versions::{Subject, Touched, Version, Versions};
 use writer::Writer;
 pub use writer::{BatchWrite, Write};
 
@@ -38,6 +40,7 @@ pub struct Db {
     lookups: Readers,
     writer: Writer,
     names: Arc<AtomicU64>,
+    versions: Arc<Versions>,
     pushed: watch::Sender<()>,
     firings_changed: watch::Sender<()>,
     is_new: bool,
@@ -115,12 +118,14 @@ impl Db {
                 .map_err(unusable)?;
         }
         let names = Arc::new(AtomicU64::new(0));
+        let versions = Arc::new(Versions::default());
         let pushed = watch::Sender::new(());
         let firings_changed = watch::Sender::new(());
         let writer = Writer::start(
             connection,
             options.clone(),
             Arc::clone(&names),
+            Arc::clone(&versions),
             pushed.clone(),
             firings_changed.clone(),
         );
@@ -129,6 +134,7 @@ impl Db {
             lookups: Readers::new(options.clone(), LOOKUPS),
             writer,
             names,
+            versions,
             pushed,
             firings_changed,
             is_new,
@@ -182,6 +188,11 @@ impl Db {
     /// count may be wrong by now.
     pub fn names_generation(&self) -> u64 {
         self.names.load(Ordering::Acquire)
+    }
+
+    /// When what can be read was last written.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
     }
 
     /// Changes after each commit that may have stored a tag or asked for one to be synced.

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
+use super::versions::{Touched, Versions};
 use crate::error::{Error, Result};
 
 /// Writes that may wait; whoever comes then waits for a place.
@@ -44,6 +45,11 @@ pub trait BatchWrite: Send + Sized + 'static {
     /// engine looks at them again.
     const RELOADS_FIRINGS: bool = false;
 
+    /// What it may change, asked before it runs.
+    fn touches(&self) -> Touched {
+        Touched::All
+    }
+
     /// Runs all writes of this kind that are in the transaction, and says for each what became
     /// of it. The outer error fails the whole transaction.
     fn run(
@@ -63,6 +69,11 @@ pub trait Write: Send + Sized + 'static {
     /// See [`BatchWrite::RELOADS_FIRINGS`].
     const RELOADS_FIRINGS: bool = false;
 
+    /// See [`BatchWrite::touches`].
+    fn touches(&self) -> Touched {
+        Touched::All
+    }
+
     /// Runs it.
     fn run(
         self,
@@ -75,6 +86,10 @@ impl<W: Write> BatchWrite for W {
     const INVALIDATES_NAMES: bool = W::INVALIDATES_NAMES;
     const WAKES_WORKERS: bool = W::WAKES_WORKERS;
     const RELOADS_FIRINGS: bool = W::RELOADS_FIRINGS;
+
+    fn touches(&self) -> Touched {
+        Write::touches(self)
+    }
 
     async fn run(
         group: Vec<Self>,
@@ -125,6 +140,7 @@ impl Writer {
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         names: Arc<AtomicU64>,
+        versions: Arc<Versions>,
         pushed: watch::Sender<()>,
         firings_changed: watch::Sender<()>,
     ) -> Self {
@@ -139,6 +155,7 @@ impl Writer {
             connection: Some(connection),
             options,
             names,
+            versions,
             pushed,
             firings_changed,
             committed,
@@ -205,6 +222,8 @@ impl Write for Pulse {
 
 /// A queued write whose kind the queue does not know.
 trait QueuedWrite: Send {
+    /// See [`BatchWrite::touches`].
+    fn touches(&self) -> Touched;
     /// Puts the write into the group of its kind, which is made if it is the first.
     fn join(self: Box<Self>, groups: &mut Vec<Box<dyn AnyBatch>>);
 }
@@ -215,6 +234,10 @@ struct Pending<W: BatchWrite> {
 }
 
 impl<W: BatchWrite> QueuedWrite for Pending<W> {
+    fn touches(&self) -> Touched {
+        self.write.touches()
+    }
+
     fn join(self: Box<Self>, groups: &mut Vec<Box<dyn AnyBatch>>) {
         let group = groups
             .iter_mut()
@@ -300,6 +323,7 @@ struct Worker {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     names: Arc<AtomicU64>,
+    versions: Arc<Versions>,
     pushed: watch::Sender<()>,
     firings_changed: watch::Sender<()>,
     committed: Arc<Notify>,
@@ -315,6 +339,7 @@ impl Worker {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
             let mut groups = Vec::new();
+            let touched: Vec<_> = batch.iter().map(|queued| queued.touches()).collect();
             for queued in batch.drain(..) {
                 queued.join(&mut groups);
             }
@@ -323,6 +348,8 @@ impl Worker {
             if groups.iter().any(|group| group.changes_names()) {
                 self.names.fetch_add(1, Ordering::AcqRel);
             }
+            // After the names: what is kept under this count was looked up under theirs.
+            self.versions.note(touched.iter());
             if groups.iter().any(|group| group.pushes()) {
                 self.pushed.send_replace(());
             }
@@ -466,6 +493,7 @@ mod tests {
         Worker {
             connection: Some(options.connect().await.expect("the file is there")),
             options,
+            versions: Arc::default(),
             names: Arc::default(),
             pushed: watch::Sender::default(),
             firings_changed: watch::Sender::default(),

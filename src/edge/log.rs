@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
@@ -17,7 +17,7 @@ use super::requests::Requests;
 use crate::clock::{Clock, Timestamp};
 use crate::error::one_line;
 use crate::excerpt::beginning;
-use crate::http::Failure;
+use crate::http::{Failure, RequestId};
 
 /// How many characters of a method are told: all of those that there are, and not much of what
 /// somebody made up.
@@ -29,7 +29,7 @@ const MAX_PATH: usize = 512;
 #[derive(Debug)]
 pub struct RequestLog<'a> {
     /// See [`RequestIds`](super::RequestIds).
-    pub request_id: &'a str,
+    pub request_id: RequestId,
     /// The HTTP method.
     pub method: &'a Method,
     /// Where the request went. Its query can hold credentials.
@@ -85,9 +85,7 @@ impl RequestLog<'_> {
             Some((path, query)) => (path, Some(query)),
             None => (&*target, None),
         };
-        let elapsed = self.started.elapsed();
-        let seconds = (elapsed.as_secs_f64() * 1e6).round() / 1e6;
-        let milliseconds = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
+        let took = Took(self.started.elapsed());
         let (code, reason, is_ours) = match &self.failure {
             Some(failure) => (
                 Some(failure.code.as_str()),
@@ -97,24 +95,24 @@ impl RequestLog<'_> {
             None => (None, None, false),
         };
         let message = format_args!(
-            "{status} {method} {target}  {operation} {milliseconds:.1}ms {caller}{} {request_id}",
+            "{status} {method} {target}  {operation} {took} {caller}{} {request_id}",
             FailureInLine(self.failure.as_ref())
         );
         // The names of OpenTelemetry's conventions for HTTP, and of our own where it has none.
         macro_rules! line {
             ($level:ident) => {
                 $level!(
-                    http.request.method = %method,
+                    http.request.method = method.as_str(),
                     url.path = path,
                     url.query = query,
                     http.response.status_code = status,
                     http.request.body.size = self.body_bytes,
-                    http.server.request.duration = seconds,
+                    http.server.request.duration = took.seconds(),
                     user.name = caller,
                     error.type = code,
                     error.message = reason,
                     swr.operation = operation,
-                    request.id = request_id,
+                    request.id = request_id.as_str(),
                     "{message}"
                 )
             };
@@ -125,11 +123,28 @@ impl RequestLog<'_> {
             line!(info);
         }
         if self.is_recorded {
-            let elapsed = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
+            let elapsed = i64::try_from(took.0.as_micros()).unwrap_or(i64::MAX);
             let now = Clock::real_now().as_microsecond();
             let arrived = Timestamp::from_microseconds(now.saturating_sub(elapsed));
-            requests.record(self, method, target.into_owned(), milliseconds, arrived);
+            requests.record(self, method, &target, took.0, arrived);
         }
+    }
+}
+
+/// How long an answer took, which a line tells in milliseconds and their tenths.
+struct Took(Duration);
+
+impl Took {
+    /// In seconds, to the microsecond.
+    fn seconds(&self) -> f64 {
+        (self.0.as_secs_f64() * 1e6).round() / 1e6
+    }
+}
+
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = (self.0.as_micros() + 50) / 100;
+        write!(f, "{}.{}ms", tenths / 10, tenths % 10)
     }
 }
 
@@ -205,7 +220,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = *event.metadata().level();
-        let time = Clock::real_now().strftime("%H:%M:%S.%3f");
+        let time = TimeOfDay::now();
         if writer.has_ansi_escapes() {
             let color = match level {
                 Level::ERROR => 31,
@@ -224,6 +239,24 @@ where
         event.record(&mut untold);
         untold.0.finish()?;
         writeln!(writer)
+    }
+}
+
+/// The time of day (UTC), to the millisecond.
+struct TimeOfDay(i64);
+
+impl TimeOfDay {
+    fn now() -> Self {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        Self(Clock::real_now().as_millisecond().rem_euclid(DAY))
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, milliseconds) = (self.0 / 1000, self.0 % 1000);
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}")
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, info_span};
 
 use super::log::RequestLog;
+use super::ready::Keeper;
 use super::request_id::identify;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
@@ -25,8 +26,8 @@ use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 use crate::faults::{FaultAction, RequestFacts};
 use crate::http::{
-    Cut, DEADLINE, ErrorFormat, Failure, Limits, MAX_BODY, OWN_PATHS, Operation, Query, RequestId,
-    Room, SharedBody, gather,
+    Cut, DEADLINE, ErrorFormat, Failure, Limits, MAX_BODY, OWN_PATHS, Operation, Query, Room,
+    SharedBody, gather,
 };
 use crate::nearest::nearest;
 use crate::registry::RegistryError;
@@ -148,11 +149,10 @@ enum Route<'a> {
 /// Serves a request from its head to its line in the log.
 pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
     let started = std::time::Instant::now();
-    let id = edge.app.request_ids.next();
-    let request_id = Arc::clone(&id.0);
+    let request_id = edge.app.request_ids.next();
     let route = edge.operation(&request);
     let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(id);
+    parts.extensions.insert(request_id);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let body = SharedBody::new(&parts.headers, body);
     let mut caller = None;
@@ -160,7 +160,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     let outcome = tokio::select! {
         biased;
         outcome = dispatch(&edge.app, &route, parts, &body, next, &mut caller)
-            .instrument(info_span!("request", request.id = &*request_id)) => outcome,
+            .instrument(info_span!("request", request.id = request_id.as_str())) => outcome,
         () = body.abandoned(&edge.app.stop) => Err(STOPPING),
     };
     match &outcome {
@@ -184,7 +184,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
             Error::NoSuchApi(reason) => edge.no_such_api(&method, uri.path(), reason),
             error => error,
         };
-        form.render(failed.insert(error), failure, &request_id)
+        form.render(failed.insert(error), failure, request_id.as_str())
     };
     let mut response = match outcome {
         Ok(mut response) => match response.extensions_mut().remove::<Error>() {
@@ -196,7 +196,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
     if let Route::None { on_path } = route {
         allow(&mut response, on_path);
     }
-    identify(&mut response, &request_id);
+    identify(&mut response, request_id);
     let is_cut = Cut::is_in(&response);
     let failed = match &failed {
         Some(error) => Some(Failure::of(error, failure)),
@@ -207,7 +207,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
             .map(Into::into),
     };
     RequestLog {
-        request_id: &request_id,
+        request_id,
         method: &method,
         uri: &uri,
         operation: name,
@@ -277,7 +277,14 @@ async fn dispatch(
             FaultAction::DisconnectAfter(_) | FaultAction::Continue => {}
         }
     }
-    let serve = until(deadline, async { Ok(next.run(request).await) });
+    let keeper = Keeper::of(app, operation, &request);
+    let serve = until(deadline, async {
+        let response = next.run(request).await;
+        Ok(match keeper {
+            Some(keeper) => keeper.keep(app, response).await,
+            None => response,
+        })
+    });
     if !operation.waits {
         return serve.await;
     }
@@ -313,7 +320,7 @@ async fn admit<'a>(
     };
     let (mut body, mut room) = gather(body, BODY, &app.bodies).await?;
     if let Some(claim) = claim {
-        let known = claim.prove(&parts, &body)?;
+        let known = claim.prove(&parts.method, &parts.uri, &parts.headers, &body)?;
         parts.extensions.insert(known.clone());
         *caller = Some(known);
     }
@@ -328,11 +335,11 @@ async fn admit<'a>(
 
 /// The answer to a request that is refused before anybody looks at what it wants.
 pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) -> Response {
-    let RequestId(request_id) = app.request_ids.next();
-    let mut response = ErrorFormat::Gateway.render(refusal, NO_API, &request_id);
-    identify(&mut response, &request_id);
+    let request_id = app.request_ids.next();
+    let mut response = ErrorFormat::Gateway.render(refusal, NO_API, request_id.as_str());
+    identify(&mut response, request_id);
     RequestLog {
-        request_id: &request_id,
+        request_id,
         method: request.method(),
         uri: request.uri(),
         operation: "-",

@@ -3,7 +3,7 @@
 //! `server` is the listener; `connections` and `lingering` bound and close its connections, `hosts`
 //! checks the host that a request names, `router` leads on. `management` wraps the operations of the
 //! table: deadline, caller, bounded body, faults, format of errors. `registry` wraps the OCI
-//! registry, which does most of that itself. Both give the request its id (`request_id`), write its
+//! registry, which does most of that itself. `ready` answers what was answered before. All give the request its id (`request_id`), write its
 //! line in the log (`log`) and record it for `/_emulator/requests` (`requests`).
 
 mod connections;
@@ -11,6 +11,7 @@ mod hosts;
 mod lingering;
 mod log;
 mod management;
+mod ready;
 mod registry;
 mod request_id;
 mod requests;

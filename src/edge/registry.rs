@@ -2,7 +2,6 @@
 //! its errors, and its line in the log. Bodies have limits of their own there.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -21,13 +20,12 @@ use crate::registry::{RegistryError, Trace, answer};
 /// Serves everything below `/v2/` that is not the management API's.
 pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Response {
     let started = Instant::now();
-    let id = app.request_ids.next();
-    let request_id = Arc::clone(&id.0);
+    let request_id = app.request_ids.next();
     let trace = Trace::default();
     let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(id);
+    parts.extensions.insert(request_id);
     let body = SharedBody::new(&parts.headers, body);
-    let span = info_span!("request", request.id = &*request_id);
+    let span = info_span!("request", request.id = request_id.as_str());
     let work = answer(&app, &parts, &body, &trace).instrument(span);
     let outcome = tokio::select! {
         biased;
@@ -60,10 +58,10 @@ pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Resp
         "docker-distribution-api-version",
         HeaderValue::from_static("registry/2.0"),
     );
-    identify(&mut response, &request_id);
+    identify(&mut response, request_id);
     let failed = response.extensions_mut().remove::<RegistryError>();
     RequestLog {
-        request_id: &request_id,
+        request_id,
         method: &parts.method,
         uri: &parts.uri,
         operation: trace.operation(),

@@ -1,6 +1,5 @@
 //! The id that client, answer and log line of a request share.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::response::Response;
@@ -30,16 +29,13 @@ impl RequestIds {
     /// The next one.
     pub fn next(&self) -> RequestId {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(32);
-        // Writing to a String cannot fail.
-        let _ = write!(id, "{:016x}{count:016x}", self.instance);
-        RequestId(id.into())
+        RequestId::new(self.instance, count)
     }
 }
 
 /// Gives a response the id of its request.
-pub(super) fn identify(response: &mut Response, request_id: &str) {
-    if let Ok(value) = HeaderValue::from_str(request_id) {
+pub(super) fn identify(response: &mut Response, request_id: RequestId) {
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
 }
@@ -51,8 +47,9 @@ mod tests {
     #[test]
     fn request_ids_are_32_hex_digits_and_differ() {
         let ids = RequestIds::default();
-        let (RequestId(first), RequestId(second)) = (ids.next(), ids.next());
+        let (first, second) = (ids.next(), ids.next());
         assert_ne!(first, second);
+        let first = first.as_str();
         assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use http::Method;
 use parking_lot::{Mutex, MutexGuard};
@@ -12,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use super::log::RequestLog;
 use crate::clock::Timestamp;
 use crate::excerpt::beginning;
+use crate::http::RequestId;
 
 /// How many requests are kept.
 const KEPT: usize = 1000;
@@ -27,29 +29,29 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Keeps a request in a few words, and forgets the oldest one where there are enough.
+    /// Keeps a request in a few words, in the place of the oldest one where there are enough.
     /// `method` and `path` are those that the line in the log shows.
     pub fn record(
         &self,
         log: &RequestLog<'_>,
         method: Method,
-        path: String,
-        milliseconds: f64,
+        path: &str,
+        took: Duration,
         time: Timestamp,
     ) {
-        let mut request = RecordedRequest::new(log, method, path, milliseconds, time);
-        let oldest = {
-            let mut requests = self.lock();
-            // Under the lock, so that the list is in the order of the numbers.
-            request.number = self.recorded.fetch_add(1, Ordering::Relaxed);
-            let request = Arc::new(request);
-            let is_full = requests.len() >= KEPT;
-            let oldest = if is_full { requests.pop_front() } else { None };
-            requests.push_back(request);
-            oldest
-        };
-        // Freed only now, so that nobody waits for it.
-        drop(oldest);
+        let mut requests = self.lock();
+        let is_full = requests.len() >= KEPT;
+        let mut request = if is_full { requests.pop_front() } else { None }.unwrap_or_default();
+        // Under the lock, so that the list is in the order of the numbers. One that somebody looks
+        // at is left to them.
+        let number = self.recorded.fetch_add(1, Ordering::Relaxed);
+        if Arc::get_mut(&mut request).is_none() {
+            request = Arc::default();
+        }
+        if let Some(place) = Arc::get_mut(&mut request) {
+            place.fill(number, log, method, path, took, time);
+        }
+        requests.push_back(request);
     }
 
     /// How many were recorded so far.
@@ -73,7 +75,7 @@ impl Requests {
 }
 
 /// A request that was answered. Each text is bounded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RecordedRequest {
     /// Later ones have larger ones.
     pub number: i64,
@@ -94,36 +96,37 @@ pub struct RecordedRequest {
     /// How many bytes of the body arrived.
     pub body_bytes: u64,
     /// How long the answer took.
-    pub milliseconds: f64,
+    pub took: Duration,
     /// When it arrived.
     pub time: Timestamp,
     /// The request's id.
-    pub id: String,
+    pub id: RequestId,
 }
 
 impl RecordedRequest {
-    fn new(
+    /// Becomes another request; its texts keep their room.
+    fn fill(
+        &mut self,
+        number: i64,
         log: &RequestLog<'_>,
         method: Method,
-        path: String,
-        milliseconds: f64,
+        path: &str,
+        took: Duration,
         time: Timestamp,
-    ) -> Self {
+    ) {
         let failure = log.failure.as_ref();
-        Self {
-            number: 0,
-            operation: log.operation,
-            method,
-            path,
-            caller: beginning(log.caller, MAX_NAME).to_owned(),
-            status: log.status,
-            code: failure.map(|failure| beginning(&failure.code, MAX_NAME).to_owned()),
-            message: failure.map(|failure| beginning(&failure.reason, MAX_TEXT).to_owned()),
-            body_bytes: log.body_bytes,
-            milliseconds,
-            time,
-            id: log.request_id.to_owned(),
-        }
+        self.number = number;
+        self.operation = log.operation;
+        self.method = method;
+        replace(&mut self.path, path);
+        replace(&mut self.caller, beginning(log.caller, MAX_NAME));
+        self.status = log.status;
+        self.code = failure.map(|failure| beginning(&failure.code, MAX_NAME).to_owned());
+        self.message = failure.map(|failure| beginning(&failure.reason, MAX_TEXT).to_owned());
+        self.body_bytes = log.body_bytes;
+        self.took = took;
+        self.time = time;
+        self.id = log.request_id;
     }
 
     /// The organization that the path names, or else the query.
@@ -147,6 +150,11 @@ impl RecordedRequest {
     }
 }
 
+fn replace(text: &mut String, with: &str) {
+    text.clear();
+    text.push_str(with);
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -157,7 +165,7 @@ mod tests {
 
     fn log(uri: &Uri) -> RequestLog<'_> {
         RequestLog {
-            request_id: "id",
+            request_id: RequestId::new(0, 1),
             method: &Method::GET,
             uri,
             operation: "X",
@@ -171,8 +179,17 @@ mod tests {
     }
 
     fn kept(log: &RequestLog<'_>) -> RecordedRequest {
-        let (method, path) = (log.short_method(), log.short_path().into_owned());
-        RecordedRequest::new(log, method, path, 1.0, Timestamp::from_microseconds(0))
+        let requests = Requests::default();
+        record(&requests, log);
+        let kept = requests.newest_first().pop().expect("it is kept");
+        drop(requests);
+        Arc::into_inner(kept).expect("nobody else has it")
+    }
+
+    fn record(requests: &Requests, log: &RequestLog<'_>) {
+        let (method, path) = (log.short_method(), log.short_path());
+        let time = Timestamp::from_microseconds(0);
+        requests.record(log, method, &path, Duration::ZERO, time);
     }
 
     fn recorded(uri: &str) -> RecordedRequest {
@@ -216,21 +233,39 @@ mod tests {
     #[test]
     fn the_newest_thousand_are_kept() {
         let requests = Requests::default();
-        let ids: Vec<_> = (0..KEPT + 5).map(|at| at.to_string()).collect();
-        for id in &ids {
-            let uri = Uri::from_static("/");
+        let uri = Uri::from_static("/");
+        let ids = (0..KEPT as u64 + 5).map(|at| RequestId::new(0, at));
+        for request_id in ids.clone() {
             let log = RequestLog {
-                request_id: id,
+                request_id,
                 ..log(&uri)
             };
-            let (method, path) = (log.short_method(), log.short_path().into_owned());
-            requests.record(&log, method, path, 1.0, Timestamp::from_microseconds(0));
+            record(&requests, &log);
         }
-        let kept: Vec<_> = requests.newest_first();
-        let kept: Vec<_> = kept.iter().map(|request| request.id.as_str()).collect();
-        let newest: Vec<_> = ids[5..].iter().rev().map(String::as_str).collect();
-        assert_eq!(kept, newest);
+        let kept = requests.newest_first();
+        let kept: Vec<_> = kept.iter().map(|request| request.id).collect();
+        let newest: Vec<_> = ids.skip(5).collect();
+        assert_eq!(kept, newest.into_iter().rev().collect::<Vec<_>>());
         requests.clear();
         assert!(requests.newest_first().is_empty());
+    }
+
+    #[test]
+    fn a_request_that_somebody_looks_at_stays_what_it_is() {
+        let requests = Requests::default();
+        let uri = Uri::from_static("/");
+        record(&requests, &log(&uri));
+        let looked_at = requests.newest_first();
+        let other = RequestLog {
+            operation: "Y",
+            ..log(&uri)
+        };
+        for _ in 0..KEPT {
+            record(&requests, &other);
+        }
+        assert_eq!(looked_at[0].operation, "X");
+        let kept = requests.newest_first();
+        assert_eq!(kept.len(), KEPT);
+        assert!(kept.iter().all(|request| request.operation == "Y"));
     }
 }

@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 use super::connections::{Connection, Connections, OpenConnection};
 use super::hosts::{self, AllowedHosts};
 use super::lingering::Lingering;
-use super::management;
+use super::{management, ready};
 use crate::app::AppState;
 use crate::http::{Cut, PacedStream};
 
@@ -106,6 +106,9 @@ impl Front {
     async fn serve(&self, request: Request<Body>) -> Result<Response, Cut> {
         if let Err(refusal) = hosts::check(&request, self.hosts.as_deref()) {
             return Ok(management::refuse(&self.app, &request, &refusal));
+        }
+        if let Some(response) = ready::answer(&self.app, &request) {
+            return Ok(response);
         }
         let response = self.router.clone().oneshot(request).await?;
         // The error at which a connection is dropped before it has sent anything of the response.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 
 use super::store::{CreateNamespace, DeleteNamespace, NamespaceWithCounts};
 use super::{Namespace, NamespaceFilter, NamespaceName, NewNamespace, store};
+use crate::answers::for_administrators;
 use crate::app::{AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
@@ -124,7 +125,11 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
         .into_iter()
         .map(|listed| NamespaceView::listed(&caller, &listed))
         .collect();
-    Ok(JsonResponse(StatusCode::OK, NamespacesView { namespaces }).into_response())
+    let view = NamespacesView { namespaces };
+    Ok(for_administrators(
+        &caller,
+        JsonResponse(StatusCode::OK, view),
+    ))
 }
 
 fn show_doc() -> OperationDoc {
@@ -134,7 +139,10 @@ fn show_doc() -> OperationDoc {
 /// `ShowNamespace`
 async fn show(caller: Caller, Viewable(namespace): Viewable<Arc<Namespace>>) -> Result<Response> {
     let view = NamespaceView::shown(&caller, &namespace);
-    Ok(JsonResponse(StatusCode::OK, view).into_response())
+    Ok(for_administrators(
+        &caller,
+        JsonResponse(StatusCode::OK, view),
+    ))
 }
 
 #[derive(Serialize, JsonSchema)]

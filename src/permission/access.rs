@@ -7,11 +7,14 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use super::Level;
+use crate::answers::keep;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
+use crate::db::Subject;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::Segment;
 use crate::namespace::{Namespace, NamespaceName};
@@ -146,6 +149,20 @@ async fn named_namespace(
         Error::NotFound(Resource::Namespace) => Error::NoNamespace(name.to_string()),
         error => error,
     })
+}
+
+/// An answer about a repository that may be kept ready: it is the same for all who may read there,
+/// and changes when the subject is written, or names or rights are.
+pub fn for_readers_of(
+    repository: RepositoryRef,
+    subject: Option<Subject>,
+    answer: impl IntoResponse,
+) -> Response {
+    let allows = move |caller: &Caller| {
+        let level = Level::of(caller.user(), &repository.namespace, Some(&repository));
+        level >= Some(Level::Read)
+    };
+    keep(subject, allows, answer)
 }
 
 fn at_least(needed: Level, level: Option<Level>) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::error::{Error, Fault, Resource, Result};
 use crate::namespace::Namespace;
 use crate::repository::RepositoryRef;
 
-pub use access::{Editable, Grantable, Manageable, Viewable};
+pub use access::{Editable, Grantable, Manageable, Viewable, for_readers_of};
 pub use api::routes;
 
 /// What a user may do with an organization or repository.

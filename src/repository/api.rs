@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
@@ -24,7 +24,7 @@ use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc, empty_object};
 use crate::json::JsonObject;
 use crate::namespace::Namespace;
-use crate::permission::{Editable, Manageable, Viewable};
+use crate::permission::{Editable, Manageable, Viewable, for_readers_of};
 use crate::schema::schema_of;
 
 const REPOSITORIES: &str = "/v2/manage/namespaces/{namespace}/repos";
@@ -172,7 +172,12 @@ async fn show(
 ) -> Result<Response> {
     let found = store::find(app.db.lookups(), repository.id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Repository))?;
-    Ok(JsonResponse(StatusCode::OK, RepositoryView::new(&app, found)).into_response())
+    let view = RepositoryView::new(&app, found);
+    Ok(for_readers_of(
+        repository,
+        None,
+        JsonResponse(StatusCode::OK, view),
+    ))
 }
 
 /// Where a client pulls from and pushes to.

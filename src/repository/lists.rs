@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::api::{category_schema, path};
 use super::store::{self};
 use super::{Category, OrderColumn, Repository, RepositoryFilter, Scope};
+use crate::answers::for_administrators;
 use crate::app::{App, AppState};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Result};
@@ -87,7 +88,8 @@ pub(super) async fn list(
     let criteria = query.criteria(&FILTER)?;
     let order = criteria.order(&ORDER_COLUMNS)?;
     let filter = filter(&app, &caller, &criteria, Scope::Own)?;
-    page_of(&app, &filter, order, criteria.page()?).await
+    let page = page_of(&app, &filter, order, criteria.page()?).await?;
+    Ok(for_administrators(&caller, page))
 }
 
 pub(super) fn list_shared_doc() -> OperationDoc {

@@ -136,7 +136,7 @@ fn create_doc() -> OperationDoc {
 /// `CreateRepoTag`
 async fn create(
     State(app): State<AppState>,
-    RequestId(request_id): RequestId,
+    request_id: RequestId,
     caller: Caller,
     Editable(repository): Editable<RepositoryRef>,
     body: JsonObject,
@@ -152,7 +152,7 @@ async fn create(
             .judge(&app.db, repository.id, &destination)
             .await?,
         destination,
-        pushed_by: PushedBy::request(caller.user_name(), &request_id),
+        pushed_by: PushedBy::request(caller.user_name(), request_id.as_str()),
         now: app.clock.now(),
     };
     app.db.write(write).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
 use http::StatusCode;
@@ -23,7 +23,7 @@ use crate::engine::history::{self, HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
 use crate::http::{JsonResponse, OperationDoc, Query, Segment, empty_object, json};
 use crate::json::JsonObject;
-use crate::permission::{Editable, Viewable};
+use crate::permission::{Editable, Viewable, for_readers_of};
 use crate::repository::RepositoryRef;
 use crate::tag::accessory;
 
@@ -123,7 +123,9 @@ async fn list(
     let first = store::list(app.db.readers(), repository.id, 0, PIECE).await?;
     if first.len() < PIECE as usize {
         let views: Vec<_> = first.into_iter().map(TriggerView::listed).collect();
-        return Ok(JsonResponse(StatusCode::OK, views).into_response());
+        let subject = store::list_subject(repository.id);
+        let answer = JsonResponse(StatusCode::OK, views);
+        return Ok(for_readers_of(repository, Some(subject), answer));
     }
     let pieces = stream::try_unfold((first, b'['), move |(piece, opening)| {
         let app = Arc::clone(&app);
@@ -184,7 +186,9 @@ async fn show(
     } else {
         Vec::new()
     };
-    Ok(JsonResponse(StatusCode::OK, TriggerView::shown(trigger, history)).into_response())
+    let subject = store::subject(repository.id, &name);
+    let answer = JsonResponse(StatusCode::OK, TriggerView::shown(trigger, history));
+    Ok(for_readers_of(repository, Some(subject), answer))
 }
 
 fn update_doc() -> OperationDoc {

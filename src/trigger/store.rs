@@ -7,7 +7,7 @@ use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
 
 use super::{Candidate, ClusterRef, Condition, NewTrigger, Trigger, TriggerName, TriggerType};
 use crate::clock::Timestamp;
-use crate::db::{BatchWrite, Write};
+use crate::db::{BatchWrite, Subject, Touched, Write};
 use crate::error::{Error, Resource, Result};
 use crate::repository::store::exists as repository_exists;
 
@@ -32,6 +32,21 @@ impl FromRow<'_, SqliteRow> for ClusterRef {
             row.try_get("cluster_name")?,
         ))
     }
+}
+
+/// A trigger with its history, as something that is read and written.
+pub fn subject(repository_id: i64, name: &TriggerName) -> Subject {
+    Subject::new("trigger", (repository_id, name.as_str()))
+}
+
+/// The triggers of a repository without their histories, as something that is read and written.
+pub fn list_subject(repository_id: i64) -> Subject {
+    Subject::new("triggers", repository_id)
+}
+
+fn touched(repository_id: i64, name: &TriggerName) -> Touched {
+    let subjects = [subject(repository_id, name), list_subject(repository_id)];
+    Touched::Subjects(subjects.into())
 }
 
 /// The trigger with this name.
@@ -171,6 +186,10 @@ pub struct CreateTrigger {
 impl BatchWrite for CreateTrigger {
     type Output = ();
 
+    fn touches(&self) -> Touched {
+        touched(self.repository_id, &self.trigger.name)
+    }
+
     /// One statement for all of them: each statement is a hop to SQLite's thread and back.
     async fn run(group: Vec<Self>, transaction: &mut SqliteConnection) -> Result<Vec<Result<()>>> {
         let mut inserted = insert(&mut *transaction, &group).await?;
@@ -259,6 +278,10 @@ pub struct EnableTrigger {
 impl Write for EnableTrigger {
     type Output = ();
 
+    fn touches(&self) -> Touched {
+        touched(self.repository_id, &self.name)
+    }
+
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done =
             sqlx::query("UPDATE triggers SET enabled = ? WHERE repository_id = ? AND name = ?")
@@ -283,6 +306,10 @@ pub struct DeleteTrigger {
 impl Write for DeleteTrigger {
     type Output = ();
     const RELOADS_FIRINGS: bool = true;
+
+    fn touches(&self) -> Touched {
+        touched(self.repository_id, &self.name)
+    }
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let done = sqlx::query("DELETE FROM triggers WHERE repository_id = ? AND name = ?")

@@ -195,7 +195,7 @@ impl Call<'_> {
     fn pushed_by(&self, admitted: &Admitted) -> PushedBy {
         let user = admitted.user_name();
         match RequestId::of(&self.parts.extensions) {
-            Some(RequestId(id)) => PushedBy::request(user, &id),
+            Some(id) => PushedBy::request(user, id.as_str()),
             None => PushedBy::user(user),
         }
     }

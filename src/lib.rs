@@ -22,7 +22,7 @@
 //!
 //! What all of them share: `edge` (what a request passes through: listener, router, caller, log),
 //! `http` (operations, bodies in, answers and errors out), `auth` (who is calling), `db` (SQLite, and
-//! its one writer), `lookup` (what names refer to), `region` (an instance can have several), `error`,
+//! its one writer), `lookup` (what names refer to), `answers` (bytes that are sent again), `region` (an instance can have several), `error`,
 //! `json` (objects read field by field), `page`, `schema`, `nearest` (the name that was meant),
 //! `excerpt` (texts that are cut before they are repeated), `clock`, `config`, `data_folder`, `app`
 //! (the state that handlers share), `emulator` (an instance from start to stop).
@@ -30,7 +30,7 @@
 //! # Where do I …
 //!
 //! - find the rule of a field or a name: `src/<chapter>/mod.rs`; in which order fields are checked:
-//!   `read_body` of its `api.rs`
+//!   `read_body` of its `api.rs` or `body.rs`
 //! - find the status and the code of an error: `src/error.rs`; of the registry: `src/registry/error.rs`
 //! - find which tag fires which trigger: `judge` in `src/trigger/mod.rs`; what a firing does
 //!   to a workload: `src/engine/plan.rs`; which cluster is meant: `src/engine/destination.rs`
@@ -45,8 +45,8 @@
 //!
 //! # The life of a request
 //!
-//! `edge::server` accepts the connection and checks for which host the request is.
-//! `edge::management` finds the operation and the caller, reads the bounded body, sets the deadline,
+//! `edge::server` accepts the connection and checks for which host the request is. Where the answer
+//! is ready from before, `edge::ready` sends it again. Else `edge::management` finds the operation and the caller, reads the bounded body, sets the deadline,
 //! and applies a fault that somebody planned. The handler's extractors resolve organization and
 //! repository (`permission::access`), then its body is parsed into domain types. A read asks the
 //! chapter's `store` through the pool of readers; a write is queued to the writer, which commits it

@@ -110,3 +110,111 @@ impl Keeper {
         Response::from_parts(parts, Body::from(body))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::answers::Answers;
+    use crate::app::AppState;
+    use crate::auth::BUILTIN_TOKEN;
+    use crate::db::testing::TestDb;
+
+    const SEED: &str = "
+accounts: [{name: a, users: [{name: boss, admin: true, token: boss}, {name: ann, token: ann}]}]
+organizations:
+  - name: g
+    account: a
+    permissions: [{user: ann, auth: 1}]
+    repositories:
+      - name: r
+        triggers: [{name: t, app_type: deployments, application: web, cluster_ns: default,
+                    trigger_type: all, condition: '.*', enable: 'true', action: update}]
+";
+    const TRIGGERS: &str = "/v2/manage/namespaces/g/repos/r/triggers";
+
+    async fn app(seed: &str, answer_cache: u64) -> (AppState, tempfile::TempDir) {
+        let TestDb {
+            db,
+            directory,
+            folder,
+        } = TestDb::seeded(seed).await;
+        let mut app = App::for_tests(db, directory, folder.path()).await;
+        app.answers = Answers::new(answer_cache);
+        (AppState::new(app), folder)
+    }
+
+    fn request(method: Method, path: &str, token: &str) -> Request {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("X-Auth-Token", token)
+            .body(Body::empty())
+            .expect("a legal request")
+    }
+
+    fn get(path: &str, token: &str) -> Request {
+        request(Method::GET, path, token)
+    }
+
+    async fn routed(app: &AppState, request: Request) -> (StatusCode, Bytes) {
+        let router = crate::edge::router(crate::emulator::routes(), AppState::clone(app));
+        let response = router.oneshot(request).await.expect("an answer");
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("a body");
+        (status, body.to_bytes())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_ready_until_its_subject_is_written_and_for_those_who_may_see_it() {
+        let (app, _folder) = app(SEED, 1024 * 1024).await;
+        let path = format!("{TRIGGERS}/t");
+        let is_ready = |token: &str| answer(&app, &get(&path, token)).is_some();
+        assert!(!is_ready("boss"));
+        let (status, _) = routed(&app, get(&path, "boss")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(is_ready("boss") && is_ready("ann"));
+        assert!(!is_ready("wrong") && !is_ready(BUILTIN_TOKEN));
+
+        let other = request(Method::DELETE, &format!("{TRIGGERS}/other"), "boss");
+        assert_eq!(routed(&app, other).await.0, StatusCode::NOT_FOUND);
+        assert!(is_ready("boss"));
+        let delete = request(Method::DELETE, &path, "boss");
+        assert_eq!(routed(&app, delete).await.0, StatusCode::NO_CONTENT);
+        assert!(!is_ready("boss"));
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_is_what_the_router_answers() {
+        let (app, _folder) = app(SEED, 1024 * 1024).await;
+        let paths = [
+            TRIGGERS,
+            &format!("{TRIGGERS}/t"),
+            "/v2/manage/namespaces",
+            "/v2/manage/namespaces/g",
+            "/v2/manage/namespaces/g/repos/r",
+            "/v2/manage/repos",
+        ];
+        for path in paths {
+            let (status, expected) = routed(&app, get(path, "boss")).await;
+            assert_eq!(status, StatusCode::OK, "{path}");
+            let found = answer(&app, &get(path, "boss"));
+            let found = found.unwrap_or_else(|| panic!("{path} is not ready"));
+            assert_eq!(found.headers()["content-type"], "application/json");
+            assert!(found.headers().contains_key("x-request-id"));
+            let found = found.into_body().collect().await.expect("a body");
+            assert_eq!(found.to_bytes(), expected, "{path}");
+        }
+        // A list of one's own is not everybody's.
+        assert!(answer(&app, &get("/v2/manage/repos", "ann")).is_none());
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_kept_without_room_for_it() {
+        let (app, _folder) = app(SEED, 0).await;
+        let path = format!("{TRIGGERS}/t");
+        assert_eq!(routed(&app, get(&path, "boss")).await.0, StatusCode::OK);
+        assert!(answer(&app, &get(&path, "boss")).is_none());
+    }
+}

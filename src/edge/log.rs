@@ -1,15 +1,14 @@
 //! The log line of a request, which `/_emulator/requests` tells again.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber, error, info};
-use tracing_subscriber::field::VisitOutput;
-use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -235,9 +234,9 @@ where
         if self.has_target {
             write!(writer, "{}: ", event.metadata().target())?;
         }
-        let mut untold = Untold(DefaultVisitor::new(writer.by_ref(), true));
-        event.record(&mut untold);
-        untold.0.finish()?;
+        let mut line = Line::default();
+        event.record(&mut line);
+        line.write(&mut writer)?;
         writeln!(writer)
     }
 }
@@ -260,26 +259,50 @@ impl fmt::Display for TimeOfDay {
     }
 }
 
-/// Writes the message, and the fields that it does not tell.
-struct Untold<'writer>(DefaultVisitor<'writer>);
+/// The message, and the fields that it does not tell.
+#[derive(Default)]
+struct Line(String);
 
-impl Visit for Untold<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if !field.name().contains('.') {
-            self.0.record_str(field, value);
+impl Line {
+    /// Writes the line. A text that somebody else wrote does not command the terminal: control
+    /// characters are written as escapes.
+    fn write(&self, writer: &mut impl fmt::Write) -> fmt::Result {
+        if self.0.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_str(&self.0);
         }
+        for character in self.0.chars() {
+            if character.is_control() {
+                write!(writer, "{}", character.escape_default())?;
+            } else {
+                writer.write_char(character)?;
+            }
+        }
+        Ok(())
     }
 
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        if !field.name().contains('.') {
-            self.0.record_error(field, value);
-        }
+    fn push(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = match field.name() {
+            "message" => {
+                if self.0.is_empty() {
+                    // Most are no longer than this.
+                    self.0.reserve(192);
+                }
+                self.0.write_fmt(value)
+            }
+            told if told.contains('.') => Ok(()),
+            name => write!(self.0, " {name}={value}"),
+        };
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.push(field, format_args!("{value:?}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if !field.name().contains('.') {
-            self.0.record_debug(field, value);
-        }
+        self.push(field, format_args!("{value:?}"));
     }
 }
 
@@ -311,5 +334,17 @@ mod tests {
             "/swr/auth/v2/registry/auth/?***&service=s&scope=repository:a/b:pull&***",
         );
         check("/v3/auth/tokens?nocatalog=1", "/v3/auth/tokens?***");
+    }
+
+    #[test]
+    fn a_line_does_not_command_the_terminal() {
+        let check = |text: &str, expected: &str| {
+            let mut written = String::new();
+            Line(text.to_owned()).write(&mut written).expect("written");
+            assert_eq!(written, expected);
+        };
+        check("fired on-push: success", "fired on-push: success");
+        check("größer → default", "größer → default");
+        check("a\u{1b}[2Jb\u{9b}1m\n", "a\\u{1b}[2Jb\\u{9b}1m\\n");
     }
 }

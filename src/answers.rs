@@ -41,6 +41,17 @@ impl fmt::Debug for Keep {
     }
 }
 
+impl Keep {
+    /// An answer whose callers are nobody that the management API knows; only a write of all
+    /// changes it.
+    pub fn for_nobody() -> Self {
+        Self {
+            subject: None,
+            allows: Arc::new(|_| false),
+        }
+    }
+}
+
 /// An answer that may be kept: it is the same for all callers whom it may be shown to, and changes
 /// only when the subject is written, or something is that does not say what it touches.
 pub fn keep(
@@ -81,9 +92,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether it is what this caller would be answered now.
-    pub fn is_for(&self, caller: &Caller, versions: &Versions) -> bool {
-        versions.is_current(self.keep.subject, self.since) && (self.keep.allows)(caller)
+    /// Whether it would be read the same now.
+    pub fn is_current(&self, versions: &Versions) -> bool {
+        versions.is_current(self.keep.subject, self.since)
+    }
+
+    /// Whether this caller may see it.
+    pub fn is_for(&self, caller: &Caller) -> bool {
+        (self.keep.allows)(caller)
     }
 }
 
@@ -124,11 +140,11 @@ impl Answers {
     }
 
     /// Keeps the answer to a GET of this path, unless it is too large.
-    pub fn put(&self, path: &str, answer: Answer) {
+    pub fn put(&self, path: &str, answer: Arc<Answer>) {
         if let Some(kept) = &self.0
             && answer.body.len() <= MAX_BODY
         {
-            kept.insert(Path(path.into()), Arc::new(answer));
+            kept.insert(Path(path.into()), answer);
         }
     }
 

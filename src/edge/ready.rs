@@ -1,6 +1,7 @@
 //! Requests whose answers are ready (`crate::answers`): who asks, whether they may, the line in the
 //! log and the record are as for any other; the router and the database are not asked.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -31,7 +32,7 @@ pub(super) fn answer(app: &App, request: &Request) -> Option<Response> {
         return None;
     }
     let caller = caller(app, request)?;
-    if !found.is_for(&caller, app.db.versions()) {
+    if !found.is_current(app.db.versions()) || !found.is_for(&caller) {
         return None;
     }
     let mut response = Response::new(Body::from(found.body.clone()));
@@ -106,7 +107,7 @@ impl Keeper {
             since: self.since,
             keep,
         };
-        app.answers.put(&self.path, answer);
+        app.answers.put(&self.path, Arc::new(answer));
         Response::from_parts(parts, Body::from(body))
     }
 }

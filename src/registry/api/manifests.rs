@@ -1,17 +1,20 @@
 //! Manifests: pushing, pulling, deleting, and what refers to them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LINK, LOCATION};
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
+use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty, insert_all};
+use crate::answers::Answer;
+use crate::db::Version;
 use crate::http::{Limits, SharedBody, gather};
 use crate::image::store::{self, DeleteManifest, PutManifest, PutOutcome, Referrer};
 use crate::image::{Digest, ImagePath, MAX_MANIFEST_SIZE, Manifest, MediaType, Reference};
@@ -38,25 +41,38 @@ impl Call<'_> {
         path: &ImagePath,
         reference: &Reference,
     ) -> Result<Response, RegistryError> {
+        let since = self.since();
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository = admitted.repository()?;
-        let found = store::find_manifest(self.app.db.lookups(), repository.id, reference).await?;
-        let found = found.ok_or(RegistryError::ManifestUnknown)?;
-        let headers = [
-            (CONTENT_TYPE, found.media_type),
-            (CONTENT_LENGTH, found.content.len().to_string()),
-            (ETAG, format!("\"{}\"", found.digest)),
-            (DOCKER_CONTENT_DIGEST.clone(), found.digest),
-        ];
-        let body = if self.is_head() {
-            Body::empty()
-        } else {
-            self.app.registry.downloads.count(repository.id);
-            Body::from(found.content)
+        let answer = match self.ready() {
+            Some(answer) => answer,
+            None => self.read_manifest(repository.id, reference, since).await?,
         };
-        let mut response = Response::new(body);
-        add_headers(&mut response, &headers);
-        Ok(response)
+        if !self.is_head() {
+            self.app.registry.downloads.count(repository.id);
+        }
+        Ok(self.send(&answer))
+    }
+
+    async fn read_manifest(
+        &self,
+        repository_id: i64,
+        reference: &Reference,
+        since: Version,
+    ) -> Result<Arc<Answer>, RegistryError> {
+        let found = store::find_manifest(self.app.db.lookups(), repository_id, reference).await?;
+        let found = found.ok_or(RegistryError::ManifestUnknown)?;
+        let mut headers = HeaderMap::new();
+        insert_all(
+            &mut headers,
+            &[
+                (CONTENT_TYPE, found.media_type),
+                (CONTENT_LENGTH, found.content.len().to_string()),
+                (ETAG, format!("\"{}\"", found.digest)),
+                (DOCKER_CONTENT_DIGEST.clone(), found.digest),
+            ],
+        );
+        Ok(self.keep(since, headers, found.content.into()))
     }
 
     pub(super) async fn put_manifest(

@@ -4,6 +4,7 @@
 mod blobs;
 mod manifests;
 mod ranges;
+mod ready;
 mod repository;
 mod tags;
 mod uploads;
@@ -14,7 +15,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::access::{self, Actions, Admitted, Gate};
@@ -357,9 +358,13 @@ fn empty(status: StatusCode, headers: &[(HeaderName, String)]) -> Response {
 }
 
 fn add_headers(response: &mut Response, headers: &[(HeaderName, String)]) {
+    insert_all(response.headers_mut(), headers);
+}
+
+fn insert_all(into: &mut HeaderMap, headers: &[(HeaderName, String)]) {
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
+            into.insert(name, value);
         }
     }
 }

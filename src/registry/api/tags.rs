@@ -1,13 +1,17 @@
 //! The list of a repository's tags.
 
-use axum::body::Body;
+use std::sync::Arc;
+
 use axum::response::Response;
+use http::HeaderMap;
 use http::header::{CONTENT_TYPE, LINK};
 use serde::Serialize;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::{Call, add_headers};
+use super::{Call, insert_all};
+use crate::answers::Answer;
+use crate::db::Version;
 use crate::http::cut_to_page;
 use crate::image::ImagePath;
 use crate::tag;
@@ -18,8 +22,22 @@ const MOST: u32 = 10_000;
 impl Call<'_> {
     /// In the order of their names; `n` and `last` page, and the header `Link` leads on.
     pub(super) async fn list_tags(&self, path: &ImagePath) -> Result<Response, RegistryError> {
+        let since = self.since();
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository_id = admitted.repository()?.id;
+        let answer = match self.ready() {
+            Some(answer) => answer,
+            None => self.read_tags(path, repository_id, since).await?,
+        };
+        Ok(self.send(&answer))
+    }
+
+    async fn read_tags(
+        &self,
+        path: &ImagePath,
+        repository_id: i64,
+        since: Version,
+    ) -> Result<Arc<Answer>, RegistryError> {
         let limit = self.limit(MOST)?;
         let last = self.query("last").unwrap_or_default();
         let db = self.app.db.readers();
@@ -31,15 +49,15 @@ impl Call<'_> {
         let name = path.to_string();
         let view =
             serde_json::to_vec(&TagsView { name, tags }).map_err(crate::error::Error::internal)?;
-        let mut response = Response::new(Body::from(view));
-        add_headers(
-            &mut response,
+        let mut headers = HeaderMap::new();
+        insert_all(
+            &mut headers,
             &[(CONTENT_TYPE, "application/json".to_owned())],
         );
         if let Some(next) = next {
-            add_headers(&mut response, &[(LINK, next)]);
+            insert_all(&mut headers, &[(LINK, next)]);
         }
-        Ok(response)
+        Ok(self.keep(since, headers, view.into()))
     }
 }
 

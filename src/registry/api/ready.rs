@@ -1,0 +1,57 @@
+//! Answers of the registry that are ready (`crate::answers`). Whether the caller may have one is
+//! asked before, as for any other; who pulls a manifest is counted as ever.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::Call;
+use crate::answers::{Answer, Keep};
+use crate::db::Version;
+
+impl Call<'_> {
+    /// The count of commits to keep an answer under, taken before anything is looked up or read.
+    pub(super) fn since(&self) -> Version {
+        self.app.db.versions().now()
+    }
+
+    /// The answer to a request for this path, as it would be read now.
+    pub(super) fn ready(&self) -> Option<Arc<Answer>> {
+        let uri = &self.parts.uri;
+        let found = self.app.answers.find(uri.path())?;
+        (uri.query().is_none() && found.is_current(self.app.db.versions())).then_some(found)
+    }
+
+    /// Keeps an answer for the next request for this path.
+    pub(super) fn keep(&self, since: Version, headers: HeaderMap, body: Bytes) -> Arc<Answer> {
+        let answer = Arc::new(Answer {
+            operation: self.trace.operation(),
+            headers,
+            body,
+            since,
+            // The edge does not know who may have it.
+            keep: Keep::for_nobody(),
+        });
+        if self.parts.uri.query().is_none() {
+            self.app
+                .answers
+                .put(self.parts.uri.path(), Arc::clone(&answer));
+        }
+        answer
+    }
+
+    /// An answer, for a HEAD without its body.
+    pub(super) fn send(&self, answer: &Answer) -> Response {
+        let body = if self.is_head() {
+            Body::empty()
+        } else {
+            Body::from(answer.body.clone())
+        };
+        let mut response = Response::new(body);
+        response.headers_mut().clone_from(&answer.headers);
+        response
+    }
+}

@@ -987,3 +987,50 @@ async fn a_pull_under_way_outlives_the_deletion_of_its_blob() {
     let registry = Registry::admin(&app.client, &["group/a"]).await;
     assert_eq!(registry.get(&path).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_manifest_that_is_ready_is_as_it_was_read_and_for_those_with_its_token_only() {
+    let app = TestApp::with_repository().await;
+    let registry = Registry::admin(&app.client, &["group/busybox"]).await;
+    let digest = registry.push_image("group/busybox", "v1", b"layer").await;
+    let path = "/v2/group/busybox/manifests/v1";
+    let read = registry.get(path).await;
+    let ready = registry.get(path).await;
+    assert_eq!((read.status, &read.body), (ready.status, &ready.body));
+    for name in [
+        "content-type",
+        "content-length",
+        "etag",
+        "docker-content-digest",
+    ] {
+        assert_eq!(read.headers.get(name), ready.headers.get(name), "{name}");
+    }
+    let head = registry.send("HEAD", path, &[], "").await;
+    assert_eq!(
+        head.headers.get("docker-content-digest"),
+        ready.headers.get("docker-content-digest")
+    );
+    assert!(head.body.is_empty());
+    let tags = "/v2/group/busybox/tags/list";
+    assert_eq!(
+        registry.get(tags).await.json(),
+        registry.get(tags).await.json()
+    );
+    for path in [path, tags] {
+        assert_eq!(app.get(path).await.status, 401, "{path}");
+    }
+
+    let other = registry
+        .push_image("group/busybox", "v1", b"another layer")
+        .await;
+    assert_ne!(digest, other);
+    let read = registry.get(path).await;
+    assert_eq!(
+        read.headers.get("docker-content-digest").expect("sent"),
+        other.as_str()
+    );
+    let delete = registry.send("DELETE", path, &[], "").await;
+    assert_eq!(delete.status, 202);
+    assert_eq!(registry.get(path).await.status, 404);
+    assert_eq!(registry.get(tags).await.json()["tags"], json!([]));
+}

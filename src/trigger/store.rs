@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
 
-use super::{Candidate, ClusterRef, Condition, NewTrigger, Trigger, TriggerName, TriggerType};
+use super::{
+    AppType, Candidate, ClusterRef, Condition, NewTrigger, Trigger, TriggerMode, TriggerName,
+    TriggerType,
+};
 use crate::clock::Timestamp;
-use crate::db::{BatchWrite, Subject, Touched, Write};
+use crate::db::{BatchWrite, Readers, Subject, Touched, Write};
 use crate::error::{Error, Resource, Result};
 use crate::repository::store::exists as repository_exists;
 
@@ -69,24 +72,97 @@ pub async fn find(
     Ok(found)
 }
 
+/// A trigger in a list, in the order of the statement; the condition only if it is not long.
+type ListedTrigger<'a> = (
+    i64,
+    String,
+    &'a str,
+    String,
+    String,
+    &'a str,
+    Option<String>,
+    u8,
+    &'a str,
+    String,
+    String,
+    String,
+    String,
+    i64,
+);
+
 /// The triggers of a repository after one, in order of creation; `limit` at most.
 pub async fn list(
-    db: impl SqliteExecutor<'_>,
+    db: &Readers,
     repository_id: i64,
     after: i64,
     limit: u32,
 ) -> Result<Vec<Trigger>> {
-    let found = sqlx::query_as(
-        "SELECT id, name, app_type, application, cluster_ns, trigger_type, condition, enabled,
-                trigger_mode, cluster_id, cluster_name, container, creator_name, created_at
-         FROM triggers WHERE repository_id = ? AND id > ? ORDER BY id LIMIT ?",
+    // In one row, as in `list_expressions`.
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(
+                    id, name, app_type, application, cluster_ns, trigger_type,
+                    CASE WHEN octet_length(condition) <= ?4 THEN condition END, enabled,
+                    trigger_mode, cluster_id, cluster_name, container, creator_name, created_at))
+         FROM (SELECT * FROM triggers WHERE repository_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3)",
     )
     .bind(repository_id)
     .bind(after)
     .bind(limit)
-    .fetch_all(db)
+    .bind(LONG_CONDITION)
+    .fetch_one(db)
     .await?;
-    Ok(found)
+    let found: Vec<ListedTrigger<'_>> = serde_json::from_str(&found).map_err(Error::internal)?;
+    let mut triggers = Vec::with_capacity(found.len());
+    for (
+        id,
+        name,
+        app_type,
+        application,
+        cluster_ns,
+        kind,
+        condition,
+        enabled,
+        mode,
+        cluster_id,
+        cluster_name,
+        container,
+        creator_name,
+        created_at,
+    ) in found
+    {
+        let condition = match condition {
+            Some(condition) => {
+                let kind = TriggerType::parse(kind).map_err(Error::internal)?;
+                Condition::stored(kind, condition)
+            }
+            None => match find_condition(db, id).await {
+                Ok(condition) => condition,
+                // It was deleted since. The list is read anew, as it is without it.
+                Err(_) if !exists(db, id).await? => {
+                    return Box::pin(list(db, repository_id, after, limit)).await;
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        triggers.push(Trigger {
+            id,
+            name: name.try_into().map_err(Error::internal)?,
+            app_type: AppType::parse(app_type).map_err(Error::internal)?,
+            application,
+            cluster_ns,
+            condition,
+            enabled: enabled != 0,
+            cluster: {
+                let mode = TriggerMode::parse(mode).map_err(Error::internal)?;
+                ClusterRef::new(mode, cluster_id, cluster_name)
+            },
+            container,
+            creator_name,
+            created_at: Timestamp::from_microseconds(created_at),
+            has_history: false,
+        });
+    }
+    Ok(triggers)
 }
 
 /// The expressions in the conditions of a repository's enabled triggers, with repetitions.
@@ -145,6 +221,14 @@ pub async fn list_candidates(
 /// The condition of a trigger.
 pub async fn find_condition(db: impl SqliteExecutor<'_>, id: i64) -> Result<Condition> {
     let found = sqlx::query_as("SELECT trigger_type, condition FROM triggers WHERE id = ?")
+        .bind(id)
+        .fetch_one(db)
+        .await?;
+    Ok(found)
+}
+
+async fn exists(db: impl SqliteExecutor<'_>, id: i64) -> Result<bool> {
+    let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM triggers WHERE id = ?)")
         .bind(id)
         .fetch_one(db)
         .await?;
@@ -336,7 +420,6 @@ async fn found(transaction: &mut SqliteConnection, rows: u64, repository_id: i64
 mod tests {
     use std::sync::Arc;
 
-    use super::super::AppType;
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
@@ -433,13 +516,19 @@ mod tests {
             write.trigger.condition = condition.clone();
             test.db.write(write).await.expect("free");
         }
-        let [short, long] = lists;
+        let [short, long] = lists.clone();
         let db = test.db.readers();
         let found = list_candidates(db, id).await.expect("read");
         let conditions: Vec<_> = found.iter().map(|found| found.condition.clone()).collect();
         assert_eq!(conditions, [Some(short), None]);
         let read = find_condition(db, found[1].id).await.expect("read");
         assert_eq!(read, long);
+        let listed = list(db, id, 0, 10).await.expect("read");
+        let listed: Vec<_> = listed
+            .into_iter()
+            .map(|trigger| trigger.condition)
+            .collect();
+        assert_eq!(listed, lists);
     }
 
     #[tokio::test]
@@ -477,6 +566,8 @@ mod tests {
             has_history: false,
         };
         assert_eq!(found, expected);
+        let listed = list(test.db.readers(), id, 0, 10).await.expect("read");
+        assert_eq!(listed, [expected]);
         assert!(
             find(test.db.readers(), id, &name("u"))
                 .await

@@ -123,7 +123,8 @@ impl Db {
             Arc::clone(&names),
             pushed.clone(),
             firings_changed.clone(),
-        );
+        )
+        .map_err(|error| unusable(error.into()))?;
         Ok(Self {
             readers: Readers::new(options.clone(), READERS),
             lookups: Readers::new(options.clone(), LOOKUPS),

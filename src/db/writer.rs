@@ -1,21 +1,24 @@
 //! The one writer: a group commit.
 //!
-//! It takes what is queued, runs all of it in one `BEGIN IMMEDIATE` transaction, commits once and
-//! then answers each caller. So an `fsync` is shared by all who wait, and SQLite never sees two
+//! On a thread of its own, it takes what is queued, runs all of it in one transaction, commits once
+//! and then answers each caller. So an `fsync` is shared by all who wait, and SQLite never sees two
 //! writers. What a write does is the business of the chapter that defines it.
 
 use std::any::Any;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::RwLock;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
@@ -110,24 +113,27 @@ fn fails_the_transaction(error: &Error) -> bool {
     code.is_none_or(|code| code & 0xff != SQLITE_CONSTRAINT)
 }
 
-/// The handle to the writer's task.
+/// The handle to the writer's thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Gone once the writer was told to stop.
     queue: RwLock<Option<mpsc::Sender<Box<dyn QueuedWrite>>>>,
     /// Whether the last transaction failed.
     is_failing: Arc<AtomicBool>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 impl Writer {
+    /// Starts it on a thread of its own, where an answer of SQLite's wakes it at once instead of
+    /// when the runtime comes to it. The runtime can end before it, which one of the runtime's own
+    /// blocking threads would not let it.
     pub(super) fn start(
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         names: Arc<AtomicU64>,
         pushed: watch::Sender<()>,
         firings_changed: watch::Sender<()>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
         let is_failing = Arc::new(AtomicBool::new(false));
@@ -144,12 +150,14 @@ impl Writer {
             committed,
             is_failing: Arc::clone(&is_failing),
         };
-        let task = tokio::spawn(worker.work(receiver, checkpointer));
-        Self {
+        let runtime = Handle::current();
+        let work = move || runtime.block_on(worker.work(receiver, checkpointer));
+        let thread = thread::Builder::new().name("writer".to_owned());
+        Ok(Self {
             queue: RwLock::new(Some(sender)),
             is_failing,
-            task: Mutex::new(Some(task)),
-        }
+            thread: Mutex::new(Some(thread.spawn(work)?)),
+        })
     }
 
     pub(super) async fn submit<W: BatchWrite>(&self, write: W) -> Result<W::Output> {
@@ -174,11 +182,12 @@ impl Writer {
     /// Takes nothing more, finishes what is queued, and closes the connection.
     pub(super) async fn stop(&self) {
         self.queue.write().take();
-        let task = self.task.lock().await.take();
-        if let Some(task) = task
-            && let Err(error) = task.await
-        {
-            error!(%error, "The writer's task failed");
+        let thread = self.thread.lock().await.take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                error!("The writer's thread failed");
+            }
         }
     }
 }
@@ -571,6 +580,38 @@ mod tests {
         assert_eq!(count, 1);
         let late = test.db.write(Put("b")).await;
         assert!(matches!(late, Err(Error::Internal(_))));
+    }
+
+    /// Tells somebody that it has begun, who may hold up the runtime meanwhile.
+    struct Tell(std::sync::mpsc::Sender<()>);
+
+    impl Write for Tell {
+        type Output = ();
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+            sqlx::query("SELECT 1").execute(transaction).await?;
+            self.0.send(()).map_err(Error::internal)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_needs_no_thread_of_the_runtime() {
+        let test = TestDb::seeded("").await;
+        let (tell, told) = std::sync::mpsc::channel();
+        let mut write = Box::pin(test.db.write(Tell(tell)));
+        assert!((&mut write).now_or_never().is_none());
+        // The runtime has one thread, which waits here.
+        let told = told.recv_timeout(Duration::from_mins(1));
+        assert!(told.is_ok());
+        write.await.expect("committed");
+    }
+
+    #[test]
+    fn a_runtime_ends_before_its_database() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let test = runtime.block_on(TestDb::seeded(""));
+        drop(runtime);
+        drop(test);
     }
 
     #[tokio::test]

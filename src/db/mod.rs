@@ -20,7 +20,7 @@ use crate::data_folder::{make_private, private_file};
 use crate::error::{Error, Result};
 pub use readers::Readers;
 use writer::Writer;
-pub use writer::{BatchWrite, Write};
+pub use writer::{BatchWrite, Write, run_in_transaction};
 
 /// Every schema that this program knows, in order.
 pub static MIGRATOR: Migrator = sqlx::migrate!();

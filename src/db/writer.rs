@@ -32,6 +32,8 @@ const BATCH: usize = 512;
 /// How long the log may grow before its pages are copied into the database file.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// SQLite's primary result code for a constraint that does not hold.
 const SQLITE_CONSTRAINT: u32 = 19;
 
@@ -53,6 +55,26 @@ pub trait BatchWrite: Send + Sized + 'static {
         group: Vec<Self>,
         transaction: &mut SqliteConnection,
     ) -> impl Future<Output = Result<Vec<Result<Self::Output>>>> + Send;
+
+    /// Runs and commits all writes that are queued, where they are of this kind only. Whatever is
+    /// outside of a transaction is one by itself.
+    fn run_alone(
+        group: Vec<Self>,
+        connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<Vec<Result<Self::Output>>>> + Send {
+        run_in_transaction(group, connection)
+    }
+}
+
+/// Runs writes of one kind in a transaction of their own.
+pub async fn run_in_transaction<W: BatchWrite>(
+    group: Vec<W>,
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Result<W::Output>>> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let results = W::run(group, &mut transaction).await?;
+    transaction.commit().await?;
+    Ok(results)
 }
 
 /// A change that is run on its own. What it did is undone when it is refused.
@@ -95,6 +117,29 @@ impl<W: Write> BatchWrite for W {
             results.push(result);
         }
         Ok(results)
+    }
+
+    async fn run_alone(
+        mut group: Vec<Self>,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<Result<Self::Output>>> {
+        let write = match (group.pop(), group.is_empty()) {
+            (Some(write), true) => write,
+            (Some(write), false) => {
+                group.push(write);
+                return run_in_transaction(group, connection).await;
+            }
+            (None, _) => return Ok(Vec::new()),
+        };
+        // With the write, all of the transaction is undone: there is nothing to save from it.
+        let mut transaction = connection.begin_with(BEGIN).await?;
+        let result = Write::run(write, &mut transaction).await;
+        match &result {
+            Ok(_) => transaction.commit().await?,
+            Err(error) if fails_the_transaction(error) => return Err(error.clone()),
+            Err(_) => transaction.rollback().await?,
+        }
+        Ok(vec![result])
     }
 }
 
@@ -251,6 +296,11 @@ trait AnyBatch: Send {
         &'a mut self,
         transaction: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+    /// Runs and commits it, as the only group there is.
+    fn run_alone<'a>(
+        &'a mut self,
+        connection: &'a mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
     /// Tells each caller what became of its write; the transaction is on disk.
     fn answer(self: Box<Self>);
     /// Tells each caller that nothing of the transaction was kept.
@@ -287,6 +337,17 @@ impl<W: BatchWrite> AnyBatch for Batch<W> {
         Box::pin(async move {
             let group = std::mem::take(&mut self.writes);
             self.results = W::run(group, transaction).await?;
+            Ok(())
+        })
+    }
+
+    fn run_alone<'a>(
+        &'a mut self,
+        connection: &'a mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
+        Box::pin(async move {
+            let group = std::mem::take(&mut self.writes);
+            self.results = W::run_alone(group, connection).await?;
             Ok(())
         })
     }
@@ -371,7 +432,10 @@ impl Worker {
             none => none.insert(self.options.connect().await?),
         };
         let transaction = async {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            if let [group] = groups {
+                return group.run_alone(connection).await;
+            }
+            let mut transaction = connection.begin_with(BEGIN).await?;
             for group in groups {
                 group.run(&mut transaction).await?;
             }
@@ -499,6 +563,19 @@ mod tests {
 
         assert!(matches!(results[0], Ok("a")) && matches!(results[2], Ok("b")));
         assert!(matches!(results[1], Err(Error::AlreadyExists(_))));
+        assert_eq!(stored(&test).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_alone_is_undone_whole_when_it_is_refused() {
+        let test = TestDb::seeded("").await;
+        let mut worker = worker(&test).await;
+
+        for (name, is_refused) in [("refused", true), ("a", false), ("a", true), ("b", false)] {
+            let results = run_together(&mut worker, vec![Put(name)]).await;
+            assert_eq!(results[0].is_err(), is_refused, "{name}");
+        }
+
         assert_eq!(stored(&test).await, ["a", "b"]);
     }
 

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 pub use readers::Readers;
 pub use versions::{Subject, Touched, Version, Versions};
 use writer::Writer;
-pub use writer::{BatchWrite, Write};
+pub use writer::{BatchWrite, Write, run_in_transaction};
 
 /// Every schema that this program knows, in order.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -128,7 +128,8 @@ impl Db {
             Arc::clone(&versions),
             pushed.clone(),
             firings_changed.clone(),
-        );
+        )
+        .map_err(|error| unusable(error.into()))?;
         Ok(Self {
             readers: Readers::new(options.clone(), READERS),
             lookups: Readers::new(options.clone(), LOOKUPS),

@@ -1,21 +1,24 @@
 //! The one writer: a group commit.
 //!
-//! It takes what is queued, runs all of it in one `BEGIN IMMEDIATE` transaction, commits once and
-//! then answers each caller. So an `fsync` is shared by all who wait, and SQLite never sees two
+//! On a thread of its own, it takes what is queued, runs all of it in one transaction, commits once
+//! and then answers each caller. So an `fsync` is shared by all who wait, and SQLite never sees two
 //! writers. What a write does is the business of the chapter that defines it.
 
 use std::any::Any;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::RwLock;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, error};
@@ -29,6 +32,8 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 512;
 /// How long the log may grow before its pages are copied into the database file.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// SQLite's primary result code for a constraint that does not hold.
 const SQLITE_CONSTRAINT: u32 = 19;
@@ -56,6 +61,26 @@ pub trait BatchWrite: Send + Sized + 'static {
         group: Vec<Self>,
         transaction: &mut SqliteConnection,
     ) -> impl Future<Output = Result<Vec<Result<Self::Output>>>> + Send;
+
+    /// Runs and commits all writes that are queued, where they are of this kind only. Whatever is
+    /// outside of a transaction is one by itself.
+    fn run_alone(
+        group: Vec<Self>,
+        connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<Vec<Result<Self::Output>>>> + Send {
+        run_in_transaction(group, connection)
+    }
+}
+
+/// Runs writes of one kind in a transaction of their own.
+pub async fn run_in_transaction<W: BatchWrite>(
+    group: Vec<W>,
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Result<W::Output>>> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let results = W::run(group, &mut transaction).await?;
+    transaction.commit().await?;
+    Ok(results)
 }
 
 /// A change that is run on its own. What it did is undone when it is refused.
@@ -108,6 +133,29 @@ impl<W: Write> BatchWrite for W {
         }
         Ok(results)
     }
+
+    async fn run_alone(
+        mut group: Vec<Self>,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<Result<Self::Output>>> {
+        let write = match (group.pop(), group.is_empty()) {
+            (Some(write), true) => write,
+            (Some(write), false) => {
+                group.push(write);
+                return run_in_transaction(group, connection).await;
+            }
+            (None, _) => return Ok(Vec::new()),
+        };
+        // With the write, all of the transaction is undone: there is nothing to save from it.
+        let mut transaction = connection.begin_with(BEGIN).await?;
+        let result = Write::run(write, &mut transaction).await;
+        match &result {
+            Ok(_) => transaction.commit().await?,
+            Err(error) if fails_the_transaction(error) => return Err(error.clone()),
+            Err(_) => transaction.rollback().await?,
+        }
+        Ok(vec![result])
+    }
 }
 
 /// A refusal, and a constraint that no store function foresaw, concern one caller only. Any other
@@ -125,17 +173,20 @@ fn fails_the_transaction(error: &Error) -> bool {
     code.is_none_or(|code| code & 0xff != SQLITE_CONSTRAINT)
 }
 
-/// The handle to the writer's task.
+/// The handle to the writer's thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Gone once the writer was told to stop.
     queue: RwLock<Option<mpsc::Sender<Box<dyn QueuedWrite>>>>,
     /// Whether the last transaction failed.
     is_failing: Arc<AtomicBool>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 impl Writer {
+    /// Starts it on a thread of its own, where an answer of SQLite's wakes it at once instead of
+    /// when the runtime comes to it. The runtime can end before it, which one of the runtime's own
+    /// blocking threads would not let it.
     pub(super) fn start(
         connection: SqliteConnection,
         options: SqliteConnectOptions,
@@ -143,7 +194,7 @@ impl Writer {
         versions: Arc<Versions>,
         pushed: watch::Sender<()>,
         firings_changed: watch::Sender<()>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
         let is_failing = Arc::new(AtomicBool::new(false));
@@ -161,12 +212,14 @@ impl Writer {
             committed,
             is_failing: Arc::clone(&is_failing),
         };
-        let task = tokio::spawn(worker.work(receiver, checkpointer));
-        Self {
+        let runtime = Handle::current();
+        let work = move || runtime.block_on(worker.work(receiver, checkpointer));
+        let thread = thread::Builder::new().name("writer".to_owned());
+        Ok(Self {
             queue: RwLock::new(Some(sender)),
             is_failing,
-            task: Mutex::new(Some(task)),
-        }
+            thread: Mutex::new(Some(thread.spawn(work)?)),
+        })
     }
 
     pub(super) async fn submit<W: BatchWrite>(&self, write: W) -> Result<W::Output> {
@@ -191,11 +244,12 @@ impl Writer {
     /// Takes nothing more, finishes what is queued, and closes the connection.
     pub(super) async fn stop(&self) {
         self.queue.write().take();
-        let task = self.task.lock().await.take();
-        if let Some(task) = task
-            && let Err(error) = task.await
-        {
-            error!(%error, "The writer's task failed");
+        let thread = self.thread.lock().await.take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                error!("The writer's thread failed");
+            }
         }
     }
 }
@@ -265,6 +319,11 @@ trait AnyBatch: Send {
         &'a mut self,
         transaction: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+    /// Runs and commits it, as the only group there is.
+    fn run_alone<'a>(
+        &'a mut self,
+        connection: &'a mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
     /// Tells each caller what became of its write; the transaction is on disk.
     fn answer(self: Box<Self>);
     /// Tells each caller that nothing of the transaction was kept.
@@ -301,6 +360,17 @@ impl<W: BatchWrite> AnyBatch for Batch<W> {
         Box::pin(async move {
             let group = std::mem::take(&mut self.writes);
             self.results = W::run(group, transaction).await?;
+            Ok(())
+        })
+    }
+
+    fn run_alone<'a>(
+        &'a mut self,
+        connection: &'a mut SqliteConnection,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
+        Box::pin(async move {
+            let group = std::mem::take(&mut self.writes);
+            self.results = W::run_alone(group, connection).await?;
             Ok(())
         })
     }
@@ -389,7 +459,10 @@ impl Worker {
             none => none.insert(self.options.connect().await?),
         };
         let transaction = async {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            if let [group] = groups {
+                return group.run_alone(connection).await;
+            }
+            let mut transaction = connection.begin_with(BEGIN).await?;
             for group in groups {
                 group.run(&mut transaction).await?;
             }
@@ -522,6 +595,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_write_that_is_alone_is_undone_whole_when_it_is_refused() {
+        let test = TestDb::seeded("").await;
+        let mut worker = worker(&test).await;
+
+        for (name, is_refused) in [("refused", true), ("a", false), ("a", true), ("b", false)] {
+            let results = run_together(&mut worker, vec![Put(name)]).await;
+            assert_eq!(results[0].is_err(), is_refused, "{name}");
+        }
+
+        assert_eq!(stored(&test).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
     async fn a_constraint_that_nobody_foresaw_fails_its_own_caller_only() {
         let test = TestDb::seeded("").await;
         let mut worker = worker(&test).await;
@@ -599,6 +685,38 @@ mod tests {
         assert_eq!(count, 1);
         let late = test.db.write(Put("b")).await;
         assert!(matches!(late, Err(Error::Internal(_))));
+    }
+
+    /// Tells somebody that it has begun, who may hold up the runtime meanwhile.
+    struct Tell(std::sync::mpsc::Sender<()>);
+
+    impl Write for Tell {
+        type Output = ();
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
+            sqlx::query("SELECT 1").execute(transaction).await?;
+            self.0.send(()).map_err(Error::internal)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_needs_no_thread_of_the_runtime() {
+        let test = TestDb::seeded("").await;
+        let (tell, told) = std::sync::mpsc::channel();
+        let mut write = Box::pin(test.db.write(Tell(tell)));
+        assert!((&mut write).now_or_never().is_none());
+        // The runtime has one thread, which waits here.
+        let told = told.recv_timeout(Duration::from_mins(1));
+        assert!(told.is_ok());
+        write.await.expect("committed");
+    }
+
+    #[test]
+    fn a_runtime_ends_before_its_database() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let test = runtime.block_on(TestDb::seeded(""));
+        drop(runtime);
+        drop(test);
     }
 
     #[tokio::test]

@@ -93,38 +93,45 @@ impl From<Failure> for Look {
 impl Destination {
     /// The cluster among all there are: by its id, else by its name, else the only one of CCE.
     pub(super) fn choose(&self, clusters: &[Cluster]) -> std::result::Result<Cluster, Missing> {
-        let find = |is_it: &dyn Fn(&Cluster) -> bool| clusters.iter().find(|c| is_it(c)).cloned();
-        let is_cci = |cluster: &Cluster| cluster.name == "cci";
-        let (found, field, reason) = match &self.cluster {
-            ClusterRef::Cci => {
-                let reason = "there is no cluster named cci".to_owned();
-                (find(&is_cci), "trigger_mode", reason)
-            }
+        let found = match &self.cluster {
+            ClusterRef::Cci => clusters.iter().find(|cluster| is_cci(cluster)),
             ClusterRef::Cce { id, .. } if !id.is_empty() => {
-                let found = find(&|cluster| cluster.id == *id);
-                (found, "cluster_id", no_such_id(id, clusters))
+                clusters.iter().find(|cluster| cluster.id == *id)
             }
             ClusterRef::Cce { name, .. } if !name.is_empty() => {
-                let found = find(&|cluster| cluster.name == *name);
-                let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
-                let reason = format!("there is no cluster named {name}{there}");
-                (found, "cluster_name", reason)
+                clusters.iter().find(|cluster| cluster.name == *name)
             }
             ClusterRef::Cce { .. } => {
-                let of_cce: Vec<_> = clusters.iter().filter(|cluster| !is_cci(cluster)).collect();
-                let only = match of_cce[..] {
-                    [only] => Some(only.clone()),
-                    _ => None,
-                };
-                let there = there(of_cce.iter().map(|cluster| cluster.id.as_str()));
-                let reason = format!(
-                    "the trigger names no cluster, and there is not exactly one to \
-                             default to{there}"
-                );
-                (only, "cluster_id", reason)
+                let mut of_cce = clusters.iter().filter(|cluster| !is_cci(cluster));
+                let first = of_cce.next();
+                first.filter(|_| of_cce.next().is_none())
             }
         };
-        found.ok_or(Missing { field, reason })
+        found.cloned().ok_or_else(|| self.missing_cluster(clusters))
+    }
+
+    /// What is missing when it means none of the clusters.
+    fn missing_cluster(&self, clusters: &[Cluster]) -> Missing {
+        let (field, reason) = match &self.cluster {
+            ClusterRef::Cci => ("trigger_mode", "there is no cluster named cci".to_owned()),
+            ClusterRef::Cce { id, .. } if !id.is_empty() => {
+                ("cluster_id", no_such_id(id, clusters))
+            }
+            ClusterRef::Cce { name, .. } if !name.is_empty() => {
+                let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
+                let reason = format!("there is no cluster named {name}{there}");
+                ("cluster_name", reason)
+            }
+            ClusterRef::Cce { .. } => {
+                let of_cce = clusters.iter().filter(|cluster| !is_cci(cluster));
+                let there = there(of_cce.map(|cluster| cluster.id.as_str()));
+                let reason = format!(
+                    "the trigger names no cluster, and there is not exactly one to default to{there}"
+                );
+                ("cluster_id", reason)
+            }
+        };
+        Missing { field, reason }
     }
 
     /// What it has in common with the destinations of other firings at the same workload; those
@@ -232,6 +239,10 @@ impl Destination {
             resource_version: None,
         }))
     }
+}
+
+fn is_cci(cluster: &Cluster) -> bool {
+    cluster.name == "cci"
 }
 
 /// The reason when no cluster has the id. Names are taken for ids at times.

@@ -1,11 +1,13 @@
 //! The SQL of the histories of triggers: an entry for each firing that ended.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
 
-use super::store::{Ending, Firing, Record};
+use super::store::{Ended, Ending, Record};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Entries that a trigger keeps.
 const MOST_ENTRIES: i64 = 100;
@@ -39,36 +41,56 @@ pub struct HistoryEntry {
     pub created_at: Timestamp,
 }
 
-/// Writes the entry of a firing that ends, with its trigger as it is then; the oldest of many goes.
-pub(super) async fn insert(
-    transaction: &mut SqliteConnection,
-    firing: &Firing,
-    ending: &Ending,
-    record: &Record,
-) -> Result<()> {
+/// Writes the entries of firings that end, in their order and each with its trigger as it is then;
+/// the oldest of many go.
+pub(super) async fn insert(transaction: &mut SqliteConnection, ended: &[Ended]) -> Result<()> {
+    let entries: Vec<_> = ended
+        .iter()
+        .map(|ended| {
+            let Record {
+                tag,
+                result,
+                detail,
+                ..
+            } = &ended.record;
+            let Ending { tries, now, .. } = ended.ending;
+            let at = now.as_microseconds();
+            (
+                ended.trigger_id,
+                ended.push_id,
+                tag,
+                result,
+                detail,
+                at,
+                tries,
+            )
+        })
+        .collect();
+    let triggers: HashSet<_> = ended.iter().map(|ended| ended.trigger_id).collect();
     sqlx::query(
         "INSERT INTO trigger_history (trigger_id, push_id, app_type, application, cluster_id,
                                       cluster_name, cluster_ns, condition, container,
                                       creator_name, tag, result, detail, created_at, tries)
-         SELECT id, ?2, app_type, application, cluster_id, cluster_name, cluster_ns, condition,
-                container, creator_name, ?3, ?4, ?5, ?6, ?7
-         FROM triggers WHERE id = ?1",
+         SELECT t.id, e.value->>1, t.app_type, t.application, t.cluster_id, t.cluster_name,
+                t.cluster_ns, t.condition, t.container, t.creator_name, e.value->>2, e.value->>3,
+                e.value->>4, e.value->>5, e.value->>6
+         FROM jsonb_each(?) e CROSS JOIN triggers t ON t.id = e.value->>0",
     )
-    .bind(firing.trigger_id)
-    .bind(firing.push_id)
-    .bind(&record.tag)
-    .bind(record.result)
-    .bind(&record.detail)
-    .bind(ending.now)
-    .bind(ending.tries)
+    .bind(serde_json::to_string(&entries).map_err(Error::internal)?)
     .execute(&mut *transaction)
     .await?;
+    // The newest one that goes is looked for once for each trigger.
     sqlx::query(
-        "DELETE FROM trigger_history WHERE trigger_id = ?1 AND id <= (
-             SELECT id FROM trigger_history WHERE trigger_id = ?1
-             ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        "WITH ends AS MATERIALIZED (
+             SELECT t.value AS trigger_id,
+                    (SELECT id FROM trigger_history WHERE trigger_id = t.value
+                     ORDER BY id DESC LIMIT 1 OFFSET ?2) AS id
+             FROM json_each(?1) t)
+         DELETE FROM trigger_history WHERE id IN (
+             SELECT h.id FROM ends
+             CROSS JOIN trigger_history h ON h.trigger_id = ends.trigger_id AND h.id <= ends.id)",
     )
-    .bind(firing.trigger_id)
+    .bind(serde_json::to_string(&triggers).map_err(Error::internal)?)
     .bind(MOST_ENTRIES)
     .execute(transaction)
     .await?;

@@ -1,6 +1,8 @@
-//! One try of a firing at a simulated cluster: what it updates there and the record of it are one
+//! Firings at simulated clusters: what they update there and the records of them are one
 //! transaction.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,40 +11,100 @@ use sqlx::SqliteConnection;
 use super::UNCHANGED;
 use super::destination::MOST_NEAR;
 use super::plan::{Plan, plan};
-use super::store::{Deployed, Ending, Firing, Outcome, find_firing, record};
+use super::store::{self, Deployed, Ending, Firing, Outcome};
 use crate::account::NO_AGENCY;
-use crate::cce;
-use crate::db::Write;
+use crate::cce::{self, Cluster};
+use crate::db::BatchWrite;
 use crate::error::Result;
 use crate::region::Regions;
-use crate::workload::{self, Rollout};
+use crate::workload::{self, Neighbours, Rollout, Workload, WorkloadKey};
 
-/// Lets a firing update its simulated workload, and records the outcome, in one transaction.
+/// Firings whose workloads are in memory together, at the most.
+const MOST_TOGETHER: usize = 256;
+
+/// Lets firings that wait for the same workload update it, one after the other, and records their
+/// outcomes. It ends with the first one that has to wait or to be tried again.
 #[derive(Debug)]
 pub(super) struct Simulate {
-    /// The firing, as it is where it ends.
-    pub(super) ending: Ending,
+    /// The firings, as they are where they end, in their order; there is one at least.
+    pub(super) endings: Vec<Ending>,
     /// They say under which names images of a registry are known.
     pub(super) regions: Arc<Regions>,
     /// Whether only accounts with the agency get anything deployed.
     pub(super) require_agency: bool,
-    /// How long ago the try began.
+    /// How long ago the try of the first firing began; those of the others begin where it ends.
     pub(super) waited: Duration,
 }
 
-impl Write for Simulate {
-    type Output = Deployed;
+impl BatchWrite for Simulate {
+    /// What became of the firings, as far as they were tried: all but the first one have ended or
+    /// are gone.
+    type Output = Vec<Deployed>;
 
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {
-        let Some(firing) = find_firing(&mut *transaction, self.ending.firing_id).await? else {
-            return Ok(Deployed::Gone);
-        };
-        match self.update(transaction, &firing).await? {
-            Try::Ended(outcome) => record(transaction, &self.ending, &firing, outcome).await,
-            Try::TooEarly(delay) => Ok(Deployed::TooEarly(delay)),
-            Try::Again(reason) => Ok(Deployed::Again(reason)),
+    async fn run(
+        group: Vec<Self>,
+        transaction: &mut SqliteConnection,
+    ) -> Result<Vec<Result<Vec<Deployed>>>> {
+        let mut results = Vec::with_capacity(group.len());
+        let mut rest = &group[..];
+        while !rest.is_empty() {
+            let mut firings = 0;
+            let fits = rest.iter().position(|write| {
+                firings += write.endings.len();
+                firings > MOST_TOGETHER
+            });
+            let (group, others) = rest.split_at(fits.unwrap_or(rest.len()).max(1));
+            run_together(group, transaction, &mut results).await?;
+            rest = others;
         }
+        Ok(results)
     }
+}
+
+/// Reads what all of them need, decides in memory and in their order, and writes what came of it.
+async fn run_together(
+    group: &[Simulate],
+    transaction: &mut SqliteConnection,
+    results: &mut Vec<Result<Vec<Deployed>>>,
+) -> Result<()> {
+    let endings = group.iter().flat_map(|write| &write.endings);
+    let ids: Vec<_> = endings.map(|ending| ending.firing_id).collect();
+    let mut firings = store::find_firings(&mut *transaction, &ids).await?;
+    let in_order = ids.iter().filter_map(|id| firings.get(id));
+    let mut world = World::read(&mut *transaction, in_order).await?;
+    let mut ended = Vec::new();
+    for write in group {
+        let mut deployed = Vec::with_capacity(write.endings.len());
+        for (at, ending) in write.endings.iter().enumerate() {
+            let Some(firing) = firings.get(&ending.firing_id) else {
+                deployed.push(Deployed::Gone);
+                continue;
+            };
+            if at > 0 && world.holds_up(firing) {
+                break;
+            }
+            match world
+                .update(&mut *transaction, write, ending, firing)
+                .await?
+            {
+                Try::Ended(outcome) => {
+                    deployed.push(store::end(&mut ended, *ending, firing, outcome));
+                    firings.remove(&ending.firing_id);
+                }
+                Try::TooEarly(delay) => {
+                    deployed.push(Deployed::TooEarly(delay));
+                    break;
+                }
+                Try::Again(reason) => {
+                    deployed.push(Deployed::Again(reason));
+                    break;
+                }
+            }
+        }
+        results.push(Ok(deployed));
+    }
+    world.write(&mut *transaction).await?;
+    store::record(transaction, &ended).await
 }
 
 /// How a try went.
@@ -60,27 +122,109 @@ impl Try {
     }
 }
 
-impl Simulate {
-    async fn update(&self, transaction: &mut SqliteConnection, firing: &Firing) -> Result<Try> {
-        if self.require_agency && !firing.has_agency {
+/// The clusters, and the workloads that some firings can update: each firing finds them as those
+/// before left them.
+struct World {
+    clusters: Vec<Cluster>,
+    workloads: Vec<Simulated>,
+    /// Where in `workloads` they are.
+    places: HashMap<WorkloadKey, usize>,
+    /// What is near those that are missing.
+    near: HashMap<WorkloadKey, Neighbours>,
+}
+
+struct Simulated {
+    workload: Workload,
+    is_changed: bool,
+    /// What is to be recorded of it.
+    rollouts: Vec<Rollout>,
+}
+
+impl World {
+    async fn read(
+        transaction: &mut SqliteConnection,
+        firings: impl Iterator<Item = &Firing>,
+    ) -> Result<Self> {
+        let clusters = cce::store::list(&mut *transaction).await?;
+        let mut keys = Vec::new();
+        let mut known = HashSet::new();
+        for Firing { destination, .. } in firings {
+            if let Ok(cluster) = destination.choose(&clusters) {
+                let key = destination.key(&cluster);
+                if known.insert(key.clone()) {
+                    keys.push(key);
+                }
+            }
+        }
+        let mut workloads = Vec::new();
+        let mut places = HashMap::new();
+        for (key, workload) in workload::store::find_many(transaction, &keys).await? {
+            places.insert(keys[key].clone(), workloads.len());
+            workloads.push(Simulated {
+                workload,
+                is_changed: false,
+                rollouts: Vec::new(),
+            });
+        }
+        Ok(Self {
+            clusters,
+            workloads,
+            places,
+            near: HashMap::new(),
+        })
+    }
+
+    /// Whether the workload of a firing misbehaves, as a test asked it to.
+    fn holds_up(&self, firing: &Firing) -> bool {
+        let Ok(cluster) = firing.destination.choose(&self.clusters) else {
+            return false;
+        };
+        let place = self.places.get(&firing.destination.key(&cluster));
+        place.is_some_and(|place| {
+            let misbehaviour = self.workloads[*place].workload.misbehaviour;
+            misbehaviour.fail_times > 0 || misbehaviour.delay_ms > 0
+        })
+    }
+
+    async fn update(
+        &mut self,
+        transaction: &mut SqliteConnection,
+        write: &Simulate,
+        ending: &Ending,
+        firing: &Firing,
+    ) -> Result<Try> {
+        if write.require_agency && !firing.has_agency {
             return Ok(Try::failed(NO_AGENCY));
         }
-        let clusters = cce::store::list(&mut *transaction).await?;
-        let cluster = match firing.destination.choose(&clusters) {
+        let cluster = match firing.destination.choose(&self.clusters) {
             Ok(cluster) => cluster,
             Err(missing) => return Ok(Try::failed(missing.reason)),
         };
         let key = firing.destination.key(&cluster);
-        let Some(workload) = workload::store::find(&mut *transaction, &key).await? else {
-            let near = workload::store::find_neighbours(transaction, &key, MOST_NEAR).await?;
-            let missing = firing.destination.missing_near(&cluster, &near);
+        let Some(place) = self.places.get(&key) else {
+            let near = match self.near.entry(key) {
+                Entry::Occupied(near) => near.into_mut(),
+                Entry::Vacant(near) => {
+                    let found =
+                        workload::store::find_neighbours(transaction, near.key(), MOST_NEAR);
+                    let found = found.await?;
+                    near.insert(found)
+                }
+            };
+            let missing = firing.destination.missing_near(&cluster, near);
             return Ok(Try::failed(missing.reason));
         };
+        let Simulated {
+            workload,
+            is_changed,
+            rollouts,
+        } = &mut self.workloads[*place];
         let delay = Duration::from_millis(workload.misbehaviour.delay_ms.into());
-        if self.waited < delay {
+        if write.waited < delay {
             return Ok(Try::TooEarly(delay));
         }
-        if let Some(status) = workload::store::take_failure(transaction, &workload).await? {
+        if let Some(status) = workload.take_failure() {
+            *is_changed = true;
             let reason = format!("the cluster answered {status}");
             let is_passing = matches!(status, 409 | 429 | 500..);
             return Ok(if is_passing {
@@ -89,16 +233,17 @@ impl Simulate {
                 Try::failed(reason)
             });
         }
-        let (template, changes) = match plan(firing.target(&self.regions), &workload.template) {
+        let (template, changes) = match plan(firing.target(&write.regions), &workload.template) {
             Plan::Impossible(obstacle) => return Ok(Try::failed(obstacle.reason())),
             Plan::Unchanged => return Ok(Try::Ended(Outcome::Success(UNCHANGED.to_owned()))),
             Plan::Update { template, changes } => (template, changes),
         };
-        workload::store::update(&mut *transaction, workload.id, &template).await?;
-        let rollouts = changes
+        workload.template = template;
+        *is_changed = true;
+        let changes = changes
             .into_iter()
             .map(|(container, before, after)| Rollout {
-                at: self.ending.now,
+                at: ending.now,
                 trigger_name: firing.trigger_name.clone(),
                 tag: firing.tag.clone(),
                 digest: firing.digest.clone(),
@@ -106,16 +251,33 @@ impl Simulate {
                 before,
                 after,
             });
-        let rollouts: Vec<_> = rollouts.collect();
-        workload::store::insert_rollouts(transaction, workload.id, &rollouts).await?;
+        rollouts.extend(changes);
         Ok(Try::Ended(Outcome::Success(String::new())))
+    }
+
+    async fn write(self, transaction: &mut SqliteConnection) -> Result<()> {
+        let changed = self.workloads.iter().filter(|one| one.is_changed);
+        let changed: Vec<_> = changed.collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let workloads = changed.iter().map(|one| &one.workload);
+        workload::store::update(&mut *transaction, workloads).await?;
+        let rollouts = changed.iter().filter(|one| !one.rollouts.is_empty());
+        let rollouts: Vec<_> = rollouts
+            .map(|one| (one.workload.id, &one.rollouts[..]))
+            .collect();
+        workload::store::insert_rollouts(transaction, &rollouts).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::clock::Clock;
+    use crate::db::Write;
     use crate::db::testing::TestDb;
     use crate::engine::testing::{Fire, seeded};
     use crate::region::Region;
@@ -124,18 +286,10 @@ mod tests {
     use crate::workload::{Container, FailureSettings, PodTemplate, WorkloadKey};
 
     async fn simulate(test: &TestDb, firing_id: i64, waited: Duration) -> Deployed {
-        let address = "127.0.0.1:1".parse().expect("an address");
-        let write = Simulate {
-            ending: Ending {
-                firing_id,
-                tries: 1,
-                now: Clock::default().now(),
-            },
-            regions: Arc::new(Regions::new(vec![Region::new("r1", &[], address)])),
-            require_agency: false,
-            waited,
-        };
-        test.db.write(write).await.expect("written")
+        let write = write(&[firing_id], waited);
+        let mut deployed = test.db.write(write).await.expect("written");
+        assert_eq!(deployed.len(), 1);
+        deployed.remove(0)
     }
 
     fn ended(deployed: &Deployed) -> Option<(&'static str, &str)> {
@@ -204,5 +358,182 @@ mod tests {
             .into_iter()
             .map(|rollout| rollout.tag);
         assert_eq!(tags.collect::<Vec<_>>(), ["v2"]);
+    }
+
+    /// Runs writes in one transaction, which the queue does where they come together.
+    struct Together(Vec<Simulate>);
+
+    impl Write for Together {
+        type Output = Vec<Vec<Deployed>>;
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<Vec<Vec<Deployed>>> {
+            let results = BatchWrite::run(self.0, transaction).await?;
+            results.into_iter().collect()
+        }
+    }
+
+    fn write(firings: &[i64], waited: Duration) -> Simulate {
+        let endings = firings.iter().map(|id| Ending {
+            firing_id: *id,
+            tries: 1,
+            now: Clock::default().now(),
+        });
+        let address = "127.0.0.1:1".parse().expect("an address");
+        Simulate {
+            endings: endings.collect(),
+            regions: Arc::new(Regions::new(vec![Region::new("r1", &[], address)])),
+            require_agency: false,
+            waited,
+        }
+    }
+
+    /// Workloads of all kinds, with triggers of each, and three pushes that fire all of them.
+    async fn world() -> TestDb {
+        let triggers = [
+            ("one", "web", "c", ""),
+            ("two", "web", "c", "web"),
+            ("three", "web", "", ""),
+            ("no-container", "web", "c", "none"),
+            ("other-image", "web", "c", "side"),
+            ("fails", "failing", "c", ""),
+            ("breaks", "breaking", "c", ""),
+            ("waits", "slow", "c", ""),
+            ("near", "wbe", "c", ""),
+            ("nearer", "wbe", "c", ""),
+            ("no-cluster", "web", "d", ""),
+        ];
+        let triggers = triggers.map(|(name, workload, cluster, container)| {
+            json!({
+                "name": name, "action": "update", "app_type": "deployments",
+                "application": workload, "cluster_id": cluster, "cluster_ns": "default",
+                "condition": ".*", "enable": "true", "trigger_type": "all",
+                "container": container,
+            })
+        });
+        let repositories = json!([{"name": "a", "triggers": triggers}]);
+        let seed = json!({"organizations": [{"name": "g", "repositories": repositories}]});
+        let test = TestDb::seeded(&seed.to_string()).await;
+        for (name, fail_status, fail_times, delay_ms) in [
+            ("web", 0, 0, 0),
+            ("failing", 503, 2, 0),
+            ("breaking", 404, 1, 0),
+            ("slow", 0, 0, 1000),
+        ] {
+            let container = |name: &str, image: &str| Container {
+                name: name.to_owned(),
+                image: image.to_owned(),
+            };
+            let containers = vec![
+                container("web", "127.0.0.1:1/g/a:v0"),
+                container("side", "b:1"),
+            ];
+            let put = PutWorkload {
+                cluster: "c".to_owned(),
+                key: WorkloadKey {
+                    cluster_id: "c".to_owned(),
+                    namespace: "default".to_owned(),
+                    kind: AppType::Deployments,
+                    name: name.to_owned(),
+                },
+                template: PodTemplate::new(containers, Vec::new()).expect("a template"),
+                misbehaviour: FailureSettings {
+                    fail_status,
+                    fail_times,
+                    delay_ms,
+                },
+            };
+            test.db.write(put).await.expect("put");
+        }
+        for (push_id, tag) in [(1, "v1"), (2, "v1"), (3, "v2")] {
+            let fire = Fire { push_id, tag };
+            test.db.write(fire).await.expect("fired");
+        }
+        test
+    }
+
+    /// All that firings leave behind but moments.
+    async fn left_behind(test: &TestDb) -> Vec<String> {
+        let statements = [
+            "SELECT json_group_array(json_array(id, push_id, trigger_id, tag, digest))
+             FROM firings",
+            "SELECT json_group_array(json_array(id, trigger_id, push_id, app_type, application,
+                                                cluster_id, cluster_name, cluster_ns, condition,
+                                                container, creator_name, tag, result, detail,
+                                                tries))
+             FROM trigger_history",
+            // Their numbers say nothing of different workloads.
+            "SELECT json_group_array(json_array(workload_id, trigger_name, tag, digest, container,
+                                                before, after) ORDER BY workload_id, id)
+             FROM rollouts",
+            "SELECT json_group_array(json_array(id, containers, init_containers, annotations,
+                                                fail_status, fail_times, delay_ms))
+             FROM workloads",
+        ];
+        let mut found = Vec::new();
+        for statement in statements {
+            let rows = sqlx::query_scalar(statement).fetch_one(test.db.readers());
+            found.push(rows.await.expect("read"));
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn firings_that_end_together_end_as_they_would_one_by_one() {
+        let firings: Vec<_> = (1..=33).collect();
+        let (one_by_one, together) = (world().await, world().await);
+        let mut expected = Vec::new();
+        for firing in &firings {
+            let write = write(&[*firing], Duration::ZERO);
+            expected.push(one_by_one.db.write(write).await.expect("written"));
+        }
+        let writes = firings
+            .iter()
+            .map(|firing| write(&[*firing], Duration::ZERO));
+
+        let deployed = together.db.write(Together(writes.collect())).await;
+
+        assert_eq!(deployed.expect("written"), expected);
+        let left = left_behind(&together).await;
+        assert_eq!(left, left_behind(&one_by_one).await);
+        let ended = expected.iter().flatten();
+        let ended = ended.filter(|one| matches!(one, Deployed::Recorded(_)));
+        assert_eq!(ended.count(), 33 - 2 - 3, "two failed for now, three wait");
+    }
+
+    #[tokio::test]
+    async fn firings_behind_one_go_along_until_one_is_held_up() {
+        let test = world().await;
+        let run = async |firings: &[i64], waited| {
+            let deployed = test.db.write(write(firings, waited)).await;
+            let deployed = deployed.expect("written");
+            let told = deployed.iter().map(|one| match one {
+                Deployed::Recorded(record) => format!("{} {}", record.result, record.detail),
+                other => format!("{other:?}"),
+            });
+            told.collect::<Vec<_>>()
+        };
+        let zero = Duration::ZERO;
+        let unchanged = format!("success {UNCHANGED}");
+        // Those of `one` and `two` at all pushes, in their order.
+        assert_eq!(
+            run(&[1, 2, 12, 13, 23, 24], zero).await,
+            [
+                "success ", &unchanged, &unchanged, &unchanged, "success ", &unchanged
+            ]
+        );
+        assert_eq!(run(&[1, 3, 2], zero).await, ["Gone", "success ", "Gone"]);
+        let again = r#"Again("the cluster answered 503")"#;
+        assert_eq!(run(&[6, 17, 28], zero).await, [again]);
+        assert_eq!(run(&[6, 17, 28], zero).await, [again]);
+        assert_eq!(
+            run(&[6, 17, 28], zero).await,
+            ["success ", &unchanged, "success "]
+        );
+        let broken = "failed the cluster answered 404";
+        assert_eq!(run(&[7, 18, 29], zero).await[0], broken);
+        let delay = Duration::from_secs(1);
+        assert_eq!(run(&[8, 19], zero).await, ["TooEarly(1s)"]);
+        assert_eq!(run(&[8, 19], delay).await, ["success "]);
+        assert_eq!(run(&[19, 30], delay).await, [unchanged]);
     }
 }

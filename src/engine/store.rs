@@ -1,6 +1,6 @@
 //! The SQL of the queue: firings that wait for their outcome, and how each ends.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
@@ -9,7 +9,7 @@ use super::destination::Destination;
 use super::plan::Target;
 use super::{LONGEST_REASON, history};
 use crate::clock::Timestamp;
-use crate::db::Write;
+use crate::db::BatchWrite;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::region::Regions;
@@ -60,6 +60,7 @@ pub async fn count_waiting(db: impl SqliteExecutor<'_>) -> Result<i64> {
 /// A firing with what it needs of its push and its trigger.
 #[derive(Debug, FromRow)]
 pub(super) struct Firing {
+    id: i64,
     pub(super) push_id: i64,
     pub(super) trigger_id: i64,
     pub(super) tag: String,
@@ -89,22 +90,34 @@ impl Firing {
 }
 
 pub(super) async fn find_firing(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Firing>> {
-    let found = sqlx::query_as(
-        "SELECT f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name, t.app_type,
-                t.application, t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name,
-                t.container, n.region, n.name AS namespace, r.name AS repository,
+    Ok(find_firings(db, &[id]).await?.remove(&id))
+}
+
+/// Those of some firings that have no outcome yet, by their number.
+pub(super) async fn find_firings(
+    db: impl SqliteExecutor<'_>,
+    ids: &[i64],
+) -> Result<HashMap<i64, Firing>> {
+    let found: Vec<Firing> = sqlx::query_as(
+        "SELECT f.id, f.push_id, f.trigger_id, f.tag, f.digest, t.name AS trigger_name,
+                t.app_type, t.application, t.cluster_ns, t.trigger_mode, t.cluster_id,
+                t.cluster_name, t.container, n.region, n.name AS namespace,
+                r.name AS repository,
                 (SELECT p.request_id FROM pushes p WHERE p.id = f.push_id) AS request_id,
                 EXISTS (SELECT 1 FROM agencies a WHERE a.account_id = n.account_id) AS has_agency
-         FROM firings f
+         FROM json_each(?) i
+         CROSS JOIN firings f ON f.id = i.value
          JOIN triggers t ON t.id = f.trigger_id
          JOIN repositories r ON r.id = t.repository_id
-         JOIN namespaces n ON n.id = r.namespace_id
-         WHERE f.id = ?",
+         JOIN namespaces n ON n.id = r.namespace_id",
     )
-    .bind(id)
-    .fetch_optional(db)
+    .bind(serde_json::to_string(ids).map_err(Error::internal)?)
+    .fetch_all(db)
     .await?;
-    Ok(found)
+    Ok(found
+        .into_iter()
+        .map(|firing| (firing.id, firing))
+        .collect())
 }
 
 /// What was recorded of a firing.
@@ -167,24 +180,44 @@ pub struct Ending {
     pub now: Timestamp,
 }
 
-impl Write for End {
+impl BatchWrite for End {
     type Output = Deployed;
 
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<Deployed> {
-        match find_firing(&mut *transaction, self.ending.firing_id).await? {
-            Some(firing) => record(transaction, &self.ending, &firing, self.outcome).await,
-            None => Ok(Deployed::Gone),
+    async fn run(
+        group: Vec<Self>,
+        transaction: &mut SqliteConnection,
+    ) -> Result<Vec<Result<Deployed>>> {
+        let ids: Vec<_> = group.iter().map(|end| end.ending.firing_id).collect();
+        let mut firings = find_firings(&mut *transaction, &ids).await?;
+        let mut results = Vec::with_capacity(group.len());
+        let mut ended = Vec::new();
+        for End { outcome, ending } in group {
+            results.push(Ok(match firings.remove(&ending.firing_id) {
+                Some(firing) => end(&mut ended, ending, &firing, outcome),
+                None => Deployed::Gone,
+            }));
         }
+        record(transaction, &ended).await?;
+        Ok(results)
     }
 }
 
-/// Writes the entry of the history and ends the firing.
-pub(super) async fn record(
-    transaction: &mut SqliteConnection,
-    ending: &Ending,
+/// A firing with its outcome, which are to be recorded.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) ending: Ending,
+    pub(super) trigger_id: i64,
+    pub(super) push_id: i64,
+    pub(super) record: Record,
+}
+
+/// Puts a firing among those that [`record`] ends.
+pub(super) fn end(
+    ended: &mut Vec<Ended>,
+    ending: Ending,
     firing: &Firing,
     outcome: Outcome,
-) -> Result<Deployed> {
+) -> Deployed {
     let (result, detail) = match outcome {
         Outcome::Success(detail) => ("success", detail),
         Outcome::Failed(detail) => ("failed", detail),
@@ -198,12 +231,27 @@ pub(super) async fn record(
         result,
         detail: beginning(&detail, LONGEST_REASON).to_owned(),
     };
-    history::insert(&mut *transaction, firing, ending, &record).await?;
-    sqlx::query("DELETE FROM firings WHERE id = ?")
-        .bind(ending.firing_id)
+    ended.push(Ended {
+        ending,
+        trigger_id: firing.trigger_id,
+        push_id: firing.push_id,
+        record: record.clone(),
+    });
+    Deployed::Recorded(record)
+}
+
+/// Writes the entries of histories and ends the firings, in their order.
+pub(super) async fn record(transaction: &mut SqliteConnection, ended: &[Ended]) -> Result<()> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    history::insert(&mut *transaction, ended).await?;
+    let ids: Vec<_> = ended.iter().map(|ended| ended.ending.firing_id).collect();
+    sqlx::query("DELETE FROM firings WHERE id IN (SELECT value FROM json_each(?))")
+        .bind(serde_json::to_string(&ids).map_err(Error::internal)?)
         .execute(transaction)
         .await?;
-    Ok(Deployed::Recorded(record))
+    Ok(())
 }
 
 #[cfg(test)]

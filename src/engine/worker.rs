@@ -17,11 +17,13 @@ use super::retry::{self, FIRST_PAUSE, LONGEST_PAUSE, jittered};
 use super::simulated::Simulate;
 use super::store::{self, Deployed, End, Ending, Outcome, Record};
 use crate::cce;
-use crate::db::BatchWrite;
 use crate::error::{Error, Result, one_line};
 
 /// Why a try is repeated that failed for a reason of our own, which the log tells.
 pub(super) const DATABASE_FAILED: &str = "the database failed";
+
+/// How many firings that wait for a workload are tried in the transaction of the one before them.
+const MOST_BEHIND: usize = 63;
 
 /// The least and the most time that one try at a real cluster gets.
 const SHORTEST_TRY: Duration = Duration::from_secs(2);
@@ -224,13 +226,40 @@ impl Engine {
                 Attempt::NotReal => {}
             }
         }
+        self.simulate(firing, waited).await
+    }
+
+    /// One try at a simulated cluster. Those that wait behind it go along, as far as they end at
+    /// once: a transaction of its own would take each of them longer than all that it does.
+    async fn simulate(&self, firing: &Trial<'_>, waited: Duration) -> Step {
+        let first = self.ending(firing);
+        let behind = self.behind(firing.lane);
+        let others = behind.iter().map(|id| Ending {
+            firing_id: *id,
+            tries: 1,
+            ..first
+        });
         let simulate = Simulate {
-            ending: self.ending(firing),
+            endings: std::iter::once(first).chain(others).collect(),
             regions: Arc::clone(&self.regions),
             require_agency: self.require_agency,
             waited,
         };
-        self.record(firing, simulate).await
+        let written = self.record(1 + behind.len(), self.db.write(simulate)).await;
+        let mut deployed = match written {
+            Ok(deployed) => deployed.into_iter(),
+            Err(error) => return firing.not_recorded(&error),
+        };
+        let step = deployed
+            .next()
+            .map_or(Step::Over, |deployed| firing.step(deployed));
+        self.leave(firing.lane, &behind[..deployed.len()]);
+        for deployed in deployed {
+            if let Deployed::Recorded(record) = deployed {
+                log(&record, 1, firing.started);
+            }
+        }
+        step
     }
 
     async fn end(&self, firing: &Trial<'_>, outcome: Outcome) -> Step {
@@ -238,7 +267,11 @@ impl Engine {
             outcome,
             ending: self.ending(firing),
         };
-        self.record(firing, end).await
+        let written = self.record(1, async { Ok([self.db.write(end).await?]) });
+        match written.await {
+            Ok([deployed]) => firing.step(deployed),
+            Err(error) => firing.not_recorded(&error),
+        }
     }
 
     fn ending(&self, firing: &Trial<'_>) -> Ending {
@@ -249,39 +282,56 @@ impl Engine {
         }
     }
 
-    /// Runs a write that may end a firing, and counts it if it did.
-    async fn record<W: BatchWrite<Output = Deployed>>(&self, firing: &Trial<'_>, write: W) -> Step {
-        self.counts.send_modify(|counts| counts.recording += 1);
-        let outcome = self.db.write(write).await;
-        self.counts.send_modify(|counts| {
-            counts.recording -= 1;
-            if let Ok(Deployed::Recorded(record)) = &outcome {
-                counts.fired += 1;
-                counts.failed += u64::from(record.result == "failed");
-            }
-        });
-        match outcome {
-            Ok(Deployed::Again(reason)) => Step::Again(reason),
-            Ok(Deployed::TooEarly(delay)) => Step::TooEarly(delay),
-            Ok(Deployed::Gone) => Step::Over,
-            Ok(Deployed::Recorded(record)) => {
-                log(&record, firing);
-                Step::Over
-            }
-            Err(error) => {
-                warn!(
-                    chain = error.chain(),
-                    firing = firing.id,
-                    "Could not record a firing"
-                );
-                Step::Again(DATABASE_FAILED.to_owned())
+    /// The next ones that wait for the same workload. With real clusters there are none: which one
+    /// a firing means is looked up when its turn comes.
+    fn behind(&self, lane: &str) -> Vec<i64> {
+        if !self.real_clusters.is_empty() {
+            return Vec::new();
+        }
+        let lanes = self.lanes.lock();
+        let waiting = lanes.get(lane).into_iter().flatten();
+        waiting.take(MOST_BEHIND).copied().collect()
+    }
+
+    /// Takes those that have ended out of a lane, in which they are the first.
+    fn leave(&self, lane: &str, ended: &[i64]) {
+        let mut lanes = self.lanes.lock();
+        let Some(waiting) = lanes.get_mut(lane) else {
+            return;
+        };
+        for id in ended {
+            // One that is not there was taken away meanwhile.
+            if waiting.front() == Some(id) {
+                waiting.pop_front();
             }
         }
+    }
+
+    /// Waits for a write that may end so many firings, and counts those that it did.
+    async fn record<D: AsRef<[Deployed]>>(
+        &self,
+        firings: usize,
+        write: impl Future<Output = Result<D>>,
+    ) -> Result<D> {
+        let firings = firings as u64;
+        self.counts
+            .send_modify(|counts| counts.recording += firings);
+        let written = write.await;
+        self.counts.send_modify(|counts| {
+            counts.recording -= firings;
+            for deployed in written.iter().flat_map(AsRef::as_ref) {
+                if let Deployed::Recorded(record) = deployed {
+                    counts.fired += 1;
+                    counts.failed += u64::from(record.result == "failed");
+                }
+            }
+        });
+        written
     }
 }
 
 /// Tells the log what came of a firing, with the id of the request whose push set it off.
-fn log(record: &Record, firing: &Trial<'_>) {
+fn log(record: &Record, tries: u32, started: Instant) {
     let Record {
         trigger,
         image,
@@ -291,7 +341,7 @@ fn log(record: &Record, firing: &Trial<'_>) {
         result,
         detail,
     } = record;
-    let milliseconds = firing.started.elapsed().as_millis();
+    let milliseconds = started.elapsed().as_millis();
     let detail = one_line(detail);
     let separator = if detail.is_empty() { "" } else { ": " };
     let id = request_id.as_deref().unwrap_or("-");
@@ -306,7 +356,7 @@ fn log(record: &Record, firing: &Trial<'_>) {
                 image.tag = tag,
                 workload.name = workload,
                 firing.result = result,
-                firing.tries = firing.tries,
+                firing.tries = tries,
                 error.message = (*result == "failed").then_some(&*detail),
                 request.id = request_id.as_deref(),
                 "{message}"
@@ -335,6 +385,28 @@ pub(super) struct Trial<'a> {
 }
 
 impl Trial<'_> {
+    /// What a write that could end it comes to.
+    fn step(&self, deployed: Deployed) -> Step {
+        match deployed {
+            Deployed::Again(reason) => Step::Again(reason),
+            Deployed::TooEarly(delay) => Step::TooEarly(delay),
+            Deployed::Gone => Step::Over,
+            Deployed::Recorded(record) => {
+                log(&record, self.tries, self.started);
+                Step::Over
+            }
+        }
+    }
+
+    fn not_recorded(&self, error: &Error) -> Step {
+        warn!(
+            chain = error.chain(),
+            firing = self.id,
+            "Could not record a firing"
+        );
+        Step::Again(DATABASE_FAILED.to_owned())
+    }
+
     /// Waits until somebody takes the firing away.
     pub(super) async fn goes_away(&mut self) {
         loop {

@@ -10,7 +10,7 @@ use super::{
     TriggerType,
 };
 use crate::clock::Timestamp;
-use crate::db::{BatchWrite, Readers, Subject, Touched, Write};
+use crate::db::{BatchWrite, Readers, Subject, Touched, Write, run_in_transaction};
 use crate::error::{Error, Resource, Result};
 use crate::repository::store::exists as repository_exists;
 
@@ -276,7 +276,7 @@ impl BatchWrite for CreateTrigger {
 
     /// One statement for all of them: each statement is a hop to SQLite's thread and back.
     async fn run(group: Vec<Self>, transaction: &mut SqliteConnection) -> Result<Vec<Result<()>>> {
-        let mut inserted = insert(&mut *transaction, &group).await?;
+        let mut inserted = insert_new(&mut *transaction, &group).await?;
         // The first of several with the same name is the one that went in.
         let outcomes: Vec<_> = group
             .iter()
@@ -297,14 +297,70 @@ impl BatchWrite for CreateTrigger {
         }
         Ok(results)
     }
+
+    /// Where none is refused, which is nearly always, the statement that inserts them is all of the
+    /// transaction.
+    async fn run_alone(
+        group: Vec<Self>,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<Result<()>>> {
+        match insert_all(&mut *connection, &group).await {
+            Ok(()) => Ok(group.iter().map(|_| Ok(())).collect()),
+            Err(sqlx::Error::Database(error))
+                if error.is_unique_violation() || error.is_foreign_key_violation() =>
+            {
+                run_in_transaction(group, connection).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Inserts triggers in their order, or none of them where a name is taken or a repository is gone.
+async fn insert_all(db: impl SqliteExecutor<'_>, group: &[CreateTrigger]) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO triggers (repository_id, name, app_type, application, cluster_ns,
+                               trigger_type, condition, enabled, trigger_mode, cluster_id,
+                               cluster_name, container, creator_name, created_at)
+         SELECT n.value->>0, n.value->>1, n.value->>2, n.value->>3, n.value->>4, n.value->>5,
+                n.value->>6, n.value->>7, n.value->>8, n.value->>9, n.value->>10,
+                n.value->>11, n.value->>12, n.value->>13
+         FROM jsonb_each(?) n",
+    )
+    .bind(rows(group)?)
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Inserts triggers in their order, passing over those whose name is taken or whose repository
 /// is gone; repository and name of those that went in.
-async fn insert(
+async fn insert_new(
     db: impl SqliteExecutor<'_>,
     group: &[CreateTrigger],
 ) -> Result<HashSet<(i64, String)>> {
+    // CROSS JOIN keeps the order of the rows, and `WHERE true` lets the parser see that
+    // ON CONFLICT is not a join's ON.
+    let inserted: Vec<(i64, String)> = sqlx::query_as(
+        "INSERT INTO triggers (repository_id, name, app_type, application, cluster_ns,
+                               trigger_type, condition, enabled, trigger_mode, cluster_id,
+                               cluster_name, container, creator_name, created_at)
+         SELECT r.id, n.value->>1, n.value->>2, n.value->>3, n.value->>4, n.value->>5,
+                n.value->>6, n.value->>7, n.value->>8, n.value->>9, n.value->>10,
+                n.value->>11, n.value->>12, n.value->>13
+         FROM jsonb_each(?) n CROSS JOIN repositories r ON r.id = n.value->>0
+         WHERE true
+         ON CONFLICT (repository_id, name) DO NOTHING
+         RETURNING repository_id, name",
+    )
+    .bind(rows(group)?)
+    .fetch_all(db)
+    .await?;
+    Ok(inserted.into_iter().collect())
+}
+
+/// The columns of triggers, in the order in which the statements name them.
+fn rows(group: &[CreateTrigger]) -> sqlx::Result<String> {
     let rows: Vec<_> = group
         .iter()
         .map(|new| {
@@ -327,25 +383,7 @@ async fn insert(
             )
         })
         .collect();
-    let rows = serde_json::to_string(&rows).map_err(Error::internal)?;
-    // CROSS JOIN keeps the order of the rows, and `WHERE true` lets the parser see that
-    // ON CONFLICT is not a join's ON.
-    let inserted: Vec<(i64, String)> = sqlx::query_as(
-        "INSERT INTO triggers (repository_id, name, app_type, application, cluster_ns,
-                               trigger_type, condition, enabled, trigger_mode, cluster_id,
-                               cluster_name, container, creator_name, created_at)
-         SELECT r.id, n.value->>1, n.value->>2, n.value->>3, n.value->>4, n.value->>5,
-                n.value->>6, n.value->>7, n.value->>8, n.value->>9, n.value->>10,
-                n.value->>11, n.value->>12, n.value->>13
-         FROM json_each(?) n CROSS JOIN repositories r ON r.id = n.value->>0
-         WHERE true
-         ON CONFLICT (repository_id, name) DO NOTHING
-         RETURNING repository_id, name",
-    )
-    .bind(rows)
-    .fetch_all(db)
-    .await?;
-    Ok(inserted.into_iter().collect())
+    serde_json::to_string(&rows).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// Lets a trigger fire, or not.
@@ -420,6 +458,10 @@ async fn found(transaction: &mut SqliteConnection, rows: u64, repository_id: i64
 mod tests {
     use std::sync::Arc;
 
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::super::AppType;
     use super::*;
     use crate::clock::Clock;
     use crate::db::testing::TestDb;
@@ -469,37 +511,57 @@ mod tests {
     #[tokio::test]
     async fn a_group_gives_each_creation_its_own_fate() {
         let (test, id) = seeded().await;
-        test.db
-            .write(new(id, "taken", "first"))
-            .await
-            .expect("free");
+        let options = SqliteConnectOptions::new().filename(test.folder.path().join("test.db"));
+        let mut connection = options.connect().await.expect("opened");
         let group = vec![
-            new(id, "one", "app1"),
-            new(id, "taken", "app2"),
-            new(id, "one", "app3"),
-            new(id + 1, "one", "app4"),
-            new(id, "two", "app5"),
+            new(id, "taken", "first"),
+            new(id, "z", "second"),
+            new(id, "b", "third"),
         ];
-        let writes = group.into_iter().map(|write| test.db.write(write));
-        let results = futures_util::future::join_all(writes).await;
-
-        assert!(results[0].is_ok() && results[4].is_ok());
-        for at in [1, 2] {
+        let results = CreateTrigger::run_alone(group, &mut connection).await;
+        assert!(results.expect("run").iter().all(Result::is_ok));
+        let group = || {
+            vec![
+                new(id, "one", "app1"),
+                new(id, "taken", "app2"),
+                new(id, "one", "app3"),
+                new(id + 1, "one", "app4"),
+                new(id, "two", "app5"),
+            ]
+        };
+        let check = |results: &[Result<()>], is_first: bool| {
+            for at in [0, 4] {
+                assert_eq!(results[at].is_ok(), is_first, "{at}");
+            }
+            for at in [1, 2] {
+                assert!(matches!(
+                    results[at],
+                    Err(Error::AlreadyExists(Resource::Trigger))
+                ));
+            }
             assert!(matches!(
-                results[at],
-                Err(Error::AlreadyExists(Resource::Trigger))
+                results[3],
+                Err(Error::NotFound(Resource::Repository))
             ));
-        }
+        };
+
+        let taken = vec![new(id, "taken", "app0")];
+        let taken = CreateTrigger::run_alone(taken, &mut connection).await;
         assert!(matches!(
-            results[3],
-            Err(Error::NotFound(Resource::Repository))
+            taken.expect("run")[..],
+            [Err(Error::AlreadyExists(Resource::Trigger))]
         ));
+        let alone = CreateTrigger::run_alone(group(), &mut connection).await;
+        check(&alone.expect("run"), true);
+        let with_others = CreateTrigger::run(group(), &mut connection).await;
+        check(&with_others.expect("run"), false);
+
         let stored = list(test.db.readers(), id, 0, 10).await.expect("read");
         let stored: Vec<_> = stored
             .iter()
             .map(|trigger| trigger.application.as_str())
             .collect();
-        assert_eq!(stored, ["first", "app1", "app5"]);
+        assert_eq!(stored, ["first", "second", "third", "app1", "app5"]);
     }
 
     #[tokio::test]

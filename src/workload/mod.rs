@@ -160,6 +160,19 @@ pub struct Workload {
     pub misbehaviour: FailureSettings,
 }
 
+impl Workload {
+    /// Takes one of the failures that a test asked for; its status.
+    pub fn take_failure(&mut self) -> Option<u16> {
+        let FailureSettings {
+            fail_status,
+            fail_times,
+            ..
+        } = &mut self.misbehaviour;
+        *fail_times = fail_times.checked_sub(1)?;
+        Some(*fail_status)
+    }
+}
+
 /// One container's change of image.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Rollout {

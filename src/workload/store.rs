@@ -58,6 +58,48 @@ pub async fn find(db: impl SqliteExecutor<'_>, key: &WorkloadKey) -> Result<Opti
 }
 
 #[derive(FromRow)]
+struct PlacedRow {
+    place: i64,
+    #[sqlx(flatten)]
+    workload: WorkloadRow,
+}
+
+/// The workloads at these places that are there, each with its place's index.
+pub async fn find_many(
+    db: impl SqliteExecutor<'_>,
+    keys: &[WorkloadKey],
+) -> Result<Vec<(usize, Workload)>> {
+    let places: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            (
+                &key.cluster_id,
+                &key.namespace,
+                key.kind.as_str(),
+                &key.name,
+            )
+        })
+        .collect();
+    let rows: Vec<PlacedRow> = sqlx::query_as(
+        "SELECT k.key AS place, w.id, w.containers, w.init_containers, w.annotations,
+                w.fail_status, w.fail_times, w.delay_ms
+         FROM jsonb_each(?) k
+         CROSS JOIN workloads w
+            ON w.cluster_id = k.value->>0 AND w.namespace = k.value->>1
+               AND w.kind = k.value->>2 AND w.name = k.value->>3",
+    )
+    .bind(json(&places)?)
+    .fetch_all(db)
+    .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for PlacedRow { place, workload } in rows {
+        let place = usize::try_from(place).map_err(Error::internal)?;
+        found.push((place, workload.try_into()?));
+    }
+    Ok(found)
+}
+
+#[derive(FromRow)]
 struct NeighboursRow {
     of_kind: String,
     is_of_other_kind: bool,
@@ -254,69 +296,88 @@ impl Write for DeleteWorkload {
     }
 }
 
-/// Takes one of a workload's failures that a test asked for; its status.
-pub async fn take_failure(
-    transaction: &mut SqliteConnection,
-    workload: &Workload,
-) -> Result<Option<u16>> {
-    if workload.misbehaviour.fail_times == 0 {
-        return Ok(None);
-    }
-    sqlx::query("UPDATE workloads SET fail_times = fail_times - 1 WHERE id = ?")
-        .bind(workload.id)
-        .execute(transaction)
-        .await?;
-    Ok(Some(workload.misbehaviour.fail_status))
-}
-
-/// Gives a workload a new pod template.
-pub async fn update(
+/// Gives workloads their pod templates, and what is left of their failures.
+pub async fn update<'a>(
     db: impl SqliteExecutor<'_>,
-    workload_id: i64,
-    template: &PodTemplate,
+    workloads: impl Iterator<Item = &'a Workload>,
 ) -> Result<()> {
+    let mut rows = Vec::new();
+    for workload in workloads {
+        let PodTemplate {
+            containers,
+            init_containers,
+            annotations,
+        } = &workload.template;
+        rows.push((
+            workload.id,
+            json(containers)?,
+            json(init_containers)?,
+            json(annotations)?,
+            workload.misbehaviour.fail_times,
+        ));
+    }
     sqlx::query(
-        "UPDATE workloads SET containers = ?, init_containers = ?, annotations = ? WHERE id = ?",
+        "UPDATE workloads
+         SET containers = w.value->>1, init_containers = w.value->>2, annotations = w.value->>3,
+             fail_times = w.value->>4
+         FROM jsonb_each(?) w WHERE workloads.id = w.value->>0",
     )
-    .bind(json(&template.containers)?)
-    .bind(json(&template.init_containers)?)
-    .bind(json(&template.annotations)?)
-    .bind(workload_id)
+    .bind(json(&rows)?)
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Records what a firing did to containers, and forgets what is older than the newest thousand.
+/// Records what firings did to the containers of workloads, and forgets what is older than the
+/// newest thousand of each.
 pub async fn insert_rollouts(
     transaction: &mut SqliteConnection,
-    workload_id: i64,
-    rollouts: &[Rollout],
+    rollouts: &[(i64, &[Rollout])],
 ) -> Result<()> {
-    let newest = rollouts.len().saturating_sub(MOST_ROLLOUTS);
-    for rollout in &rollouts[newest..] {
+    let mut rows = Vec::new();
+    for (workload_id, rollouts) in rollouts {
+        let newest = rollouts.len().saturating_sub(MOST_ROLLOUTS);
+        let of_workload = rollouts[newest..].iter().map(|rollout| {
+            (
+                workload_id,
+                rollout.at.as_microseconds(),
+                &rollout.trigger_name,
+                &rollout.tag,
+                &rollout.digest,
+                &rollout.container,
+                &rollout.before,
+                &rollout.after,
+            )
+        });
+        rows.extend(of_workload);
+    }
+    for rows in rows.chunks(MOST_ROLLOUTS) {
         sqlx::query(
             "INSERT INTO rollouts (workload_id, at, trigger_name, tag, digest, container, before,
                                    after)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             SELECT r.value->>0, r.value->>1, r.value->>2, r.value->>3, r.value->>4,
+                    r.value->>5, r.value->>6, r.value->>7
+             FROM jsonb_each(?) r",
         )
-        .bind(workload_id)
-        .bind(rollout.at)
-        .bind(&rollout.trigger_name)
-        .bind(&rollout.tag)
-        .bind(&rollout.digest)
-        .bind(&rollout.container)
-        .bind(&rollout.before)
-        .bind(&rollout.after)
+        .bind(json(&rows)?)
         .execute(&mut *transaction)
         .await?;
     }
+    let workloads: Vec<_> = rollouts
+        .iter()
+        .map(|(workload_id, _)| workload_id)
+        .collect();
     sqlx::query(
-        "DELETE FROM rollouts WHERE workload_id = ?1 AND id <= (
-             SELECT id FROM rollouts WHERE workload_id = ?1
-             ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        "WITH ends AS MATERIALIZED (
+             SELECT w.value AS workload_id,
+                    (SELECT id FROM rollouts WHERE workload_id = w.value
+                     ORDER BY id DESC LIMIT 1 OFFSET ?2) AS id
+             FROM json_each(?1) w)
+         DELETE FROM rollouts WHERE id IN (
+             SELECT r.id FROM ends
+             CROSS JOIN rollouts r ON r.workload_id = ends.workload_id AND r.id <= ends.id)",
     )
-    .bind(workload_id)
+    .bind(json(&workloads)?)
     .bind(i64::try_from(MOST_ROLLOUTS).map_err(Error::internal)?)
     .execute(transaction)
     .await?;
@@ -355,7 +416,7 @@ clusters:
                     after: String::new(),
                 })
                 .collect();
-            insert_rollouts(transaction, 1, &rollouts).await
+            insert_rollouts(transaction, &[(1, &rollouts)]).await
         }
     }
 

@@ -5,21 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use sqlx::SqliteConnection;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::answers::Answers;
 use crate::app::{App, AppState, MAX_WAITS, RegistryState, Routes};
-use crate::auth::{self, Directory, Mode, Tokens};
+use crate::auth::{self, Directory, Mode, StoredToken, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
-use crate::db::{Db, OpenError};
+use crate::db::{Db, OpenError, Write};
 use crate::edge::{AllowedHosts, RequestIds, Server, router};
-use crate::engine::{Engine, FiringWorker, Matcher};
+use crate::engine::{self, Engine, FiringWorker, Matcher};
 use crate::error::Error;
 use crate::http::Operation;
+use crate::iam::{self, StoredUsers};
 use crate::image::{self, Collector, Files};
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
@@ -29,8 +31,8 @@ use crate::retention::{self, RetentionScheduler};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
 use crate::sync::{self, SyncWorker};
 use crate::{
-    account, cce, control, guide, iam, login, namespace, openapi, permission, repository, sharing,
-    tag, trigger, version, workload,
+    account, cce, control, guide, login, namespace, openapi, permission, repository, sharing, tag,
+    trigger, version, workload,
 };
 
 /// Why an instance could not start. Each text is one line that says what to do.
@@ -129,19 +131,10 @@ impl Emulator {
                 return Err(error.into());
             }
         };
-        let prefix = image::store::file_prefix(db.lookups())
-            .await
-            .map_err(StartError::Prepare)?;
-        let files = Files::open(folder.path(), &prefix)
-            .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
-        if !db.is_new() {
-            files.make_private();
-        }
         let routes = routes();
         let operations = routes.operations().into();
-        let apps = prepare(config, regions, db, files, directory, seed, operations)
-            .await
-            .map_err(StartError::Prepare)?;
+        let (apps, pending) =
+            prepare(config, regions, db, &folder, directory, seed, operations).await?;
         let app = Arc::clone(&apps[0]);
         let files = Arc::clone(&app.registry.files);
         let collector = Collector::start(Arc::clone(&app.db), files)
@@ -149,12 +142,13 @@ impl Emulator {
             .map_err(StartError::Prepare)?;
         let daily =
             RetentionScheduler::start(Arc::clone(&app.db), app.clock.clone(), app.matcher.clone());
-        let worker = app.engine.start();
+        let worker = app.engine.start(pending.has_firings);
         let synchronization = SyncWorker::start(
             Arc::clone(&app.db),
             app.clock.clone(),
             app.matcher.clone(),
             Arc::clone(&app.engine),
+            pending.has_jobs,
         );
         for Region { address, .. } in app.regions.iter() {
             if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
@@ -284,35 +278,82 @@ async fn listen(config: &Config, seed: &Seed) -> Result<(Vec<TcpListener>, Regio
     Ok((listeners, Regions::new(regions)))
 }
 
+/// The first write of a start, which also reads what has to be known before anything is served: one
+/// connection is enough for it.
+struct Begin(ApplySeed);
+
+/// What the database holds at the start.
+struct Found {
+    file_prefix: String,
+    signing_key: Vec<u8>,
+    tokens: Vec<StoredToken>,
+    users: StoredUsers,
+    /// Whether there are manifests that an earlier version stored without describing them.
+    has_undescribed: bool,
+    pending: Pending,
+}
+
+/// What an earlier run left to do.
+struct Pending {
+    has_firings: bool,
+    has_jobs: bool,
+}
+
+impl Write for Begin {
+    type Output = Found;
+    const INVALIDATES_NAMES: bool = true;
+
+    async fn run(self, transaction: &mut SqliteConnection) -> Result<Found, Error> {
+        self.0.run(&mut *transaction).await?;
+        Ok(Found {
+            file_prefix: image::store::file_prefix(&mut *transaction).await?,
+            signing_key: token::store::signing_key(&mut *transaction).await?,
+            tokens: auth::find_tokens(&mut *transaction).await?,
+            users: StoredUsers::list(&mut *transaction).await?,
+            has_undescribed: image::store::has_undescribed(&mut *transaction).await?,
+            pending: Pending {
+                has_firings: engine::store::count_waiting(&mut *transaction).await? > 0,
+                has_jobs: sync::store::find_open(transaction).await?.is_some(),
+            },
+        })
+    }
+}
+
 /// The state of each region, in the order of `regions`; there is one at least.
 async fn prepare(
     config: &Config,
     regions: Regions,
     db: Arc<Db>,
-    files: Files,
+    folder: &DataFolder,
     directory: Directory,
     seed: Seed,
     operations: Arc<[Operation]>,
-) -> Result<Vec<AppState>, Error> {
+) -> Result<(Vec<AppState>, Pending), StartError> {
     let clock = Clock::default();
     let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
     let regions = Arc::new(regions);
-    image::describe_stored(&db).await?;
-    db.write(ApplySeed {
+    let begin = Begin(ApplySeed {
         seed: Arc::clone(&seed),
         registry: regions.seed_registry().to_owned(),
         now: clock.now(),
-    })
-    .await?;
-    iam::adopt_stored_users(&db, &directory).await?;
-    let stored = auth::find_tokens(db.lookups()).await?;
-    let tokens = Arc::new(Tokens::restore(stored, &directory));
+    });
+    let found = db.write(begin).await.map_err(StartError::Prepare)?;
+    let files = Files::open(folder.path(), &found.file_prefix)
+        .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
+    if !db.is_new() {
+        files.make_private();
+    }
+    if found.has_undescribed {
+        let described = image::describe_stored(&db).await;
+        described.map_err(StartError::Prepare)?;
+    }
+    found.users.adopt(&directory).await;
+    let tokens = Arc::new(Tokens::restore(found.tokens, &directory));
     let directory = Arc::new(directory);
-    let key = token::store::signing_key(db.lookups()).await?;
     let registry = Arc::new(RegistryState {
         files: Arc::new(files),
-        key: SigningKey::new(&key),
+        key: SigningKey::new(&found.signing_key),
         downloads: Downloads::new(Arc::clone(&db)),
     });
     let matcher = Matcher::default();
@@ -361,5 +402,5 @@ async fn prepare(
             bodies: Arc::clone(&bodies),
         })
     });
-    Ok(apps.collect())
+    Ok((apps.collect(), found.pending))
 }

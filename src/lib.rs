@@ -41,7 +41,7 @@
 //! - find who may call an operation: the extractor of its handler (`src/permission/access.rs`), and
 //!   the table in `tests/it/permission.rs`
 //! - add a setting: `src/config.rs`; a key of the seed file: `src/seed/file.rs`
-//! - change the tables: a new file in `migrations/`
+//! - change the tables: a new file in `migrations/`, and `.github/CONTRIBUTING.md` says what goes with it
 //!
 //! # The life of a request
 //!

@@ -26,7 +26,9 @@ pub use extract::Controller;
 pub use password::{Password, PasswordHash, PasswordHasher};
 pub use registry_login::long_term_password;
 pub use secret::Secret;
-pub use token::{TokenHash, Tokens, delete_of as delete_tokens_of, find_all as find_tokens};
+pub use token::{
+    StoredToken, TokenHash, Tokens, delete_of as delete_tokens_of, find_all as find_tokens,
+};
 
 /// How many characters of an access key that nobody has are repeated.
 const MAX_ACCESS_KEY: usize = 64;

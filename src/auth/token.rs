@@ -35,13 +35,16 @@ struct Issued {
     expires_at: Timestamp,
 }
 
+/// A token as it is kept: hash, user id, expiry.
+pub type StoredToken = (TokenHash, String, Timestamp);
+
 /// The issued tokens of an instance.
 #[derive(Debug, Default)]
 pub struct Tokens(RwLock<HashMap<TokenHash, Issued>>);
 
 impl Tokens {
     /// The tokens of an earlier run whose users still may use them.
-    pub fn restore(stored: Vec<(TokenHash, String, Timestamp)>, directory: &Directory) -> Self {
+    pub fn restore(stored: Vec<StoredToken>, directory: &Directory) -> Self {
         let known = stored
             .into_iter()
             .filter_map(|(hash, user_id, expires_at)| {
@@ -151,8 +154,8 @@ pub async fn delete_of(db: impl SqliteExecutor<'_>, user_id: &str) -> Result<()>
     Ok(())
 }
 
-/// All stored tokens: hash, user id, expiry.
-pub async fn find_all(db: impl SqliteExecutor<'_>) -> Result<Vec<(TokenHash, String, Timestamp)>> {
+/// All stored tokens.
+pub async fn find_all(db: impl SqliteExecutor<'_>) -> Result<Vec<StoredToken>> {
     let rows: Vec<(Vec<u8>, String, Timestamp)> =
         sqlx::query_as("SELECT hash, user_id, expires_at FROM tokens")
             .fetch_all(db)

@@ -2,6 +2,7 @@
 //!
 //! No statement of a chapter lives here; those are in each chapter's `store.rs`.
 
+mod fresh;
 mod readers;
 mod versions;
 mod writer;
@@ -17,7 +18,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::watch;
 
-use crate::data_folder::{make_private, private_file};
+use crate::data_folder::make_private;
 use crate::error::{Error, Result};
 pub use readers::Readers;
 pub use versions::{Subject, Touched, Version, Versions};
@@ -73,6 +74,9 @@ pub enum OpenError {
     /// The operating system refuses the file.
     #[error("cannot read {0}: {1}; fix its permissions or choose another --data-dir")]
     Unreadable(PathBuf, #[source] std::io::Error),
+    /// The operating system refuses to make the file.
+    #[error("cannot write {0}: {1}; fix its permissions or choose another --data-dir")]
+    Unwritable(PathBuf, #[source] std::io::Error),
 }
 
 impl Db {
@@ -83,13 +87,12 @@ impl Db {
         let unusable = |error| OpenError::Unusable(path.to_owned(), error);
         let found = inspect(path)?;
         let is_new = matches!(found, Found::Nothing);
-        let current = match found {
+        let is_current = match found {
             Found::Nothing => {
                 // The log and its index take their mode from it.
-                let made = private_file().create(true).append(true).open(path);
-                made.map_err(|error| OpenError::Unreadable(path.to_owned(), error))?;
-                mark_as_ours(path).await.map_err(unusable)?;
-                false
+                fresh::write(path)
+                    .map_err(|error| OpenError::Unwritable(path.to_owned(), error))?;
+                true
             }
             Found::Ours => {
                 for suffix in ["", "-wal", "-shm"] {
@@ -100,23 +103,13 @@ impl Db {
         };
         let options = connect_options(path);
         let mut connection = options.connect().await.map_err(unusable)?;
-        if is_new {
-            // Nothing is at stake yet, and the first commit after this syncs the whole log.
-            set_synchronous(&mut connection, "PRAGMA synchronous = OFF")
-                .await
-                .map_err(unusable)?;
-        }
-        if !current {
+        if !is_current {
             MIGRATOR
                 .run_direct(None, &mut connection, false)
                 .await
                 .map_err(|error| unusable(sqlx::Error::Migrate(Box::new(error))))?;
         }
-        if is_new {
-            set_synchronous(&mut connection, "PRAGMA synchronous = FULL")
-                .await
-                .map_err(unusable)?;
-        }
+        fresh::make_own(&mut connection).await.map_err(unusable)?;
         let names = Arc::new(AtomicU64::new(0));
         let versions = Arc::new(Versions::default());
         let pushed = watch::Sender::new(());
@@ -279,31 +272,6 @@ fn inspect(path: &Path) -> Result<Found, OpenError> {
     Ok(Found::Ours)
 }
 
-/// Writes the application id before the file turns to WAL: then it always stands in the file's
-/// own header, where [`inspect`] looks for it, also after a crash.
-async fn mark_as_ours(path: &Path) -> sqlx::Result<()> {
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        // One page is written to an empty file: there is nothing to go back to.
-        .journal_mode(SqliteJournalMode::Off)
-        .synchronous(SqliteSynchronous::Off)
-        .connect()
-        .await?;
-    sqlx::raw_sql("PRAGMA application_id = 1398231621")
-        .execute(&mut connection)
-        .await?;
-    connection.close().await
-}
-
-async fn set_synchronous(
-    connection: &mut SqliteConnection,
-    pragma: &'static str,
-) -> sqlx::Result<()> {
-    sqlx::raw_sql(pragma).execute(connection).await?;
-    Ok(())
-}
-
 async fn schema_is_current(path: &Path) -> Result<bool, OpenError> {
     let unusable = |error| OpenError::Unusable(path.to_owned(), error);
     let known = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
@@ -391,11 +359,6 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::TestDb;
     use super::*;
-
-    #[test]
-    fn the_application_id_that_is_written_is_the_one_that_is_looked_for() {
-        assert_eq!(APPLICATION_ID, 1_398_231_621);
-    }
 
     /// Else each deletion of what is referred to reads the whole table that refers to it.
     #[tokio::test]

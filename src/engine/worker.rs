@@ -44,21 +44,37 @@ impl Drop for FiringWorker {
 }
 
 impl Engine {
-    /// Starts to work on what waits, also from an earlier run.
-    pub fn start(self: &Arc<Self>) -> FiringWorker {
+    /// Starts to work on what waits from now on, and where `has_firings`, from an earlier run.
+    pub fn start(self: &Arc<Self>, has_firings: bool) -> FiringWorker {
+        let (mut pushes, changes) = (self.db.pushes(), self.db.firing_changes());
+        if has_firings {
+            pushes.mark_changed();
+        }
         let engine = Arc::clone(self);
         FiringWorker {
             engine: Arc::clone(self),
-            task: tokio::spawn(engine.work()),
+            task: tokio::spawn(engine.work(pushes, changes)),
         }
     }
 
-    async fn work(self: Arc<Self>) {
+    async fn work(
+        self: Arc<Self>,
+        mut pushes: watch::Receiver<()>,
+        mut changes: watch::Receiver<()>,
+    ) {
         let mut last = 0;
-        let mut pushes = self.db.pushes();
-        let mut changes = self.db.firing_changes();
         let mut are_changed = false;
         loop {
+            let changed = tokio::select! {
+                changed = pushes.changed() => changed,
+                changed = changes.changed() => {
+                    are_changed = true;
+                    changed
+                }
+            };
+            if changed.is_err() {
+                return;
+            }
             pushes.mark_unchanged();
             if changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
@@ -82,17 +98,7 @@ impl Engine {
             if let Err(error) = looked.await {
                 warn!(chain = error.chain(), "Could not read pending firings");
                 tokio::time::sleep(FIRST_PAUSE).await;
-                continue;
-            }
-            let changed = tokio::select! {
-                changed = pushes.changed() => changed,
-                changed = changes.changed() => {
-                    are_changed = true;
-                    changed
-                }
-            };
-            if changed.is_err() {
-                return;
+                pushes.mark_changed();
             }
         }
     }

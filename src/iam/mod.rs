@@ -10,33 +10,43 @@ mod user;
 
 use std::sync::Arc;
 
+use sqlx::SqliteExecutor;
 use tracing::warn;
 
 use crate::auth::Directory;
-use crate::db::Db;
 use crate::error::Result;
 
 pub use api::routes;
 
-/// Brings the users that were made in an earlier run into the directory. Those whose account or
-/// name the seed file gives away now wait until it does not any more.
-pub async fn adopt_stored_users(db: &Db, directory: &Directory) -> Result<()> {
-    let turn = directory.turn().await;
-    for made in user::store::list(db.lookups()).await? {
-        let account = directory.account_with_id(made.account_id()).map(Arc::clone);
-        let free = account.filter(|account| {
-            let mut users = directory.users_of(account);
-            !users.any(|user| user.name == made.name() || user.id == made.id())
-        });
-        match free {
-            Some(account) => drop(turn.put(made.to_user(&account))),
-            None => warn!(
-                user.name = made.name(),
-                "The user `{}` cannot be used: the seed file does not have its account, or \
-                 has a user of the same name or id",
-                made.name()
-            ),
+/// The users that were made in an earlier run.
+#[derive(Debug)]
+pub struct StoredUsers(Vec<user::MadeUser>);
+
+impl StoredUsers {
+    /// All of them.
+    pub async fn list(db: impl SqliteExecutor<'_>) -> Result<Self> {
+        Ok(Self(user::store::list(db).await?))
+    }
+
+    /// Brings them into the directory. Those whose account or name the seed file gives away now
+    /// wait until it does not any more.
+    pub async fn adopt(self, directory: &Directory) {
+        let turn = directory.turn().await;
+        for made in self.0 {
+            let account = directory.account_with_id(made.account_id()).map(Arc::clone);
+            let free = account.filter(|account| {
+                let mut users = directory.users_of(account);
+                !users.any(|user| user.name == made.name() || user.id == made.id())
+            });
+            match free {
+                Some(account) => drop(turn.put(made.to_user(&account))),
+                None => warn!(
+                    user.name = made.name(),
+                    "The user `{}` cannot be used: the seed file does not have its account, or \
+                     has a user of the same name or id",
+                    made.name()
+                ),
+            }
         }
     }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use tracing::{info, warn};
 
-use super::store::{DescribeStored, Described, MeasureStored, has_undescribed};
+use super::store::{DescribeStored, Described, MeasureStored};
 use crate::db::Db;
 use crate::error::Result;
 
@@ -12,9 +12,6 @@ const AT_ONCE: u32 = 16;
 
 /// Describes and measures what is not yet. What one start leaves undone, the next one does.
 pub async fn describe_stored(db: &Db) -> Result<()> {
-    if !has_undescribed(db.lookups()).await? {
-        return Ok(());
-    }
     info!("Reading the manifests that an earlier version stored");
     let mut after = 0;
     loop {
@@ -45,7 +42,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::db::Write;
     use crate::db::testing::TestDb;
-    use crate::image::store::{LinkUploaded, PutManifest, PutOutcome};
+    use crate::image::store::{LinkUploaded, PutManifest, PutOutcome, has_undescribed};
     use crate::image::{Digest, Manifest};
 
     /// Takes away what schema 9 added.

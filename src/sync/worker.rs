@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -31,15 +32,26 @@ impl Drop for SyncWorker {
 }
 
 impl SyncWorker {
-    /// Starts to work on what waits, also from an earlier run. It serves all regions.
-    pub fn start(db: Arc<Db>, clock: Clock, matcher: Matcher, engine: Arc<Engine>) -> Self {
+    /// Starts to work on what waits from now on, and where `has_jobs`, from an earlier run. It
+    /// serves all regions.
+    pub fn start(
+        db: Arc<Db>,
+        clock: Clock,
+        matcher: Matcher,
+        engine: Arc<Engine>,
+        has_jobs: bool,
+    ) -> Self {
+        let mut pushes = db.pushes();
+        if has_jobs {
+            pushes.mark_changed();
+        }
         let worker = Worker {
             db,
             clock,
             matcher,
             engine,
         };
-        Self(tokio::spawn(worker.work()))
+        Self(tokio::spawn(worker.work(pushes)))
     }
 }
 
@@ -52,22 +64,18 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(self) {
-        let mut pushes = self.db.pushes();
-        loop {
-            pushes.mark_unchanged();
+    async fn work(self, mut pushes: watch::Receiver<()>) {
+        while pushes.changed().await.is_ok() {
             match store::find_open(self.db.lookups()).await {
                 Ok(Some(job)) => self.end(&job).await,
-                Ok(None) => {
-                    if pushes.changed().await.is_err() {
-                        return;
-                    }
-                }
+                Ok(None) => continue,
                 Err(error) => {
                     warn!(chain = error.chain(), "Could not read pending syncs");
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+            // There may be more.
+            pushes.mark_changed();
         }
     }
 

@@ -21,7 +21,9 @@ pub struct Expression(String);
 impl Expression {
     /// Checks an expression; the error is the rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Self::size_of(text)?;
+        if text.len() > MAX_LENGTH || !is_plain(text) {
+            Self::size_of(text)?;
+        }
         Ok(Self(text.to_owned()))
     }
 
@@ -77,6 +79,47 @@ impl JsonSchema for Expression {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "minLength": 1, "maxLength": MAX_LENGTH})
+    }
+}
+
+/// Whether a text is an expression as most conditions have it: letters, digits, `_`, `-`, `.`, `\.`
+/// and classes of letters and digits, each as it is or with `*`, `+` or `?`, and perhaps between `^`
+/// and `$`. Such an expression is legal and small, which parsing it would take far longer to tell.
+fn is_plain(text: &str) -> bool {
+    let text = text.strip_prefix('^').unwrap_or(text);
+    let text = text.strip_suffix('$').unwrap_or(text);
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let after = match first {
+            b'_' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Some(after),
+            b'\\' => after.strip_prefix(b"."),
+            b'[' => after_class(after),
+            _ => None,
+        };
+        let Some(after) = after else {
+            return false;
+        };
+        rest = match after {
+            [b'*' | b'+' | b'?', after @ ..] => after,
+            _ => after,
+        };
+    }
+    true
+}
+
+/// What comes after a class of letters, digits and ranges of them, whose `[` is behind.
+fn after_class(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        rest = match rest {
+            [from, b'-', to, rest @ ..] if from.is_ascii_alphanumeric() => {
+                (to.is_ascii_alphanumeric() && from <= to).then_some(rest)?
+            }
+            [one, rest @ ..] if one.is_ascii_alphanumeric() => rest,
+            _ => return None,
+        };
+        if let [b']', rest @ ..] = rest {
+            return Some(rest);
+        }
     }
 }
 
@@ -142,6 +185,47 @@ mod tests {
         check("((((((a{9}){9}){9}){9}){9}){9}){9}", false);
         check(r"\w{1000}", false);
         check(&"(".repeat(1000), false);
+    }
+
+    #[test]
+    fn what_is_plain_is_an_expression_and_small() {
+        let mut plain = 0;
+        let mut texts = vec![String::new()];
+        for _ in 0..4 {
+            let longer = |text: &String| {
+                let characters = "a9-_.\\[]*+?^$(|{".chars();
+                let text = text.clone();
+                characters.map(move |character| format!("{text}{character}"))
+            };
+            texts = texts.iter().flat_map(longer).collect();
+            for text in texts.iter().filter(|text| is_plain(text)) {
+                let size = Expression::size_of(text);
+                assert!(size.is_ok(), "{text}: {size:?}");
+                plain += 1;
+            }
+        }
+        assert!(plain > 3000, "{plain}");
+        for part in [".", ".*", ".+", ".?", "[0-9A-Za-z]*", r"\."] {
+            let largest = part.repeat(MAX_LENGTH / part.len());
+            assert!(is_plain(&largest) && Expression::size_of(&largest).is_ok());
+        }
+        for (text, expected) in [
+            (".*", true),
+            ("^v2.*", true),
+            (r"^v[0-9]+\.[0-9]+\.[0-9]+$", true),
+            ("^release-[0-9A-Fa-f]+", true),
+            ("[9-0]", false),
+            ("[a-9]", false),
+            ("[a-]", false),
+            ("a**", false),
+            ("^*", false),
+            ("a{2}", false),
+            (r"\d", false),
+            (r"a\$", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_plain(text), expected, "{text}");
+        }
     }
 
     /// How often a part can be repeated before the expression is refused, at the most.

@@ -6,7 +6,7 @@ use super::super::{Digest, Manifest};
 use super::json;
 use super::parts::{insert_parts, measure};
 use crate::clock::Timestamp;
-use crate::db::Write;
+use crate::db::BatchWrite;
 use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
 use crate::push::{self, PushedBy, PutTag};
@@ -39,37 +39,36 @@ pub enum PutOutcome {
     Missing(Digest),
 }
 
-impl Write for PutManifest {
+impl BatchWrite for PutManifest {
     type Output = PutOutcome;
     const WAKES_WORKERS: bool = true;
 
-    async fn run(self, transaction: &mut SqliteConnection) -> Result<PutOutcome> {
-        if !repository_exists(&mut *transaction, self.repository_id).await? {
-            return Err(Error::NotFound(Resource::Repository));
+    async fn run(
+        group: Vec<Self>,
+        transaction: &mut SqliteConnection,
+    ) -> Result<Vec<Result<PutOutcome>>> {
+        let mut results = Vec::with_capacity(group.len());
+        for write in group {
+            // What is refused has written nothing: there is nothing of it to undo.
+            results.push(match write.find_parts(&mut *transaction).await? {
+                Parts::Here { blob_bytes } => {
+                    write.put(&mut *transaction, blob_bytes).await?;
+                    Ok(PutOutcome::Stored)
+                }
+                Parts::Missing(digest) => Ok(PutOutcome::Missing(digest)),
+                Parts::NoRepository => Err(Error::NotFound(Resource::Repository)),
+            });
         }
-        let blob_bytes = match self.find_parts(transaction).await? {
-            Parts::Here { blob_bytes } => blob_bytes,
-            Parts::Missing(digest) => return Ok(PutOutcome::Missing(digest)),
-        };
-        self.insert(transaction, blob_bytes).await?;
-        if let Some((name, verdicts)) = self.tag {
-            let put = PutTag {
-                repository_id: self.repository_id,
-                name,
-                digest: self.digest.to_string(),
-                pushed_by: self.pushed_by,
-                verdicts,
-                now: self.now,
-            };
-            push::put(transaction, put).await?;
-        }
-        Ok(PutOutcome::Stored)
+        Ok(results)
     }
 }
 
 impl PutManifest {
     /// Looks for all that the manifest names, blobs first, in its order.
     async fn find_parts(&self, transaction: &mut SqliteConnection) -> Result<Parts> {
+        if !repository_exists(&mut *transaction, self.repository_id).await? {
+            return Ok(Parts::NoRepository);
+        }
         let Manifest {
             blobs, manifests, ..
         } = &self.manifest;
@@ -107,6 +106,22 @@ impl PutManifest {
             }
         }
         Ok(Parts::Here { blob_bytes })
+    }
+
+    async fn put(self, transaction: &mut SqliteConnection, blob_bytes: i64) -> Result<()> {
+        self.insert(&mut *transaction, blob_bytes).await?;
+        let Some((name, verdicts)) = self.tag else {
+            return Ok(());
+        };
+        let tag = PutTag {
+            repository_id: self.repository_id,
+            name,
+            digest: self.digest.to_string(),
+            pushed_by: self.pushed_by,
+            verdicts,
+            now: self.now,
+        };
+        push::put(transaction, tag).await
     }
 
     async fn insert(&self, transaction: &mut SqliteConnection, blob_bytes: i64) -> Result<()> {
@@ -179,6 +194,8 @@ enum Parts {
     Here { blob_bytes: i64 },
     /// Not this, and nothing is known of what comes after.
     Missing(Digest),
+    /// Nothing: it is gone.
+    NoRepository,
 }
 
 impl Parts {
@@ -196,6 +213,7 @@ mod tests {
     use super::super::testing::{manifest, seeded, uploaded};
     use super::super::{MarkBlobs, find_manifest, list_blob_files};
     use super::*;
+    use crate::db::Write;
 
     #[tokio::test]
     async fn of_the_parts_that_are_missing_the_first_one_is_told() {
@@ -234,6 +252,56 @@ mod tests {
             .await
             .expect("one is stored");
         assert_eq!(blob_bytes, 3);
+    }
+
+    /// Manifests that come together.
+    struct Together(Vec<PutManifest>);
+
+    impl Write for Together {
+        type Output = Vec<Result<PutOutcome>>;
+
+        async fn run(self, transaction: &mut SqliteConnection) -> Result<Self::Output> {
+            BatchWrite::run(self.0, transaction).await
+        }
+    }
+
+    #[tokio::test]
+    async fn of_manifests_that_come_together_each_has_its_own_fate() {
+        let (test, a, b) = seeded().await;
+        test.db.write(uploaded(a, "x", "f1")).await.expect("linked");
+        let index = || {
+            let mut index = manifest(a, &[], Some("index"));
+            index.manifest.manifests = vec![manifest(a, &["x"], None).digest];
+            index
+        };
+        let group = vec![
+            index(),
+            manifest(a, &["x"], Some("v1")),
+            manifest(b, &["x"], Some("v1")),
+            manifest(b + 1, &["x"], Some("v1")),
+            index(),
+        ];
+        let results = test.db.write(Together(group)).await.expect("decided");
+        let missing = |digest| Some(PutOutcome::Missing(digest));
+        let outcomes: Vec<_> = results.iter().map(|one| one.clone().ok()).collect();
+        let part = manifest(a, &["x"], None).digest;
+        let expected = [
+            missing(part),
+            Some(PutOutcome::Stored),
+            missing(Digest::of(b"x")),
+            None,
+            Some(PutOutcome::Stored),
+        ];
+        assert_eq!(outcomes, expected);
+        assert!(matches!(
+            results[3],
+            Err(Error::NotFound(Resource::Repository))
+        ));
+        let tags: Vec<String> = sqlx::query_scalar("SELECT name FROM tags ORDER BY id")
+            .fetch_all(test.db.readers())
+            .await
+            .expect("read");
+        assert_eq!(tags, ["v1", "index"]);
     }
 
     #[tokio::test]

@@ -61,34 +61,41 @@ async fn idle(State(app): State<AppState>, query: Query) -> Result<Response> {
     loop {
         // In this order: what is not in the table any more is counted, or about to be.
         counts.mark_unchanged();
-        // Jobs first: the end of one can open firings, in one transaction.
-        let waiting = sync::store::count_open(app.db.lookups()).await?
-            + count_waiting(app.db.lookups()).await?;
-        let Counts {
-            recording,
-            fired,
-            failed,
-        } = *counts.borrow();
-        if waiting == 0 && recording == 0 {
-            let view = IdleView {
+        let is_late = Instant::now() >= deadline;
+        // What is being recorded changes the counts in a moment: until then nobody looks into the
+        // table.
+        if is_late || counts.borrow().recording == 0 {
+            let open = count_open(&app).await?;
+            let Counts {
+                recording,
                 fired,
                 failed,
-                open: None,
+            } = *counts.borrow();
+            let is_idle = open == 0 && recording == 0;
+            let status = match (is_idle, is_late) {
+                (true, _) => Some(StatusCode::OK),
+                (false, true) => Some(StatusCode::REQUEST_TIMEOUT),
+                (false, false) => None,
             };
-            return Ok(JsonResponse(StatusCode::OK, view).into_response());
+            if let Some(status) = status {
+                let view = IdleView {
+                    fired,
+                    failed,
+                    open: (!is_idle).then_some(open),
+                };
+                return Ok(JsonResponse(status, view).into_response());
+            }
         }
-        if tokio::time::timeout_at(deadline, counts.changed())
-            .await
-            .is_err()
-        {
-            let view = IdleView {
-                fired,
-                failed,
-                open: Some(waiting),
-            };
-            return Ok(JsonResponse(StatusCode::REQUEST_TIMEOUT, view).into_response());
-        }
+        // Either way, the next turn tells.
+        drop(tokio::time::timeout_at(deadline, counts.changed()).await);
     }
+}
+
+/// Firings and sync jobs without an outcome.
+async fn count_open(app: &App) -> Result<i64> {
+    // Jobs first: the end of one can open firings, in one transaction.
+    let jobs = sync::store::count_open(app.db.lookups()).await?;
+    Ok(jobs + count_waiting(app.db.lookups()).await?)
 }
 
 #[derive(Serialize, JsonSchema)]

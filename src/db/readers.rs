@@ -20,6 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
+use crate::error::Result;
+
 /// After how many of SQLite's instructions it is asked whether anybody still waits; some tens of
 /// microseconds.
 const INSTRUCTIONS: i32 = 4000;
@@ -78,6 +80,12 @@ impl Readers {
                 debug!(%error, "A reader's connection did not close cleanly");
             }
         }
+    }
+
+    /// Opens a connection before somebody waits for it.
+    pub async fn open_first(&self) -> Result<()> {
+        self.take().await?.give_back();
+        Ok(())
     }
 
     async fn take(&self) -> sqlx::Result<Lease> {

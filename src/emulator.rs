@@ -212,6 +212,11 @@ impl Emulator {
         self.app.requests.count()
     }
 
+    /// Lets go of memory that is only kept for the next requests, for when none come for a while.
+    pub async fn rest(&self) {
+        self.app.db.rest().await;
+    }
+
     /// Whether it has the built-in account.
     pub fn has_builtin_account(&self) -> bool {
         self.app.directory.builtin_admin().is_some()

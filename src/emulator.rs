@@ -124,15 +124,17 @@ impl Emulator {
         } else {
             DataFolder::open(&config.data_dir)?
         };
-        let db = match Db::open(&folder.database()).await {
+        let database = folder.database();
+        // While SQLite reads the schema, in a thread of its own.
+        let (opened, routes) = tokio::join!(Db::open(&database), async { routes() });
+        let operations = routes.operations().into();
+        let db = match opened {
             Ok(db) => Arc::new(db),
             Err(error) => {
                 folder.leave_untouched();
                 return Err(error.into());
             }
         };
-        let routes = routes();
-        let operations = routes.operations().into();
         let (apps, pending) =
             prepare(config, regions, db, &folder, directory, seed, operations).await?;
         let app = Arc::clone(&apps[0]);
@@ -208,6 +210,11 @@ impl Emulator {
     /// How many requests it has answered so far.
     pub fn answered(&self) -> i64 {
         self.app.requests.count()
+    }
+
+    /// Lets go of memory that is only kept for the next requests, for when none come for a while.
+    pub async fn rest(&self) {
+        self.app.db.rest().await;
     }
 
     /// Whether it has the built-in account.
@@ -338,7 +345,9 @@ async fn prepare(
         registry: regions.seed_registry().to_owned(),
         now: clock.now(),
     });
-    let found = db.write(begin).await.map_err(StartError::Prepare)?;
+    // The first request finds a connection, which opens while the disk is waited for.
+    let begun = async { tokio::try_join!(db.write(begin), db.lookups().open_first()) };
+    let (found, ()) = begun.await.map_err(StartError::Prepare)?;
     let files = Files::open(folder.path(), &found.file_prefix)
         .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
     if !db.is_new() {

@@ -4,7 +4,8 @@
 //! glibc has a heap for nearly every thread, and keeps the free end of each for the next time. How
 //! much it keeps grows with the largest block that was ever freed, to several MiB a heap after a few
 //! large manifests, and nothing of that is ever given back. So the limit is fixed at the start, and
-//! free pages between used ones go when the emulator is at rest.
+//! free pages between used ones go when the emulator is at rest; so do connections to the database
+//! that nobody uses.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub(crate) async fn give_back_at_rest(emulator: &Emulator) -> Infallible {
         let is_at_rest = answered == seen || given_back.elapsed() > LONGEST_WITHOUT_REST;
         seen = answered;
         if is_at_rest && answered != given_back_at {
+            emulator.rest().await;
             // It takes a while; it cannot fail.
             let _ = tokio::task::spawn_blocking(glibc::give_back).await;
             (given_back_at, given_back) = (answered, Instant::now());

@@ -7,12 +7,13 @@ use std::path::Path;
 use sqlx::SqliteConnection;
 
 use super::beside;
-use crate::data_folder::{private_file, sync_folder};
+use crate::data_folder::private_file;
 
 /// All tables and no row that a database has of its own. A test makes it from the migrations.
 const EMPTY: &[u8] = include_bytes!("empty.db");
 
-/// Puts an empty database at `path`: whole and on disk, or not at all.
+/// Puts an empty database at `path`: whole, or not at all. Its name is on disk once its folder is
+/// synced.
 pub(super) fn write(path: &Path) -> io::Result<()> {
     // A log that outlived its database would be read into this one.
     for suffix in ["-wal", "-shm", "-journal"] {
@@ -22,11 +23,10 @@ pub(super) fn write(path: &Path) -> io::Result<()> {
     // An earlier start may have been killed.
     remove(&unfinished)?;
     let written = copy_to(&unfinished).and_then(|()| std::fs::rename(&unfinished, path));
-    if let Err(error) = written {
+    if written.is_err() {
         drop(remove(&unfinished));
-        return Err(error);
     }
-    path.parent().map_or(Ok(()), sync_folder)
+    written
 }
 
 fn copy_to(path: &Path) -> io::Result<()> {

@@ -167,15 +167,16 @@ impl Db {
     /// [`Error::Internal`] when one of them failed, or took more than a
     /// second.
     pub async fn check(&self) -> Result<()> {
-        let both = async {
+        let read = async {
             sqlx::query("SELECT name FROM sqlite_schema LIMIT 1")
                 .fetch_optional(&self.lookups)
                 .await?;
-            self.writer.pulse().await
+            Ok(())
         };
-        tokio::time::timeout(LONGEST_CHECK, both)
-            .await
-            .map_err(crate::error::Error::internal)?
+        let both = async { tokio::try_join!(read, self.writer.pulse()) };
+        let checked = tokio::time::timeout(LONGEST_CHECK, both).await;
+        checked.map_err(Error::internal)??;
+        Ok(())
     }
 
     /// Counts the commits that changed what a name refers to; what was looked up under an older
@@ -198,6 +199,12 @@ impl Db {
     /// their workloads take.
     pub fn firing_changes(&self) -> watch::Receiver<()> {
         self.firings_changed.subscribe()
+    }
+
+    /// Lets go of memory that serves nobody at the moment.
+    pub async fn rest(&self) {
+        self.readers.close_idle().await;
+        self.lookups.close_idle().await;
     }
 
     /// Finishes what is queued and closes all connections.

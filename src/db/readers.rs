@@ -20,6 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
+use crate::error::Result;
+
 /// After how many of SQLite's instructions it is asked whether anybody still waits; some tens of
 /// microseconds.
 const INSTRUCTIONS: i32 = 4000;
@@ -73,11 +75,25 @@ impl Readers {
         };
         self.0.places.close();
         let idle = std::mem::take(&mut *self.0.idle());
-        for reader in idle {
-            if let Err(error) = reader.connection.close().await {
-                debug!(%error, "A reader's connection did not close cleanly");
-            }
-        }
+        close_all(idle).await;
+    }
+
+    /// Opens a connection before somebody waits for it.
+    pub async fn open_first(&self) -> Result<()> {
+        self.take().await?.give_back();
+        Ok(())
+    }
+
+    /// Closes all connections that nobody uses but one, with the pages and the statements that they
+    /// keep.
+    pub(super) async fn close_idle(&self) {
+        let idle = {
+            let mut idle = self.0.idle();
+            // The last one is the next one.
+            let others = idle.len().saturating_sub(1);
+            idle.drain(..others).collect()
+        };
+        close_all(idle).await;
     }
 
     async fn take(&self) -> sqlx::Result<Lease> {
@@ -92,6 +108,14 @@ impl Readers {
             shared: Arc::clone(&self.0),
             held: Some((reader, place)),
         })
+    }
+}
+
+async fn close_all(readers: Vec<Reader>) {
+    for reader in readers {
+        if let Err(error) = reader.connection.close().await {
+            debug!(%error, "A reader's connection did not close cleanly");
+        }
     }
 }
 
@@ -261,6 +285,22 @@ mod tests {
         let next = tokio::time::timeout(Duration::from_mins(1), one()).await;
         assert_eq!(next.expect("in time").expect("read"), 1);
         test.db.close().await;
+    }
+
+    #[tokio::test]
+    async fn at_rest_one_connection_is_kept_and_more_open_again_when_asked() {
+        let test = TestDb::seeded("").await;
+        let readers = test.db.readers();
+        let one = || sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(readers);
+        for _ in 0..2 {
+            let read = join_all((0..20).map(|_| one())).await;
+            assert!(read.iter().all(Result::is_ok));
+            assert!(readers.0.idle().len() > 1);
+            test.db.rest().await;
+            assert_eq!(readers.0.idle().len(), 1);
+        }
+        test.db.rest().await;
+        assert_eq!(readers.0.idle().len(), 1);
     }
 
     #[tokio::test]

@@ -105,9 +105,9 @@ pub struct Expected {
 }
 
 impl Files {
-    /// Makes the folders. The names of our files begin with `prefix`. Uploads of an earlier run
-    /// are removed: clients start those again. What else somebody keeps in the folders is left
-    /// alone.
+    /// Makes the folders, and puts their names on disk with whatever else was made in `data`. The
+    /// names of our files begin with `prefix`. Uploads of an earlier run are removed: clients start
+    /// those again. What else somebody keeps in the folders is left alone.
     pub fn open(data: &Path, prefix: &str) -> io::Result<Self> {
         let files = Self {
             blobs: data.join("blobs"),
@@ -118,8 +118,10 @@ impl Files {
             writing: Arc::new(Semaphore::new(MOST_WRITING)),
             finishing: Arc::new(Semaphore::new(MOST_FINISHING)),
         };
-        make_folders(&files.blobs, sync_folder)?;
-        make_folders(&files.uploads, sync_folder)?;
+        for folder in [&files.blobs, &files.uploads] {
+            make_folders(folder, |_| Ok(()))?;
+        }
+        sync_folder(data)?;
         for entry in std::fs::read_dir(&files.uploads)? {
             let entry = entry?;
             if files.name_of_ours(&entry).is_some() {

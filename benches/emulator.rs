@@ -1,6 +1,7 @@
 //! What the benches of the whole program share: an emulator in a process of its own, and blocking
 //! connections to it.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,6 +16,9 @@ use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// The emulator of this build.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_swr-emulator");
 
 /// The header of the built-in token.
 pub(crate) const MANAGEMENT: &str = "X-Auth-Token: swr-emulator";
@@ -41,11 +45,16 @@ impl Drop for Emulator {
 }
 
 impl Emulator {
-    /// Starts one with a seed file; it keeps its data in `folder`.
-    pub(crate) fn start(folder: &Path, seed: &Value, arguments: &[&str]) -> Result<Self> {
+    /// Starts a program with a seed file; it keeps its data in `folder`.
+    pub(crate) fn start(
+        program: impl AsRef<OsStr>,
+        folder: &Path,
+        seed: &Value,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let file = folder.join("seed.json");
         std::fs::write(&file, seed.to_string())?;
-        let mut process = Command::new(env!("CARGO_BIN_EXE_swr-emulator"))
+        let mut process = Command::new(program)
             .env_clear()
             .env("TMPDIR", folder)
             .args(["--ephemeral", "--listen", "127.0.0.1:0", "--seed"])

@@ -1,28 +1,34 @@
 //! What a push sets off, and how soon: from the answered push to the entry in the trigger's
 //! history, pushes a second with one trigger and with a thousand, what ten thousand triggers that
-//! do not match cost a push, and the memory that firings leave behind.
+//! do not match cost a push, the memory that firings leave behind, and a storm of ten thousand
+//! firings of which none may be lost or done twice.
 //!
 //! The emulator runs as a process of its own, with its defaults and a simulated cluster; every push
 //! is a manifest that goes through `/v2/` with a bearer token. Where two things are compared, they
 //! take turns (A B C C B A) in one process, and only their ratio counts. It reads `/proc`, so it
 //! needs Linux.
 //!
-//! `cargo bench --bench firing` prints a Markdown table; `-- --quick` is a short look.
+//! `cargo bench --bench firing` prints a Markdown table; `-- --quick` is a short look, `-- --only
+//! storm` a part, `-- --against PATH` compares the storm with that of the emulator at that path.
 
 mod emulator;
 #[path = "ratio/figures.rs"]
 mod figures;
+mod storm;
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 
-use emulator::{Connection, Emulator, Result, digest};
+use emulator::{Connection, Emulator, PROGRAM, Result, digest};
 use figures::{Figures, Row, percentile, ratio};
+use storm::Storm;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &[u8] = b"{}";
@@ -33,6 +39,17 @@ const CONNECTIONS: usize = 4;
 const MANY: usize = 1000;
 /// Triggers that fire at each push while memory is looked at, each at a workload of its own.
 const TOGETHER: usize = 10;
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Pushes, and what they set off
+    Pushes,
+    /// The memory that firings leave behind
+    Memory,
+    /// 200 pushes that fire 50 triggers each
+    Storm,
+}
 
 /// Measures what a push sets off
 #[derive(Debug, Parser)]
@@ -49,6 +66,12 @@ struct Options {
     /// Few and short rounds, whose figures are rough
     #[arg(long)]
     quick: bool,
+    /// Measure this part only (repeatable)
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+    /// Another build of the emulator to compare the storm with
+    #[arg(long, value_name = "PATH")]
+    against: Option<PathBuf>,
     /// What cargo passes
     #[arg(long, hide = true)]
     bench: bool,
@@ -64,72 +87,104 @@ fn main() -> Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("firing-")
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let mut rounds = Vec::new();
-    let bench = Bench::start(folder.path(), &repositories_to_compare())?;
-    // The first round only warms up.
-    for round in 0..=options.rounds {
-        let measured = Round::measure(&bench, usize::try_from(options.pushes)?)?;
-        if round > 0 {
-            rounds.push(measured);
+    let has = |part: Part| options.only.is_empty() || options.only.contains(&part);
+    let mut report = Report::default();
+    if has(Part::Pushes) {
+        let bench = Bench::start(PROGRAM, folder.path(), &repositories_to_compare())?;
+        let pushes = usize::try_from(options.pushes)?;
+        let mut rounds = Vec::new();
+        // The first round only warms up.
+        for round in 0..=options.rounds {
+            let measured = Round::measure(&bench, pushes)?;
+            if round > 0 {
+                rounds.push(measured);
+            }
         }
+        report.add_rounds(&rounds);
     }
-    drop(bench);
-    let mut memory = Vec::new();
-    for _ in 0..options.rounds {
-        let bench = Bench::start(folder.path(), &[("together", together())])?;
-        memory.push(Memory::measure(&bench, usize::try_from(options.firings)?)?);
+    if has(Part::Memory) {
+        let mut memory = Vec::new();
+        for _ in 0..options.rounds {
+            let bench = Bench::start(PROGRAM, folder.path(), &[("together", together(TOGETHER))])?;
+            memory.push(Memory::measure(&bench, usize::try_from(options.firings)?)?);
+        }
+        report.add_memory(options.firings, &memory);
     }
-    report(&options, &rounds, &memory)?;
+    if has(Part::Storm) {
+        let mut storms = Vec::new();
+        for round in 0..options.rounds {
+            let other = options.against.as_deref();
+            storms.push(Storm::measure(folder.path(), other, round)?);
+        }
+        report.rows.extend(storm::rows(&storms));
+    }
+    report.print(&options)?;
     folder.close()?;
     Ok(())
 }
 
-fn report(options: &Options, rounds: &[Round], memory: &[Memory]) -> Result<()> {
-    let row = |what: &str, unit, value: fn(&Round) -> f64| Row {
-        what: what.to_owned(),
-        figures: rounds.iter().map(value).collect::<Figures>(),
-        unit,
-    };
-    let kept = |what: &str, value: fn(&Memory) -> f64| Row {
-        what: what.to_owned(),
-        figures: memory.iter().map(value).collect::<Figures>(),
-        unit: " MiB",
-    };
-    let firings = options.firings;
-    let rows = [
-        row("push to recorded history, median", " ms", |r| r.settled.0),
-        row("push to recorded history, p99", " ms", |r| r.settled.1),
-        row("pushes/s with 1 trigger, fired and recorded", "", |r| r.one),
-        row("the same with 1,000 of type tag, of 1", "", |r| {
-            r.tags / r.one
-        }),
-        row("the same with 1,000 of type regular, of 1", "", |r| {
-            r.regular / r.one
-        }),
-        row(
-            "what 10,000 triggers of which none matches add to a push",
-            " ms",
-            |r| r.crowded - r.empty,
-        ),
-        row("that push without triggers", " ms", |r| r.empty),
-        kept("memory when idle (RSS)", |m| m.before),
-        kept(&format!("after {firings} firings"), |m| m.after),
-    ];
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "| what | median | quartiles |\n|---|---|---|")?;
-    for row in &rows {
-        writeln!(out, "{row}")?;
+/// What has been measured so far.
+#[derive(Debug, Default)]
+struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    fn add_rounds(&mut self, rounds: &[Round]) {
+        let row = |what: &str, unit, value: fn(&Round) -> f64| Row {
+            what: what.to_owned(),
+            figures: rounds.iter().map(value).collect::<Figures>(),
+            unit,
+        };
+        self.rows.extend([
+            row("push to recorded history, median", " ms", |r| r.settled.0),
+            row("push to recorded history, p99", " ms", |r| r.settled.1),
+            row("pushes/s with 1 trigger, fired and recorded", "", |r| r.one),
+            row("the same with 1,000 of type tag, of 1", "", |r| {
+                r.tags / r.one
+            }),
+            row("the same with 1,000 of type regular, of 1", "", |r| {
+                r.regular / r.one
+            }),
+            row(
+                "what 10,000 triggers of which none matches add to a push",
+                " ms",
+                |r| r.crowded - r.empty,
+            ),
+            row("that push without triggers", " ms", |r| r.empty),
+        ]);
     }
-    writeln!(
-        out,
-        "\n{cores} cores, shared with the client; {rounds} rounds of {pushes} pushes each; one \
-         connection, {CONNECTIONS} where pushes are counted; the 10,000 triggers have 1,000 \
-         different expressions.",
-        cores = std::thread::available_parallelism()?,
-        rounds = options.rounds,
-        pushes = options.pushes,
-    )?;
-    Ok(())
+
+    fn add_memory(&mut self, firings: u32, memory: &[Memory]) {
+        let kept = |what: &str, value: fn(&Memory) -> f64| Row {
+            what: what.to_owned(),
+            figures: memory.iter().map(value).collect::<Figures>(),
+            unit: " MiB",
+        };
+        self.rows.extend([
+            kept("memory when idle (RSS)", |m| m.before),
+            kept(&format!("after {firings} firings"), |m| m.after),
+        ]);
+    }
+
+    fn print(&self, options: &Options) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "| what | median | quartiles |\n|---|---|---|")?;
+        for row in &self.rows {
+            writeln!(out, "{row}")?;
+        }
+        writeln!(
+            out,
+            "\n{cores} cores, shared with the client; {rounds} rounds of {pushes} pushes each; one \
+             connection, {CONNECTIONS} where pushes are counted; the 10,000 triggers have 1,000 \
+             different expressions. Storm: {storm}",
+            cores = std::thread::available_parallelism()?,
+            rounds = options.rounds,
+            pushes = options.pushes,
+            storm = storm::SETTING,
+        )?;
+        Ok(())
+    }
 }
 
 /// What a round says.
@@ -196,9 +251,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn start(folder: &Path, repositories: &[Repository]) -> Result<Self> {
+    fn start(
+        program: impl AsRef<OsStr>,
+        folder: &Path,
+        repositories: &[Repository],
+    ) -> Result<Self> {
         let bench = Self {
-            emulator: Emulator::start(folder, &seed_file(repositories), &[])?,
+            emulator: Emulator::start(program, folder, &seed_file(repositories), &[])?,
             next: AtomicUsize::new(0),
         };
         for (repository, _) in repositories {
@@ -330,9 +389,9 @@ fn repositories_to_compare() -> [Repository; 5] {
     ]
 }
 
-/// Triggers that all fire at each push, at workloads of their own.
-fn together() -> Vec<Value> {
-    (0..TOGETHER)
+/// So many triggers that all fire at each push, at workloads of their own.
+fn together(count: usize) -> Vec<Value> {
+    (0..count)
         .map(|at| trigger(&format!("t{at}"), &format!("web{at}"), "all", ".*"))
         .collect()
 }
@@ -343,10 +402,14 @@ fn seed_file(repositories: &[Repository]) -> Value {
         .iter()
         .map(|(name, _)| json!({"name": name, "image": format!("{{registry}}/group/{name}:v")}))
         .collect();
-    let workloads: Vec<_> = (0..TOGETHER)
-        .map(|at| format!("web{at}"))
-        .chain(["web".to_owned()])
-        .map(|name| json!({"name": name, "containers": containers}))
+    let targets: BTreeSet<_> = repositories
+        .iter()
+        .flat_map(|(_, triggers)| triggers)
+        .map(|trigger| trigger["application"].to_string())
+        .collect();
+    let workloads: Vec<_> = targets
+        .iter()
+        .map(|name| json!({"name": name.trim_matches('"'), "containers": containers}))
         .collect();
     let repositories: Vec<_> = repositories
         .iter()

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use emulator::{Connection, Emulator, MANAGEMENT, Result, digest};
+use emulator::{Connection, Emulator, MANAGEMENT, PROGRAM, Result, digest};
 use figures::{Row, Short, percentile};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -230,7 +230,7 @@ impl Instance {
                 }]},
             ]}],
         });
-        let emulator = Emulator::start(folder, &seed, &[])?;
+        let emulator = Emulator::start(PROGRAM, folder, &seed, &[])?;
         let instance = Self { emulator, size };
         instance.fill()?;
         Ok(instance)

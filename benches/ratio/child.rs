@@ -1,5 +1,7 @@
 //! The servers as processes: starting, asking, stopping them, and what they use.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +10,32 @@ use std::process::{self, Command, Stdio};
 use crate::Result;
 use crate::client::{Connection, Request};
 use crate::servers;
+use crate::workload;
+
+/// Which emulator a server is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Build<'a> {
+    /// The one that this program was built with.
+    Own,
+    /// An older one, say.
+    Other(&'a Path),
+}
+
+impl Build<'_> {
+    fn program(&self) -> &Path {
+        match self {
+            Self::Own => Path::new(env!("CARGO_BIN_EXE_swr-emulator")),
+            Self::Other(path) => path,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Own => "emulator",
+            Self::Other(_) => "other build",
+        }
+    }
+}
 
 /// A running server. It ends with the value.
 #[derive(Debug)]
@@ -27,14 +55,14 @@ impl Drop for Child {
 }
 
 impl Child {
-    /// The emulator itself, with its defaults.
-    pub(crate) fn emulator(data: &Path) -> Result<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_swr-emulator"));
+    /// An emulator of this build or of another one, with its defaults.
+    pub(crate) fn emulator(build: Build<'_>, data: &Path) -> Result<Self> {
+        let mut command = Command::new(build.program());
         command
             .args(["--listen", "127.0.0.1:0", "--log-level", "info"])
             .arg("--data-dir")
             .arg(data);
-        Self::start("emulator", "/_emulator/health", &mut command)
+        Self::start(build.name(), "/_emulator/health", &mut command)
     }
 
     pub(crate) fn bare() -> Result<Self> {
@@ -43,9 +71,11 @@ impl Child {
         Self::start("bare", "/health", &mut command)
     }
 
-    pub(crate) fn naive(database: &Path) -> Result<Self> {
+    /// A naive server with all that the workloads read; `cold` triggers are there to be read once.
+    pub(crate) fn naive(database: &Path, cold: u32) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(servers::NAIVE).arg(database);
+        command.arg(cold.to_string());
         Self::start("naive", "/health", &mut command)
     }
 
@@ -88,20 +118,24 @@ impl Child {
 
     /// Makes the repositories that all workloads use; the naive server has them from the start.
     pub(crate) async fn make_repositories(&self) -> Result<()> {
-        let organizations = "/v2/manage/namespaces";
-        let repositories = "/v2/manage/namespaces/group/repos";
         let mut connection = Connection::open(self.address).await?;
-        for (path, body) in [
-            (organizations, r#"{"namespace":"group"}"#),
-            (
-                repositories,
-                r#"{"repository":"busybox","is_public":false}"#,
-            ),
-            (repositories, r#"{"repository":"listed","is_public":false}"#),
-        ] {
-            connection.send(&Request::new("POST", path, body)).await?;
+        let organization = r#"{"namespace":"group"}"#;
+        let request = Request::new("POST", "/v2/manage/namespaces", organization);
+        connection.send(&request).await?;
+        for name in workload::repositories() {
+            let body = format!(r#"{{"repository":"{name}","is_public":false}}"#);
+            let path = "/v2/manage/namespaces/group/repos";
+            connection.send(&Request::new("POST", path, &body)).await?;
         }
         Ok(())
+    }
+
+    /// Takes everything away and makes the repositories anew.
+    pub(crate) async fn reset(&self) -> Result<()> {
+        let mut connection = Connection::open(self.address).await?;
+        let request = Request::new("POST", "/_emulator/reset", "");
+        connection.send(&request).await?;
+        self.make_repositories().await
     }
 
     /// Ends the server in order, and waits for it.
@@ -122,6 +156,21 @@ impl Child {
         cpu_ticks(&self.process.id().to_string())
     }
 
+    /// The CPU time of each of its threads, in nanoseconds.
+    pub(crate) fn threads(&self) -> Result<Threads> {
+        let mut threads = HashMap::new();
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let thread = thread?;
+            // One that has ended meanwhile has no file.
+            let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else {
+                continue;
+            };
+            let time = text.split(' ').next().unwrap_or_default().parse()?;
+            threads.insert(thread.file_name(), time);
+        }
+        Ok(Threads(threads))
+    }
+
     /// The memory that it occupies, in MiB.
     pub(crate) fn resident_mebibytes(&self) -> Result<f64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
@@ -132,6 +181,22 @@ impl Child {
             .ok_or("/proc/PID/status has no VmRSS")?;
         let kibibytes: u32 = kibibytes.parse()?;
         Ok(f64::from(kibibytes) / 1024.0)
+    }
+}
+
+/// The CPU time of a server's threads: exact where ticks of 10 ms are too coarse. What a thread has
+/// used that ended is not in it.
+#[derive(Debug)]
+pub(crate) struct Threads(HashMap<OsString, u64>);
+
+impl Threads {
+    /// What they have used since then, in nanoseconds.
+    pub(crate) fn since(&self, before: &Self) -> u64 {
+        let used = self.0.iter().map(|(thread, time)| {
+            let before = before.0.get(thread).copied().unwrap_or_default();
+            time.saturating_sub(before)
+        });
+        used.sum()
     }
 }
 

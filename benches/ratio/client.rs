@@ -1,19 +1,12 @@
 //! A client that costs little: HTTP/1.1 by hand, one request at a time on each connection.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Result;
-
-/// Connections that are busy at once.
-pub(crate) const CONNECTIONS: usize = 32;
-
-/// The repository that gets the created triggers.
-pub(crate) const BUSY: &str = "/v2/manage/namespaces/group/repos/busybox/triggers";
-/// The repository that holds as many triggers as a list shows.
-pub(crate) const LISTED: &str = "/v2/manage/namespaces/group/repos/listed/triggers";
 
 /// The body of the API reference's example. All names have the same length, see [`Request::name`].
 const BODY: &str = r#"{
@@ -32,12 +25,17 @@ const BODY: &str = r#"{
 }"#;
 /// What stands where a trigger's name belongs.
 const NAME: &str = "c00000000";
+/// What stands where the name of one of many repositories belongs.
+pub(crate) const ONE_OF_MANY: &str = "r000";
 
 /// A request as it goes over the wire.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     bytes: Vec<u8>,
-    name: Option<usize>,
+    /// Where the digits of the trigger's name are.
+    name: Range<usize>,
+    /// Where those of the repository's name are.
+    repository: Range<usize>,
 }
 
 impl Request {
@@ -47,8 +45,14 @@ impl Request {
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Auth-Token: swr-emulator\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
+        // Without such a name there are no digits to write.
+        let digits = |name: &str| match text.find(name) {
+            Some(start) => start + 1..start + name.len(),
+            None => 0..0,
+        };
         Self {
-            name: text.find(NAME),
+            name: digits(NAME),
+            repository: digits(ONE_OF_MANY),
             bytes: text.into_bytes(),
         }
     }
@@ -66,12 +70,20 @@ impl Request {
     }
 
     /// Puts the trigger with this number into the request.
-    pub(crate) fn name(&mut self, mut number: u32) {
-        let Some(start) = self.name else { return };
-        for digit in self.bytes[start + 1..start + NAME.len()].iter_mut().rev() {
-            *digit = b"0123456789"[(number % 10) as usize];
-            number /= 10;
-        }
+    pub(crate) fn name(&mut self, number: u32) {
+        write_digits(&mut self.bytes[self.name.clone()], number);
+    }
+
+    /// Puts this one of many repositories into the request.
+    pub(crate) fn repository(&mut self, number: u32) {
+        write_digits(&mut self.bytes[self.repository.clone()], number);
+    }
+}
+
+fn write_digits(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789"[(number % 10) as usize];
+        number /= 10;
     }
 }
 

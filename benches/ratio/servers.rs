@@ -18,14 +18,16 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tokio::net::TcpListener;
 
 use crate::Result;
+use crate::workload::{self, MANY, Place};
 
 /// The argument that makes the program the bare server.
 pub(crate) const BARE: &str = "serve-bare";
-/// The argument that makes it the naive server; the database's path follows.
+/// The argument that makes it the naive server; the database's path follows, and how many triggers
+/// are there to be read once.
 pub(crate) const NAIVE: &str = "serve-naive";
 
 /// Triggers in a list.
-pub(crate) const LIST: usize = 20;
+pub(crate) const LIST: u32 = 20;
 
 const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
 const TRIGGER: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers/{trigger}";
@@ -96,7 +98,7 @@ pub(crate) fn serve_bare() -> Result<()> {
         trigger_type: "all".to_owned(),
     };
     let one = Bytes::from(serde_json::to_vec(&trigger)?);
-    let many = Bytes::from(serde_json::to_vec(&vec![trigger; LIST])?);
+    let many = Bytes::from(serde_json::to_vec(&vec![trigger; usize::try_from(LIST)?])?);
     let create = async |body: Bytes| match serde_json::from_slice::<NewTrigger>(&body) {
         Ok(trigger) => {
             std::hint::black_box(trigger);
@@ -116,7 +118,7 @@ pub(crate) fn serve_bare() -> Result<()> {
 
 /// A server that stores triggers as one would write it at first: a pool, and a statement for each
 /// request that is its own transaction. As durable as the emulator.
-pub(crate) fn serve_naive(database: &str) -> Result<()> {
+pub(crate) fn serve_naive(database: &str, cold: u32) -> Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let options = SqliteConnectOptions::new()
             .filename(database)
@@ -154,12 +156,19 @@ pub(crate) fn serve_naive(database: &str) -> Result<()> {
                  trigger_mode  TEXT NOT NULL,
                  trigger_type  TEXT NOT NULL,
                  UNIQUE (repository_id, name)
-             );
-             INSERT INTO repositories (namespace, name)
-             VALUES ('group', 'busybox'), ('group', 'listed');",
+             );",
         )
         .execute(&pool)
         .await?;
+        for repository in workload::repositories() {
+            sqlx::query("INSERT INTO repositories (namespace, name) VALUES ('group', ?)")
+                .bind(repository)
+                .execute(&pool)
+                .await?;
+        }
+        for (place, count) in workload::seeded(cold) {
+            fill(&pool, place, count).await?;
+        }
         let router = Router::new()
             .route("/health", get(async || "{}"))
             .route(TRIGGERS, post(create).get(list))
@@ -167,6 +176,30 @@ pub(crate) fn serve_naive(database: &str) -> Result<()> {
             .with_state(pool);
         serve(router).await
     })
+}
+
+/// Makes the triggers that the emulator gets through its API.
+async fn fill(pool: &SqlitePool, place: Place, count: u32) -> Result<()> {
+    sqlx::query(
+        "WITH RECURSIVE numbers (number) AS (
+             SELECT 0 UNION ALL SELECT number + 1 FROM numbers WHERE number + 1 < ?
+         )
+         INSERT INTO triggers (repository_id, name, action, app_type, application, cluster_id,
+                               cluster_name, cluster_ns, condition, container, created_at,
+                               creator_name, enable, trigger_mode, trigger_type)
+         SELECT r.id, printf('c%08d', number), 'update', 'deployments', 'adsfa',
+                '5b28c12f-dc10-11e9-97b3-0255ac1001b5', 'test', 'default', '.*', '',
+                '2020-04-16T02:04:55.922236Z', 'admin', 'true', 'cce', 'all'
+         FROM numbers JOIN repositories r
+             ON r.namespace = 'group' AND r.name = printf(?, number % ?)
+         ORDER BY number",
+    )
+    .bind(count)
+    .bind(place.format())
+    .bind(MANY)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 async fn create(

@@ -29,6 +29,7 @@ mod repository;
 mod retention;
 mod seed;
 mod sharing;
+mod stale;
 mod support;
 mod sync;
 mod tag;

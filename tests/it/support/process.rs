@@ -153,11 +153,19 @@ impl Kept {
     }
 }
 
+/// The setting that a run of all tests may choose for all emulators; clap reads it for those in this
+/// process.
+const FOR_ALL: &str = "SWR_EMULATOR_ANSWER_CACHE";
+
 /// The program, with no settings from the environment but these.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swr-emulator"));
     let settings = std::env::vars_os().map(|(name, _)| name);
-    for name in settings.filter(|name| name.to_string_lossy().starts_with("SWR_EMULATOR_")) {
+    let of_no_test = settings.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("SWR_EMULATOR_") && name != FOR_ALL
+    });
+    for name in of_no_test {
         command.env_remove(name);
     }
     command.args(arguments).stdin(Stdio::null());

@@ -214,6 +214,9 @@ impl Emulator {
 
     /// Lets go of memory that is only kept for the next requests, for when none come for a while.
     pub async fn rest(&self) {
+        for server in &self.servers {
+            server.rest();
+        }
         self.app.db.rest().await;
     }
 

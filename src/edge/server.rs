@@ -84,6 +84,11 @@ impl Server {
         self.address
     }
 
+    /// Forgets the answers that are kept for the next requests.
+    pub fn rest(&self) {
+        self.app.answers.clear();
+    }
+
     /// Takes no new connection, lets running requests finish (8 s at most), and returns.
     pub async fn stop(mut self) {
         self.app.stop.raise();

@@ -101,7 +101,7 @@ async fn insert_passed_over(
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO passed_over (push_id, trigger_name, reason)
-         SELECT ?1, t.value->>0, t.value->>1 FROM json_each(?2) t",
+         SELECT ?1, t.value->>0, t.value->>1 FROM jsonb_each(?2) t",
     )
     .bind(push_id)
     .bind(serde_json::to_string(reasons).map_err(Error::internal)?)

@@ -288,14 +288,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_was_opened_first_is_the_one_that_is_read_by() {
+        let test = TestDb::seeded("").await;
+        let readers = test.db.lookups();
+        assert!(readers.0.idle().is_empty());
+        readers.open_first().await.expect("opened");
+        assert_eq!(readers.0.idle().len(), 1);
+        let read = sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(readers);
+        assert_eq!(read.await.expect("read"), 1);
+        assert_eq!(readers.0.idle().len(), 1);
+    }
+
+    #[tokio::test]
     async fn at_rest_one_connection_is_kept_and_more_open_again_when_asked() {
         let test = TestDb::seeded("").await;
         let readers = test.db.readers();
-        let one = || sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(readers);
         for _ in 0..2 {
-            let read = join_all((0..20).map(|_| one())).await;
-            assert!(read.iter().all(Result::is_ok));
-            assert!(readers.0.idle().len() > 1);
+            // Held together, so that each is a connection of its own.
+            let held = join_all((0..3).map(|_| readers.take())).await;
+            for lease in held {
+                lease.expect("opened").give_back();
+            }
+            assert_eq!(readers.0.idle().len(), 3);
             test.db.rest().await;
             assert_eq!(readers.0.idle().len(), 1);
         }

@@ -80,7 +80,7 @@ impl RequestLog<'_> {
             ..
         } = self;
         let (method, target) = (self.short_method(), self.short_path());
-        let (path, query) = match target.split_once('?') {
+        let (path, query) = match self.uri.query().and_then(|_| target.split_once('?')) {
             Some((path, query)) => (path, Some(query)),
             None => (&*target, None),
         };
@@ -253,9 +253,24 @@ impl TimeOfDay {
 
 impl fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, milliseconds) = (self.0 / 1000, self.0 % 1000);
-        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        write!(f, "{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}")
+        let mut text = *b"00:00:00.000";
+        let mut rest = self.0;
+        // From the last digit on, each by how many of its kind there are in the next one.
+        for (at, base) in [
+            (11, 10),
+            (10, 10),
+            (9, 10),
+            (7, 10),
+            (6, 6),
+            (4, 10),
+            (3, 6),
+            (1, 10),
+            (0, 10),
+        ] {
+            text[at] = b'0' + u8::try_from(rest % base).unwrap_or_default();
+            rest /= base;
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -267,7 +282,13 @@ impl Line {
     /// Writes the line. A text that somebody else wrote does not command the terminal: control
     /// characters are written as escapes.
     fn write(&self, writer: &mut impl fmt::Write) -> fmt::Result {
-        if self.0.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        // Looked at as a whole, many bytes at once: nearly every line is plain.
+        let is_plain = |byte: u8| byte.wrapping_sub(b' ') <= b'~' - b' ';
+        if self
+            .0
+            .bytes()
+            .fold(true, |plain, byte| plain & is_plain(byte))
+        {
             return writer.write_str(&self.0);
         }
         for character in self.0.chars() {
@@ -346,5 +367,15 @@ mod tests {
         check("fired on-push: success", "fired on-push: success");
         check("größer → default", "größer → default");
         check("a\u{1b}[2Jb\u{9b}1m\n", "a\\u{1b}[2Jb\\u{9b}1m\\n");
+    }
+
+    #[test]
+    fn a_time_of_day_has_milliseconds() {
+        let check = |milliseconds: i64, expected: &str| {
+            assert_eq!(TimeOfDay(milliseconds).to_string(), expected);
+        };
+        check(0, "00:00:00.000");
+        check(86_399_999, "23:59:59.999");
+        check(36_610_045, "10:10:10.045");
     }
 }

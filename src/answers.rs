@@ -8,9 +8,7 @@
 //! repository grants are part of what was read, so an answer is old as soon as one of them changes.
 
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -27,8 +25,6 @@ const MAX_BODY: usize = 256 * 1024;
 const OVERHEAD: u64 = 512;
 /// How many answers are expected; there is room for as many as fit.
 const EXPECTED: usize = 128;
-/// Of how many paths it is known that they were asked for, at the most.
-const ASKED: usize = 8192;
 
 /// That an answer may be kept, which a handler leaves with it.
 #[derive(Clone)]
@@ -110,15 +106,7 @@ impl Answer {
 /// The answers of one listener that are ready, up to a number of bytes; of more, those go that were
 /// not asked for lately.
 #[derive(Debug)]
-pub struct Answers(Option<Kept>);
-
-#[derive(Debug)]
-struct Kept {
-    answers: Cache<Path, Arc<Answer>, Weight>,
-    /// A part of the hash of the path that was asked for last, of each part of all paths.
-    asked: Box<[AtomicU32]>,
-    hasher: DefaultHashBuilder,
-}
+pub struct Answers(Option<Cache<Path, Arc<Answer>, Weight>>);
 
 impl Answers {
     /// Room for so many bytes; 0 keeps nothing.
@@ -131,33 +119,24 @@ impl Answers {
             .build()
             .ok()
             .filter(|_| bytes > 0);
-        Self(options.map(|options| Kept {
-            answers: Cache::with_options(
+        Self(options.map(|options| {
+            Cache::with_options(
                 options,
                 Weight,
                 DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
-            ),
-            asked: (0..ASKED).map(|_| AtomicU32::new(0)).collect(),
-            hasher: DefaultHashBuilder::default(),
+            )
         }))
+    }
+
+    /// Whether anything is ever kept.
+    pub fn keeps(&self) -> bool {
+        self.0.is_some()
     }
 
     /// The answer to a GET of this path.
     pub fn find(&self, path: &str) -> Option<Arc<Answer>> {
-        self.0.as_ref()?.answers.get(&Asked(path))
-    }
-
-    /// Whether a GET of this path, whose answer is not ready, has come before and few others since.
-    /// Only then is its answer worth keeping: what is asked for once costs no more than it has to.
-    pub fn is_asked_again(&self, path: &str) -> bool {
-        self.0.as_ref().is_some_and(|kept| {
-            let hash = kept.hasher.hash_one(path);
-            // The upper half of a hash always fits, and so does what is below `ASKED`.
-            let mark = u32::try_from(hash >> 32).unwrap_or_default();
-            let part = usize::try_from(hash % ASKED as u64).unwrap_or_default();
-            kept.asked[part].swap(mark, Ordering::Relaxed) == mark
-        })
+        self.0.as_ref()?.get(&Asked(path))
     }
 
     /// Keeps the answer to a GET of this path, unless it is too large.
@@ -165,14 +144,14 @@ impl Answers {
         if let Some(kept) = &self.0
             && answer.body.len() <= MAX_BODY
         {
-            kept.answers.insert(Path(path.into()), answer);
+            kept.insert(Path(path.into()), answer);
         }
     }
 
     /// Forgets all, for what they take to be used for something else.
     pub fn clear(&self) {
         if let Some(kept) = &self.0 {
-            kept.answers.clear();
+            kept.clear();
         }
     }
 }

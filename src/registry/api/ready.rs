@@ -35,9 +35,10 @@ impl Call<'_> {
             // The edge does not know who may have it.
             keep: Keep::for_nobody(),
         });
-        let uri = &self.parts.uri;
-        if uri.query().is_none() && self.app.answers.is_asked_again(uri.path()) {
-            self.app.answers.put(uri.path(), Arc::clone(&answer));
+        if self.parts.uri.query().is_none() {
+            self.app
+                .answers
+                .put(self.parts.uri.path(), Arc::clone(&answer));
         }
         answer
     }

@@ -142,7 +142,7 @@ impl Answers {
     /// Keeps the answer to a GET of this path, unless it is too large.
     pub fn put(&self, path: &str, answer: Arc<Answer>) {
         if let Some(kept) = &self.0
-            && answer.body.len() <= MAX_BODY
+            && is_short(answer.body.len() as u64)
         {
             kept.insert(Path(path.into()), answer);
         }

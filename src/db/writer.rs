@@ -135,16 +135,12 @@ impl<W: Write> BatchWrite for W {
     }
 
     async fn run_alone(
-        mut group: Vec<Self>,
+        group: Vec<Self>,
         connection: &mut SqliteConnection,
     ) -> Result<Vec<Result<Self::Output>>> {
-        let write = match (group.pop(), group.is_empty()) {
-            (Some(write), true) => write,
-            (Some(write), false) => {
-                group.push(write);
-                return run_in_transaction(group, connection).await;
-            }
-            (None, _) => return Ok(Vec::new()),
+        let write = match <[Self; 1]>::try_from(group) {
+            Ok([write]) => write,
+            Err(group) => return run_in_transaction(group, connection).await,
         };
         // With the write, all of the transaction is undone: there is nothing to save from it.
         let mut transaction = connection.begin_with(BEGIN).await?;

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
@@ -69,7 +69,7 @@ fn caller(app: &App, request: &Request) -> Option<Caller> {
 
 /// What an answer is kept under, taken before its handler reads anything.
 pub(super) struct Keeper {
-    path: String,
+    uri: Uri,
     operation: &'static str,
     since: Version,
 }
@@ -79,7 +79,7 @@ impl Keeper {
     pub(super) fn of(app: &App, operation: &Operation, request: &Request) -> Option<Self> {
         let uri = request.uri();
         (app.answers.keeps() && may_be_ready(request.method(), uri.query())).then(|| Self {
-            path: uri.path().to_owned(),
+            uri: uri.clone(),
             operation: operation.name,
             since: app.db.versions().now(),
         })
@@ -107,7 +107,7 @@ impl Keeper {
             since: self.since,
             keep,
         };
-        app.answers.put(&self.path, Arc::new(answer));
+        app.answers.put(self.uri.path(), Arc::new(answer));
         Response::from_parts(parts, Body::from(body))
     }
 }

@@ -59,7 +59,11 @@ async fn condition<'a>(
 ) -> Result<Cow<'a, Condition>> {
     Ok(match &candidate.condition {
         Some(condition) => Cow::Borrowed(condition),
-        None => Cow::Owned(trigger::store::find_condition(transaction, candidate.id).await?),
+        None => {
+            let found = trigger::store::find_condition(transaction, candidate.id).await?;
+            let gone = || Error::internal("a trigger is gone within a transaction");
+            Cow::Owned(found.ok_or_else(gone)?)
+        }
     })
 }
 

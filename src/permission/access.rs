@@ -160,7 +160,7 @@ pub fn for_readers_of(
 ) -> Response {
     let allows = move |caller: &Caller| {
         let level = Level::of(caller.user(), &repository.namespace, Some(&repository));
-        level >= Some(Level::Read)
+        at_least(Level::Read, level).is_ok()
     };
     keep(subject, allows, answer)
 }

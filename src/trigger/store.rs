@@ -135,13 +135,10 @@ pub async fn list(
                 let kind = TriggerType::parse(kind).map_err(Error::internal)?;
                 Condition::stored(kind, condition)
             }
-            None => match find_condition(db, id).await {
-                Ok(condition) => condition,
+            None => match find_condition(db, id).await? {
+                Some(condition) => condition,
                 // It was deleted since. The list is read anew, as it is without it.
-                Err(_) if !exists(db, id).await? => {
-                    return Box::pin(list(db, repository_id, after, limit)).await;
-                }
-                Err(error) => return Err(error),
+                None => return Box::pin(list(db, repository_id, after, limit)).await,
             },
         };
         triggers.push(Trigger {
@@ -218,19 +215,11 @@ pub async fn list_candidates(
     Ok(candidates)
 }
 
-/// The condition of a trigger.
-pub async fn find_condition(db: impl SqliteExecutor<'_>, id: i64) -> Result<Condition> {
+/// The condition of a trigger, if there still is one.
+pub async fn find_condition(db: impl SqliteExecutor<'_>, id: i64) -> Result<Option<Condition>> {
     let found = sqlx::query_as("SELECT trigger_type, condition FROM triggers WHERE id = ?")
         .bind(id)
-        .fetch_one(db)
-        .await?;
-    Ok(found)
-}
-
-async fn exists(db: impl SqliteExecutor<'_>, id: i64) -> Result<bool> {
-    let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM triggers WHERE id = ?)")
-        .bind(id)
-        .fetch_one(db)
+        .fetch_optional(db)
         .await?;
     Ok(found)
 }
@@ -584,7 +573,7 @@ mod tests {
         let conditions: Vec<_> = found.iter().map(|found| found.condition.clone()).collect();
         assert_eq!(conditions, [Some(short), None]);
         let read = find_condition(db, found[1].id).await.expect("read");
-        assert_eq!(read, long);
+        assert_eq!(read.expect("there"), long);
         let listed = list(db, id, 0, 10).await.expect("read");
         let listed: Vec<_> = listed
             .into_iter()

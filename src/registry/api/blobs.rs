@@ -72,7 +72,7 @@ impl Call<'_> {
         };
         if self.is_head() {
             let mut response = Response::new(Body::empty());
-            add_headers(&mut response, &headers(size));
+            add_headers(response.headers_mut(), &headers(size));
             return Ok(response);
         }
         let part = part?;
@@ -91,11 +91,11 @@ impl Call<'_> {
         };
         let stream = futures_util::stream::try_unfold(sending, Sending::next);
         let mut response = Response::new(Body::from_stream(stream));
-        add_headers(&mut response, &headers(length));
+        add_headers(response.headers_mut(), &headers(length));
         if part.is_some() {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             let range = format!("bytes {first}-{last}/{size}");
-            add_headers(&mut response, &[(CONTENT_RANGE, range)]);
+            add_headers(response.headers_mut(), &[(CONTENT_RANGE, range)]);
         }
         Ok(response)
     }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty, insert_all};
+use super::{Call, DOCKER_CONTENT_DIGEST, add_headers, empty};
 use crate::answers::Answer;
 use crate::db::Version;
 use crate::http::{Limits, SharedBody, gather};
@@ -63,7 +63,7 @@ impl Call<'_> {
         let found = store::find_manifest(self.app.db.lookups(), repository_id, reference).await?;
         let found = found.ok_or(RegistryError::ManifestUnknown)?;
         let mut headers = HeaderMap::new();
-        insert_all(
+        add_headers(
             &mut headers,
             &[
                 (CONTENT_TYPE, found.media_type),
@@ -225,13 +225,16 @@ impl Call<'_> {
         let body = serde_json::to_vec(&view).map_err(crate::error::Error::internal)?;
         let mut response = Response::new(Body::from(body));
         let content_type = MediaType::OciIndex.as_str().to_owned();
-        add_headers(&mut response, &[(CONTENT_TYPE, content_type)]);
+        add_headers(response.headers_mut(), &[(CONTENT_TYPE, content_type)]);
         if wanted.is_some() {
             let filters = "artifactType".to_owned();
-            add_headers(&mut response, &[(OCI_FILTERS_APPLIED.clone(), filters)]);
+            add_headers(
+                response.headers_mut(),
+                &[(OCI_FILTERS_APPLIED.clone(), filters)],
+            );
         }
         if let Some(next) = next {
-            add_headers(&mut response, &[(LINK, next)]);
+            add_headers(response.headers_mut(), &[(LINK, next)]);
         }
         Ok(response)
     }

@@ -349,7 +349,7 @@ fn real_seconds() -> i64 {
 /// A response without a body.
 fn empty(status: StatusCode, headers: &[(HeaderName, String)]) -> Response {
     let mut response = status.into_response();
-    add_headers(&mut response, headers);
+    add_headers(response.headers_mut(), headers);
     let length = HeaderValue::from_static("0");
     if status != StatusCode::NO_CONTENT {
         response.headers_mut().insert(CONTENT_LENGTH, length);
@@ -357,11 +357,7 @@ fn empty(status: StatusCode, headers: &[(HeaderName, String)]) -> Response {
     response
 }
 
-fn add_headers(response: &mut Response, headers: &[(HeaderName, String)]) {
-    insert_all(response.headers_mut(), headers);
-}
-
-fn insert_all(into: &mut HeaderMap, headers: &[(HeaderName, String)]) {
+fn add_headers(into: &mut HeaderMap, headers: &[(HeaderName, String)]) {
     for (name, value) in headers {
         if let Ok(value) = HeaderValue::try_from(value) {
             into.insert(name, value);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::super::access::Actions;
 use super::super::error::RegistryError;
-use super::{Call, insert_all};
+use super::{Call, add_headers};
 use crate::answers::Answer;
 use crate::db::Version;
 use crate::http::cut_to_page;
@@ -50,12 +50,12 @@ impl Call<'_> {
         let view =
             serde_json::to_vec(&TagsView { name, tags }).map_err(crate::error::Error::internal)?;
         let mut headers = HeaderMap::new();
-        insert_all(
+        add_headers(
             &mut headers,
             &[(CONTENT_TYPE, "application/json".to_owned())],
         );
         if let Some(next) = next {
-            insert_all(&mut headers, &[(LINK, next)]);
+            add_headers(&mut headers, &[(LINK, next)]);
         }
         Ok(self.keep(since, headers, view.into()))
     }

@@ -64,8 +64,8 @@ pub struct Config {
     )]
     pub region: String,
     /// Seed file (YAML or JSON) with accounts, organizations, repositories, triggers and clusters
-    #[arg(long, env = "SWR_EMULATOR_SEED", value_name = "FILE")]
-    pub seed: Option<PathBuf>,
+    #[arg(long, env = "SWR_EMULATOR_SEED", value_name = "FILE", value_parser = parse_seed)]
+    pub seed: Option<SeedSource>,
     /// Additional name of the registry (repeatable); `path` shows the first one, or the address if
     /// there is none
     #[arg(
@@ -171,6 +171,21 @@ impl Config {
     pub fn deploy_timeout(&self) -> Duration {
         Duration::from_secs(self.deploy_timeout.into())
     }
+}
+
+/// Where a seed file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeedSource {
+    /// A file with this path.
+    File(PathBuf),
+    /// The text itself, YAML or JSON. Paths in it are relative to the working directory.
+    Text(String),
+}
+
+/// Takes any path.
+#[expect(clippy::unnecessary_wraps, reason = "the command line wants a parser")]
+fn parse_seed(path: &str) -> Result<SeedSource, String> {
+    Ok(SeedSource::File(path.into()))
 }
 
 /// How log lines look.

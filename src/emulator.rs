@@ -106,7 +106,7 @@ impl Emulator {
     /// Starts an instance; once this returns, it serves.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let (directory, seed) = match &config.seed {
-            Some(path) => seed::read(path, &config.region)?,
+            Some(source) => seed::read(source, &config.region)?,
             None => {
                 let directory = Directory::new(true, Vec::new()).unwrap_or_default();
                 let seed = Seed::builtin(&directory);

@@ -2,7 +2,8 @@
 //! comes once, text is text.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::map::{Entry, Map};
+use serde_json::{Number, Value};
 
 use crate::error::{Error, Result};
 
@@ -238,13 +239,18 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let Strict(value) = access.next_value()?;
-            if fields.contains_key(&key) {
-                return Err(serde::de::Error::custom(format!(
-                    "the key {key:?} appears twice"
-                )));
+            match fields.entry(key) {
+                Entry::Vacant(place) => {
+                    let Strict(value) = access.next_value()?;
+                    place.insert(value);
+                }
+                Entry::Occupied(field) => {
+                    let key = field.key();
+                    return Err(serde::de::Error::custom(format!(
+                        "the key {key:?} appears twice"
+                    )));
+                }
             }
-            fields.insert(key, value);
         }
         Ok(Value::Object(fields))
     }

@@ -1,25 +1,24 @@
 //! The command line: reads the settings, starts logging, runs one instance or one sub-command.
 
 mod command;
+mod logging;
 mod memory;
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use swr_emulator::config::{LogFormat, LogLevel};
-use swr_emulator::internal::LinesForPeople;
+use logging::Log;
 use swr_emulator::internal::PAGE;
 use swr_emulator::{
     BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY, BUILTIN_TOKEN,
     BUILTIN_USER,
 };
 use swr_emulator::{Config, Emulator};
-use tracing::level_filters::LevelFilter;
 
 /// Huawei Cloud SWR on your own machine: starts an emulator if no command is given
 #[derive(Debug, Parser)]
@@ -63,8 +62,13 @@ fn main() -> ExitCode {
     for warning in command::variables::warnings(&Arguments::command()) {
         warn(&warning);
     }
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
+    let log = match arguments.command {
+        None => Log::start(&arguments.config).map(Some),
+        Some(_) => Ok(None),
+    };
+    let started = log.and_then(|log| Ok((log, tokio::runtime::Runtime::new()?)));
+    let (log, runtime) = match started {
+        Ok(started) => started,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
     let result = match arguments.command {
@@ -89,6 +93,9 @@ fn main() -> ExitCode {
         }
     };
     runtime.shutdown_timeout(LAST_THREADS);
+    if let Some(log) = log {
+        log.end();
+    }
     match result {
         Ok(code) => code,
         Err(message) => fail(&message),
@@ -172,7 +179,6 @@ fn say(text: &str) {
 
 /// Runs an instance until it is told to stop, once in order, twice at once.
 async fn run(config: &Config) -> Result<ExitCode, String> {
-    start_logging(config);
     // Listened for before anybody can know that there is something to stop.
     let mut signals = Signals::listen();
     let emulator = Emulator::start(config)
@@ -224,32 +230,6 @@ fn greeting(emulator: &Emulator) -> String {
         "listening on http://{address}\ndata folder  {data}\n{regions}{account}\
          docs         {base}{PAGE}\n"
     )
-}
-
-fn start_logging(config: &Config) {
-    let level = match config.log_level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        // That nobody reads the log is no failure; to tell it on stderr would be one.
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.log_format {
-        // Which part of a program wrote a line helps those who look into the program.
-        LogFormat::Text => subscriber
-            .event_format(LinesForPeople {
-                has_target: level > LevelFilter::INFO,
-            })
-            .init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
 }
 
 /// Ends once standard input has; what comes before is thrown away. It is read by a thread of its

@@ -328,6 +328,7 @@ pub(crate) mod testing {
     use super::Db;
     use crate::auth::Directory;
     use crate::clock::Clock;
+    use crate::config::SeedSource;
     use crate::seed::{self, ApplySeed};
 
     /// A real file in a folder of its own, which goes with this value.
@@ -341,9 +342,8 @@ pub(crate) mod testing {
         /// Fresh, with what a seed file names.
         pub(crate) async fn seeded(seed: &str) -> Self {
             let folder = tempfile::tempdir().expect("a temporary folder");
-            let file = folder.path().join("seed.yaml");
-            std::fs::write(&file, seed).expect("the seed file is written");
-            let (directory, seed) = seed::read(&file, "r1").expect("the seed file is right");
+            let source = SeedSource::Text(seed.to_owned());
+            let (directory, seed) = seed::read(&source, "r1").expect("the seed file is right");
             let db = Db::open(&folder.path().join("test.db"))
                 .await
                 .expect("a fresh database");

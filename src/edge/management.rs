@@ -11,6 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderValue, Method};
@@ -294,10 +295,13 @@ async fn dispatch(
     }
 }
 
-async fn until<T>(deadline: Instant, work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Not an `async fn`: that would have room for the work twice.
+fn until<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T>>,
+) -> impl Future<Output = Result<T>> {
     tokio::time::timeout_at(deadline, work)
-        .await
-        .unwrap_or_else(|_| Err(Error::internal("the request's deadline passed")))
+        .map(|done| done.unwrap_or_else(|_| Err(Error::internal("the request's deadline passed"))))
 }
 
 /// Finds the request's operation and its caller, and reads its body, which is not begun where the

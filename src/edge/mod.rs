@@ -7,6 +7,7 @@
 //! line in the log (`log`) and record it for `/_emulator/requests` (`requests`).
 
 mod connections;
+mod head_timer;
 mod hosts;
 mod lingering;
 mod log;

@@ -13,7 +13,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use super::connections::{Connection, Connections, OpenConnection};
+use super::head_timer::HeadTimer;
 use super::hosts::{self, AllowedHosts};
 use super::lingering::Lingering;
 use super::{management, ready};
@@ -176,7 +177,7 @@ async fn serve_connection(stream: TcpStream, open: OpenConnection, front: Arc<Fr
     });
     let mut served = pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(HeadTimer::default())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
             .max_header_size(MAX_HEAD)

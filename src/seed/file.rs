@@ -9,7 +9,11 @@ use super::check::Checker;
 use super::format::SeedFile;
 use super::words::{self, MOST_VALUES};
 use crate::auth::{Directory, DirectoryError};
+use crate::config::SeedSource;
 use crate::error::one_line;
+
+/// What errors call a seed that is in no file.
+const NO_FILE: &str = "seed";
 
 /// Why a seed file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +39,21 @@ pub(super) fn syntax_line(path: &Path, error: &serde_saphyr::Error) -> String {
 }
 
 /// Reads and checks a seed file for an instance with this home region.
-pub fn read(path: &Path, home: &str) -> Result<(Directory, Seed), SeedError> {
-    let bytes =
-        std::fs::read(path).map_err(|error| SeedError::Unreadable(path.to_owned(), error))?;
-    let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-    let file: Option<SeedFile> = serde_saphyr::from_str_with_options(&text, limits(MOST_VALUES))
+pub fn read(source: &SeedSource, home: &str) -> Result<(Directory, Seed), SeedError> {
+    match source {
+        SeedSource::File(path) => {
+            let bytes = std::fs::read(path)
+                .map_err(|error| SeedError::Unreadable(path.to_owned(), error))?;
+            let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
+            read_text(path, &text, home)
+        }
+        SeedSource::Text(text) => read_text(Path::new(NO_FILE), text, home),
+    }
+}
+
+/// Reads a seed file's text; `path` is what its errors call it, and where its relative paths begin.
+fn read_text(path: &Path, text: &str, home: &str) -> Result<(Directory, Seed), SeedError> {
+    let file: Option<SeedFile> = serde_saphyr::from_str_with_options(text, limits(MOST_VALUES))
         .map_err(|error| SeedError::Syntax(path.to_owned(), Box::new(error)))?;
     let file = file.unwrap_or_else(|| SeedFile {
         builtin_account: true,
@@ -48,7 +62,6 @@ pub fn read(path: &Path, home: &str) -> Result<(Directory, Seed), SeedError> {
         organizations: Vec::new(),
         clusters: Vec::new(),
     });
-    let text = &text;
     Checker { path, text, home }.check(file)
 }
 

@@ -119,13 +119,11 @@ impl ApplySeed {
         )
         .await?;
         for some in repository.triggers.chunks(TRIGGERS_AT_ONCE) {
-            let triggers = some.iter().map(|trigger| CreateTrigger {
-                repository_id: found.id,
-                trigger: trigger.clone(),
-                creator_name: creator.name.clone(),
-                created_at: self.now,
-            });
-            for outcome in CreateTrigger::run(triggers.collect(), &mut *transaction).await? {
+            let triggers = some
+                .iter()
+                .map(|trigger| CreateTrigger::new(found.id, trigger, &creator.name, self.now))
+                .collect::<Result<_>>()?;
+            for outcome in CreateTrigger::run(triggers, &mut *transaction).await? {
                 match outcome {
                     Ok(()) | Err(Error::AlreadyExists(Resource::Trigger)) => {}
                     Err(error) => return Err(error),

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use super::file::{SeedError, limits, read, syntax_line};
 use super::*;
 use crate::auth::{BUILTIN_ACCESS_KEY, BUILTIN_TOKEN};
+use crate::config::SeedSource;
 
 fn read_text(text: &str) -> Result<(Directory, Seed), SeedError> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("seed.yaml");
     std::fs::write(&path, text).expect("written");
-    read(&path, "r1")
+    read(&SeedSource::File(path), "r1")
 }
 
 #[test]
@@ -451,7 +452,9 @@ fn bytes_that_are_not_utf_8_have_their_line() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("seed.yaml");
     std::fs::write(&path, b"# \xc3\xa4\naccounts:\n  - name: \xff\n").expect("written");
-    let error = read(&path, "r1").expect_err("refused").to_string();
+    let error = read(&SeedSource::File(path), "r1")
+        .expect_err("refused")
+        .to_string();
     assert!(
         error.ends_with("seed.yaml:3: the file must be UTF-8"),
         "{error}"

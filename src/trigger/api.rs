@@ -64,7 +64,8 @@ async fn create(
 ) -> Result<Response> {
     let trigger = read_body(&body)?;
     let hint = if app.strict_targets {
-        app.engine.check_target(&repository, &trigger).await?
+        // In a box of its own: without it, each creation would have the room for it.
+        Box::pin(app.engine.check_target(&repository, &trigger)).await?
     } else {
         None
     };
@@ -75,16 +76,11 @@ async fn create(
     {
         return Err(refuse_without_agency(&app, &repository, &trigger).await?);
     }
-    let name = hint.is_some().then(|| trigger.name.clone());
-    let write = CreateTrigger {
-        repository_id: repository.id,
-        trigger,
-        creator_name: caller.user_name().to_owned(),
-        created_at: app.clock.now(),
-    };
+    let now = app.clock.now();
+    let write = CreateTrigger::new(repository.id, &trigger, caller.user_name(), now)?;
     app.db.write(write).await?;
-    if let (Some(hint), Some(name)) = (hint, name) {
-        let (name, hint) = (name.as_str(), one_line(&hint));
+    if let Some(hint) = hint {
+        let (name, hint) = (trigger.name.as_str(), one_line(&hint));
         warn!(
             trigger.name = name,
             "Trigger {name} cannot update anything yet: {hint}"

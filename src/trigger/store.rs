@@ -248,19 +248,50 @@ pub async fn list_names_but(
 /// Makes a trigger, if its repository still exists and the name is free.
 #[derive(Debug)]
 pub struct CreateTrigger {
-    /// The repository it is in.
-    pub repository_id: i64,
-    pub trigger: NewTrigger,
-    /// The name of the user who makes it.
-    pub creator_name: String,
-    pub created_at: Timestamp,
+    repository_id: i64,
+    name: TriggerName,
+    /// The columns, in the order in which the statements name them, as a JSON array.
+    row: String,
+}
+
+impl CreateTrigger {
+    /// One for a repository, made by the user of that name.
+    pub fn new(
+        repository_id: i64,
+        trigger: &NewTrigger,
+        creator_name: &str,
+        created_at: Timestamp,
+    ) -> Result<Self> {
+        let row = serde_json::to_string(&(
+            repository_id,
+            trigger.name.as_str(),
+            trigger.app_type.as_str(),
+            &trigger.application,
+            &trigger.cluster_ns,
+            trigger.condition.trigger_type().as_str(),
+            trigger.condition.text(),
+            i32::from(trigger.enabled),
+            trigger.cluster.trigger_mode().as_str(),
+            trigger.cluster.id(),
+            trigger.cluster.name(),
+            &trigger.container,
+            creator_name,
+            created_at.as_microseconds(),
+        ))
+        .map_err(Error::internal)?;
+        Ok(Self {
+            repository_id,
+            name: trigger.name.clone(),
+            row,
+        })
+    }
 }
 
 impl BatchWrite for CreateTrigger {
     type Output = ();
 
     fn touches(&self) -> Touched {
-        touched(self.repository_id, &self.trigger.name)
+        touched(self.repository_id, &self.name)
     }
 
     /// One statement for all of them: each statement is a hop to SQLite's thread and back.
@@ -270,7 +301,7 @@ impl BatchWrite for CreateTrigger {
         let outcomes: Vec<_> = group
             .iter()
             .map(|new| {
-                let key = (new.repository_id, new.trigger.name.as_str().to_owned());
+                let key = (new.repository_id, new.name.as_str().to_owned());
                 inserted.remove(&key)
             })
             .collect();
@@ -316,7 +347,7 @@ async fn insert_all(db: impl SqliteExecutor<'_>, group: &[CreateTrigger]) -> sql
                 n.value->>11, n.value->>12, n.value->>13
          FROM jsonb_each(?) n",
     )
-    .bind(rows(group)?)
+    .bind(rows(group))
     .execute(db)
     .await?;
     Ok(())
@@ -342,37 +373,22 @@ async fn insert_new(
          ON CONFLICT (repository_id, name) DO NOTHING
          RETURNING repository_id, name",
     )
-    .bind(rows(group)?)
+    .bind(rows(group))
     .fetch_all(db)
     .await?;
     Ok(inserted.into_iter().collect())
 }
 
-/// The columns of triggers, in the order in which the statements name them.
-fn rows(group: &[CreateTrigger]) -> sqlx::Result<String> {
-    let rows: Vec<_> = group
-        .iter()
-        .map(|new| {
-            let trigger = &new.trigger;
-            (
-                new.repository_id,
-                trigger.name.as_str(),
-                trigger.app_type.as_str(),
-                &trigger.application,
-                &trigger.cluster_ns,
-                trigger.condition.trigger_type().as_str(),
-                trigger.condition.text(),
-                i32::from(trigger.enabled),
-                trigger.cluster.trigger_mode().as_str(),
-                trigger.cluster.id(),
-                trigger.cluster.name(),
-                &trigger.container,
-                &new.creator_name,
-                new.created_at.as_microseconds(),
-            )
-        })
-        .collect();
-    serde_json::to_string(&rows).map_err(|error| sqlx::Error::Encode(error.into()))
+/// The columns of triggers as a JSON array of arrays.
+fn rows(group: &[CreateTrigger]) -> String {
+    let length: usize = group.iter().map(|new| new.row.len() + 1).sum();
+    let mut rows = String::with_capacity(length + 1);
+    for (at, new) in group.iter().enumerate() {
+        rows.push(if at == 0 { '[' } else { ',' });
+        rows.push_str(&new.row);
+    }
+    rows.push(']');
+    rows
 }
 
 /// Lets a trigger fire, or not.
@@ -476,25 +492,29 @@ mod tests {
         TriggerName::parse("name", text).expect("a legal name")
     }
 
-    fn new(repository_id: i64, trigger: &str, application: &str) -> CreateTrigger {
-        CreateTrigger {
-            repository_id,
-            trigger: NewTrigger {
-                name: name(trigger),
-                app_type: AppType::StatefulSets,
-                application: application.to_owned(),
-                cluster_ns: "default".to_owned(),
-                condition: Condition::All,
-                enabled: true,
-                cluster: ClusterRef::Cce {
-                    id: "c1".to_owned(),
-                    name: "\"quoted\"".to_owned(),
-                },
-                container: String::new(),
+    fn trigger(trigger: &str, application: &str) -> NewTrigger {
+        NewTrigger {
+            name: name(trigger),
+            app_type: AppType::StatefulSets,
+            application: application.to_owned(),
+            cluster_ns: "default".to_owned(),
+            condition: Condition::All,
+            enabled: true,
+            cluster: ClusterRef::Cce {
+                id: "c1".to_owned(),
+                name: "\"quoted\"".to_owned(),
             },
-            creator_name: "user".to_owned(),
-            created_at: Clock::default().now(),
+            container: String::new(),
         }
+    }
+
+    fn create(repository_id: i64, trigger: &NewTrigger) -> CreateTrigger {
+        let now = Clock::default().now();
+        CreateTrigger::new(repository_id, trigger, "user", now).expect("it is JSON")
+    }
+
+    fn new(repository_id: i64, name: &str, application: &str) -> CreateTrigger {
+        create(repository_id, &trigger(name, application))
     }
 
     #[tokio::test]
@@ -563,9 +583,9 @@ mod tests {
             Condition::parse(TriggerType::Tag, &list).expect("legal")
         });
         for (name, condition) in ["short", "long"].into_iter().zip(&lists) {
-            let mut write = new(id, name, "web");
-            write.trigger.condition = condition.clone();
-            test.db.write(write).await.expect("free");
+            let mut long = trigger(name, "web");
+            long.condition = condition.clone();
+            test.db.write(create(id, &long)).await.expect("free");
         }
         let [short, long] = lists.clone();
         let db = test.db.readers();
@@ -585,9 +605,12 @@ mod tests {
     #[tokio::test]
     async fn a_trigger_reads_back_as_it_was_written() {
         let (test, id) = seeded().await;
-        let write = new(id, "t", "web");
-        let created_at = write.created_at;
-        test.db.write(write).await.expect("free");
+        let created_at = Clock::default().now();
+        let write = CreateTrigger::new(id, &trigger("t", "web"), "user", created_at);
+        test.db
+            .write(write.expect("it is JSON"))
+            .await
+            .expect("free");
         let found = find(test.db.readers(), id, &name("t"))
             .await
             .expect("read")
@@ -601,7 +624,7 @@ mod tests {
             enabled,
             cluster,
             container,
-        } = new(id, "t", "web").trigger;
+        } = trigger("t", "web");
         let expected = Trigger {
             id: found.id,
             name: name("t"),

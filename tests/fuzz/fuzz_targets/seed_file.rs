@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
 use regex::Regex;
+use swr_emulator::config::SeedSource;
 use swr_emulator::internal::read_seed;
 use swr_emulator::internal::Condition;
 
@@ -13,8 +14,8 @@ fuzz_target!(|text: &[u8]| {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("seed.yaml");
     std::fs::write(&path, text).expect("written");
-    let first = read_seed(&path, "home");
-    let second = read_seed(&path, "home");
+    let first = read_seed(&SeedSource::File(path.clone()), "home");
+    let second = read_seed(&SeedSource::File(path.clone()), "home");
 
     assert_eq!(std::fs::read(&path).expect("read"), text);
     assert_eq!(std::fs::read_dir(folder.path()).expect("read").count(), 1);

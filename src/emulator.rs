@@ -164,8 +164,11 @@ impl Emulator {
         let hosts = AllowedHosts::new(app.regions.iter(), &config.allow_host);
         let hosts = Arc::new(hosts);
         let mut servers = Vec::new();
-        for ((listener, region), app) in listeners.into_iter().zip(app.regions.iter()).zip(apps) {
-            let router = router(routes.clone(), Arc::clone(&app));
+        // The last one gets the table itself, and it is nearly always the only one.
+        let tables = std::iter::repeat_n(routes, apps.len());
+        let places = listeners.into_iter().zip(app.regions.iter()).zip(apps);
+        for (((listener, region), app), routes) in places.zip(tables) {
+            let router = router(routes, Arc::clone(&app));
             let server = Server::start(listener, router, app, &hosts)
                 .map_err(|error| StartError::Listen(region.address, error))?;
             servers.push(server);

@@ -22,7 +22,7 @@ use crate::engine::{self, Engine, FiringWorker, Matcher};
 use crate::error::Error;
 use crate::http::Operation;
 use crate::iam::{self, StoredUsers};
-use crate::image::{self, Collector, Files};
+use crate::image::{self, Collector, Files, Folders};
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
 use crate::registry::download::Downloads;
@@ -346,6 +346,9 @@ async fn prepare(
     let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
     let regions = Arc::new(regions);
+    let unwritable = |error| FolderError::Unwritable(folder.path().to_owned(), error);
+    // Before the write, which brings them to disk along with its own.
+    let folders = Folders::make(folder.path()).map_err(unwritable)?;
     let begin = Begin(ApplySeed {
         seed: Arc::clone(&seed),
         registry: regions.seed_registry().to_owned(),
@@ -354,8 +357,8 @@ async fn prepare(
     // The first request finds a connection, which opens while the disk is waited for.
     let begun = async { tokio::try_join!(db.write(begin), db.lookups().open_first()) };
     let (found, ()) = begun.await.map_err(StartError::Prepare)?;
-    let files = Files::open(folder.path(), &found.file_prefix)
-        .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
+    folder.sync()?;
+    let files = Files::open(folders, &found.file_prefix).map_err(unwritable)?;
     if !db.is_new() {
         files.make_private();
     }

@@ -143,7 +143,7 @@ impl App {
             clock: Clock::default(),
             seed: Arc::default(),
             registry: Arc::new(RegistryState {
-                files: Arc::new(Files::open(folder, "swr-test-").expect("the folder is there")),
+                files: Arc::new(crate::image::testing::files_in(folder)),
                 key: SigningKey::new(&key),
                 downloads: Downloads::new(Arc::clone(&db)),
             }),

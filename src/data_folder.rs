@@ -43,10 +43,12 @@ pub struct DataFolder {
     lock: File,
     /// Whether the lock's file was there before.
     lock_is_old: bool,
+    /// Where the folders were made that were missing.
+    parents: Vec<PathBuf>,
 }
 
 impl DataFolder {
-    /// Locks a folder, which is made (mode 0700) if it is missing, on disk with its name.
+    /// Locks a folder, which is made (mode 0700) if it is missing; see [`Self::sync`].
     ///
     /// The operating system lets go of the lock with the process, however that ends.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
@@ -87,7 +89,7 @@ impl DataFolder {
 
     fn lock(path: PathBuf, temporary: Option<TempDir>) -> Result<Self, FolderError> {
         let unwritable = |error| FolderError::Unwritable(path.clone(), error);
-        make_folders(&path, sync_folder).map_err(unwritable)?;
+        let parents = make_folders(&path).map_err(unwritable)?;
         let file = path.join(LOCK);
         let lock_is_old = file.exists();
         let lock = private_file()
@@ -104,11 +106,22 @@ impl DataFolder {
                     temporary,
                     lock,
                     lock_is_old,
+                    parents,
                 })
             }
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path)),
             Err(TryLockError::Error(error)) => Err(unwritable(error)),
         }
+    }
+
+    /// Puts on disk which files and folders are in the folder, and the folder's own name where it was
+    /// made: what is kept in a folder is there after a loss of power only if the folder is. The start
+    /// does it once, before anything is answered, when files have brought most of it to disk.
+    pub fn sync(&self) -> Result<(), FolderError> {
+        let mut folders = self.parents.iter().chain([&self.path]);
+        folders
+            .try_for_each(|folder| sync_folder(folder))
+            .map_err(|error| FolderError::Unwritable(self.path.clone(), error))
     }
 
     /// Where the folder is.
@@ -220,28 +233,26 @@ fn is_of_same_owner(_: &Path, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Makes a folder and all above it that are missing. After each, the folder that it was made in is
-/// synced: what is kept in a folder is there after a loss of power only if the folder is.
-pub(crate) fn make_folders(
-    path: &Path,
-    mut sync: impl FnMut(&Path) -> io::Result<()>,
-) -> io::Result<()> {
+/// Makes a folder and all above it that are missing; returns the folders that they were made in,
+/// which are not synced.
+pub(crate) fn make_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     let missing: Vec<_> = path
         .ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
         .collect();
+    let mut parents = Vec::with_capacity(missing.len());
     for folder in missing.into_iter().rev() {
         match private_folder().create(folder) {
             // Somebody else made it at the same moment.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
             made => made?,
         }
-        match folder.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => sync(parent)?,
-            _ => sync(Path::new("."))?,
-        }
+        parents.push(match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        });
     }
-    Ok(())
+    Ok(parents)
 }
 
 /// Puts the names in a folder on disk.
@@ -329,21 +340,24 @@ mod tests {
     fn each_folder_that_is_made_is_put_on_disk_with_its_name() {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let path = parent.path().join("a/b/c");
-        let mut synced = Vec::new();
-        for _ in 0..2 {
-            let sync = |folder: &Path| {
-                synced.push((folder.to_owned(), folder.read_dir()?.count()));
-                Ok(())
-            };
-            make_folders(&path, sync).expect("made");
-        }
-        // Each when its new folder is in it, and nothing when all are there.
-        let expected = ["", "a", "a/b"].map(|folder| (parent.path().join(folder), 1));
-        assert_eq!(
-            synced,
-            expected.map(|(path, count)| (path.components().collect(), count))
-        );
-        assert!(path.is_dir());
+        let folder = DataFolder::open(&path).expect("made");
+        let above = ["", "a", "a/b"].map(|folder| parent.path().join(folder));
+        let above = above.map(|path| path.components().collect::<PathBuf>());
+        assert_eq!(folder.parents, above);
+        folder.sync().expect("synced");
+
+        // One that is gone is missed.
+        std::fs::remove_dir_all(parent.path().join("a")).expect("removed");
+        let error = folder.sync().expect_err("refused");
+        assert!(matches!(error, FolderError::Unwritable(..)), "{error}");
+        drop(folder);
+
+        drop(DataFolder::open(&path).expect("made"));
+        let folder = DataFolder::open(&path).expect("found");
+        assert!(folder.parents.is_empty());
+        folder.sync().expect("synced");
+        std::fs::remove_dir_all(&path).expect("removed");
+        folder.sync().expect_err("its own names are synced");
     }
 
     #[cfg(unix)]

@@ -22,7 +22,7 @@ use crate::engine::{self, Engine, FiringWorker, Matcher};
 use crate::error::Error;
 use crate::http::Operation;
 use crate::iam::{self, StoredUsers};
-use crate::image::{self, Collector, Files};
+use crate::image::{self, Collector, Files, Folders};
 use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
 use crate::registry::download::Downloads;
@@ -164,8 +164,11 @@ impl Emulator {
         let hosts = AllowedHosts::new(app.regions.iter(), &config.allow_host);
         let hosts = Arc::new(hosts);
         let mut servers = Vec::new();
-        for ((listener, region), app) in listeners.into_iter().zip(app.regions.iter()).zip(apps) {
-            let router = router(routes.clone(), Arc::clone(&app));
+        // The last one gets the table itself, and it is nearly always the only one.
+        let tables = std::iter::repeat_n(routes, apps.len());
+        let places = listeners.into_iter().zip(app.regions.iter()).zip(apps);
+        for (((listener, region), app), routes) in places.zip(tables) {
+            let router = router(routes, Arc::clone(&app));
             let server = Server::start(listener, router, app, &hosts)
                 .map_err(|error| StartError::Listen(region.address, error))?;
             servers.push(server);
@@ -290,12 +293,22 @@ async fn listen(config: &Config, seed: &Seed) -> Result<(Vec<TcpListener>, Regio
 
 /// The first write of a start, which also reads what has to be known before anything is served: one
 /// connection is enough for it.
-struct Begin(ApplySeed);
+struct Begin {
+    seed: ApplySeed,
+    /// Whether the database was just made: then there is nothing of an earlier run.
+    is_new: bool,
+}
 
 /// What the database holds at the start.
 struct Found {
     file_prefix: String,
     signing_key: Vec<u8>,
+    earlier: Earlier,
+}
+
+/// What an earlier run left.
+#[derive(Default)]
+struct Earlier {
     tokens: Vec<StoredToken>,
     users: StoredUsers,
     /// Whether there are manifests that an earlier version stored without describing them.
@@ -304,6 +317,7 @@ struct Found {
 }
 
 /// What an earlier run left to do.
+#[derive(Default)]
 struct Pending {
     has_firings: bool,
     has_jobs: bool,
@@ -314,10 +328,22 @@ impl Write for Begin {
     const INVALIDATES_NAMES: bool = true;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<Found, Error> {
-        self.0.run(&mut *transaction).await?;
+        self.seed.run(&mut *transaction).await?;
         Ok(Found {
             file_prefix: image::store::file_prefix(&mut *transaction).await?,
             signing_key: token::store::signing_key(&mut *transaction).await?,
+            earlier: if self.is_new {
+                Earlier::default()
+            } else {
+                Earlier::find(transaction).await?
+            },
+        })
+    }
+}
+
+impl Earlier {
+    async fn find(transaction: &mut SqliteConnection) -> Result<Self, Error> {
+        Ok(Self {
             tokens: auth::find_tokens(&mut *transaction).await?,
             users: StoredUsers::list(&mut *transaction).await?,
             has_undescribed: image::store::has_undescribed(&mut *transaction).await?,
@@ -343,25 +369,32 @@ async fn prepare(
     let real_clusters = seed.real_clusters();
     let seed = Arc::new(seed);
     let regions = Arc::new(regions);
-    let begin = Begin(ApplySeed {
-        seed: Arc::clone(&seed),
-        registry: regions.seed_registry().to_owned(),
-        now: clock.now(),
-    });
+    let unwritable = |error| FolderError::Unwritable(folder.path().to_owned(), error);
+    // Before the write, which brings them to disk along with its own.
+    let folders = Folders::make(folder.path()).map_err(unwritable)?;
+    let begin = Begin {
+        seed: ApplySeed {
+            seed: Arc::clone(&seed),
+            registry: regions.seed_registry().to_owned(),
+            now: clock.now(),
+        },
+        is_new: db.is_new(),
+    };
     // The first request finds a connection, which opens while the disk is waited for.
     let begun = async { tokio::try_join!(db.write(begin), db.lookups().open_first()) };
     let (found, ()) = begun.await.map_err(StartError::Prepare)?;
-    let files = Files::open(folder.path(), &found.file_prefix)
-        .map_err(|error| FolderError::Unwritable(folder.path().to_owned(), error))?;
+    folder.sync()?;
+    let files = Files::open(folders, &found.file_prefix).map_err(unwritable)?;
     if !db.is_new() {
         files.make_private();
     }
-    if found.has_undescribed {
+    let earlier = found.earlier;
+    if earlier.has_undescribed {
         let described = image::describe_stored(&db).await;
         described.map_err(StartError::Prepare)?;
     }
-    found.users.adopt(&directory).await;
-    let tokens = Arc::new(Tokens::restore(found.tokens, &directory));
+    earlier.users.adopt(&directory).await;
+    let tokens = Arc::new(Tokens::restore(earlier.tokens, &directory));
     let directory = Arc::new(directory);
     let registry = Arc::new(RegistryState {
         files: Arc::new(files),
@@ -414,5 +447,5 @@ async fn prepare(
             bodies: Arc::clone(&bodies),
         })
     });
-    Ok((apps.collect(), found.pending))
+    Ok((apps.collect(), earlier.pending))
 }

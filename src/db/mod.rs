@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
 
 use crate::data_folder::make_private;
@@ -87,6 +87,9 @@ impl Db {
         let unusable = |error| OpenError::Unusable(path.to_owned(), error);
         let found = inspect(path)?;
         let is_new = matches!(found, Found::Nothing);
+        let options = connect_options(path);
+        let lookups = Readers::new(options.clone(), LOOKUPS);
+        let readers = Readers::new(options.clone(), READERS);
         let is_current = match found {
             Found::Nothing => {
                 // The log and its index take their mode from it.
@@ -98,10 +101,11 @@ impl Db {
                 for suffix in ["", "-wal", "-shm"] {
                     make_private(&beside(path, suffix));
                 }
-                schema_is_current(path).await?
+                schema_is_current(path, &lookups).await?
             }
         };
-        let options = connect_options(path);
+        // A copy that somebody made of the database may have another one. Readers cannot change it.
+        let options = options.journal_mode(SqliteJournalMode::Wal);
         let mut connection = options.connect().await.map_err(unusable)?;
         if !is_current {
             MIGRATOR
@@ -124,8 +128,8 @@ impl Db {
         )
         .map_err(|error| unusable(error.into()))?;
         Ok(Self {
-            readers: Readers::new(options.clone(), READERS),
-            lookups: Readers::new(options.clone(), LOOKUPS),
+            readers,
+            lookups,
             writer,
             names,
             versions,
@@ -242,7 +246,6 @@ fn connect_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
-        .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
@@ -279,35 +282,30 @@ fn inspect(path: &Path) -> Result<Found, OpenError> {
     Ok(Found::Ours)
 }
 
-async fn schema_is_current(path: &Path) -> Result<bool, OpenError> {
-    let unusable = |error| OpenError::Unusable(path.to_owned(), error);
+/// Asks through a connection that cannot write, and that later reads use.
+async fn schema_is_current(path: &Path, lookups: &Readers) -> Result<bool, OpenError> {
     let known = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .connect()
-        .await
-        .map_err(unusable)?;
-    let applied = applied_schema(&mut connection).await.map_err(unusable)?;
-    connection.close().await.map_err(unusable)?;
-    if applied > known {
-        return Err(OpenError::Newer(path.to_owned(), applied, known));
-    }
-    Ok(applied == known)
+    let refusal = match applied_schema(lookups).await {
+        Ok(applied) if applied <= known => return Ok(applied == known),
+        Ok(applied) => OpenError::Newer(path.to_owned(), applied, known),
+        Err(error) => OpenError::Unusable(path.to_owned(), error),
+    };
+    lookups.close().await;
+    Err(refusal)
 }
 
 /// The newest schema that is in the database; 0 when there is none.
-async fn applied_schema(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+async fn applied_schema(lookups: &Readers) -> sqlx::Result<i64> {
     let has_any: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')",
     )
-    .fetch_one(&mut *connection)
+    .fetch_one(lookups)
     .await?;
     if !has_any {
         return Ok(0);
     }
     sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
-        .fetch_one(connection)
+        .fetch_one(lookups)
         .await
 }
 

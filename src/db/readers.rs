@@ -261,7 +261,9 @@ mod tests {
 
     use futures_util::FutureExt;
     use futures_util::future::join_all;
+    use sqlx::ConnectOptions;
 
+    use crate::db::Db;
     use crate::db::testing::TestDb;
 
     /// It would take SQLite hours.
@@ -297,6 +299,30 @@ mod tests {
         let read = sqlx::query_scalar::<_, i64>("SELECT 1").fetch_one(readers);
         assert_eq!(read.await.expect("read"), 1);
         assert_eq!(readers.0.idle().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_copy_with_another_journal_is_opened_by_the_connection_that_reads_later() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [original, path] = ["x.db", "copy.db"].map(|name| folder.path().join(name));
+        let db = Db::open(&original).await.expect("made");
+        sqlx::query("VACUUM INTO ?")
+            .bind(path.to_str())
+            .execute(&mut db.options.connect().await.expect("opened"))
+            .await
+            .expect("copied");
+        db.close().await;
+
+        for _ in 0..2 {
+            let db = Db::open(&path).await.expect("opened");
+            assert_eq!(db.lookups().0.idle().len(), 1);
+            db.check().await.expect("it works");
+            let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(db.lookups());
+            let journal: String = journal.await.expect("known");
+            assert_eq!(journal, "wal");
+            assert_eq!(db.lookups().0.idle().len(), 1);
+            db.close().await;
+        }
     }
 
     #[tokio::test]

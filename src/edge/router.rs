@@ -24,8 +24,10 @@ pub fn router(routes: Routes, app: AppState) -> Router {
         .route("/v2/manage/{*path}", any(StatusCode::NOT_FOUND));
     // The edge wraps what is there before it; the registry has limits of its own.
     management
-        .layer(CatchPanicLayer::custom(management::answer_panic))
-        .layer(from_fn_with_state(Arc::new(edge), management::serve))
+        .layer((
+            from_fn_with_state(Arc::new(edge), management::serve),
+            CatchPanicLayer::custom(management::answer_panic),
+        ))
         .route("/v2/", any(registry::serve))
         .route("/v2/{*path}", any(registry::serve))
         .with_state(app)

@@ -1,6 +1,8 @@
 //! One operation of the emulator, and the table of all of them from which the router is made.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -192,7 +194,8 @@ pub struct Routes<S> {
     /// The chapter of those that are added.
     chapter: &'static str,
     operations: Vec<Operation>,
-    router: Router<S>,
+    /// What each operation leads to, in the same order.
+    endpoints: Vec<MethodRouter<S>>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
@@ -201,7 +204,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         Self {
             chapter,
             operations: Vec::new(),
-            router: Router::new(),
+            endpoints: Vec::new(),
         }
     }
 
@@ -219,8 +222,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             Method::PUT => MethodFilter::PUT,
             _ => MethodFilter::GET,
         };
-        let endpoint = MethodRouter::new().on(filter, handler);
-        self.router = self.router.route(operation.path, endpoint);
+        self.endpoints.push(MethodRouter::new().on(filter, handler));
         operation.chapter = self.chapter;
         operation.doc = doc;
         self.operations.push(operation);
@@ -239,7 +241,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.operations.extend(other.operations);
-        self.router = self.router.merge(other.router);
+        self.endpoints.extend(other.endpoints);
         self
     }
 
@@ -248,8 +250,62 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         &self.operations
     }
 
-    /// The operations, and a router that leads to their handlers and no further.
+    /// The operations, and a router that leads to their handlers and no further. It is made in one
+    /// go: one that is merged from others, or added to a method at a time, is copied over and over.
     pub fn into_parts(self) -> (Vec<Operation>, Router<S>) {
-        (self.operations, self.router)
+        let mut by_path = BTreeMap::new();
+        for (operation, endpoint) in self.operations.iter().zip(self.endpoints) {
+            match by_path.entry(operation.path) {
+                Entry::Vacant(entry) => {
+                    entry.insert(endpoint);
+                }
+                Entry::Occupied(mut entry) => {
+                    let methods: &mut MethodRouter<S> = entry.get_mut();
+                    *methods = std::mem::take(methods).merge(endpoint);
+                }
+            }
+        }
+        let paths = by_path.into_iter();
+        let router = paths.fold(Router::new(), |router, (path, methods)| {
+            router.route(path, methods)
+        });
+        (self.operations, router)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tables_that_share_a_path_lead_to_the_handlers_of_both() {
+        let doc: Doc = || OperationDoc::new("");
+        let one = Routes::<()>::of("one").get("Get", "/x", async || "one", doc);
+        let two = Routes::of("two")
+            .post("Post", "/x", async || "two", doc)
+            .delete("Delete", "/x/{y}", async || "three", doc);
+
+        let (operations, router) = one.and(two).into_parts();
+
+        let names = operations.iter().map(|one| (one.chapter, one.name));
+        let expected = [("one", "Get"), ("two", "Post"), ("two", "Delete")];
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        let router: Router = router.with_state(());
+        let check = async |method: &str, path: &str, status: u16, expected: &str| {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::empty()).expect("a request");
+            let Ok(response) = router.clone().oneshot(request).await;
+            assert_eq!(response.status(), status, "{method} {path}");
+            let body = to_bytes(response.into_body(), 100).await.expect("a body");
+            assert_eq!(body, expected, "{method} {path}");
+        };
+        check("GET", "/x", 200, "one").await;
+        check("POST", "/x", 200, "two").await;
+        check("DELETE", "/x/y", 200, "three").await;
+        check("DELETE", "/x", 405, "").await;
     }
 }

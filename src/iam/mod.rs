@@ -19,7 +19,7 @@ use crate::error::Result;
 pub use api::routes;
 
 /// The users that were made in an earlier run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StoredUsers(Vec<user::MadeUser>);
 
 impl StoredUsers {

@@ -184,6 +184,7 @@ mod tests {
     use crate::db::testing::TestDb;
     use crate::image::Digest;
     use crate::image::store::{CollectGarbage, LinkUploaded, UnlinkBlob, find_blob};
+    use crate::image::testing::files_in;
 
     /// One repository that the same few contents are uploaded to, taken out of and collected
     /// from, all at once.
@@ -204,7 +205,7 @@ mod tests {
                     .fetch_one(db.readers())
                     .await
                     .expect("there is one"),
-                files: Arc::new(Files::open(folder.path(), "swr-test-").expect("made")),
+                files: Arc::new(files_in(folder.path())),
                 db: Arc::new(db),
                 folder,
             })

@@ -28,7 +28,7 @@ pub use digest::Digest;
 pub use error::ImageError;
 #[cfg(test)]
 pub(crate) use files::testing;
-pub use files::{Ending, Files};
+pub use files::{Ending, Files, Folders};
 pub use manifest::{MAX_MANIFEST_SIZE, Manifest, MediaType};
 pub use push::{Pusher, repository_for_push};
 pub use reference::{ImagePath, Reference};

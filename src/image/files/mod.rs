@@ -104,24 +104,39 @@ pub struct Expected {
     pub size: u64,
 }
 
-impl Files {
-    /// Makes the folders, and puts their names on disk with whatever else was made in `data`. The
-    /// names of our files begin with `prefix`. Uploads of an earlier run are removed: clients start
-    /// those again. What else somebody keeps in the folders is left alone.
-    pub fn open(data: &Path, prefix: &str) -> io::Result<Self> {
-        let files = Self {
+/// Where blobs and uploads are.
+#[derive(Debug)]
+pub struct Folders {
+    blobs: PathBuf,
+    uploads: PathBuf,
+}
+
+impl Folders {
+    /// Makes the folders in `data` that are missing. Their names are on disk once `data` is synced.
+    pub fn make(data: &Path) -> io::Result<Self> {
+        let folders = Self {
             blobs: data.join("blobs"),
             uploads: data.join("uploads"),
+        };
+        make_folders(&folders.blobs)?;
+        make_folders(&folders.uploads)?;
+        Ok(folders)
+    }
+}
+
+impl Files {
+    /// Works in these folders. The names of our files begin with `prefix`. Uploads of an earlier run
+    /// are removed: clients start those again. What else somebody keeps in the folders is left alone.
+    pub fn open(folders: Folders, prefix: &str) -> io::Result<Self> {
+        let files = Self {
+            blobs: folders.blobs,
+            uploads: folders.uploads,
             prefix: prefix.to_owned(),
             sessions: Mutex::default(),
             unlinked: Arc::default(),
             writing: Arc::new(Semaphore::new(MOST_WRITING)),
             finishing: Arc::new(Semaphore::new(MOST_FINISHING)),
         };
-        for folder in [&files.blobs, &files.uploads] {
-            make_folders(folder, |_| Ok(()))?;
-        }
-        sync_folder(data)?;
         for entry in std::fs::read_dir(&files.uploads)? {
             let entry = entry?;
             if files.name_of_ours(&entry).is_some() {
@@ -284,7 +299,7 @@ fn random_name() -> Result<String, ImageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{PREFIX, body, files, left, session};
+    use super::testing::{body, files, files_in, left, session};
     use super::*;
 
     #[tokio::test]
@@ -296,7 +311,7 @@ mod tests {
             std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
             std::fs::write(file, "x").expect("written");
         }
-        let files = Files::open(folder.path(), PREFIX).expect("opened");
+        let files = files_in(folder.path());
         drop(files);
         assert!(theirs.iter().all(|file| folder.path().join(file).exists()));
     }
@@ -307,7 +322,7 @@ mod tests {
         let session = session(&files);
         session.append(body("x"), None).await.expect("added");
         assert_eq!(left(&folder, "uploads"), 1);
-        let _again = Files::open(folder.path(), PREFIX).expect("opened");
+        let _again = files_in(folder.path());
         assert_eq!(left(&folder, "uploads"), 0);
     }
 

@@ -9,8 +9,13 @@ pub(crate) const PREFIX: &str = "swr-test-";
 
 pub(crate) fn files() -> (tempfile::TempDir, Files) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let files = Files::open(folder.path(), PREFIX).expect("made");
+    let files = files_in(folder.path());
     (folder, files)
+}
+
+pub(crate) fn files_in(data: &Path) -> Files {
+    let folders = Folders::make(data).expect("made");
+    Files::open(folders, PREFIX).expect("opened")
 }
 
 pub(crate) fn session(files: &Files) -> Arc<Session> {

@@ -34,7 +34,7 @@ pub async fn list_pushes(
     let found = sqlx::query_as(
         "SELECT id, tag, digest, pushed_by, pushed_at, newest_trigger FROM pushes
          WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) AND id < ?3
-         ORDER BY id DESC LIMIT ?4",
+         ORDER BY id DESC LIMIT +?4",
     )
     .bind(repository_id)
     .bind(tag)
@@ -127,7 +127,7 @@ const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, NUL
     FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
     UNION ALL
     SELECT trigger_name, reason, NULL, NULL, NULL, NULL FROM passed_over WHERE push_id = ?1
-    LIMIT ?2";
+    LIMIT +?2";
 
 /// What a push meant for each trigger, those that fired first; `limit` at most.
 pub async fn list_decisions(

@@ -187,7 +187,7 @@ pub async fn list(
     let sql = format!(
         "SELECT {COLUMNS}, {is_shared} AS is_shared
          FROM (SELECT r.id {condition}
-               ORDER BY {column} {direction}, r.id LIMIT ?12 OFFSET ?13) page
+               ORDER BY {column} {direction}, r.id LIMIT +?12 OFFSET ?13) page
          CROSS JOIN repositories r ON r.id = page.id
          JOIN namespaces n ON n.id = r.namespace_id
          JOIN accounts a ON a.id = n.account_id
@@ -217,7 +217,7 @@ pub async fn list_after(
     let (condition, is_shared) = filter.scope.condition();
     let sql = format!(
         "SELECT {COLUMNS}, {is_shared} AS is_shared {condition} AND r.id > ?12
-         ORDER BY r.id LIMIT ?13"
+         ORDER BY r.id LIMIT +?13"
     );
     let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
         .bind(after)

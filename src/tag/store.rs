@@ -47,7 +47,7 @@ pub async fn list(
     let sql = format!(
         "SELECT {COLUMNS}
          FROM (SELECT id FROM tags t WHERE t.repository_id = ?1 {filter}
-               ORDER BY {column} {direction}, t.id LIMIT ?3 OFFSET ?4) page
+               ORDER BY {column} {direction}, t.id LIMIT +?3 OFFSET ?4) page
          CROSS JOIN tags t ON t.id = page.id
          CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = t.digest
          ORDER BY {column} {direction}, t.id"
@@ -116,7 +116,7 @@ pub async fn list_after(
     let sql = format!(
         "SELECT {COLUMNS}
          FROM (SELECT id FROM tags t WHERE t.repository_id = ?1 {filter} {rest}
-               ORDER BY {column} {direction}, t.id LIMIT ?5) page
+               ORDER BY {column} {direction}, t.id LIMIT +?5) page
          CROSS JOIN tags t ON t.id = page.id
          CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = t.digest
          ORDER BY {column} {direction}, t.id"
@@ -159,7 +159,7 @@ pub async fn list_names(
     limit: u32,
 ) -> Result<Vec<String>> {
     let names = sqlx::query_scalar(
-        "SELECT name FROM tags WHERE repository_id = ? AND name > ? ORDER BY name LIMIT ?",
+        "SELECT name FROM tags WHERE repository_id = ? AND name > ? ORDER BY name LIMIT +?",
     )
     .bind(repository_id)
     .bind(after)

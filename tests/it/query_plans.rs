@@ -252,7 +252,7 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "repository/store.rs",
-        "LIMIT ?12",
+        "LIMIT +?12",
         "USE TEMP B-TREE",
         "of the repositories that a user sees, by a column of any of three tables",
     ),
@@ -404,6 +404,29 @@ async fn no_statement_reads_more_than_what_it_is_asked_for() {
     let unused: Vec<_> = unused.map(|(allowed, _)| allowed).collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
     assert!(unused.is_empty(), "no statement needs {unused:#?}");
+}
+
+/// A limit that is nothing but a parameter makes SQLite prepare the statement anew at each execution:
+/// its plan could depend on the value. Behind a plus, it does not look.
+#[test]
+fn no_statement_is_prepared_again_for_its_limit() {
+    let sources: Vec<_> = sources()
+        .into_iter()
+        .map(|(file, code)| Source::read(file, &code))
+        .collect();
+    let statements = sources
+        .iter()
+        .flat_map(|source| source.statements(&sources));
+    let limits: Vec<_> = statements
+        .filter(|statement| statement.sql.contains("LIMIT"))
+        .collect();
+    assert!(limits.len() > 20, "{} statements", limits.len());
+    for Statement { file, sql } in limits {
+        assert!(
+            !sql.contains("LIMIT ?"),
+            "{file}: LIMIT +? is meant in {sql}"
+        );
+    }
 }
 
 /// The steps of a statement's plan that do not just look something up by an index.

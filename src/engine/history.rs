@@ -154,8 +154,8 @@ pub(super) async fn find_trace(
                 EXISTS (SELECT 1 FROM firings f WHERE f.push_id = ?1 AND f.trigger_id = t.id)
                     AS is_open,
                 h.id IS NOT NULL AS has_entry,
-                (SELECT reason FROM passed_over WHERE push_id = ?1 AND trigger_name = ?3)
-                    AS reason,
+                (SELECT r.value->>1 FROM pushes p CROSS JOIN jsonb_each(p.passed_over) r
+                 WHERE p.id = ?1 AND r.value->>0 = ?3) AS reason,
                 h.app_type, h.application, h.cluster_id, h.cluster_name, h.cluster_ns,
                 h.condition, h.container, h.creator_name, h.tag, h.result, h.detail, h.created_at
          FROM triggers t

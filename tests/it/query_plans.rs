@@ -161,12 +161,6 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
         "one trigger at one push",
     ),
     (
-        "engine/history.rs",
-        "FROM trigger_history",
-        "USE TEMP B-TREE",
-        "a trigger keeps 100 entries",
-    ),
-    (
         "namespace/store.rs",
         "FROM namespaces",
         "CORRELATED",
@@ -497,13 +491,15 @@ impl Source {
             .literals
             .iter()
             .flat_map(|literal| expand(file, literal, &constants));
+        let texts: Vec<_> = texts.collect();
+        let texts = texts.iter().flat_map(|text| text.split(';'));
         let statements = texts.filter(|sql| {
             let first = sql.split_whitespace().next().unwrap_or_default();
             matches!(first, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "WITH") && sql.contains(' ')
         });
         let statements = statements.map(|sql| Statement {
             file: file.clone(),
-            sql,
+            sql: sql.to_owned(),
         });
         statements.collect()
     }

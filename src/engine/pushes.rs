@@ -161,8 +161,51 @@ pub async fn list_decisions(
 
 #[cfg(test)]
 mod tests {
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
     use super::*;
+    use crate::db::MIGRATOR;
     use crate::db::testing::TestDb;
+
+    #[tokio::test]
+    async fn reasons_of_an_earlier_schema_are_told_as_before() {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let mut connection = options.connect().await.expect("opened");
+        let migrated = MIGRATOR.run_direct(Some(14), &mut connection, false).await;
+        migrated.expect("migrated");
+        sqlx::raw_sql(
+            "INSERT INTO accounts VALUES ('a', 'a');
+             INSERT INTO namespaces VALUES (1, 'r1', 'g', 'a', 'u', 'u', 0);
+             INSERT INTO repositories VALUES (1, 1, 'a', 1, 'other', '', 'u', 'u', 0, 0, 0);
+             INSERT INTO pushes (id, repository_id, tag, digest, pushed_by, pushed_at)
+             VALUES (1, 1, 'v1', 'd', 'u', 0), (2, 1, 'v2', 'd', 'u', 0);
+             INSERT INTO passed_over VALUES (1, 'u', 'not \"\n'), (1, 't', 'reason');",
+        )
+        .execute(&mut connection)
+        .await
+        .expect("written");
+        let migrated = MIGRATOR.run_direct(None, &mut connection, false).await;
+        migrated.expect("migrated");
+
+        for (push, expected) in [(1, &[("t", "reason"), ("u", "not \"\n")][..]), (2, &[])] {
+            let count = count_decisions(&mut connection, push).await.expect("read");
+            let found = list_decisions(&mut connection, push, 10).await;
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(name, reason)| Decision {
+                    trigger_name: (*name).to_owned(),
+                    state: FiringState::PassedOver {
+                        reason: (*reason).to_owned(),
+                    },
+                })
+                .collect();
+            assert_eq!(usize::try_from(count).expect("a number"), expected.len());
+            assert_eq!(found.expect("read"), expected);
+        }
+        let gone = count_decisions(&mut connection, 3).await.expect("read");
+        assert_eq!(gone, 0);
+    }
 
     #[tokio::test]
     async fn what_became_of_a_push_is_found_without_reading_all_history() {

@@ -192,6 +192,7 @@ pub(super) async fn reaches_back_to(
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::db::Subject;
     use crate::engine::store::{End, Outcome};
     use crate::engine::testing::{Fire, seeded};
 
@@ -206,6 +207,7 @@ mod tests {
                 outcome: Outcome::Failed(format!("reason {push_id}")),
                 ending: Ending {
                     firing_id: push_id,
+                    trigger: Subject::new("trigger", 1),
                     tries: 1,
                     now: Clock::default().now(),
                 },

@@ -11,9 +11,10 @@ mod store;
 use sqlx::SqliteConnection;
 
 use crate::clock::Timestamp;
-use crate::db::Write;
+use crate::db::{Touched, Write};
 use crate::engine::{Verdicts, decision};
 use crate::error::{Error, Resource, Result};
+use crate::repository;
 use crate::retention;
 use crate::sync;
 use crate::tag::{self, TagName};
@@ -107,6 +108,10 @@ pub struct CopyTag {
 impl Write for CopyTag {
     type Output = ();
     const WAKES_WORKERS: bool = true;
+
+    fn touches(&self) -> Touched {
+        repository::store::touched(self.repository_id)
+    }
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let digest =

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::account;
 use crate::clock::Timestamp;
-use crate::db::{Readers, Write, foreign_key_means};
+use crate::db::{Readers, Subject, Touched, Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 use crate::namespace::Namespace;
 use crate::page::{Page, SortOrder};
@@ -56,6 +56,21 @@ pub async fn exists(db: impl SqliteExecutor<'_>, id: i64) -> Result<bool> {
         .fetch_one(db)
         .await?;
     Ok(exists)
+}
+
+/// A repository with its tags and images, as something that is read and written.
+pub fn subject(id: i64) -> Subject {
+    Subject::new("repository", id)
+}
+
+/// All repositories with their tags and images, as lists show them.
+pub fn list_subject() -> Subject {
+    Subject::new("repositories", ())
+}
+
+/// What a write changes that concerns nothing but tags and images of a repository.
+pub fn touched(id: i64) -> Touched {
+    Touched::Subjects(vec![subject(id), list_subject()])
 }
 
 /// The columns of [`Repository`], and where they come from.

@@ -6,10 +6,11 @@ use super::super::{Digest, Manifest};
 use super::json;
 use super::parts::{insert_parts, measure};
 use crate::clock::Timestamp;
-use crate::db::BatchWrite;
+use crate::db::{BatchWrite, Touched};
 use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
 use crate::push::{self, PushedBy, PutTag};
+use crate::repository;
 use crate::tag::TagName;
 
 /// Stores a manifest whose parts are all there, and the tag it is pushed under.
@@ -41,6 +42,11 @@ pub enum PutOutcome {
 impl BatchWrite for PutManifest {
     type Output = PutOutcome;
     const WAKES_WORKERS: bool = true;
+
+    /// What it sets off is shown nowhere before it has happened.
+    fn touches(&self) -> Touched {
+        repository::store::touched(self.repository_id)
+    }
 
     async fn run(
         group: Vec<Self>,

@@ -42,11 +42,10 @@ impl fmt::Debug for Keep {
 }
 
 impl Keep {
-    /// An answer whose callers are nobody that the management API knows; only a write of all
-    /// changes it.
-    pub fn for_nobody() -> Self {
+    /// An answer whose callers are nobody that the management API knows.
+    pub fn for_nobody(subject: Subject) -> Self {
         Self {
-            subject: None,
+            subject: Some(subject),
             allows: Arc::new(|_| false),
         }
     }
@@ -67,13 +66,17 @@ pub fn keep(
 
 /// An answer that may be kept if the caller is an administrator: it is the same for all of the
 /// account.
-pub fn for_administrators(caller: &Caller, answer: impl IntoResponse) -> Response {
+pub fn for_administrators(
+    caller: &Caller,
+    subject: Option<Subject>,
+    answer: impl IntoResponse,
+) -> Response {
     if !caller.is_admin() {
         return answer.into_response();
     }
     let account_id = caller.account_id().to_owned();
     let allows = move |asking: &Caller| asking.is_admin() && asking.account_id() == account_id;
-    keep(None, allows, answer)
+    keep(subject, allows, answer)
 }
 
 /// An answer that was kept.

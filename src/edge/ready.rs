@@ -130,6 +130,14 @@ mod tests {
     use crate::app::AppState;
     use crate::auth::BUILTIN_TOKEN;
     use crate::db::testing::TestDb;
+    use crate::engine::Verdicts;
+    use crate::engine::store::{End, Ending, Outcome};
+    use crate::image::SampleImage;
+    use crate::namespace::NamespaceName;
+    use crate::push::{CopyTag, PushedBy};
+    use crate::repository::RepositoryName;
+    use crate::tag::TagName;
+    use crate::trigger::{self, TriggerName};
 
     const SEED: &str = "
 accounts: [{name: a, users: [{name: boss, admin: true, token: boss}, {name: ann, token: ann}]}]
@@ -193,6 +201,62 @@ organizations:
         let delete = request(Method::DELETE, &path, "boss");
         assert_eq!(routed(&app, delete).await.0, StatusCode::NO_CONTENT);
         assert!(!is_ready("boss"));
+    }
+
+    #[tokio::test]
+    async fn a_push_and_a_firing_make_old_what_they_change_and_nothing_else() {
+        let (app, _folder) = app(SEED, 1024 * 1024).await;
+        let group = NamespaceName::parse("g").expect("a name");
+        let group = app.lookup.namespace(&group).await.expect("read");
+        let name = RepositoryName::parse("r").expect("a name");
+        let repository = app.lookup.repository(&group.expect("there"), &name).await;
+        let repository = repository.expect("read").expect("there");
+        let tag = |text| TagName::parse(text).expect("a tag");
+        let by = PushedBy::user("boss");
+        let image = SampleImage::new("one").expect("made");
+        let pushed = app.pusher().push(&repository, tag("v1"), image, by.clone());
+        pushed.await.expect("pushed");
+        let [list, shown, one, all] = [
+            TRIGGERS.to_owned(),
+            format!("{TRIGGERS}/t"),
+            "/v2/manage/namespaces/g/repos/r".to_owned(),
+            "/v2/manage/repos".to_owned(),
+        ];
+        let paths = [&list, &shown, &one, &all];
+        let ask_all = async || {
+            for path in paths {
+                assert_eq!(routed(&app, get(path, "boss")).await.0, StatusCode::OK);
+            }
+        };
+        let are_ready = || paths.map(|path| answer(&app, &get(path, "boss")).is_some());
+        ask_all().await;
+        assert_eq!(are_ready(), [true; 4]);
+
+        let copy = CopyTag {
+            repository_id: repository.id,
+            source: tag("v1"),
+            destination: tag("v2"),
+            overwrite: false,
+            pushed_by: by,
+            verdicts: Verdicts::default(),
+            now: app.clock.now(),
+        };
+        app.db.write(copy).await.expect("copied");
+        assert_eq!(are_ready(), [true, true, false, false]);
+
+        ask_all().await;
+        let name = TriggerName::parse("name", "t").expect("a name");
+        let end = End {
+            outcome: Outcome::Success(String::new()),
+            ending: Ending {
+                firing_id: 1,
+                trigger: trigger::store::subject(repository.id, &name),
+                tries: 1,
+                now: app.clock.now(),
+            },
+        };
+        app.db.write(end).await.expect("ended");
+        assert_eq!(are_ready(), [true, false, true, true]);
     }
 
     #[tokio::test]

@@ -15,41 +15,78 @@ use crate::trigger::{self, Candidate, Condition, Expression, Verdict};
 /// Triggers that a push's record names as not fired.
 const MOST_PASSED_OVER: u32 = 100;
 
-/// Decides, in the transaction that stores a tag, which triggers fire: one firing for each
-/// trigger of the repository that the tag fires now, and a reason for each other one.
+/// What a push means for the triggers of its repository.
+#[derive(Debug)]
+pub struct Decided {
+    /// Those that fire, in the order in which they were made.
+    fired: Vec<i64>,
+    /// Why others do not, as the record of the push has it.
+    pub passed_over: String,
+}
+
+/// Decides, in the transaction that stores a tag, which triggers of the repository the tag fires
+/// now, and why it does not fire the others.
 pub async fn decide(
     transaction: &mut SqliteConnection,
-    push_id: i64,
     repository_id: i64,
     tag: &TagName,
-    digest: &str,
-    mut verdicts: Verdicts,
-) -> Result<()> {
+    verdicts: &mut Verdicts,
+) -> Result<Decided> {
     let candidates = trigger::store::list_candidates(&mut *transaction, repository_id).await?;
     let mut fired = Vec::new();
     for candidate in &candidates {
         let condition = condition(transaction, candidate).await?;
-        if judge(candidate.enabled, &condition, tag, &mut verdicts)?.fires() {
+        if judge(candidate.enabled, &condition, tag, verdicts)?.fires() {
             fired.push(candidate.id);
         }
     }
-    if !fired.is_empty() {
-        insert_firings(&mut *transaction, push_id, tag, digest, &fired).await?;
-    }
+    let mut reasons = Vec::new();
     if fired.len() == candidates.len() {
-        return Ok(());
+        return Decided::new(fired, &reasons);
     }
     let named =
         trigger::store::list_names_but(&mut *transaction, repository_id, &fired, MOST_PASSED_OVER);
-    let mut reasons = Vec::new();
     for (id, name) in named.await? {
         let at = candidates.binary_search_by_key(&id, |candidate| candidate.id);
         let candidate = &candidates[at.map_err(|_| Error::internal("an unread trigger"))?];
         let condition = condition(transaction, candidate).await?;
-        let reason = judge(candidate.enabled, &condition, tag, &mut verdicts)?.to_string();
-        reasons.push((name, beginning(&reason, LONGEST_REASON).to_owned()));
+        let mut reason = judge(candidate.enabled, &condition, tag, verdicts)?.reason();
+        reason.truncate(beginning(&reason, LONGEST_REASON).len());
+        reasons.push((name, reason));
     }
-    insert_passed_over(transaction, push_id, &reasons).await
+    Decided::new(fired, &reasons)
+}
+
+impl Decided {
+    fn new(fired: Vec<i64>, reasons: &[(String, String)]) -> Result<Self> {
+        let passed_over = serde_json::to_string(reasons).map_err(Error::internal)?;
+        Ok(Self { fired, passed_over })
+    }
+
+    /// Leaves one firing of the push for each trigger that fires.
+    pub async fn fire(
+        &self,
+        db: impl SqliteExecutor<'_>,
+        push_id: i64,
+        tag: &TagName,
+        digest: &str,
+    ) -> Result<()> {
+        if self.fired.is_empty() {
+            return Ok(());
+        }
+        // In the order of the array, that of creation: firings of one workload run by their ids.
+        sqlx::query(
+            "INSERT INTO firings (push_id, trigger_id, tag, digest)
+             SELECT ?1, t.value, ?2, ?3 FROM json_each(?4) t",
+        )
+        .bind(push_id)
+        .bind(tag.as_str())
+        .bind(digest)
+        .bind(serde_json::to_string(&self.fired).map_err(Error::internal)?)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
 }
 
 /// The condition of a trigger; a long one is in memory only while it is looked at.
@@ -77,43 +114,6 @@ fn judge<'a>(
     trigger::judge(enabled, condition, tag, is_match)
 }
 
-async fn insert_firings(
-    db: impl SqliteExecutor<'_>,
-    push_id: i64,
-    tag: &TagName,
-    digest: &str,
-    triggers: &[i64],
-) -> Result<()> {
-    // In the order of the array, that of creation: firings of one workload run by their ids.
-    sqlx::query(
-        "INSERT INTO firings (push_id, trigger_id, tag, digest)
-         SELECT ?1, t.value, ?2, ?3 FROM json_each(?4) t",
-    )
-    .bind(push_id)
-    .bind(tag.as_str())
-    .bind(digest)
-    .bind(serde_json::to_string(triggers).map_err(Error::internal)?)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-async fn insert_passed_over(
-    db: impl SqliteExecutor<'_>,
-    push_id: i64,
-    reasons: &[(String, String)],
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO passed_over (push_id, trigger_name, reason)
-         SELECT ?1, t.value->>0, t.value->>1 FROM jsonb_each(?2) t",
-    )
-    .bind(push_id)
-    .bind(serde_json::to_string(reasons).map_err(Error::internal)?)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,17 +135,21 @@ mod tests {
         type Output = i64;
 
         async fn run(self, transaction: &mut SqliteConnection) -> Result<i64> {
-            let push: i64 = sqlx::query_scalar(
-                "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at)
-                 SELECT id, ?, 'd', 'u', 0 FROM repositories RETURNING id",
-            )
-            .bind(self.tag.as_str())
-            .fetch_one(&mut *transaction)
-            .await?;
+            let Self { tag, mut verdicts } = self;
             let repository: i64 = sqlx::query_scalar("SELECT id FROM repositories")
                 .fetch_one(&mut *transaction)
                 .await?;
-            decide(transaction, push, repository, &self.tag, "d", self.verdicts).await?;
+            let decided = decide(&mut *transaction, repository, &tag, &mut verdicts).await?;
+            let push: i64 = sqlx::query_scalar(
+                "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at, passed_over)
+                 VALUES (?, ?, 'd', 'u', 0, ?) RETURNING id",
+            )
+            .bind(repository)
+            .bind(tag.as_str())
+            .bind(&decided.passed_over)
+            .fetch_one(&mut *transaction)
+            .await?;
+            decided.fire(transaction, push, &tag, "d").await?;
             Ok(push)
         }
     }
@@ -165,7 +169,8 @@ mod tests {
         .fetch_all(test.db.readers())
         .await;
         let skipped = sqlx::query_as(
-            "SELECT trigger_name, reason FROM passed_over WHERE push_id = ? ORDER BY trigger_name",
+            "SELECT r.value->>0, r.value->>1 FROM pushes, jsonb_each(passed_over) r
+             WHERE pushes.id = ?",
         )
         .bind(push)
         .fetch_all(test.db.readers())
@@ -218,7 +223,7 @@ mod tests {
                 if verdict.fires() {
                     fired.push((*name).to_owned());
                 } else {
-                    let reason = verdict.to_string();
+                    let reason = verdict.reason();
                     let reason = beginning(&reason, LONGEST_REASON).to_owned();
                     skipped.push(((*name).to_owned(), reason));
                 }

@@ -194,7 +194,7 @@ fn judge_each(
         .map(|trigger| {
             let is_match = |expression: &Expression| verdicts.judge(expression.as_str(), tag);
             let verdict = trigger::judge(trigger.enabled, &trigger.condition, tag, is_match)?;
-            let (fires, mut reason) = (verdict.fires(), verdict.to_string());
+            let (fires, mut reason) = (verdict.fires(), verdict.reason());
             let hint = verdict.missed().and_then(|missed| hints.of(missed, tag));
             if let Some(hint) = hint {
                 reason.push_str(": ");

@@ -89,7 +89,7 @@ impl Engine {
         let reaches = history::reaches_back_to(self.db.lookups(), id, push.id).await?;
         Ok(if reaches {
             FiringState::PassedOver {
-                reason: Verdict::Disabled.to_string(),
+                reason: Verdict::Disabled.reason(),
             }
         } else {
             FiringState::Forgotten

@@ -154,8 +154,8 @@ pub(super) async fn find_trace(
                 EXISTS (SELECT 1 FROM firings f WHERE f.push_id = ?1 AND f.trigger_id = t.id)
                     AS is_open,
                 h.id IS NOT NULL AS has_entry,
-                (SELECT reason FROM passed_over WHERE push_id = ?1 AND trigger_name = ?3)
-                    AS reason,
+                (SELECT r.value->>1 FROM pushes p CROSS JOIN jsonb_each(p.passed_over) r
+                 WHERE p.id = ?1 AND r.value->>0 = ?3) AS reason,
                 h.app_type, h.application, h.cluster_id, h.cluster_name, h.cluster_ns,
                 h.condition, h.container, h.creator_name, h.tag, h.result, h.detail, h.created_at
          FROM triggers t
@@ -192,6 +192,7 @@ pub(super) async fn reaches_back_to(
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::db::Subject;
     use crate::engine::store::{End, Outcome};
     use crate::engine::testing::{Fire, seeded};
 
@@ -206,6 +207,7 @@ mod tests {
                 outcome: Outcome::Failed(format!("reason {push_id}")),
                 ending: Ending {
                     firing_id: push_id,
+                    trigger: Subject::new("trigger", 1),
                     tries: 1,
                     now: Clock::default().now(),
                 },

@@ -45,7 +45,7 @@ pub use worker::FiringWorker;
 
 use crate::account;
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{Db, Subject};
 use crate::error::Result;
 use crate::kubernetes::RealClusters;
 use crate::region::Regions;
@@ -69,6 +69,14 @@ pub struct Counts {
     pub failed: u64,
 }
 
+/// A firing that waits for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Waiting {
+    id: i64,
+    /// Its trigger with the history.
+    trigger: Subject,
+}
+
 /// What the worker needs to act.
 #[derive(Debug)]
 pub struct Engine {
@@ -83,7 +91,7 @@ pub struct Engine {
     /// Whether only accounts with the agency get anything deployed.
     require_agency: bool,
     /// Firings that wait for an earlier one at the same workload, by workload.
-    lanes: Mutex<HashMap<String, VecDeque<i64>>>,
+    lanes: Mutex<HashMap<String, VecDeque<Waiting>>>,
     /// Those without an outcome, as they were when some may have gone away.
     open: watch::Sender<HashSet<i64>>,
     /// Those whose last try failed.

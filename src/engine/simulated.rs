@@ -14,7 +14,7 @@ use super::plan::{Plan, plan};
 use super::store::{self, Deployed, Ending, Firing, Outcome};
 use crate::account::NO_AGENCY;
 use crate::cce::{self, Cluster};
-use crate::db::BatchWrite;
+use crate::db::{BatchWrite, Touched};
 use crate::error::Result;
 use crate::region::Regions;
 use crate::workload::{self, Neighbours, Rollout, Workload, WorkloadKey};
@@ -40,6 +40,11 @@ impl BatchWrite for Simulate {
     /// What became of the firings, as far as they were tried: all but the first one have ended or
     /// are gone.
     type Output = Vec<Deployed>;
+
+    /// Nothing that is kept was read from a workload.
+    fn touches(&self) -> Touched {
+        Touched::Subjects(self.endings.iter().map(|ending| ending.trigger).collect())
+    }
 
     async fn run(
         group: Vec<Self>,
@@ -277,8 +282,8 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::db::Write;
     use crate::db::testing::TestDb;
+    use crate::db::{Subject, Write};
     use crate::engine::testing::{Fire, seeded};
     use crate::region::Region;
     use crate::trigger::AppType;
@@ -375,6 +380,7 @@ mod tests {
     fn write(firings: &[i64], waited: Duration) -> Simulate {
         let endings = firings.iter().map(|id| Ending {
             firing_id: *id,
+            trigger: Subject::new("trigger", 1),
             tries: 1,
             now: Clock::default().now(),
         });

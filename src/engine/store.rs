@@ -9,19 +9,30 @@ use super::destination::Destination;
 use super::plan::Target;
 use super::{LONGEST_REASON, history};
 use crate::clock::Timestamp;
-use crate::db::BatchWrite;
+use crate::db::{BatchWrite, Subject, Touched};
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::region::Regions;
+use crate::trigger::{self, TriggerName};
 
 /// A firing without an outcome, as far as the worker has to know it.
 #[derive(Debug, FromRow)]
 pub(super) struct WaitingFiring {
     /// Its number; firings happen in this order at each workload.
     pub(super) id: i64,
+    repository_id: i64,
+    #[sqlx(try_from = "String")]
+    trigger_name: TriggerName,
     /// What it updates.
     #[sqlx(flatten)]
     pub(super) destination: Destination,
+}
+
+impl WaitingFiring {
+    /// Its trigger with the history, which its end changes.
+    pub(super) fn trigger(&self) -> Subject {
+        trigger::store::subject(self.repository_id, &self.trigger_name)
+    }
 }
 
 /// The firings after one, in order.
@@ -30,8 +41,8 @@ pub(super) async fn list_waiting(
     after: i64,
 ) -> Result<Vec<WaitingFiring>> {
     let found = sqlx::query_as(
-        "SELECT f.id, t.app_type, t.application, t.cluster_ns, t.trigger_mode, t.cluster_id,
-                t.cluster_name
+        "SELECT f.id, t.repository_id, t.name AS trigger_name, t.app_type, t.application,
+                t.cluster_ns, t.trigger_mode, t.cluster_id, t.cluster_name
          FROM firings f JOIN triggers t ON t.id = f.trigger_id
          WHERE f.id > ? ORDER BY f.id",
     )
@@ -175,6 +186,8 @@ pub struct End {
 pub struct Ending {
     /// Its number.
     pub firing_id: i64,
+    /// Its trigger with the history: of what answers are kept about, an end changes nothing else.
+    pub trigger: Subject,
     /// How often it was tried.
     pub tries: u32,
     pub now: Timestamp,
@@ -182,6 +195,10 @@ pub struct Ending {
 
 impl BatchWrite for End {
     type Output = Deployed;
+
+    fn touches(&self) -> Touched {
+        Touched::Subjects(vec![self.ending.trigger])
+    }
 
     async fn run(
         group: Vec<Self>,
@@ -282,6 +299,7 @@ mod tests {
             outcome: Outcome::Success("\u{e9}".repeat(LONGEST_REASON + 1)),
             ending: Ending {
                 firing_id,
+                trigger: Subject::new("trigger", 1),
                 tries: 2,
                 now: Clock::default().now(),
             },

@@ -38,7 +38,7 @@ impl Write for Fire {
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let tag = TagName::parse(self.tag).ok_or_else(|| Error::internal("not a tag"))?;
-        let verdicts = Verdicts::default();
-        decide(transaction, self.push_id, 1, &tag, "d", verdicts).await
+        let decided = decide(&mut *transaction, 1, &tag, &mut Verdicts::default()).await?;
+        decided.fire(transaction, self.push_id, &tag, "d").await
     }
 }

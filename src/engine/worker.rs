@@ -11,12 +11,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::Engine;
 use super::real::Attempt;
 use super::retry::{self, FIRST_PAUSE, LONGEST_PAUSE, jittered};
 use super::simulated::Simulate;
 use super::store::{self, Deployed, End, Ending, Outcome, Record};
+use super::{Engine, Waiting};
 use crate::cce;
+use crate::db::Subject;
 use crate::error::{Error, Result, one_line};
 
 /// Why a try is repeated that failed for a reason of our own, which the log tells.
@@ -86,7 +87,11 @@ impl Engine {
                     let clusters = cce::store::list(self.db.lookups()).await?;
                     for firing in waiting {
                         last = firing.id;
-                        self.line_up(firing.id, firing.destination.lane(&clusters));
+                        let waiting = Waiting {
+                            id: firing.id,
+                            trigger: firing.trigger(),
+                        };
+                        self.line_up(waiting, firing.destination.lane(&clusters));
                     }
                 }
                 if are_changed {
@@ -104,13 +109,13 @@ impl Engine {
     }
 
     /// Puts a firing behind the others at its workload; the first one starts the lane.
-    fn line_up(self: &Arc<Self>, id: i64, lane: String) {
+    fn line_up(self: &Arc<Self>, firing: Waiting, lane: String) {
         let mut lanes = self.lanes.lock();
         if let Some(waiting) = lanes.get_mut(&lane) {
-            waiting.push_back(id);
+            waiting.push_back(firing);
             return;
         }
-        lanes.insert(lane.clone(), VecDeque::from([id]));
+        lanes.insert(lane.clone(), VecDeque::from([firing]));
         let engine = Arc::clone(self);
         tokio::spawn(async move { engine.drive(&lane).await });
     }
@@ -126,7 +131,7 @@ impl Engine {
             let open = store::list_open(self.db.lookups()).await?;
             let mut lanes = self.lanes.lock();
             for lane in lanes.values_mut() {
-                lane.retain(|id| open.contains(id));
+                lane.retain(|firing| open.contains(&firing.id));
             }
             // Under the lock: who takes a firing from its lane sees all that comes after.
             self.open.send_replace(open);
@@ -143,8 +148,9 @@ impl Engine {
                 if next.is_none() {
                     lanes.remove(lane);
                 }
-                next.map(|id| Trial {
+                next.map(|Waiting { id, trigger }| Trial {
                     id,
+                    trigger,
                     lane,
                     started: Instant::now(),
                     tries: 1,
@@ -240,8 +246,9 @@ impl Engine {
     async fn simulate(&self, firing: &Trial<'_>, waited: Duration) -> Step {
         let first = self.ending(firing);
         let behind = self.behind(firing.lane);
-        let others = behind.iter().map(|id| Ending {
-            firing_id: *id,
+        let others = behind.iter().map(|behind| Ending {
+            firing_id: behind.id,
+            trigger: behind.trigger,
             tries: 1,
             ..first
         });
@@ -283,6 +290,7 @@ impl Engine {
     fn ending(&self, firing: &Trial<'_>) -> Ending {
         Ending {
             firing_id: firing.id,
+            trigger: firing.trigger,
             tries: firing.tries,
             now: self.clock.now(),
         }
@@ -290,7 +298,7 @@ impl Engine {
 
     /// The next ones that wait for the same workload. With real clusters there are none: which one
     /// a firing means is looked up when its turn comes.
-    fn behind(&self, lane: &str) -> Vec<i64> {
+    fn behind(&self, lane: &str) -> Vec<Waiting> {
         if !self.real_clusters.is_empty() {
             return Vec::new();
         }
@@ -300,14 +308,14 @@ impl Engine {
     }
 
     /// Takes those that have ended out of a lane, in which they are the first.
-    fn leave(&self, lane: &str, ended: &[i64]) {
+    fn leave(&self, lane: &str, ended: &[Waiting]) {
         let mut lanes = self.lanes.lock();
         let Some(waiting) = lanes.get_mut(lane) else {
             return;
         };
-        for id in ended {
+        for firing in ended {
             // One that is not there was taken away meanwhile.
-            if waiting.front() == Some(id) {
+            if waiting.front() == Some(firing) {
                 waiting.pop_front();
             }
         }
@@ -379,6 +387,8 @@ fn log(record: &Record, tries: u32, started: Instant) {
 /// A firing that is being tried.
 pub(super) struct Trial<'a> {
     pub(super) id: i64,
+    /// Its trigger with the history.
+    trigger: Subject,
     lane: &'a str,
     /// When the engine took it up.
     started: Instant,

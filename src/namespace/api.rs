@@ -128,6 +128,7 @@ async fn list(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     let view = NamespacesView { namespaces };
     Ok(for_administrators(
         &caller,
+        None,
         JsonResponse(StatusCode::OK, view),
     ))
 }
@@ -141,6 +142,7 @@ async fn show(caller: Caller, Viewable(namespace): Viewable<Arc<Namespace>>) -> 
     let view = NamespaceView::shown(&caller, &namespace);
     Ok(for_administrators(
         &caller,
+        None,
         JsonResponse(StatusCode::OK, view),
     ))
 }

@@ -11,9 +11,10 @@ mod store;
 use sqlx::SqliteConnection;
 
 use crate::clock::Timestamp;
-use crate::db::Write;
+use crate::db::{Touched, Write};
 use crate::engine::{Verdicts, decision};
 use crate::error::{Error, Resource, Result};
+use crate::repository;
 use crate::retention;
 use crate::sync;
 use crate::tag::{self, TagName};
@@ -75,13 +76,15 @@ pub async fn put(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> 
 /// - the record of the push,
 /// - a firing for each trigger that the tag fires, and a reason for each other one,
 /// - the deletion of what the retention rules of the repository delete now.
-pub async fn put_synced(transaction: &mut SqliteConnection, tag: PutTag) -> Result<()> {
+pub async fn put_synced(transaction: &mut SqliteConnection, mut tag: PutTag) -> Result<()> {
     let (id, name, digest) = (tag.repository_id, &tag.name, &tag.digest);
     tag::store::put(&mut *transaction, id, name, digest, tag.now).await?;
-    let push_id = store::insert(&mut *transaction, &tag).await?;
-    let matcher = tag.verdicts.matcher().clone();
-    decision::decide(&mut *transaction, push_id, id, name, digest, tag.verdicts).await?;
-    retention::store::apply(transaction, id, &matcher, tag.now).await
+    let decided = decision::decide(&mut *transaction, id, name, &mut tag.verdicts).await?;
+    let push_id = store::insert(&mut *transaction, &tag, &decided.passed_over).await?;
+    decided
+        .fire(&mut *transaction, push_id, name, digest)
+        .await?;
+    retention::store::apply(transaction, id, tag.verdicts.matcher(), tag.now).await
 }
 
 /// Gives the image of one tag a second tag.
@@ -105,6 +108,10 @@ pub struct CopyTag {
 impl Write for CopyTag {
     type Output = ();
     const WAKES_WORKERS: bool = true;
+
+    fn touches(&self) -> Touched {
+        repository::store::touched(self.repository_id)
+    }
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let digest =

@@ -1,6 +1,6 @@
 //! The SQL of the record of pushes.
 
-use sqlx::SqliteConnection;
+use sqlx::SqliteExecutor;
 
 use super::PutTag;
 use crate::error::Result;
@@ -8,12 +8,18 @@ use crate::error::Result;
 /// Pushes that are remembered.
 const MOST_PUSHES: i64 = 1000;
 
-/// Records a push; the oldest of many is forgotten. Its number.
-pub(super) async fn insert(transaction: &mut SqliteConnection, tag: &PutTag) -> Result<i64> {
-    let push_id: i64 = sqlx::query_scalar(
+/// Records a push, with why triggers did not fire; the oldest of many is forgotten. Its number.
+pub(super) async fn insert(
+    db: impl SqliteExecutor<'_>,
+    tag: &PutTag,
+    passed_over: &str,
+) -> Result<i64> {
+    // In one go: each one that is waited for is a hop to SQLite's thread and back.
+    let inserted = sqlx::query(
         "INSERT INTO pushes (repository_id, tag, digest, pushed_by, pushed_at, request_id,
-                             newest_trigger)
-         VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM triggers)) RETURNING id",
+                             newest_trigger, passed_over)
+         VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) FROM triggers), ?);
+         DELETE FROM pushes WHERE id <= last_insert_rowid() - ?",
     )
     .bind(tag.repository_id)
     .bind(tag.name.as_str())
@@ -21,17 +27,17 @@ pub(super) async fn insert(transaction: &mut SqliteConnection, tag: &PutTag) -> 
     .bind(&tag.pushed_by.user)
     .bind(tag.now)
     .bind(&tag.pushed_by.request_id)
-    .fetch_one(&mut *transaction)
+    .bind(passed_over)
+    .bind(MOST_PUSHES)
+    .execute(db)
     .await?;
-    sqlx::query("DELETE FROM pushes WHERE id <= ?")
-        .bind(push_id - MOST_PUSHES)
-        .execute(transaction)
-        .await?;
-    Ok(push_id)
+    Ok(inserted.last_insert_rowid())
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::SqliteConnection;
+
     use super::super::PushedBy;
     use super::*;
     use crate::clock::Clock;
@@ -56,7 +62,7 @@ mod tests {
                     verdicts: Verdicts::default(),
                     now: Clock::default().now(),
                 };
-                insert(&mut *transaction, &tag).await?;
+                insert(&mut *transaction, &tag, "[]").await?;
             }
             Ok(())
         }

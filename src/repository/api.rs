@@ -173,9 +173,10 @@ async fn show(
     let found = store::find(app.db.lookups(), repository.id).await?;
     let found = found.ok_or(Error::NotFound(Resource::Repository))?;
     let view = RepositoryView::new(&app, found);
+    let subject = store::subject(repository.id);
     Ok(for_readers_of(
         repository,
-        None,
+        Some(subject),
         JsonResponse(StatusCode::OK, view),
     ))
 }

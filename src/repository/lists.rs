@@ -89,7 +89,11 @@ pub(super) async fn list(
     let order = criteria.order(&ORDER_COLUMNS)?;
     let filter = filter(&app, &caller, &criteria, Scope::Own)?;
     let page = page_of(&app, &filter, order, criteria.page()?).await?;
-    Ok(for_administrators(&caller, page))
+    Ok(for_administrators(
+        &caller,
+        Some(store::list_subject()),
+        page,
+    ))
 }
 
 pub(super) fn list_shared_doc() -> OperationDoc {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::account;
 use crate::clock::Timestamp;
-use crate::db::{Readers, Write, foreign_key_means};
+use crate::db::{Readers, Subject, Touched, Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
 use crate::namespace::Namespace;
 use crate::page::{Page, SortOrder};
@@ -56,6 +56,21 @@ pub async fn exists(db: impl SqliteExecutor<'_>, id: i64) -> Result<bool> {
         .fetch_one(db)
         .await?;
     Ok(exists)
+}
+
+/// A repository with its tags and images, as something that is read and written.
+pub fn subject(id: i64) -> Subject {
+    Subject::new("repository", id)
+}
+
+/// All repositories with their tags and images, as lists show them.
+pub fn list_subject() -> Subject {
+    Subject::new("repositories", ())
+}
+
+/// What a write changes that concerns nothing but tags and images of a repository.
+pub fn touched(id: i64) -> Touched {
+    Touched::Subjects(vec![subject(id), list_subject()])
 }
 
 /// The columns of [`Repository`], and where they come from.
@@ -187,7 +202,7 @@ pub async fn list(
     let sql = format!(
         "SELECT {COLUMNS}, {is_shared} AS is_shared
          FROM (SELECT r.id {condition}
-               ORDER BY {column} {direction}, r.id LIMIT ?12 OFFSET ?13) page
+               ORDER BY {column} {direction}, r.id LIMIT +?12 OFFSET ?13) page
          CROSS JOIN repositories r ON r.id = page.id
          JOIN namespaces n ON n.id = r.namespace_id
          JOIN accounts a ON a.id = n.account_id
@@ -217,7 +232,7 @@ pub async fn list_after(
     let (condition, is_shared) = filter.scope.condition();
     let sql = format!(
         "SELECT {COLUMNS}, {is_shared} AS is_shared {condition} AND r.id > ?12
-         ORDER BY r.id LIMIT ?13"
+         ORDER BY r.id LIMIT +?13"
     );
     let rows = bind(sqlx::query(AssertSqlSafe(sql)), filter)
         .bind(after)

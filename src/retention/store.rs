@@ -65,7 +65,7 @@ pub async fn list_histories(
 ) -> Result<(Vec<HistoryEntry>, i64)> {
     let found = sqlx::query_as(
         "SELECT id, retention_id, rule, tag, created_at FROM retention_histories
-         WHERE repository_id = ? ORDER BY id DESC LIMIT ? OFFSET ?",
+         WHERE repository_id = ? ORDER BY id DESC LIMIT +? OFFSET ?",
     )
     .bind(repository_id)
     .bind(page.limit)

@@ -203,7 +203,7 @@ pub async fn list_jobs(
          JOIN repositories r ON r.id = j.repository_id
          JOIN namespaces n ON n.id = r.namespace_id
          JOIN accounts a ON a.id = n.account_id
-         WHERE j.repository_id = ? ORDER BY j.id {direction} LIMIT ? OFFSET ?"
+         WHERE j.repository_id = ? ORDER BY j.id {direction} LIMIT +? OFFSET ?"
     );
     let found = sqlx::query_as(AssertSqlSafe(sql))
         .bind(repository_id)

@@ -47,7 +47,7 @@ pub async fn list(
     let sql = format!(
         "SELECT {COLUMNS}
          FROM (SELECT id FROM tags t WHERE t.repository_id = ?1 {filter}
-               ORDER BY {column} {direction}, t.id LIMIT ?3 OFFSET ?4) page
+               ORDER BY {column} {direction}, t.id LIMIT +?3 OFFSET ?4) page
          CROSS JOIN tags t ON t.id = page.id
          CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = t.digest
          ORDER BY {column} {direction}, t.id"
@@ -116,7 +116,7 @@ pub async fn list_after(
     let sql = format!(
         "SELECT {COLUMNS}
          FROM (SELECT id FROM tags t WHERE t.repository_id = ?1 {filter} {rest}
-               ORDER BY {column} {direction}, t.id LIMIT ?5) page
+               ORDER BY {column} {direction}, t.id LIMIT +?5) page
          CROSS JOIN tags t ON t.id = page.id
          CROSS JOIN manifests m ON m.repository_id = ?1 AND m.digest = t.digest
          ORDER BY {column} {direction}, t.id"
@@ -159,7 +159,7 @@ pub async fn list_names(
     limit: u32,
 ) -> Result<Vec<String>> {
     let names = sqlx::query_scalar(
-        "SELECT name FROM tags WHERE repository_id = ? AND name > ? ORDER BY name LIMIT ?",
+        "SELECT name FROM tags WHERE repository_id = ? AND name > ? ORDER BY name LIMIT +?",
     )
     .bind(repository_id)
     .bind(after)
@@ -172,25 +172,27 @@ pub async fn list_names(
 /// Points a tag at a manifest, which is in the repository. What that sets off is the business of
 /// `push`.
 pub async fn put(
-    transaction: &mut SqliteConnection,
+    db: impl SqliteExecutor<'_>,
     repository_id: i64,
     name: &TagName,
     digest: &str,
     now: Timestamp,
 ) -> Result<()> {
+    // In one go: each one that is waited for is a hop to SQLite's thread and back.
     sqlx::query(
         "INSERT INTO tags (repository_id, name, digest, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?4)
          ON CONFLICT (repository_id, name)
-             DO UPDATE SET digest = excluded.digest, updated_at = excluded.updated_at",
+             DO UPDATE SET digest = excluded.digest, updated_at = excluded.updated_at;
+         UPDATE repositories SET updated_at = ?4 WHERE id = ?1",
     )
     .bind(repository_id)
     .bind(name.as_str())
     .bind(digest)
     .bind(now)
-    .execute(&mut *transaction)
+    .execute(db)
     .await?;
-    touch(transaction, repository_id, now).await
+    Ok(())
 }
 
 /// Notes that something in a repository changed.

@@ -10,7 +10,6 @@ mod expression;
 pub mod store;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -256,7 +255,7 @@ pub fn judge<'a>(
     })
 }
 
-/// Whether a pushed tag fires a trigger. Its text is the reason, which names what was compared.
+/// Whether a pushed tag fires a trigger, and what that depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict<'a> {
     /// It does not: the trigger is disabled.
@@ -287,33 +286,28 @@ impl<'a> Verdict<'a> {
             _ => None,
         }
     }
-}
 
-impl fmt::Display for Verdict<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The reason, which names what was compared.
+    pub fn reason(&self) -> String {
         let Self::Compared {
             condition,
             tag,
             fires,
         } = self
         else {
-            return f.write_str("the trigger is disabled");
+            return "the trigger is disabled".to_owned();
         };
         let tag = tag.as_str();
         match condition {
-            Condition::All => f.write_str("every tag matches .*"),
+            Condition::All => "every tag matches .*".to_owned(),
             Condition::Tags(tags) => {
                 let verb = if *fires { "is" } else { "is not" };
-                write!(f, "tag {tag} {verb} one of ")?;
-                for (at, name) in tags.names().enumerate() {
-                    let separator = if at == 0 { "" } else { ", " };
-                    write!(f, "{separator}{name}")?;
-                }
-                Ok(())
+                let names = tags.0.replace(';', ", ");
+                ["tag ", tag, " ", verb, " one of ", &names].concat()
             }
             Condition::Regular(expression) => {
                 let verb = if *fires { "matches" } else { "does not match" };
-                write!(f, "{} {verb} {tag}", expression.as_str())
+                [expression.as_str(), " ", verb, " ", tag].concat()
             }
         }
     }
@@ -445,7 +439,7 @@ mod tests {
                 Ok(expression.is_match(tag))
             };
             let verdict = judge(enabled, &condition, &name, is_match).expect("judged");
-            let told = verdict.to_string();
+            let told = verdict.reason();
             assert_eq!((verdict.fires(), told.as_str()), expected, "{text} {tag}");
             let missed = enabled && kind == TriggerType::Regular && !expected.0;
             assert_eq!(verdict.missed().is_some(), missed, "{text} {tag}");

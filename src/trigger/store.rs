@@ -103,7 +103,7 @@ pub async fn list(
                     id, name, app_type, application, cluster_ns, trigger_type,
                     CASE WHEN octet_length(condition) <= ?4 THEN condition END, enabled,
                     trigger_mode, cluster_id, cluster_name, container, creator_name, created_at))
-         FROM (SELECT * FROM triggers WHERE repository_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3)",
+         FROM (SELECT * FROM triggers WHERE repository_id = ?1 AND id > ?2 ORDER BY id LIMIT +?3)",
     )
     .bind(repository_id)
     .bind(after)
@@ -235,7 +235,7 @@ pub async fn list_names_but(
         "SELECT json_group_array(json_array(id, name))
          FROM (SELECT id, name FROM triggers
                WHERE repository_id = ?1 AND id NOT IN (SELECT value FROM json_each(?2))
-               ORDER BY name LIMIT ?3)",
+               ORDER BY name LIMIT +?3)",
     )
     .bind(repository_id)
     .bind(serde_json::to_string(some).map_err(Error::internal)?)

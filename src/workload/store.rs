@@ -116,7 +116,7 @@ pub async fn find_neighbours(
         "SELECT (SELECT json_group_array(name) FROM (
                      SELECT name FROM workloads
                      WHERE cluster_id = ?1 AND namespace = ?2 AND kind = ?3
-                     ORDER BY name LIMIT ?5)) AS of_kind,
+                     ORDER BY name LIMIT +?5)) AS of_kind,
                 EXISTS (SELECT 1 FROM workloads
                         WHERE cluster_id = ?1 AND namespace = ?2 AND kind <> ?3 AND name = ?4)
                     AS is_of_other_kind,
@@ -164,7 +164,7 @@ pub async fn list(
          WHERE c.id >= ?1
            AND (c.id, coalesce(w.namespace, ''), coalesce(w.kind, ''), coalesce(w.name, ''))
              > (?1, ?2, ?3, ?4)
-         ORDER BY c.id, w.namespace, w.kind, w.name LIMIT ?5",
+         ORDER BY c.id, w.namespace, w.kind, w.name LIMIT +?5",
     )
     .bind(&after.cluster_id)
     .bind(&after.namespace)
@@ -184,7 +184,7 @@ pub async fn list_rollouts(
 ) -> Result<Vec<Rollout>> {
     let found = sqlx::query_as(
         "SELECT at, trigger_name, tag, digest, container, before, after FROM rollouts
-         WHERE workload_id = ? ORDER BY id DESC LIMIT ?",
+         WHERE workload_id = ? ORDER BY id DESC LIMIT +?",
     )
     .bind(workload_id)
     .bind(limit)

@@ -413,6 +413,20 @@ impl Thing {
         let path = format!("{}/tags/extra", repository(group, "tag"));
         let name = "ShowRepoTag of a tag that comes and goes";
         views.add(name, Caller::Admin, path, itself, status);
+        // Beside the tag that stays.
+        let images = |state: &str| if state == THERE { "2" } else { "1" }.to_owned();
+        let shown = |repository: &Value| Some(repository["num_images"].as_i64()?.to_string());
+        let path = repository(group, "tag");
+        let name = "ShowRepository of a tag that comes and goes";
+        views.add(name, Caller::Admin, path, images, move |answer| {
+            shown(&answer.json())
+        });
+        let namespace = format!("g{group}");
+        let is_it = move |r: &Value| r["namespace"] == namespace && r["name"] == "tag";
+        let (name, path) = ("ListReposDetails of a tag", "/v2/manage/repos");
+        views.add(name, Caller::Admin, path, images, move |answer| {
+            element(&list(answer, "")?, &is_it, shown)
+        });
     }
 
     fn see_history(group: usize, views: &mut Views) {

@@ -43,7 +43,7 @@ pub async fn list_blob_files(
     most: usize,
 ) -> Result<Vec<BlobFile>> {
     let found = sqlx::query_as(
-        "SELECT digest, file, size, is_damaged FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?",
+        "SELECT digest, file, size, is_damaged FROM blobs WHERE digest > ? ORDER BY digest LIMIT +?",
     )
     .bind(after)
     .bind(i64::try_from(most).map_err(Error::internal)?)

@@ -33,7 +33,7 @@ impl Write for DescribeStored {
         let found: Vec<(i64, i64, String, String, Vec<u8>)> = sqlx::query_as(
             "SELECT m.rowid, m.repository_id, m.digest, m.media_type, c.content
              FROM (SELECT rowid AS id FROM manifests WHERE size IS NULL AND rowid > ?1
-                   ORDER BY rowid LIMIT ?2) page
+                   ORDER BY rowid LIMIT +?2) page
              CROSS JOIN manifests m ON m.rowid = page.id
              CROSS JOIN manifest_contents c
                  ON c.repository_id = m.repository_id AND c.digest = m.digest
@@ -75,7 +75,7 @@ impl Write for MeasureStored {
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<usize> {
         let found: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT repository_id, digest FROM manifests WHERE size IS NULL LIMIT ?",
+            "SELECT repository_id, digest FROM manifests WHERE size IS NULL LIMIT +?",
         )
         .bind(self.most)
         .fetch_all(&mut *transaction)

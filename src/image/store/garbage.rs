@@ -47,7 +47,7 @@ impl Write for CollectGarbage {
                  SELECT digest FROM blobs b
                  WHERE digest > ? AND NOT EXISTS (
                      SELECT 1 FROM repository_blobs l WHERE l.digest = b.digest)
-                 ORDER BY digest LIMIT ?)
+                 ORDER BY digest LIMIT +?)
              RETURNING file, digest",
         )
         .bind(self.after.unwrap_or_default())

@@ -6,11 +6,11 @@ use super::super::{Digest, Manifest};
 use super::json;
 use super::parts::{insert_parts, measure};
 use crate::clock::Timestamp;
-use crate::db::BatchWrite;
+use crate::db::{BatchWrite, Touched};
 use crate::engine::Verdicts;
 use crate::error::{Error, Resource, Result};
 use crate::push::{self, PushedBy, PutTag};
-use crate::repository::store::exists as repository_exists;
+use crate::repository;
 use crate::tag::TagName;
 
 /// Stores a manifest whose parts are all there, and the tag it is pushed under.
@@ -43,6 +43,11 @@ impl BatchWrite for PutManifest {
     type Output = PutOutcome;
     const WAKES_WORKERS: bool = true;
 
+    /// What it sets off is shown nowhere before it has happened.
+    fn touches(&self) -> Touched {
+        repository::store::touched(self.repository_id)
+    }
+
     async fn run(
         group: Vec<Self>,
         transaction: &mut SqliteConnection,
@@ -66,29 +71,26 @@ impl BatchWrite for PutManifest {
 impl PutManifest {
     /// Looks for all that the manifest names, blobs first, in its order.
     async fn find_parts(&self, transaction: &mut SqliteConnection) -> Result<Parts> {
-        if !repository_exists(&mut *transaction, self.repository_id).await? {
-            return Ok(Parts::NoRepository);
-        }
         let Manifest {
             blobs, manifests, ..
         } = &self.manifest;
-        let mut blob_bytes = 0;
-        if !blobs.is_empty() {
-            // One statement for all of them: each statement is a hop to SQLite's thread and back.
-            let (bytes, missing): (i64, Option<i64>) = sqlx::query_as(
-                "SELECT coalesce(sum(b.size), 0), min(CASE WHEN b.size IS NULL THEN d.key END)
-                 FROM json_each(?2) d
-                 LEFT JOIN repository_blobs l ON l.repository_id = ?1 AND l.digest = d.value
-                 LEFT JOIN blobs b ON b.digest = l.digest AND NOT b.is_damaged",
-            )
-            .bind(self.repository_id)
-            .bind(json(blobs)?)
-            .fetch_one(&mut *transaction)
-            .await?;
-            if let Some(at) = missing {
-                return Parts::missing(blobs, at);
-            }
-            blob_bytes = bytes;
+        // One statement for all of them: each statement is a hop to SQLite's thread and back.
+        let (exists, blob_bytes, missing): (bool, i64, Option<i64>) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM repositories WHERE id = ?1),
+                    coalesce(sum(b.size), 0), min(CASE WHEN b.size IS NULL THEN d.key END)
+             FROM json_each(?2) d
+             LEFT JOIN repository_blobs l ON l.repository_id = ?1 AND l.digest = d.value
+             LEFT JOIN blobs b ON b.digest = l.digest AND NOT b.is_damaged",
+        )
+        .bind(self.repository_id)
+        .bind(json(blobs)?)
+        .fetch_one(&mut *transaction)
+        .await?;
+        if !exists {
+            return Ok(Parts::NoRepository);
+        }
+        if let Some(at) = missing {
+            return Parts::missing(blobs, at);
         }
         if !manifests.is_empty() {
             let missing: Option<i64> = sqlx::query_scalar(
@@ -161,21 +163,16 @@ impl PutManifest {
             .await?;
             return Ok(());
         }
+        let blobs: Vec<_> = [&self.manifest.blobs[..], &self.manifest.foreign].concat();
+        // In one go, as above.
         sqlx::query(
-            "INSERT INTO manifest_contents (repository_id, digest, content) VALUES (?, ?, ?)",
+            "INSERT INTO manifest_contents (repository_id, digest, content) VALUES (?1, ?2, ?3);
+             INSERT INTO manifest_blobs (repository_id, manifest, digest)
+             SELECT ?1, ?2, d.value FROM json_each(?4) d WHERE TRUE ON CONFLICT DO NOTHING",
         )
         .bind(self.repository_id)
         .bind(self.digest.as_str())
         .bind(&self.content)
-        .execute(&mut *transaction)
-        .await?;
-        let blobs: Vec<_> = [&self.manifest.blobs[..], &self.manifest.foreign].concat();
-        sqlx::query(
-            "INSERT INTO manifest_blobs (repository_id, manifest, digest)
-             SELECT ?1, ?2, d.value FROM json_each(?3) d WHERE TRUE ON CONFLICT DO NOTHING",
-        )
-        .bind(self.repository_id)
-        .bind(self.digest.as_str())
         .bind(json(&blobs)?)
         .execute(&mut *transaction)
         .await?;

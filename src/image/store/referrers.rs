@@ -38,7 +38,7 @@ pub async fn list_referrers(
                FROM (SELECT rowid AS id, coalesce(length(annotations), 0) AS bytes
                      FROM manifests
                      WHERE repository_id = ?1 AND subject = ?2 AND rowid > ?3
-                     ORDER BY rowid LIMIT ?4)) page
+                     ORDER BY rowid LIMIT +?4)) page
          CROSS JOIN manifests m ON m.rowid = page.id
          WHERE page.so_far <= ?5
          ORDER BY page.id",

@@ -72,7 +72,7 @@ impl Call<'_> {
                 (DOCKER_CONTENT_DIGEST.clone(), found.digest),
             ],
         );
-        Ok(self.keep(since, headers, found.content.into()))
+        Ok(self.keep(repository_id, since, headers, found.content.into()))
     }
 
     pub(super) async fn put_manifest(

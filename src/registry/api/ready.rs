@@ -11,6 +11,7 @@ use http::HeaderMap;
 use super::Call;
 use crate::answers::{Answer, Keep};
 use crate::db::Version;
+use crate::repository;
 
 impl Call<'_> {
     /// The count of commits to keep an answer under, taken before anything is looked up or read.
@@ -25,15 +26,21 @@ impl Call<'_> {
         (uri.query().is_none() && found.is_current(self.app.db.versions())).then_some(found)
     }
 
-    /// Keeps an answer for the next request for this path.
-    pub(super) fn keep(&self, since: Version, headers: HeaderMap, body: Bytes) -> Arc<Answer> {
+    /// Keeps what was read from a repository for the next request for this path.
+    pub(super) fn keep(
+        &self,
+        repository_id: i64,
+        since: Version,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Arc<Answer> {
         let answer = Arc::new(Answer {
             operation: self.trace.operation(),
             headers,
             body,
             since,
             // The edge does not know who may have it.
-            keep: Keep::for_nobody(),
+            keep: Keep::for_nobody(repository::store::subject(repository_id)),
         });
         if self.parts.uri.query().is_none() {
             self.app

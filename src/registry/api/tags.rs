@@ -57,7 +57,7 @@ impl Call<'_> {
         if let Some(next) = next {
             add_headers(&mut headers, &[(LINK, next)]);
         }
-        Ok(self.keep(since, headers, view.into()))
+        Ok(self.keep(repository_id, since, headers, view.into()))
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn list(
         "SELECT page.id, coalesce(t.name, '') AS tag, m.digest, m.artifact_type, m.size,
                 coalesce(t.created_at, m.created_at) AS created_at,
                 coalesce(t.updated_at, m.created_at) AS updated_at
-         FROM (SELECT id FROM ({IDS}) ORDER BY id LIMIT ?4 OFFSET ?5) page
+         FROM (SELECT id FROM ({IDS}) ORDER BY id LIMIT +?4 OFFSET ?5) page
          CROSS JOIN manifests m ON m.rowid = page.id
          LEFT JOIN tags t ON t.id = coalesce(
              (SELECT c.id FROM json_each(?3) n
@@ -67,7 +67,7 @@ pub(super) async fn list_tags_of(
 ) -> Result<Vec<String>> {
     let names = sqlx::query_scalar(
         "SELECT name FROM tags WHERE repository_id = ? AND digest = ? AND name > ?
-         ORDER BY name LIMIT ?",
+         ORDER BY name LIMIT +?",
     )
     .bind(repository_id)
     .bind(digest.as_str())

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError, Write};
-use crate::edge::{AllowedHosts, RequestIds, Server, router};
+use crate::edge::{AllowedHosts, Edge, RequestIds, Server};
 use crate::engine::{self, Engine, FiringWorker, Matcher};
 use crate::error::Error;
 use crate::http::Operation;
@@ -168,8 +168,8 @@ impl Emulator {
         let tables = std::iter::repeat_n(routes, apps.len());
         let places = listeners.into_iter().zip(app.regions.iter()).zip(apps);
         for (((listener, region), app), routes) in places.zip(tables) {
-            let router = router(routes, Arc::clone(&app));
-            let server = Server::start(listener, router, app, &hosts)
+            let edge = Edge::new(routes, app);
+            let server = Server::start(listener, edge, &hosts)
                 .map_err(|error| StartError::Listen(region.address, error))?;
             servers.push(server);
         }

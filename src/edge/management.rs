@@ -1,14 +1,14 @@
-//! The layer around the operations of the table: id, deadline, caller, bounded body, planned faults,
-//! format of errors, and the line in the log. The OCI registry has its own layer, `registry`.
+//! What every request for an operation of the table passes through: id, deadline, caller, bounded body, planned faults,
+//! format of errors, and the line in the log. The OCI registry has its own, `registry`.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -16,12 +16,14 @@ use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use tokio::time::Instant;
+use tower::ServiceExt;
+use tower_http::catch_panic::{CatchPanic, ResponseForPanic};
 use tracing::{Instrument, info_span};
 
 use super::log::RequestLog;
 use super::ready::Keeper;
 use super::request_id::identify;
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
@@ -48,30 +50,52 @@ const STOPPING: Error = Error::Unavailable("The emulator is stopping");
 /// The answer to one waiting request too many.
 const TOO_MANY_WAIT: Error = Error::Unavailable("Too many requests are already waiting");
 
-/// What the edge has to know.
+/// The operations of a listener and their handlers.
+///
+/// It is around the handlers, and none of their layers: each of those asks for memory for every
+/// request.
 #[derive(Debug)]
-pub(super) struct Edge {
-    app: AppState,
-    operations: HashMap<&'static str, Vec<Operation>>,
+pub struct Edge {
+    pub(super) app: AppState,
+    /// Those with the same path.
+    operations: Vec<Vec<Operation>>,
+    /// Which of them a path leads to.
+    paths: matchit::Router<usize>,
+    handlers: Handlers,
 }
 
+/// What operations lead to. One that panics fails its own request only.
+type Handlers = CatchPanic<Router, Panicked>;
+
 impl Edge {
-    pub(super) fn new(app: AppState, operations: Vec<Operation>) -> Self {
-        let mut by_path: HashMap<_, Vec<_>> = HashMap::new();
+    /// Serves the operations of a table and the registry, and refuses everything else as the
+    /// gateway does.
+    pub fn new(routes: Routes, app: AppState) -> Self {
+        let (operations, handlers) = routes.into_parts();
+        let mut by_path: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for operation in operations {
             by_path.entry(operation.path).or_default().push(operation);
         }
+        let mut paths = matchit::Router::new();
+        for (at, path) in by_path.keys().copied().enumerate() {
+            // The router of the handlers has the same paths, and refused what cannot be one or
+            // cannot stand beside another.
+            let _ = paths.insert(path, at);
+        }
         Self {
+            operations: by_path.into_values().collect(),
+            paths,
+            handlers: CatchPanic::custom(handlers.with_state(Arc::clone(&app)), Panicked),
             app,
-            operations: by_path,
         }
     }
 
     fn operation(&self, request: &Request) -> Route<'_> {
-        let on_path = request
-            .extensions()
-            .get::<MatchedPath>()
-            .and_then(|path| self.operations.get(path.as_str()))
+        let on_path = self
+            .paths
+            .at(request.uri().path())
+            .ok()
+            .and_then(|found| self.operations.get(*found.value))
             .map_or(&[][..], Vec::as_slice);
         on_path
             .iter()
@@ -114,8 +138,8 @@ impl Edge {
         let asked = path.strip_prefix(OWN_PATHS).unwrap_or(path);
         let own = self
             .operations
-            .keys()
-            .filter_map(|path| path.strip_prefix(OWN_PATHS))
+            .iter()
+            .filter_map(|on_path| on_path.first()?.path.strip_prefix(OWN_PATHS))
             .filter(|rest| !rest.is_empty() && !rest.contains('{'));
         let name = nearest(asked.trim_matches('/'), own)?;
         Some(format!("did you mean {OWN_PATHS}{name}?"))
@@ -124,7 +148,7 @@ impl Edge {
     /// The operations that a path leads to; one whose first segment can be anything is not meant.
     fn on_path(&self, path: &str) -> &[Operation] {
         self.operations
-            .values()
+            .iter()
             .filter(|operations| {
                 operations.first().is_some_and(|operation| {
                     operation.has_path(path) && !operation.path.starts_with("/{")
@@ -148,7 +172,7 @@ enum Route<'a> {
 }
 
 /// Serves a request from its head to its line in the log.
-pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+pub(super) async fn serve(edge: &Edge, request: Request) -> Response {
     let started = std::time::Instant::now();
     let request_id = edge.app.request_ids.next();
     let route = edge.operation(&request);
@@ -160,7 +184,7 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
 
     let outcome = tokio::select! {
         biased;
-        outcome = dispatch(&edge.app, &route, parts, &body, next, &mut caller)
+        outcome = dispatch(edge, &route, parts, &body, &mut caller)
             .instrument(info_span!("request", request.id = request_id.as_str())) => outcome,
         () = body.abandoned(&edge.app.stop) => Err(STOPPING),
     };
@@ -228,13 +252,13 @@ pub(super) async fn serve(State(edge): State<Arc<Edge>>, request: Request, next:
 }
 
 async fn dispatch(
-    app: &AppState,
+    edge: &Edge,
     route: &Route<'_>,
     parts: Parts,
     body: &SharedBody,
-    next: Next,
     caller: &mut Option<Caller>,
 ) -> Result<Response> {
+    let app = &edge.app;
     let mut deadline = Instant::now()
         + match route {
             Route::Operation(operation) => operation.deadline,
@@ -280,7 +304,8 @@ async fn dispatch(
     }
     let keeper = Keeper::of(app, operation, &request);
     let serve = until(deadline, async {
-        let response = next.run(request).await;
+        let Ok(response) = edge.handlers.clone().oneshot(request).await;
+        let response = response.map(Body::new);
         Ok(match keeper {
             Some(keeper) => keeper.keep(app, response).await,
             None => response,
@@ -383,35 +408,36 @@ fn methods(on_path: &[Operation]) -> String {
     methods.join(", ")
 }
 
-/// A handler that panicked fails its own request only.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "tower-http hands the payload over"
-)]
-pub(super) fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
-    let message = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("without a message");
-    Error::internal(format!("the handler panicked: {message}")).into_response()
+/// The answer of a handler that panicked.
+#[derive(Debug, Clone, Copy)]
+struct Panicked;
+
+impl ResponseForPanic for Panicked {
+    type ResponseBody = Body;
+
+    fn response_for_panic(&mut self, payload: Box<dyn Any + Send>) -> Response {
+        let message = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| payload.downcast_ref::<&str>().copied())
+            .unwrap_or("without a message");
+        Error::internal(format!("the handler panicked: {message}")).into_response()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
     use http::StatusCode;
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
-    use tower::ServiceExt;
 
     use super::*;
-    use crate::app::{App, Routes};
+    use crate::app::App;
     use crate::auth::BUILTIN_TOKEN;
     use crate::db::testing::TestDb;
     use crate::http::{OperationDoc, empty_object};
 
-    async fn router(operation: Operation) -> Router {
+    async fn edge(operation: Operation) -> Edge {
         let TestDb {
             db,
             directory,
@@ -425,15 +451,15 @@ mod tests {
             _ => Ok(empty_object(StatusCode::CREATED)),
         };
         let routes = Routes::of("").route(operation, handler, || OperationDoc::new(""));
-        crate::edge::router(routes, Arc::new(app))
+        Edge::new(routes, Arc::new(app))
     }
 
-    async fn post(router: &Router, body: &'static str) -> (StatusCode, String) {
+    async fn post(edge: &Edge, body: &'static str) -> (StatusCode, String) {
         let request = Request::post("/x")
             .header("X-Auth-Token", BUILTIN_TOKEN)
             .body(Body::from(body))
             .expect("a legal request");
-        let response = router.clone().oneshot(request).await.expect("an answer");
+        let response = edge.serve(request).await;
         let status = response.status();
         let body = response
             .into_body()
@@ -447,9 +473,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_or_a_failure_is_a_500_without_internals_and_the_next_request_is_served() {
         let operation = Operation::new("CreateX", Method::POST, "/x");
-        let router = router(operation.clone()).await;
+        let edge = edge(operation.clone()).await;
         for body in ["panic", "internal"] {
-            let (status, text) = post(&router, body).await;
+            let (status, text) = post(&edge, body).await;
             assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
             let json: Value = serde_json::from_str(&text).expect("JSON");
             assert_eq!(json["error_code"], operation.failure);
@@ -457,24 +483,24 @@ mod tests {
             assert!(!text.contains("secret"), "{text}");
         }
         assert_eq!(
-            post(&router, "x").await,
+            post(&edge, "x").await,
             (StatusCode::CREATED, "{}".to_owned())
         );
     }
 
     #[tokio::test]
     async fn a_request_ends_at_its_deadline() {
-        let router = router(Operation::new("CreateX", Method::POST, "/x")).await;
+        let edge = edge(Operation::new("CreateX", Method::POST, "/x")).await;
         tokio::time::pause();
-        let (status, text) = post(&router, "hang").await;
+        let (status, text) = post(&edge, "hang").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(text.contains("SVCSTG.SWR.5000046"), "{text}");
     }
 
     #[tokio::test]
     async fn a_request_that_waits_holds_no_body() {
-        let router = router(Operation::new("CreateX", Method::POST, "/x").waits()).await;
-        let served = post(&router, "panic").await;
+        let edge = edge(Operation::new("CreateX", Method::POST, "/x").waits()).await;
+        let served = post(&edge, "panic").await;
         assert_eq!(served, (StatusCode::CREATED, "{}".to_owned()));
     }
 
@@ -482,14 +508,14 @@ mod tests {
     async fn a_body_that_does_not_arrive_in_time_is_refused_in_the_operations_form() {
         let check = async |form: ErrorFormat, expected: Value| {
             let operation = Operation::new("X", Method::POST, "/x").in_form(form);
-            let router = router(operation).await;
+            let edge = edge(operation).await;
             let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
             let request = Request::post("/x")
                 .header("X-Auth-Token", BUILTIN_TOKEN)
                 .body(Body::from_stream(never))
                 .expect("a legal request");
             tokio::time::pause();
-            let response = router.oneshot(request).await.expect("an answer");
+            let response = edge.serve(request).await;
             tokio::time::resume();
             assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
             let body = response.into_body().collect().await.expect("a body");
@@ -516,8 +542,8 @@ mod tests {
     #[tokio::test]
     async fn each_form_writes_an_error_in_its_own_way() {
         let check = async |form: ErrorFormat, expected: Value| {
-            let router = router(Operation::new("X", Method::POST, "/x").in_form(form)).await;
-            let (_, text) = post(&router, "internal").await;
+            let edge = edge(Operation::new("X", Method::POST, "/x").in_form(form)).await;
+            let (_, text) = post(&edge, "internal").await;
             let mut body: Value = serde_json::from_str(&text).expect("JSON");
             if let Some(id) = body.get_mut("request_id") {
                 *id = "[id]".into();

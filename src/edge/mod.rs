@@ -1,4 +1,4 @@
-//! The way of a request to its handler and back: listener, router, and the layers around handlers.
+//! The way of a request to its handler and back: listener, router, and all that is around handlers.
 //!
 //! `server` is the listener; `connections` and `lingering` bound and close its connections, `hosts`
 //! checks the host that a request names, `router` leads on. `management` wraps the operations of the
@@ -21,7 +21,7 @@ mod server;
 
 pub use hosts::AllowedHosts;
 pub use log::LinesForPeople;
+pub use management::Edge;
 pub use request_id::RequestIds;
 pub use requests::{RecordedRequest, Requests};
-pub use router::router;
 pub use server::Server;

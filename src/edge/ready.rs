@@ -123,13 +123,12 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
-    use tower::ServiceExt;
-
     use super::*;
     use crate::answers::Answers;
     use crate::app::AppState;
     use crate::auth::BUILTIN_TOKEN;
     use crate::db::testing::TestDb;
+    use crate::edge::Edge;
     use crate::engine::Verdicts;
     use crate::engine::store::{End, Ending, Outcome};
     use crate::image::SampleImage;
@@ -177,8 +176,8 @@ organizations:
     }
 
     async fn routed(app: &AppState, request: Request) -> (StatusCode, Bytes) {
-        let router = crate::edge::router(crate::emulator::routes(), AppState::clone(app));
-        let response = router.oneshot(request).await.expect("an answer");
+        let edge = Edge::new(crate::emulator::routes(), AppState::clone(app));
+        let response = edge.serve(request).await;
         let status = response.status();
         let body = response.into_body().collect().await.expect("a body");
         (status, body.to_bytes())

@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::HeaderValue;
@@ -18,7 +18,7 @@ use crate::http::{Cut, SharedBody};
 use crate::registry::{RegistryError, Trace, answer};
 
 /// Serves everything below `/v2/` that is not the management API's.
-pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Response {
+pub(super) async fn serve(app: &AppState, request: Request) -> Response {
     let started = Instant::now();
     let request_id = app.request_ids.next();
     let trace = Trace::default();
@@ -26,7 +26,7 @@ pub(super) async fn serve(State(app): State<AppState>, request: Request) -> Resp
     parts.extensions.insert(request_id);
     let body = SharedBody::new(&parts.headers, body);
     let span = info_span!("request", request.id = request_id.as_str());
-    let work = answer(&app, &parts, &body, &trace).instrument(span);
+    let work = answer(app, &parts, &body, &trace).instrument(span);
     let outcome = tokio::select! {
         biased;
         outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|_| {

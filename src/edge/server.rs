@@ -6,7 +6,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
@@ -18,14 +17,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_io_timeout::TimeoutStream;
-use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
 use super::connections::{Connection, Connections, OpenConnection};
 use super::head_timer::HeadTimer;
 use super::hosts::{self, AllowedHosts};
 use super::lingering::Lingering;
-use super::{management, ready};
+use super::management::{self, Edge};
+use super::ready;
 use crate::app::AppState;
 use crate::http::{Cut, PacedStream};
 
@@ -58,21 +57,17 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Serves `router` on a bound listener until the instance stops. On a loopback address only
+    /// Serves on a bound listener until the instance stops. On a loopback address only
     /// requests for `hosts` are served.
     pub fn start(
         listener: TcpListener,
-        router: Router,
-        app: AppState,
+        edge: Edge,
         hosts: &Arc<AllowedHosts>,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let hosts = address.ip().is_loopback().then(|| Arc::clone(hosts));
-        let front = Front {
-            app: Arc::clone(&app),
-            router,
-            hosts,
-        };
+        let app = Arc::clone(&edge.app);
+        let front = Front { edge, hosts };
         Ok(Self {
             address,
             app,
@@ -102,8 +97,7 @@ impl Server {
 /// What all connections of a listener share.
 #[derive(Debug)]
 struct Front {
-    app: AppState,
-    router: Router,
+    edge: Edge,
     /// For whom requests may be; for anybody where there is nothing.
     hosts: Option<Arc<AllowedHosts>>,
 }
@@ -111,12 +105,12 @@ struct Front {
 impl Front {
     async fn serve(&self, request: Request<Body>) -> Result<Response, Cut> {
         if let Err(refusal) = hosts::check(&request, self.hosts.as_deref()) {
-            return Ok(management::refuse(&self.app, &request, &refusal));
+            return Ok(management::refuse(&self.edge.app, &request, &refusal));
         }
-        if let Some(response) = ready::answer(&self.app, &request) {
+        if let Some(response) = ready::answer(&self.edge.app, &request) {
             return Ok(response);
         }
-        let response = self.router.clone().oneshot(request).await?;
+        let response = self.edge.serve(request).await;
         // The error at which a connection is dropped before it has sent anything of the response.
         match response.extensions().get::<Cut>() {
             None => Ok(response),
@@ -126,8 +120,8 @@ impl Front {
 }
 
 async fn accept(listener: TcpListener, front: Arc<Front>) {
-    let connections = Connections::new(Arc::clone(&front.app.wanted));
-    let mut stop = pin!(front.app.stop.raised());
+    let connections = Connections::new(Arc::clone(&front.edge.app.wanted));
+    let mut stop = pin!(front.edge.app.stop.raised());
     loop {
         // A place comes second: only when somebody is there is it known that one is needed.
         let accepted = async {

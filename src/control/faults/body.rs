@@ -207,7 +207,6 @@ mod tests {
     use axum::body::Body;
     use http::{Method, Request};
     use serde_json::json;
-    use tower::ServiceExt;
 
     use super::*;
     use crate::app::{App, Routes};
@@ -437,12 +436,12 @@ mod tests {
             StatusCode::CREATED
         };
         let routes = Routes::of("").route(operation, handler, || OperationDoc::new(""));
-        let router = crate::edge::router(routes, app);
+        let edge = crate::edge::Edge::new(routes, app);
         let request = Request::post("/x").header("X-Auth-Token", BUILTIN_TOKEN);
         let request = request.body(Body::empty()).expect("a legal request");
         tokio::time::pause();
 
-        let response = router.oneshot(request).await.expect("an answer");
+        let response = edge.serve(request).await;
 
         assert_eq!(response.status(), StatusCode::CREATED);
     }

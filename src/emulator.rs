@@ -105,7 +105,7 @@ pub struct Emulator {
 impl Emulator {
     /// Starts an instance; once this returns, it serves.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let (directory, seed) = match &config.seed {
+        let (directory, seed) = match config.seed_source() {
             Some(source) => seed::read(source, &config.region)?,
             None => {
                 let directory = Directory::new(true, Vec::new()).unwrap_or_default();

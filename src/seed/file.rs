@@ -40,6 +40,23 @@ pub enum SeedError {
     Accounts(PathBuf, #[source] DirectoryError),
 }
 
+impl SeedError {
+    /// Line, field and rule of a seed that is in no file.
+    pub fn in_no_file(&self) -> String {
+        let text = self.to_string();
+        match text
+            .strip_prefix(NO_FILE)
+            .and_then(|rest| rest.strip_prefix(':'))
+        {
+            Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit()) => {
+                format!("line {rest}")
+            }
+            Some(rest) => rest.trim_start().to_owned(),
+            None => text,
+        }
+    }
+}
+
 pub(super) fn syntax_line(path: &Path, error: &serde_saphyr::Error) -> String {
     let line = error.location().map_or(0, |location| location.line());
     let words = words::of(error.without_snippet());
@@ -63,6 +80,19 @@ pub fn read(source: &SeedSource, home: &str) -> Result<(Directory, Seed), SeedEr
     }
 }
 
+/// Reads and checks a seed that was posted to an instance with this home region, which started with
+/// the seed `first`.
+pub fn read_posted(text: &str, home: &str, first: &Seed) -> Result<(Directory, Seed), SeedError> {
+    let path = Path::new(NO_FILE);
+    let checker = Checker {
+        path,
+        text,
+        home,
+        first: Some(first),
+    };
+    checker.check(parse(path, text)?)
+}
+
 /// Reads an input to its end, which comes after `most` bytes at the latest.
 pub(super) fn read_input(input: impl Read, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -81,16 +111,25 @@ fn read_bytes(path: &Path, bytes: Vec<u8>, home: &str) -> Result<(Directory, See
 
 /// Reads a seed file's text; `path` is what its errors call it, and where its relative paths begin.
 fn read_text(path: &Path, text: &str, home: &str) -> Result<(Directory, Seed), SeedError> {
+    let checker = Checker {
+        path,
+        text,
+        home,
+        first: None,
+    };
+    checker.check(parse(path, text)?)
+}
+
+fn parse(path: &Path, text: &str) -> Result<SeedFile, SeedError> {
     let file: Option<SeedFile> = serde_saphyr::from_str_with_options(text, limits(MOST_VALUES))
         .map_err(|error| SeedError::Syntax(path.to_owned(), Box::new(error)))?;
-    let file = file.unwrap_or_else(|| SeedFile {
+    Ok(file.unwrap_or_else(|| SeedFile {
         builtin_account: true,
         regions: Vec::new(),
         accounts: Vec::new(),
         organizations: Vec::new(),
         clusters: Vec::new(),
-    });
-    Checker { path, text, home }.check(file)
+    }))
 }
 
 fn not_utf8(path: &Path, error: &FromUtf8Error) -> SeedError {

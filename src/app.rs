@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore};
+use tracing::warn;
 
 use crate::answers::Answers;
 use crate::auth::{self, Directory, Tokens};
@@ -16,10 +17,10 @@ use crate::image::{Files, Pusher};
 #[cfg(test)]
 use crate::kubernetes::RealClusters;
 use crate::lookup::Lookup;
-use crate::region::Regions;
+use crate::region::{Region, Regions};
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
-use crate::seed::Seed;
+use crate::world::World;
 
 /// The state that handlers share.
 pub type AppState = Arc<App>;
@@ -53,8 +54,8 @@ pub struct App {
     pub tokens: Arc<Tokens>,
     /// The time.
     pub clock: Clock,
-    /// What the instance started with, and goes back to.
-    pub seed: Arc<Seed>,
+    /// What the instance goes back to, and whether it does so now.
+    pub world: Arc<World>,
     /// What the registry keeps outside the database.
     pub registry: Arc<RegistryState>,
     /// Compiled expressions of triggers.
@@ -109,6 +110,19 @@ impl App {
         }
     }
 
+    /// Warns where everybody who reaches the instance knows the keys of an administrator.
+    pub fn warn_of_known_keys(&self) {
+        for Region { address, .. } in self.regions.iter() {
+            if !address.ip().is_loopback() && self.directory.builtin_admin().is_some() {
+                warn!(
+                    %address,
+                    "Listening beyond this machine with the built-in account, whose keys everyone \
+                     knows; remove it with `builtin_account: false` in a seed file"
+                );
+            }
+        }
+    }
+
     /// Finds out who sends a request.
     pub fn authenticator(&self) -> auth::Authenticator<'_> {
         auth::Authenticator {
@@ -141,7 +155,7 @@ impl App {
             passwords: Arc::default(),
             tokens: Arc::default(),
             clock: Clock::default(),
-            seed: Arc::default(),
+            world: Arc::default(),
             registry: Arc::new(RegistryState {
                 files: Arc::new(crate::image::testing::files_in(folder)),
                 key: SigningKey::new(&key),

@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 
 use crate::auth;
 use crate::clock::parse_duration;
@@ -63,9 +64,20 @@ pub struct Config {
         value_parser = parse_region
     )]
     pub region: String,
-    /// Seed file (YAML or JSON) with accounts, organizations, repositories, triggers and clusters
+    /// Seed file (YAML or JSON) with accounts, organizations, repositories, triggers and clusters; -
+    /// reads it from standard input
     #[arg(long, env = "SWR_EMULATOR_SEED", value_name = "FILE", value_parser = parse_seed)]
     pub seed: Option<SeedSource>,
+    /// Text of a seed file, in place of --seed; meant for the variable, since other users of the
+    /// machine can see flags
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_SEED_YAML",
+        value_name = "YAML",
+        hide_env_values = true,
+        value_parser = parse_seed_text
+    )]
+    pub seed_yaml: Option<SeedSource>,
     /// Additional name of the registry (repeatable); `path` shows the first one, or the address if
     /// there is none
     #[arg(
@@ -167,6 +179,32 @@ impl Config {
         u64::from(self.answer_cache) * 1024 * 1024
     }
 
+    /// Where the seed comes from, if there is one.
+    pub(crate) fn seed_source(&self) -> Option<&SeedSource> {
+        self.seed.as_ref().or(self.seed_yaml.as_ref())
+    }
+
+    /// Settles which of two seeds counts, by where each setting of the command line came from: a
+    /// flag is stronger than a variable. The error says which settings exclude each other.
+    #[doc(hidden)]
+    pub fn settle_seed(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
+        let is_flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        if self.seed.is_some() && self.seed_yaml.is_some() {
+            match (is_flag("seed"), is_flag("seed_yaml")) {
+                (true, false) => self.seed_yaml = None,
+                (false, true) => self.seed = None,
+                (true, true) => return Err("--seed cannot be used with --seed-yaml"),
+                (false, false) => {
+                    return Err("SWR_EMULATOR_SEED cannot be used with SWR_EMULATOR_SEED_YAML");
+                }
+            }
+        }
+        if self.seed == Some(SeedSource::Input) && self.exit_with_stdin {
+            return Err("--seed - cannot be used with --exit-with-stdin: both read standard input");
+        }
+        Ok(())
+    }
+
     /// How long a fired trigger is tried while its cluster fails.
     pub fn deploy_timeout(&self) -> Duration {
         Duration::from_secs(self.deploy_timeout.into())
@@ -178,14 +216,25 @@ impl Config {
 pub enum SeedSource {
     /// A file with this path.
     File(PathBuf),
+    /// Standard input, to its end. Paths in it are relative to the working directory.
+    Input,
     /// The text itself, YAML or JSON. Paths in it are relative to the working directory.
     Text(String),
 }
 
-/// Takes any path.
+/// Takes any path, and `-` for standard input.
 #[expect(clippy::unnecessary_wraps, reason = "the command line wants a parser")]
 fn parse_seed(path: &str) -> Result<SeedSource, String> {
-    Ok(SeedSource::File(path.into()))
+    Ok(match path {
+        "-" => SeedSource::Input,
+        path => SeedSource::File(path.into()),
+    })
+}
+
+/// Takes any text: one that is not a seed is refused at the start, with line and field.
+#[expect(clippy::unnecessary_wraps, reason = "the command line wants a parser")]
+fn parse_seed_text(text: &str) -> Result<SeedSource, String> {
+    Ok(SeedSource::Text(text.to_owned()))
 }
 
 /// How log lines look.

@@ -30,6 +30,7 @@ use crate::registry::token::{self, SigningKey};
 use crate::retention::{self, RetentionScheduler};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
 use crate::sync::{self, SyncWorker};
+use crate::world::World;
 use crate::{
     account, cce, control, guide, login, namespace, openapi, permission, repository, sharing, tag,
     trigger, version, workload,
@@ -105,7 +106,7 @@ pub struct Emulator {
 impl Emulator {
     /// Starts an instance; once this returns, it serves.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let (directory, seed) = match &config.seed {
+        let (directory, seed) = match config.seed_source() {
             Some(source) => seed::read(source, &config.region)?,
             None => {
                 let directory = Directory::new(true, Vec::new()).unwrap_or_default();
@@ -152,15 +153,7 @@ impl Emulator {
             Arc::clone(&app.engine),
             pending.has_jobs,
         );
-        for Region { address, .. } in app.regions.iter() {
-            if !address.ip().is_loopback() && app.directory.builtin_admin().is_some() {
-                warn!(
-                    %address,
-                    "Listening beyond this machine with the built-in account, whose keys everyone \
-                     knows; remove it with `builtin_account: false` in a seed file"
-                );
-            }
-        }
+        app.warn_of_known_keys();
         let hosts = AllowedHosts::new(app.regions.iter(), &config.allow_host);
         let hosts = Arc::new(hosts);
         let mut servers = Vec::new();
@@ -410,6 +403,7 @@ async fn prepare(
         config.deploy_timeout(),
         config.require_agency,
     );
+    let world = Arc::new(World::new(seed));
     let passwords = Arc::default();
     let faults = Arc::default();
     let requests = Arc::default();
@@ -430,7 +424,7 @@ async fn prepare(
             passwords: Arc::clone(&passwords),
             tokens: Arc::clone(&tokens),
             clock: clock.clone(),
-            seed: Arc::clone(&seed),
+            world: Arc::clone(&world),
             registry: Arc::clone(&registry),
             matcher: matcher.clone(),
             engine: Arc::clone(&engine),

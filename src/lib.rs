@@ -22,7 +22,7 @@
 //!
 //! What all of them share: `edge` (what a request passes through: listener, router, caller, log),
 //! `http` (operations, bodies in, answers and errors out), `auth` (who is calling), `db` (SQLite, and
-//! its one writer), `lookup` (what names refer to), `answers` (bytes that are sent again), `region` (an instance can have several), `error`,
+//! its one writer), `lookup` (what names refer to), `world` (who is let in while everything changes), `answers` (bytes that are sent again), `region` (an instance can have several), `error`,
 //! `json` (objects read field by field), `page`, `schema`, `nearest` (the name that was meant),
 //! `excerpt` (texts that are cut before they are repeated), `clock`, `config`, `data_folder`, `app`
 //! (the state that handlers share), `emulator` (an instance from start to stop).
@@ -124,6 +124,7 @@ mod nearest;
 mod page;
 mod region;
 mod schema;
+mod world;
 
 pub use auth::{
     BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY, BUILTIN_TOKEN,

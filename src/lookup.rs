@@ -129,7 +129,7 @@ organizations:
         )
         .await;
         let account = test.directory.account_named("a").expect("there");
-        let ann = test.directory.users_of(account).nth(1).expect("there");
+        let ann = test.directory.users_of(&account).nth(1).expect("there");
         let lookup = Lookup::new(Arc::new(test.db), "r1".to_owned());
         let group = NamespaceName::parse("g").expect("a legal name");
         let name = RepositoryName::parse("r").expect("a legal name");

@@ -103,7 +103,7 @@ fn main() -> ExitCode {
 }
 
 /// Reads the command line and the environment. `--ephemeral` and `--data-dir` cannot be used
-/// together; where one is a flag and the other a variable, the flag wins.
+/// together, nor can two seeds; where one is a flag and the other a variable, the flag wins.
 fn parse() -> Result<Arguments, clap::Error> {
     let matches = Arguments::command().try_get_matches()?;
     let mut arguments = Arguments::from_arg_matches(&matches)?;
@@ -122,6 +122,10 @@ fn parse() -> Result<Arguments, clap::Error> {
             }
             _ => {}
         }
+    }
+    if let Err(message) = arguments.config.settle_seed(&matches) {
+        let kind = ErrorKind::ArgumentConflict;
+        return Err(Arguments::command().error(kind, message));
     }
     Ok(arguments)
 }

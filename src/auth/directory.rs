@@ -1,6 +1,7 @@
 //! The accounts and users of an instance: the built-in one and those of the seed file, which are
-//! what the file says at this start and whose secrets live in memory only; and the users that were
-//! made by IAM's operations, which join and leave while it runs.
+//! what the file says at this start, or the seed that was posted last, and whose secrets live in
+//! memory only; and the users that were made by IAM's operations, which join and leave while it
+//! runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,8 +64,12 @@ pub struct User {
     pub is_enabled: bool,
     /// For `POST /v3/auth/tokens`.
     pub password: Option<Password>,
+    /// The access key that it signs with.
+    pub access_key: Option<String>,
     /// For signatures.
     pub secret_key: Option<Secret>,
+    /// The token that never expires.
+    pub token: Option<Secret>,
 }
 
 /// An account as the seed file gives it.
@@ -103,16 +108,22 @@ pub struct DirectoryError {
     value: String,
 }
 
-/// All accounts and users, by what they are looked up by.
+/// All accounts and users, by what they are looked up by. A seed that is posted replaces them.
 #[derive(Debug, Default)]
 pub struct Directory {
+    known: RwLock<Known>,
+    /// Held by whoever changes it together with the database.
+    turn: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    has_builtin: bool,
     accounts: Vec<Arc<Account>>,
     seeded: Users,
     by_access_key: HashMap<String, Arc<User>>,
     by_token: HashMap<TokenHash, Arc<User>>,
-    made: RwLock<Users>,
-    /// Held by whoever changes `made` together with the database.
-    turn: Mutex<()>,
+    made: Users,
 }
 
 /// Users in order.
@@ -154,29 +165,18 @@ impl PartialEq for User {
     }
 }
 
-impl Directory {
-    /// Brings accounts together. One named [`BUILTIN_ACCOUNT`] adds users to the built-in one.
-    pub fn new(builtin: bool, accounts: Vec<NewAccount>) -> Result<Self, DirectoryError> {
-        let mut directory = Self::default();
-        if builtin {
-            directory.add(NewAccount {
-                name: BUILTIN_ACCOUNT.to_owned(),
-                id: None,
-                users: vec![NewUser {
-                    name: BUILTIN_USER.to_owned(),
-                    id: None,
-                    admin: true,
-                    password: Some(Secret::new(BUILTIN_PASSWORD)),
-                    access_key: Some(BUILTIN_ACCESS_KEY.to_owned()),
-                    secret_key: Some(Secret::new(BUILTIN_SECRET_KEY)),
-                    token: Some(Secret::new(BUILTIN_TOKEN)),
-                }],
-            })?;
-        }
-        for account in accounts {
-            directory.add(account)?;
-        }
-        Ok(directory)
+impl Known {
+    fn account_named(&self, name: &str) -> Option<&Arc<Account>> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    fn account_with_id(&self, id: &str) -> Option<&Arc<Account>> {
+        self.accounts.iter().find(|account| account.id == id)
+    }
+
+    fn user_with_id(&self, id: &str) -> Option<&Arc<User>> {
+        let seeded = self.seeded.by_id.get(id);
+        seeded.or_else(|| self.made.by_id.get(id))
     }
 
     fn add(&mut self, new: NewAccount) -> Result<(), DirectoryError> {
@@ -189,9 +189,7 @@ impl Directory {
             Some(account) if account.name == BUILTIN_ACCOUNT && new.id.is_none() => account,
             Some(_) => return twice("the account", &new.name),
             None => {
-                let id = new
-                    .id
-                    .unwrap_or_else(|| derived_id("account", &[&new.name]));
+                let id = new.id.unwrap_or_else(|| account_id(&new.name));
                 if self.accounts.iter().any(|account| account.id == id) {
                     return twice("the account id", &id);
                 }
@@ -205,9 +203,7 @@ impl Directory {
             if self.seeded.of(&account).any(|user| user.name == new.name) {
                 return twice("the user", &format!("{}/{}", account.name, new.name));
             }
-            let id = new
-                .id
-                .unwrap_or_else(|| derived_id("user", &[&account.name, &new.name]));
+            let id = new.id.unwrap_or_else(|| user_id(&account.name, &new.name));
             if self.seeded.by_id.contains_key(&id) {
                 return twice("the user id", &id);
             }
@@ -219,7 +215,9 @@ impl Directory {
                 admin: new.admin,
                 is_enabled: true,
                 password: new.password.map(Password::Plain),
+                access_key: new.access_key.clone(),
                 secret_key: new.secret_key,
+                token: new.token.clone(),
             });
             if let Some(access_key) = new.access_key {
                 let taken = self.by_access_key.insert(access_key, Arc::clone(&user));
@@ -236,39 +234,75 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+impl Directory {
+    /// Brings accounts together. One named [`BUILTIN_ACCOUNT`] adds users to the built-in one.
+    pub fn new(builtin: bool, accounts: Vec<NewAccount>) -> Result<Self, DirectoryError> {
+        let mut known = Known {
+            has_builtin: builtin,
+            ..Known::default()
+        };
+        if builtin {
+            known.add(NewAccount {
+                name: BUILTIN_ACCOUNT.to_owned(),
+                id: None,
+                users: vec![NewUser {
+                    name: BUILTIN_USER.to_owned(),
+                    id: None,
+                    admin: true,
+                    password: Some(Secret::new(BUILTIN_PASSWORD)),
+                    access_key: Some(BUILTIN_ACCESS_KEY.to_owned()),
+                    secret_key: Some(Secret::new(BUILTIN_SECRET_KEY)),
+                    token: Some(Secret::new(BUILTIN_TOKEN)),
+                }],
+            })?;
+        }
+        for account in accounts {
+            known.add(account)?;
+        }
+        Ok(Self {
+            known: RwLock::new(known),
+            turn: Mutex::default(),
+        })
+    }
+
+    /// Whether it has the built-in account.
+    pub fn has_builtin(&self) -> bool {
+        self.known().has_builtin
+    }
 
     /// All accounts.
-    pub fn accounts(&self) -> &[Arc<Account>] {
-        &self.accounts
+    pub fn accounts(&self) -> Vec<Arc<Account>> {
+        self.known().accounts.clone()
     }
 
     /// The account with this name.
-    pub fn account_named(&self, name: &str) -> Option<&Arc<Account>> {
-        self.accounts.iter().find(|account| account.name == name)
+    pub fn account_named(&self, name: &str) -> Option<Arc<Account>> {
+        self.known().account_named(name).cloned()
     }
 
     /// The account with this id.
-    pub fn account_with_id(&self, id: &str) -> Option<&Arc<Account>> {
-        self.accounts.iter().find(|account| account.id == id)
+    pub fn account_with_id(&self, id: &str) -> Option<Arc<Account>> {
+        self.known().account_with_id(id).cloned()
     }
 
     /// The users of an account: those of the seed file in its order, then the others in that in
     /// which they were made.
-    pub fn users_of(&self, account: &Account) -> impl Iterator<Item = Arc<User>> {
-        let made: Vec<_> = self.made().of(account).cloned().collect();
-        let seeded: Vec<_> = self.seeded.of(account).cloned().collect();
-        seeded.into_iter().chain(made)
+    pub fn users_of(&self, account: &Account) -> impl Iterator<Item = Arc<User>> + use<> {
+        let known = self.known();
+        let users = known.seeded.of(account).chain(known.made.of(account));
+        users.cloned().collect::<Vec<_>>().into_iter()
     }
 
     /// The user with this id.
     pub fn user_with_id(&self, id: &str) -> Option<Arc<User>> {
-        let seeded = self.seeded.by_id.get(id).cloned();
-        seeded.or_else(|| self.made_user(id))
+        self.known().user_with_id(id).cloned()
     }
 
     /// The same, if it was made by an operation.
     pub fn made_user(&self, id: &str) -> Option<Arc<User>> {
-        self.made().by_id.get(id).cloned()
+        self.known().made.by_id.get(id).cloned()
     }
 
     /// The user with this id, if it may use what it logged in with.
@@ -276,12 +310,11 @@ impl Directory {
         self.user_with_id(id).filter(|user| user.is_enabled)
     }
 
-    fn made(&self) -> RwLockReadGuard<'_, Users> {
-        self.made.read()
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read()
     }
 
-    /// Waits for the turn to change which users there are besides those of the seed file, in the
-    /// database and here.
+    /// Waits for the turn to change which users there are, in the database and here.
     pub async fn turn(&self) -> DirectoryTurn<'_> {
         DirectoryTurn {
             directory: self,
@@ -290,18 +323,18 @@ impl Directory {
     }
 
     /// The user who signs with this access key.
-    pub fn by_access_key(&self, access_key: &str) -> Option<&Arc<User>> {
-        self.by_access_key.get(access_key)
+    pub fn by_access_key(&self, access_key: &str) -> Option<Arc<User>> {
+        self.known().by_access_key.get(access_key).cloned()
     }
 
     /// The user whose fixed token this is.
-    pub fn by_token(&self, hash: &TokenHash) -> Option<&Arc<User>> {
-        self.by_token.get(hash)
+    pub fn by_token(&self, hash: &TokenHash) -> Option<Arc<User>> {
+        self.known().by_token.get(hash).cloned()
     }
 
     /// The built-in account's own user, unless the seed file leaves it out.
-    pub fn builtin_admin(&self) -> Option<&Arc<User>> {
-        self.by_access_key.get(BUILTIN_ACCESS_KEY)
+    pub fn builtin_admin(&self) -> Option<Arc<User>> {
+        self.by_access_key(BUILTIN_ACCESS_KEY)
     }
 }
 
@@ -313,25 +346,46 @@ pub struct DirectoryTurn<'a> {
 }
 
 impl DirectoryTurn<'_> {
+    /// Whether an account is one of now, and not of before a seed was posted.
+    pub fn has(&self, account: &Arc<Account>) -> bool {
+        let known = self.directory.known();
+        let same = known.account_with_id(&account.id);
+        same.is_some_and(|same| Arc::ptr_eq(same, account))
+    }
+
     /// Adds a user, or puts it in the place of the one with its id.
     pub fn put(&self, user: User) -> Arc<User> {
-        self.made().put(user)
+        self.known().made.put(user)
     }
 
     /// Forgets a user.
     pub fn remove(&self, id: &str) {
-        self.made().remove(id);
+        self.known().made.remove(id);
     }
 
     /// Forgets all users but those of the seed file.
     pub fn clear(&self) {
-        *self.made() = Users::default();
+        self.known().made = Users::default();
     }
 
-    fn made(&self) -> RwLockWriteGuard<'_, Users> {
-        let made = &self.directory.made;
-        made.write()
+    /// Puts all accounts and users of another directory in the place of those that there are.
+    pub fn replace(&self, other: Directory) {
+        *self.known() = other.known.into_inner();
     }
+
+    fn known(&self) -> RwLockWriteGuard<'_, Known> {
+        self.directory.known.write()
+    }
+}
+
+/// The id of an account that is given none.
+pub fn account_id(name: &str) -> String {
+    derived_id("account", &[name])
+}
+
+/// The id of a user of the seed file that is given none.
+pub fn user_id(account: &str, name: &str) -> String {
+    derived_id("user", &[account, name])
 }
 
 /// An id of 32 hex digits that is always the same for the same names.
@@ -364,7 +418,8 @@ mod tests {
         let id = |account_name: &str, user: &str| {
             let directory = Directory::new(true, vec![account(account_name, user)]);
             let directory = directory.expect("unique names");
-            directory.seeded.all.last().expect("a user").id.clone()
+            let users = directory.known().seeded.all.clone();
+            users.last().expect("a user").id.clone()
         };
         assert_eq!(id("partner", "dev"), id("partner", "dev"));
         assert_ne!(id("partner", "dev"), id("partner", "ops"));
@@ -401,7 +456,8 @@ mod tests {
     #[test]
     fn the_builtin_project_has_the_documented_id() {
         let directory = Directory::new(true, vec![account("partner", "dev")]).expect("unique");
-        let [builtin, partner] = directory.accounts() else {
+        let accounts = directory.accounts();
+        let [builtin, partner] = &accounts[..] else {
             panic!("two accounts")
         };
         assert_eq!(builtin.project_id("cn-north-4"), BUILTIN_PROJECT_ID);

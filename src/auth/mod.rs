@@ -20,7 +20,8 @@ use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
-    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount, NewUser, User,
+    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, DirectoryTurn, NewAccount, NewUser,
+    User,
 };
 pub use extract::Controller;
 pub use password::{Password, PasswordHash, PasswordHasher};
@@ -130,7 +131,7 @@ impl Authenticator<'_> {
     /// can be wrong is found here, before anything of the body is read.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Claim> {
         let credentials = Credentials::from_headers(headers)?;
-        let known = |user: &std::sync::Arc<User>| Claim::Known(Caller(std::sync::Arc::clone(user)));
+        let known = |user| Claim::Known(Caller(user));
         if self.mode == Mode::Any {
             let admin = self.directory.builtin_admin();
             let nobody = || Error::Unauthenticated("no built-in account".to_owned());
@@ -141,10 +142,7 @@ impl Authenticator<'_> {
                 let hash = TokenHash::of(&token);
                 match self.directory.by_token(&hash) {
                     Some(user) => Ok(known(user)),
-                    None => self
-                        .tokens
-                        .user(&hash, self.clock.now())
-                        .map(|user| Claim::Known(Caller(user))),
+                    None => self.tokens.user(&hash, self.clock.now()).map(known),
                 }
             }
             Credentials::Signature(authorization) => {
@@ -159,7 +157,6 @@ impl Authenticator<'_> {
                 authorization
                     .check_head(headers, Clock::real_now())
                     .map_err(refused)?;
-                let user = std::sync::Arc::clone(user);
                 Ok(Claim::Signed {
                     authorization,
                     user,

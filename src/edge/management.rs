@@ -29,18 +29,14 @@ use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 use crate::faults::{FaultAction, RequestFacts};
 use crate::http::{
-    Cut, DEADLINE, ErrorFormat, Failure, Limits, MAX_BODY, OWN_PATHS, Operation, Query, Room,
-    SharedBody, gather,
+    Cut, DEADLINE, ErrorFormat, Failure, Limits, OWN_PATHS, Operation, Query, Room, SharedBody,
+    gather,
 };
 use crate::nearest::nearest;
 use crate::registry::RegistryError;
 
-/// How much of a body is read, and for how long: less than the request as a whole.
-const BODY: Limits = Limits {
-    bytes: MAX_BODY,
-    time: Duration::from_secs(20),
-    time_per_kib: Duration::ZERO,
-};
+/// For how long a body is read: less than the request as a whole takes.
+const BODY_TIME: Duration = Duration::from_secs(20);
 /// How many characters of a method or a path that leads nowhere are repeated.
 const MAX_SHOWN: usize = 256;
 /// The code of a failure where there is no operation.
@@ -264,7 +260,10 @@ async fn dispatch(
             Route::Operation(operation) => operation.deadline,
             Route::None { .. } => DEADLINE,
         };
-    let (operation, request, _room) =
+    // Taken before the caller is looked up, and asked about once that matters: neither a body nor a
+    // delay that somebody planned holds up a reset.
+    let world = app.world.id();
+    let (operation, mut request, _room) =
         until(deadline, admit(app, route, parts, body, caller)).await?;
     // The cloud overlooks parameters that it does not know; an assertion that is misspelt would
     // hold for a reason that nobody meant.
@@ -303,7 +302,16 @@ async fn dispatch(
         }
     }
     let keeper = Keeper::of(app, operation, &request);
+    if operation.is_alone {
+        request.extensions_mut().insert(world);
+    }
     let serve = until(deadline, async {
+        let _stay = match operation {
+            // It has the world to itself, or only reads, and is answered below.
+            operation if operation.is_alone || operation.waits => None,
+            operation if operation.needs_credentials => Some(app.world.stay_in(world).await?),
+            _ => Some(app.world.stay().await),
+        };
         let Ok(response) = edge.handlers.clone().oneshot(request).await;
         let response = response.map(Body::new);
         Ok(match keeper {
@@ -314,10 +322,12 @@ async fn dispatch(
     if !operation.waits {
         return serve.await;
     }
-    tokio::select! {
+    let response = tokio::select! {
         response = serve => response,
         () = app.stop.raised() => Err(STOPPING),
-    }
+    };
+    app.world.is_still(world)?;
+    response
 }
 
 /// Not an `async fn`: that would have room for the work twice.
@@ -347,7 +357,12 @@ async fn admit<'a>(
     } else {
         None
     };
-    let (mut body, mut room) = gather(body, BODY, &app.bodies).await?;
+    let limits = Limits {
+        bytes: operation.max_body,
+        time: BODY_TIME,
+        time_per_kib: Duration::ZERO,
+    };
+    let (mut body, mut room) = gather(body, limits, &app.bodies).await?;
     if let Some(claim) = claim {
         let known = claim.prove(&parts.method, &parts.uri, &parts.headers, &body)?;
         parts.extensions.insert(known.clone());

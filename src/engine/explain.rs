@@ -96,7 +96,7 @@ impl Engine {
                 let look = match known.or_else(|| silent.get(&trigger.cluster)) {
                     Some(look) => look.clone(),
                     None => {
-                        let look = destination.look(db, &self.real_clusters).await?;
+                        let look = destination.look(db, &self.real_clusters()).await?;
                         if let Look::Silent(_) = look {
                             silent.insert(trigger.cluster.clone(), look.clone());
                         }
@@ -135,7 +135,7 @@ impl Engine {
         let destination = Destination::from(trigger);
         let db = self.db.readers();
         destination.check_name(&cce::store::list(db).await?)?;
-        let sighting = match destination.look(db, &self.real_clusters).await? {
+        let sighting = match destination.look(db, &self.real_clusters()).await? {
             Look::Seen(sighting) => sighting,
             Look::Missing(missing) => return Err(missing.into()),
             Look::Refused(reason) => return Err(Error::invalid("application", reason)),

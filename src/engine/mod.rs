@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 pub use destination::missing_target;
@@ -85,7 +85,7 @@ pub struct Engine {
     /// They say under which names images of a registry are known.
     regions: Arc<Regions>,
     /// The clusters that are not simulated.
-    real_clusters: RealClusters,
+    real_clusters: RwLock<Arc<RealClusters>>,
     /// How long a firing is tried.
     deploy_timeout: Duration,
     /// Whether only accounts with the agency get anything deployed.
@@ -115,7 +115,7 @@ impl Engine {
             db,
             clock,
             regions,
-            real_clusters,
+            real_clusters: RwLock::new(Arc::new(real_clusters)),
             deploy_timeout,
             require_agency,
             lanes: Mutex::default(),
@@ -137,8 +137,13 @@ impl Engine {
     }
 
     /// The clusters that are not simulated.
-    pub fn real_clusters(&self) -> &RealClusters {
-        &self.real_clusters
+    pub fn real_clusters(&self) -> Arc<RealClusters> {
+        Arc::clone(&self.real_clusters.read())
+    }
+
+    /// Lets others be the clusters that are not simulated.
+    pub fn replace_real_clusters(&self, real_clusters: RealClusters) {
+        *self.real_clusters.write() = Arc::new(real_clusters);
     }
 
     /// Whether nothing is deployed for an account, for want of the agency.

@@ -50,7 +50,8 @@ impl Engine {
         let Ok(cluster) = destination.choose(&cce::store::list(db).await?) else {
             return Ok(Attempt::NotReal);
         };
-        let Some(real) = self.real_clusters.get(&cluster.id) else {
+        let real_clusters = self.real_clusters();
+        let Some(real) = real_clusters.get(&cluster.id) else {
             return Ok(Attempt::NotReal);
         };
         let key = destination.key(&cluster);

@@ -229,7 +229,7 @@ impl Engine {
 
     /// One try, which `waited` for the workload already.
     async fn try_once(&self, firing: &mut Trial<'_>, waited: Duration, left: Duration) -> Step {
-        if !self.real_clusters.is_empty() {
+        if !self.real_clusters().is_empty() {
             let time = left.clamp(SHORTEST_TRY, LONGEST_TRY);
             match self.try_real(firing, time).await {
                 Attempt::Ended(outcome) => return self.end(firing, outcome).await,
@@ -299,7 +299,7 @@ impl Engine {
     /// The next ones that wait for the same workload. With real clusters there are none: which one
     /// a firing means is looked up when its turn comes.
     fn behind(&self, lane: &str) -> Vec<Waiting> {
-        if !self.real_clusters.is_empty() {
+        if !self.real_clusters().is_empty() {
             return Vec::new();
         }
         let lanes = self.lanes.lock();

@@ -29,6 +29,8 @@ pub struct OperationDoc {
     pub query: Vec<Param>,
     /// The body, if it takes one.
     pub body: Option<BodySchema>,
+    /// The media types of a text that it takes as its body, or none.
+    pub text_body: &'static [&'static str],
     /// The answers of its success.
     pub answers: Vec<Success>,
     /// What it refuses besides what every operation with such a path does.
@@ -46,6 +48,7 @@ impl OperationDoc {
             variables: Vec::new(),
             query: Vec::new(),
             body: None,
+            text_body: &[],
             answers: Vec::new(),
             refusals: Vec::new(),
             takes_login: false,
@@ -84,6 +87,13 @@ impl OperationDoc {
     #[must_use]
     pub fn takes_for_table(mut self, schema: fn(&[Operation]) -> Schema) -> Self {
         self.body = Some(BodySchema::ForTable(schema));
+        self
+    }
+
+    /// The operation takes a text of one of these media types, or no body.
+    #[must_use]
+    pub fn may_take(mut self, media_types: &'static [&'static str]) -> Self {
+        self.text_body = media_types;
         self
     }
 

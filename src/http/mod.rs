@@ -25,7 +25,7 @@ pub use error_format::ErrorFormat;
 pub(crate) use error_format::{RETRY_SOON, registry_error};
 pub use failure::Failure;
 pub use gathered_body::{BodyBudget, Incomplete, Limits, Room, gather};
-pub(crate) use operation::{DEADLINE, MAX_BODY, OWN_PATHS};
+pub(crate) use operation::{DEADLINE, OWN_PATHS};
 pub use operation::{Operation, Routes};
 pub use pace::Pace;
 pub(crate) use pace::PacedStream;

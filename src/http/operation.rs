@@ -17,8 +17,8 @@ use super::error_format::ErrorFormat;
 
 /// Where the emulator's own operations are, which SWR does not have.
 pub(crate) const OWN_PATHS: &str = "/_emulator/";
-/// The largest body that an operation reads, in bytes.
-pub(crate) const MAX_BODY: usize = 1024 * 1024;
+/// The largest body that an operation reads unless it says otherwise, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
 /// How long a request may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// How long one may take that waits for something: ten minutes, and time to answer.
@@ -26,6 +26,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(610);
 
 /// An operation: a method on a path, and what the shared layers have to know of it.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told of by itself, and asked for by another layer"
+)]
 pub struct Operation {
     /// The API reference's name.
     pub name: &'static str,
@@ -43,6 +47,10 @@ pub struct Operation {
     pub deadline: Duration,
     /// Whether it waits for something that other requests bring about.
     pub waits: bool,
+    /// Whether it lets all others end, and none begin, before it changes everything.
+    pub is_alone: bool,
+    /// The largest body that it reads, in bytes.
+    pub max_body: usize,
     /// The chapter that it stands in.
     pub chapter: &'static str,
     /// Tells the document of the API the rest.
@@ -72,6 +80,8 @@ impl Operation {
             failure,
             deadline: DEADLINE,
             waits: false,
+            is_alone: false,
+            max_body: MAX_BODY,
             chapter: "",
             doc: || OperationDoc::new(""),
             is_recorded: true,
@@ -91,6 +101,20 @@ impl Operation {
     pub fn waits(mut self) -> Self {
         self.deadline = LONGEST_WAIT;
         self.waits = true;
+        self
+    }
+
+    /// The operation lets all others end, and none begin, before it changes everything.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.is_alone = true;
+        self
+    }
+
+    /// The operation reads a body of so many bytes.
+    #[must_use]
+    pub fn with_body_up_to(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
         self
     }
 

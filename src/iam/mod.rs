@@ -8,8 +8,6 @@ mod identity;
 mod token;
 mod user;
 
-use std::sync::Arc;
-
 use sqlx::SqliteExecutor;
 use tracing::warn;
 
@@ -33,7 +31,7 @@ impl StoredUsers {
     pub async fn adopt(self, directory: &Directory) {
         let turn = directory.turn().await;
         for made in self.0 {
-            let account = directory.account_with_id(made.account_id()).map(Arc::clone);
+            let account = directory.account_with_id(made.account_id());
             let free = account.filter(|account| {
                 let mut users = directory.users_of(account);
                 !users.any(|user| user.name == made.name() || user.id == made.id())

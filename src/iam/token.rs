@@ -171,7 +171,7 @@ async fn by_password(app: &App, user: &JsonObject) -> Result<Arc<User>> {
         (None, Some(name), Some(domain)) => {
             let account = account(app, domain)?;
             account.and_then(|account| {
-                let mut users = app.directory.users_of(account);
+                let mut users = app.directory.users_of(&account);
                 users.find(|user| user.name == name)
             })
         }
@@ -195,7 +195,7 @@ fn by_token(app: &App, token: &Secret) -> Result<Arc<User>> {
     }
     let hash = TokenHash::of(token);
     match app.directory.by_token(&hash) {
-        Some(user) => Ok(Arc::clone(user)),
+        Some(user) => Ok(user),
         None => app
             .tokens
             .user(&hash, app.clock.now())
@@ -204,7 +204,7 @@ fn by_token(app: &App, token: &Secret) -> Result<Arc<User>> {
 }
 
 fn builtin(app: &App) -> Result<Arc<User>> {
-    let admin = app.directory.builtin_admin().map(Arc::clone);
+    let admin = app.directory.builtin_admin();
     admin.ok_or_else(|| refused("There is no built-in account."))
 }
 
@@ -213,7 +213,7 @@ fn refused(message: &str) -> Error {
 }
 
 /// The account that an object names by `id` or `name`.
-fn account<'a>(app: &'a App, domain: &JsonObject) -> Result<Option<&'a Arc<Account>>> {
+fn account(app: &App, domain: &JsonObject) -> Result<Option<Arc<Account>>> {
     if let Some(id) = domain.optional_string("id")? {
         return Ok(app.directory.account_with_id(id));
     }
@@ -245,7 +245,7 @@ fn scope_of(app: &App, own: &Arc<Account>, scope: &JsonObject) -> Result<Scope> 
             return Err(refused(&message));
         };
         if let Some(domain) = project.optional_object("domain")?
-            && account(app, &domain)? != Some(own)
+            && account(app, &domain)?.as_ref() != Some(own)
         {
             return Err(refused(
                 "The project does not belong to the user's account.",
@@ -254,7 +254,7 @@ fn scope_of(app: &App, own: &Arc<Account>, scope: &JsonObject) -> Result<Scope> 
         return Ok(Scope::Project(region.to_owned()));
     }
     if let Some(domain) = scope.optional_object("domain")? {
-        if account(app, &domain)? != Some(own) {
+        if account(app, &domain)?.as_ref() != Some(own) {
             return Err(refused("The domain is not the user's account."));
         }
         return Ok(Scope::Domain);

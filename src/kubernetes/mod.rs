@@ -48,6 +48,30 @@ pub enum Access {
 }
 
 impl Access {
+    /// The file's path from the root, where it is by a kubeconfig.
+    pub fn absolute_path(&self) -> Option<PathBuf> {
+        match self {
+            Self::Kubeconfig { path, .. } => std::path::absolute(path).ok(),
+            Self::InCluster => None,
+        }
+    }
+
+    /// Whether another text means the same: the same context of the same file, by the path that is
+    /// the same wherever it is read.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::InCluster, Self::InCluster) => true,
+            (
+                Self::Kubeconfig { context, .. },
+                Self::Kubeconfig {
+                    path,
+                    context: other,
+                },
+            ) => context == other && self.absolute_path().as_ref() == Some(path),
+            _ => false,
+        }
+    }
+
     /// The reason why the kubeconfig cannot be read. It may wait for a file system.
     pub fn unreadable(&self) -> Option<String> {
         match self {

@@ -55,7 +55,7 @@ pub(crate) async fn user(
     password: &str,
 ) -> Result<std::result::Result<Arc<User>, Refused>> {
     if callers.mode == Mode::Any {
-        let admin = callers.directory.builtin_admin().map(Arc::clone);
+        let admin = callers.directory.builtin_admin();
         return Ok(admin.ok_or(Refused::NoBuiltinAccount));
     }
     let project_and_key = name.rsplit_once('@');
@@ -68,7 +68,7 @@ pub(crate) async fn user(
             .map(|secret_key| Secret::new(long_term_password(access_key, secret_key)));
         let matches = expected.is_some_and(|expected| expected.matches(password));
         return if matches {
-            Ok(Ok(Arc::clone(user)))
+            Ok(Ok(user))
         } else {
             refused(Refused::WrongPassword)
         };

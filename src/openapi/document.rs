@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::variables::variable;
 use crate::error::{Error, Fault};
-use crate::http::{ErrorFormat, MAX_BODY, Operation, OperationDoc, Param, Refusal, Success};
+use crate::http::{ErrorFormat, Operation, OperationDoc, Param, Refusal, Success};
 
 /// What the document says of the whole.
 const ABOUT: &str = "\
@@ -124,6 +124,20 @@ fn describe(
             "required": true,
             "content": {"application/json": {"schema": body}},
         });
+    } else if !description.text_body.is_empty() {
+        let types = description.text_body.iter().map(|media_type| {
+            let kind = if media_type.ends_with("json") {
+                "object"
+            } else {
+                "string"
+            };
+            let content = json!({"schema": {"type": kind}});
+            ((*media_type).to_owned(), content)
+        });
+        described["requestBody"] = json!({
+            "required": false,
+            "content": types.collect::<Map<_, _>>(),
+        });
     }
     described
 }
@@ -202,7 +216,7 @@ fn refusals(
 ) -> Vec<Refusal> {
     let mut errors = vec![
         Error::invalid("body", ""),
-        Error::BodyTooLarge(MAX_BODY),
+        Error::BodyTooLarge(operation.max_body),
         Error::internal("ours to fix"),
         Error::Unavailable("The emulator is overloaded or stopping"),
     ];
@@ -215,6 +229,9 @@ fn refusals(
     }
     let params = variables.iter().chain(&description.query);
     errors.extend(params.flat_map(|param| param.refusals.iter().cloned()));
+    if !description.text_body.is_empty() {
+        errors.push(Error::BodyTooSlow("did not arrive in time".into()));
+    }
     if let Some(body) = body {
         errors.push(Error::invalid("Content-Type", ""));
         errors.push(Error::BodyTooSlow("did not arrive in time".into()));

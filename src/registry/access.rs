@@ -14,6 +14,7 @@ use crate::lookup::Lookup;
 use crate::namespace::Namespace;
 use crate::permission::Level;
 use crate::repository::RepositoryRef;
+use crate::world::World;
 
 /// The longest host, with its port, under which a token can be asked for.
 const LONGEST_HOST: usize = 262;
@@ -146,6 +147,8 @@ impl Admitted {
 pub(super) struct Gate<'a> {
     /// Checks bearer tokens.
     pub(super) key: &'a SigningKey,
+    /// Where all of it is found out.
+    pub(super) world: &'a World,
     pub(super) region: &'a str,
     /// Accounts and users.
     pub(super) directory: &'a Directory,
@@ -165,6 +168,7 @@ impl Gate<'_> {
         needed: Actions,
         source: Option<&ImagePath>,
     ) -> Result<Admitted, RegistryError> {
+        let _stay = self.world.stay().await;
         let claims = self.claims(headers);
         let is_enough = |claims: &&Claims| claims.allows(path, needed);
         let Some(claims) = claims.as_ref().filter(is_enough) else {

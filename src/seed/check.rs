@@ -2,7 +2,7 @@
 //! them, with the place of what is wrong.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -33,6 +33,8 @@ pub(super) struct Checker<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
     pub(super) home: &'a str,
+    /// The seed that the instance started with, for one that is posted to it.
+    pub(super) first: Option<&'a Seed>,
 }
 
 impl Checker<'_> {
@@ -64,11 +66,16 @@ impl Checker<'_> {
         let directory = Directory::new(file.builtin_account, accounts)
             .map_err(|error| SeedError::Accounts(self.path.to_owned(), error))?;
         let regions = self.regions(file.regions)?;
+        if self.first.is_some_and(|first| first.regions != regions) {
+            let rule = "must be those of the seed that the instance started with: their addresses \
+                        are fixed until it ends";
+            return self.wrong("regions", rule);
+        }
         let seed = Seed {
-            accounts: directory.accounts().to_vec(),
+            accounts: directory.accounts(),
             agencies: with_agency
                 .iter()
-                .filter_map(|name| directory.account_named(name).map(Arc::clone))
+                .filter_map(|name| directory.account_named(name))
                 .collect(),
             namespaces: self.namespaces(&directory, &regions, file.organizations)?,
             regions,
@@ -205,13 +212,13 @@ impl Checker<'_> {
                 return self.wrong(&format!("{under}.name"), "must be unique in the region");
             }
             let account = self.account_of(directory, &under, entry.account.as_ref())?;
-            let creator = self.creator_of(directory, &under, account, entry.creator.as_ref())?;
+            let creator = self.creator_of(directory, &under, &account, entry.creator.as_ref())?;
             namespaces.push(SeedNamespace {
                 region,
                 name,
                 creator,
-                permissions: self.permissions(directory, &under, account, entry.permissions)?,
-                repositories: self.repositories(directory, &under, account, entry.repositories)?,
+                permissions: self.permissions(directory, &under, &account, entry.permissions)?,
+                repositories: self.repositories(directory, &under, &account, entry.repositories)?,
             });
         }
         Ok(namespaces)
@@ -234,12 +241,12 @@ impl Checker<'_> {
         self.wrong(&format!("{under}.region"), rule)
     }
 
-    fn account_of<'d>(
+    fn account_of(
         &self,
-        directory: &'d Directory,
+        directory: &Directory,
         under: &str,
         name: Option<&String>,
-    ) -> Result<&'d Arc<Account>, SeedError> {
+    ) -> Result<Arc<Account>, SeedError> {
         let name = name.map_or(BUILTIN_ACCOUNT, |name| name.as_str());
         match directory.account_named(name) {
             Some(account) => Ok(account),
@@ -366,26 +373,10 @@ impl Checker<'_> {
             if clusters.iter().any(|known| known.cluster.id == id) {
                 return self.wrong(&format!("{under}.id"), "must be unique");
             }
-            let context = entry.context;
-            let access = match (entry.kubeconfig, entry.in_cluster) {
-                (Some(path), false) => {
-                    // Beside the seed file, so that both can be moved together.
-                    let folder = self.path.parent().unwrap_or(Path::new(""));
-                    Some(Access::Kubeconfig {
-                        path: folder.join(path),
-                        context,
-                    })
-                }
-                (None, _) if context.is_some() => {
-                    let rule = "must be given together with kubeconfig";
-                    return self.wrong(&format!("{under}.context"), rule);
-                }
-                (None, true) => Some(Access::InCluster),
-                (None, false) => None,
-                (Some(_), true) => {
-                    let rule = "cannot be used with kubeconfig";
-                    return self.wrong(&format!("{under}.in_cluster"), rule);
-                }
+            let access = self.access(&under, entry.kubeconfig, entry.context, entry.in_cluster)?;
+            let access = match self.first {
+                Some(first) => self.posted_access(&under, first.access_of(&id), access)?,
+                None => access,
             };
             if access.is_some() && !entry.namespaces.is_empty() {
                 let rule = "must be omitted: a real cluster has its own namespaces";
@@ -399,6 +390,58 @@ impl Checker<'_> {
             });
         }
         Ok(clusters)
+    }
+
+    fn access(
+        &self,
+        under: &str,
+        kubeconfig: Option<PathBuf>,
+        context: Option<String>,
+        in_cluster: bool,
+    ) -> Result<Option<Access>, SeedError> {
+        Ok(match (kubeconfig, in_cluster) {
+            (Some(path), false) => {
+                // Beside the seed file, so that both can be moved together.
+                let folder = self.path.parent().unwrap_or(Path::new(""));
+                Some(Access::Kubeconfig {
+                    path: folder.join(path),
+                    context,
+                })
+            }
+            (None, _) if context.is_some() => {
+                let rule = "must be given together with kubeconfig";
+                return self.wrong(&format!("{under}.context"), rule);
+            }
+            (None, true) => Some(Access::InCluster),
+            (None, false) => None,
+            (Some(_), true) => {
+                let rule = "cannot be used with kubeconfig";
+                return self.wrong(&format!("{under}.in_cluster"), rule);
+            }
+        })
+    }
+
+    /// How a cluster of a posted seed is reached: as the seed of the start says, whether the posted
+    /// one repeats that or not. A kubeconfig can name programs that are run, and a cluster is
+    /// outside of the instance: whoever may reset has a say in neither.
+    fn posted_access(
+        &self,
+        under: &str,
+        first: Option<&Access>,
+        posted: Option<Access>,
+    ) -> Result<Option<Access>, SeedError> {
+        match posted {
+            Some(posted) if first.is_none_or(|first| !first.is_same(&posted)) => {
+                let field = match posted {
+                    Access::Kubeconfig { .. } => "kubeconfig",
+                    Access::InCluster => "in_cluster",
+                };
+                let rule = "must be omitted, or be what the seed of the start says of the cluster \
+                            with this id; a posted seed cannot make a cluster a real one";
+                self.wrong(&format!("{under}.{field}"), rule)
+            }
+            _ => Ok(first.cloned()),
+        }
     }
 
     fn workloads(

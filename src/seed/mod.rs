@@ -25,7 +25,7 @@ use crate::repository::{Category, Description, RepositoryName};
 use crate::trigger::NewTrigger;
 use crate::workload::{PodTemplate, WorkloadKey};
 
-pub use file::{SeedError, read};
+pub use file::{SeedError, read, read_posted};
 pub use store::{ApplySeed, Reset};
 
 /// A commented seed file that has every key.
@@ -49,9 +49,16 @@ impl Seed {
     /// An instance without a seed file: the built-in account and nothing else.
     pub fn builtin(directory: &Directory) -> Self {
         Self {
-            accounts: directory.accounts().to_vec(),
+            accounts: directory.accounts(),
             ..Self::default()
         }
+    }
+
+    /// How the cluster with this id is reached; none where it is simulated, or is not there.
+    fn access_of(&self, id: &str) -> Option<&Access> {
+        let mut clusters = self.clusters.iter();
+        let found = clusters.find(|cluster| cluster.cluster.id == id)?;
+        found.access.as_ref()
     }
 
     /// The clusters that are not simulated.
@@ -65,7 +72,7 @@ impl Seed {
 }
 
 /// A region that the seed file adds.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct SeedRegion {
     pub name: String,
     /// Where it listens; port 0 takes any free one.

@@ -1,6 +1,7 @@
 //! The seed file as a whole: the files that are read, and what is said of those that are not.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -459,4 +460,12 @@ fn bytes_that_are_not_utf_8_have_their_line() {
         error.ends_with("seed.yaml:3: the file must be UTF-8"),
         "{error}"
     );
+}
+
+#[test]
+fn an_input_that_has_no_end_is_given_up() {
+    let read = |most| super::file::read_input(std::io::repeat(b'#').take(10), most);
+    assert_eq!(read(10).expect("read").len(), 10);
+    let error = read(9).expect_err("refused").to_string();
+    assert_eq!(error, "a seed must have at most 9 bytes");
 }

@@ -26,6 +26,7 @@ mod readme;
 mod region;
 mod registry;
 mod repository;
+mod reset;
 mod retention;
 mod seed;
 mod sharing;

@@ -154,12 +154,7 @@ async fn every_operation_is_described_in_full() {
             "DeleteImageSyncRepo",
         ];
         let takes_body = ["post", "put", "patch"].contains(&method) || with_body.contains(&name);
-        let bodiless = [
-            "CreateAgency",
-            "CreateSecret",
-            "CreateAuthorizationToken",
-            "EmulatorReset",
-        ];
+        let bodiless = ["CreateAgency", "CreateSecret", "CreateAuthorizationToken"];
         assert_eq!(
             operation.get("requestBody").is_some(),
             takes_body && !bodiless.contains(&name),

@@ -204,3 +204,92 @@ fn what_the_seed_file_names_and_lacks_is_a_warning_in_the_log() {
         assert!(!text.contains(&format!("trigger {name} ")), "{text}");
     }
 }
+
+/// How the program refuses these settings: exit code, and what it says in one line.
+fn refused(command: &mut std::process::Command) -> (Option<i32>, String) {
+    let output = command.output().expect("it runs");
+    let message = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    (output.status.code(), message)
+}
+
+/// Whether an emulator has the organization `theirs`, which [`SEED`] makes.
+async fn is_seeded(process: &Process) -> bool {
+    let path = "/v2/manage/namespaces/theirs";
+    let mut partner = process.client();
+    partner.token = Some("partner-dev".to_owned());
+    partner.send("GET", path, None).await.status == 200
+}
+
+const FRESH: [&str; 3] = ["--ephemeral", "--listen", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn a_seed_comes_from_standard_input_or_from_a_variable() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("seed.yaml");
+    std::fs::write(&path, SEED).expect("written");
+    let mut input = program(&[&FRESH[..], &["--seed", "-"]].concat());
+    input.stdin(std::fs::File::open(&path).expect("there"));
+    assert!(is_seeded(&Process::of(&mut input)).await);
+
+    let mut variable = program(&FRESH);
+    variable.env("SWR_EMULATOR_SEED_YAML", SEED);
+    assert!(is_seeded(&Process::of(&mut variable)).await);
+
+    let nowhere = folder.path().join("nowhere");
+    let mut flag_wins = program(&FRESH);
+    flag_wins
+        .env("SWR_EMULATOR_SEED", &nowhere)
+        .args(["--seed-yaml", SEED]);
+    assert!(is_seeded(&Process::of(&mut flag_wins)).await);
+    let mut flag_wins = program(&[&FRESH[..], &["--seed"]].concat());
+    flag_wins
+        .arg(&path)
+        .env("SWR_EMULATOR_SEED_YAML", "not: a seed");
+    assert!(is_seeded(&Process::of(&mut flag_wins)).await);
+}
+
+#[test]
+fn two_seeds_or_two_readers_of_standard_input_are_a_usage_error() {
+    let mut both = program(&[]);
+    both.env("SWR_EMULATOR_SEED", "x")
+        .env("SWR_EMULATOR_SEED_YAML", "");
+    let (code, message) = refused(&mut both);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(
+        message.contains("SWR_EMULATOR_SEED cannot be used with SWR_EMULATOR_SEED_YAML"),
+        "{message}"
+    );
+    let (code, message) = refused(&mut program(&["--seed", "x", "--seed-yaml", ""]));
+    assert_eq!(code, Some(2), "{message}");
+    let (code, message) = refused(&mut program(&["--seed", "-", "--exit-with-stdin"]));
+    assert_eq!(code, Some(2), "{message}");
+    assert!(
+        message.contains("--seed - cannot be used with --exit-with-stdin"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_seed_that_is_in_no_file_is_refused_with_its_line_and_not_shown() {
+    let mut variable = program(&FRESH);
+    variable.env("SWR_EMULATOR_SEED_YAML", "accounts:\n  - name: ''\n");
+    let (code, message) = refused(&mut variable);
+    assert_eq!(code, Some(1));
+    assert!(
+        message.contains("seed:2: accounts[0].name: must not be empty"),
+        "{message}"
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("seed.yaml");
+    std::fs::write(&path, "accounts:\n  - name: ''\n").expect("written");
+    let mut input = program(&[&FRESH[..], &["--seed", "-"]].concat());
+    input.stdin(std::fs::File::open(&path).expect("there"));
+    let (code, message) = refused(&mut input);
+    assert_eq!(code, Some(1));
+    assert!(message.contains("standard input:2: "), "{message}");
+    let mut help = program(&["--help"]);
+    let help = help.env("SWR_EMULATOR_SEED_YAML", "hidden").output();
+    let help = String::from_utf8(help.expect("it runs").stdout).expect("UTF-8");
+    assert!(help.contains("SWR_EMULATOR_SEED_YAML") && !help.contains("hidden"));
+}

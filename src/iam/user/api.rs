@@ -13,12 +13,13 @@ use serde_json::json;
 use super::store::{self, CreateUser, DeleteUser, UpdateUser};
 use super::{Changes, MAX_NAME, MadeUser, PASSWORD, Texts, parse_name, parse_password};
 use crate::app::{App, AppState, Routes};
-use crate::auth::{Caller, User};
+use crate::auth::{Caller, DirectoryTurn, User};
 use crate::error::{Error, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc, Path};
 use crate::iam::api::operation;
 use crate::json::JsonObject;
 use crate::schema::described;
+use crate::world::ANOTHER_WORLD;
 
 const USERS: &str = "/v3.0/OS-USER/users";
 const USER: &str = "/v3.0/OS-USER/users/{user_id}";
@@ -97,7 +98,7 @@ async fn create(
     };
     changes.apply(&mut user, now);
     let create = async move {
-        let turn = app.directory.turn().await;
+        let turn = turn(&app, &caller).await?;
         check_name(&app, caller.user(), &user.id, &user.name)?;
         app.db.write(CreateUser(user.clone())).await?;
         turn.put(user.to_user(&caller.user().account));
@@ -147,7 +148,7 @@ async fn update(
     let mut changes = changes(&app, &body).await?;
     changes.name = body.optional_string("name")?.map(parse_name).transpose()?;
     let update = async move {
-        let turn = app.directory.turn().await;
+        let turn = turn(&app, &caller).await?;
         if let Some(name) = &changes.name {
             check_name(&app, caller.user(), &user_id, name)?;
         }
@@ -183,13 +184,23 @@ async fn delete(
 ) -> Result<StatusCode> {
     find_made(&app, &caller, &user_id)?;
     let delete = async move {
-        let turn = app.directory.turn().await;
+        let turn = turn(&app, &caller).await?;
         app.db.write(DeleteUser(user_id.clone())).await?;
         turn.remove(&user_id);
         app.tokens.forget(&user_id);
         Ok(StatusCode::NO_CONTENT)
     };
     tokio::spawn(delete).await.map_err(Error::internal)?
+}
+
+/// Waits for the turn to change the users of the caller's account. It goes on where nobody waits for
+/// the answer, and so perhaps after a reset, which takes its turn too.
+async fn turn<'a>(app: &'a App, caller: &Caller) -> Result<DirectoryTurn<'a>> {
+    let turn = app.directory.turn().await;
+    if turn.has(&caller.user().account) {
+        return Ok(turn);
+    }
+    Err(ANOTHER_WORLD)
 }
 
 fn find(app: &App, caller: &Caller, id: &str) -> Result<Arc<User>> {

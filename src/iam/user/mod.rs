@@ -67,7 +67,9 @@ impl MadeUser {
             admin: false,
             is_enabled: self.is_enabled,
             password: self.password.clone().map(Password::Hashed),
+            access_key: None,
             secret_key: None,
+            token: None,
         }
     }
 }

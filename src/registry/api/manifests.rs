@@ -44,7 +44,7 @@ impl Call<'_> {
         let since = self.since();
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository = admitted.repository()?;
-        let answer = match self.ready() {
+        let answer = match self.ready(since) {
             Some(answer) => answer,
             None => self.read_manifest(repository.id, reference, since).await?,
         };

@@ -149,6 +149,7 @@ pub(crate) async fn answer(
 fn gate(app: &App) -> Gate<'_> {
     Gate {
         key: &app.registry.key,
+        world: &app.world,
         region: &app.region,
         directory: &app.directory,
         lookup: &app.lookup,

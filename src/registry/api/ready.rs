@@ -19,11 +19,14 @@ impl Call<'_> {
         self.app.db.versions().now()
     }
 
-    /// The answer to a request for this path, as it would be read now.
-    pub(super) fn ready(&self) -> Option<Arc<Answer>> {
+    /// The answer to a request for this path, as it would be read now. The caller was let in since
+    /// `since`: what was reset meanwhile is not what he was let in to.
+    pub(super) fn ready(&self, since: Version) -> Option<Arc<Answer>> {
         let uri = &self.parts.uri;
         let found = self.app.answers.find(uri.path())?;
-        (uri.query().is_none() && found.is_current(self.app.db.versions())).then_some(found)
+        let versions = self.app.db.versions();
+        let is_of_now = found.is_current(versions) && versions.is_current(None, since);
+        (uri.query().is_none() && is_of_now).then_some(found)
     }
 
     /// Keeps what was read from a repository for the next request for this path.

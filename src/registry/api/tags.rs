@@ -25,7 +25,7 @@ impl Call<'_> {
         let since = self.since();
         let admitted = self.admit(path, Actions::PULL).await?;
         let repository_id = admitted.repository()?.id;
-        let answer = match self.ready() {
+        let answer = match self.ready(since) {
             Some(answer) => answer,
             None => self.read_tags(path, repository_id, since).await?,
         };

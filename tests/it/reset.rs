@@ -1,0 +1,262 @@
+//! Any world at any moment: a reset to a seed that is posted.
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Client, TOKEN, TestApp, trigger};
+
+const RESET: &str = "/_emulator/reset";
+
+/// Resets to a seed, or tries to.
+async fn post(client: &Client, seed: &str) -> Answer {
+    let request = Request::post(RESET).header("Content-Type", "application/yaml");
+    let request = request.body(Bytes::from(seed.to_owned()));
+    client.request(request.expect("a legal request")).await
+}
+
+/// The names of the caller's organizations, or the status of a refusal.
+async fn organizations(client: &Client) -> Result<Vec<String>, u16> {
+    let answer = client.send("GET", "/v2/manage/namespaces", None).await;
+    if answer.status != 200 {
+        return Err(answer.status.as_u16());
+    }
+    let body = answer.json();
+    let list = body["namespaces"].as_array().expect("a list");
+    let name = |one: &Value| one["name"].as_str().expect("a name").to_owned();
+    Ok(list.iter().map(name).collect())
+}
+
+#[tokio::test]
+async fn a_posted_seed_is_what_later_resets_return_to() {
+    let app = TestApp::seeded("organizations: [{name: first}]").await;
+    post(&app.client, "organizations:\n  - name: second\n")
+        .await
+        .is(204, "");
+    assert_eq!(organizations(&app.client).await, Ok(vec!["second".into()]));
+    let more = json!({"namespace": "more"});
+    app.post("/v2/manage/namespaces", more).await.is(201, "{}");
+    for empty in ["", "{}", " {} \n"] {
+        post(&app.client, empty).await.is(204, "");
+        let names = organizations(&app.client).await;
+        assert_eq!(names, Ok(vec!["second".into()]), "{empty:?}");
+    }
+    let json = json!({"organizations": [{"name": "third"}]}).to_string();
+    post(&app.client, &json).await.is(204, "");
+    assert_eq!(organizations(&app.client).await, Ok(vec!["third".into()]));
+    post(&app.client, "# nothing\n").await.is(204, "");
+    assert_eq!(organizations(&app.client).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_wrong_seed_is_refused_with_line_and_field_and_changes_nothing() {
+    let app = TestApp::seeded("organizations: [{name: first}]").await;
+    let issued = json!({"auth": {"identity": {"methods": ["token"], "token": {"id": TOKEN}}}});
+    let issued = app.post("/v3/auth/tokens", issued).await;
+    let issued = issued
+        .header("x-subject-token")
+        .expect("a token")
+        .to_owned();
+    let clock = json!({"advance": "1h"});
+    assert_eq!(app.post("/_emulator/clock", clock).await.status, 200);
+    for (seed, message) in [
+        (
+            "organizations:\n  - name: Group\n",
+            "seed: line 2: organizations[0].name: must start with",
+        ),
+        (
+            "organizations:\n  - name: g\n    colour: red\n",
+            "seed: line 3: colour: is unknown here",
+        ),
+        ("organizations: [", "seed: line 1: "),
+        (
+            "accounts: [{name: a}, {name: a}]",
+            "seed: accounts: the account a appears twice",
+        ),
+        (
+            "\nregions: [{name: cn-east-3, listen: '127.0.0.1:0'}]",
+            "seed: line 2: regions: must be those of the seed that the instance started with",
+        ),
+        (
+            "clusters:\n  - name: kind\n    kubeconfig: /etc/kubeconfig\n",
+            "seed: line 3: clusters[0].kubeconfig: must be omitted, or be what the seed",
+        ),
+        (
+            "clusters:\n  - name: here\n    in_cluster: true\n",
+            "seed: line 3: clusters[0].in_cluster: must be omitted",
+        ),
+    ] {
+        let refused = post(&app.client, seed).await.refused(400, "4000014");
+        assert!(refused.starts_with(message), "{refused}");
+    }
+    let not_utf8 = Request::post(RESET).body(Bytes::from_static(b"\xff"));
+    let refused = app.client.request(not_utf8.expect("legal")).await;
+    assert_eq!(refused.refused(400, "4000014"), "seed: must be UTF-8");
+    let large = format!("#{}\n", "x".repeat(16 * 1024 * 1024));
+    assert_eq!(post(&app.client, &large).await.status, 413);
+
+    let known = organizations(&app.as_user(&issued)).await;
+    assert_eq!(known, Ok(vec!["first".into()]));
+    let clock = app.get("/_emulator/clock").await.json();
+    assert_eq!(clock["ahead_seconds"], 60 * 60);
+    app.post(RESET, json!({})).await.is(204, "");
+    assert_eq!(organizations(&app.client).await, Ok(vec!["first".into()]));
+}
+
+#[tokio::test]
+async fn users_and_tokens_of_the_world_before_are_gone() {
+    let app = TestApp::seeded(
+        "accounts: [{name: ours, users: [{name: ann, token: ann, password: pw, admin: true}]}]
+organizations: [{name: private, account: ours}]",
+    )
+    .await;
+    let login = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": {
+        "name": "ann", "password": "pw", "domain": {"name": "ours"}}}}}});
+    let issued = app.post("/v3/auth/tokens", login.clone()).await;
+    let issued = issued
+        .header("x-subject-token")
+        .expect("a token")
+        .to_owned();
+    let ann = app.as_user("ann");
+    assert_eq!(organizations(&ann).await, Ok(vec!["private".into()]));
+
+    // The same user, who is no administrator here, with another token.
+    let seed = "accounts: [{name: ours, users: [{name: ann, token: other}]}]
+organizations: [{name: private, account: ours, creator: boss}]"
+        .replace("[{name: ann", "[{name: boss}, {name: ann");
+    post(&app.client, &seed).await.is(204, "");
+    assert_eq!(organizations(&ann).await, Err(401));
+    assert_eq!(organizations(&app.as_user(&issued)).await, Err(401));
+    assert_eq!(app.post("/v3/auth/tokens", login).await.status, 401);
+    assert_eq!(organizations(&app.as_user("other")).await, Ok(Vec::new()));
+
+    let without = format!("builtin_account: false\n{seed}").replace("{name: boss}", BOSS);
+    post(&app.client, &without).await.is(204, "");
+    assert_eq!(organizations(&app.client).await, Err(401));
+    let health = app.as_nobody().send("GET", "/_emulator/health", None).await;
+    assert_eq!(health.json()["builtin_account"], false);
+    post(&app.client, "# nothing\n")
+        .await
+        .refused_by_gateway(401, "APIGW.0301");
+    post(&app.as_user("boss"), "# nothing\n").await.is(204, "");
+    assert_eq!(organizations(&app.client).await, Ok(Vec::new()));
+}
+
+/// Somebody who may reset where there is no built-in account.
+const BOSS: &str = "{name: boss, token: boss, admin: true}";
+
+#[tokio::test]
+async fn only_who_may_control_the_instance_posts_a_seed() {
+    let app = TestApp::seeded("accounts: [{name: ours, users: [{name: ann, token: ann}]}]").await;
+    let refused = post(&app.as_user("ann"), "# nothing\n").await;
+    refused.refused(403, "4030170");
+    assert_eq!(organizations(&app.as_user("ann")).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn where_everybody_is_the_builtin_user_no_seed_leaves_it_out() {
+    let app = TestApp::with_arguments(&["--auth", "any"]).await;
+    let seed = "builtin_account: false\naccounts: [{name: a, users: [{name: b, admin: true}]}]";
+    let refused = post(&app.client, seed).await.refused(400, "4000014");
+    assert!(
+        refused.starts_with("seed: builtin_account: must not be false"),
+        "{refused}"
+    );
+    assert_eq!(
+        organizations(&app.as_user("anything")).await,
+        Ok(Vec::new())
+    );
+}
+
+#[tokio::test]
+async fn a_real_cluster_stays_what_the_start_made_it_and_regions_stay_where_they_are() {
+    let regions = "regions: [{name: cn-east-3, listen: '127.0.0.1:0'}]\n";
+    let first = format!("{regions}clusters: [{{id: c1, name: kind, kubeconfig: k}}]");
+    let app = TestApp::seeded(&first).await;
+    let is_real = async || {
+        let path = "/_emulator/clusters/c1/namespaces/default/deployments/web";
+        let body = json!({"containers": [{"name": "web", "image": "nginx"}]});
+        app.client.send("PUT", path, Some(body)).await.status == 400
+    };
+    assert!(is_real().await);
+    post(&app.client, regions).await.is(204, "");
+    assert!(!is_real().await, "nothing names the cluster");
+    let again = format!(
+        "{regions}organizations: [{{name: east, region: cn-east-3}}]
+clusters: [{{id: c1, name: another-name}}]"
+    );
+    post(&app.client, &again).await.is(204, "");
+    assert!(is_real().await, "it has the access of the start");
+    let east = app.in_region("cn-east-3");
+    assert_eq!(organizations(&east).await, Ok(vec!["east".into()]));
+    let relative = format!("{regions}clusters: [{{id: c1, name: kind, kubeconfig: k}}]");
+    post(&app.client, &relative).await.refused(400, "4000014");
+    let refused = post(&app.client, "clusters: []").await;
+    let refused = refused.refused(400, "4000014");
+    assert!(refused.contains("regions: must be those"), "{refused}");
+}
+
+/// A user who is an administrator in one world and nobody in the other, with one token, and the same
+/// names in both.
+const WORLDS: [&str; 2] = [
+    "accounts: [{name: ours, users: [{name: boss, admin: true}, {name: ann, token: ann, admin: true}]}]
+organizations: [{name: g, account: ours, repositories: [{name: r, description: open}]}]",
+    "accounts: [{name: ours, users: [{name: boss, admin: true, token: boss}, {name: ann, token: ann}]}]
+organizations: [{name: g, account: ours, repositories: [{name: r, description: secret}]}]",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_request_is_known_in_one_world_and_served_in_another() {
+    let app = TestApp::seeded(WORLDS[0]).await;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_over =
+        |stop: &std::sync::atomic::AtomicBool| stop.load(std::sync::atomic::Ordering::Relaxed);
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..6 {
+        let ann = app.as_user("ann");
+        let stop = std::sync::Arc::clone(&stop);
+        callers.spawn(async move {
+            let repository = "/v2/manage/namespaces/g/repos/r";
+            let mut served = 0;
+            for at in 0.. {
+                if is_over(&stop) {
+                    break;
+                }
+                if caller % 2 == 0 {
+                    let answer = ann.send("GET", repository, None).await;
+                    assert!(!answer.text().contains("secret"), "{}", answer.text());
+                    served += usize::from(answer.status == 200);
+                } else {
+                    let body = trigger(&format!("t-{caller}-{at}"));
+                    let path = format!("{repository}/triggers");
+                    let answer = ann.send("POST", &path, Some(body)).await;
+                    let expected = [201, 403, 404, 503];
+                    assert!(
+                        expected.contains(&answer.status.as_u16()),
+                        "{}",
+                        answer.text()
+                    );
+                    served += usize::from(answer.status == 201);
+                }
+            }
+            served
+        });
+    }
+    for at in 1..60 {
+        if at % 2 == 0 {
+            // What ann made in a world where she may make nothing would stand here.
+            let path = "/v2/manage/namespaces/g/repos/r/triggers";
+            let made = app.as_user("boss").send("GET", path, None).await;
+            assert_eq!((made.status.as_u16(), made.text()), (200, "[]"));
+        }
+        post(&app.client, WORLDS[at % 2]).await.is(204, "");
+        let answer = app
+            .as_user("ann")
+            .send("GET", "/v2/manage/namespaces", None)
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let served: usize = callers.join_all().await.into_iter().sum();
+    assert!(served > 0);
+}

@@ -23,7 +23,7 @@
 //! What all of them share: `edge` (what a request passes through: listener, router, caller, log),
 //! `http` (operations, bodies in, answers and errors out), `auth` (who is calling), `db` (SQLite, and
 //! its one writer), `lookup` (what names refer to), `answers` (bytes that are sent again), `region` (an instance can have several), `error`,
-//! `json` (objects read field by field), `page`, `schema`, `nearest` (the name that was meant),
+//! `client_variables` (what points clients at an instance), `json` (objects read field by field), `page`, `schema`, `nearest` (the name that was meant),
 //! `excerpt` (texts that are cut before they are repeated), `clock`, `config`, `data_folder`, `app`
 //! (the state that handlers share), `emulator` (an instance from start to stop).
 //!
@@ -109,6 +109,7 @@ mod seed;
 mod answers;
 mod app;
 mod auth;
+mod client_variables;
 mod clock;
 pub mod config;
 mod data_folder;
@@ -136,7 +137,8 @@ pub use emulator::{Emulator, StartError};
 #[doc(hidden)]
 pub mod internal {
     pub use crate::auth::signature::{Authorization, SignedRequest};
-    pub use crate::auth::{Secret, long_term_password};
+    pub use crate::auth::{BUILTIN_PROJECT_ID, Secret, long_term_password};
+    pub use crate::client_variables::client_variables;
     pub use crate::db::Db;
     pub use crate::edge::LinesForPeople;
     pub use crate::emulator::routes;

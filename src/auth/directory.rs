@@ -27,7 +27,7 @@ pub const BUILTIN_SECRET_KEY: &str = "SwrEmulatorExampleSecretKey0000000000001";
 /// That user's token, which never expires.
 pub const BUILTIN_TOKEN: &str = "swr-emulator";
 /// The id of the built-in account's project in every region, so that settings hold for all.
-const BUILTIN_PROJECT_ID: &str = "00000000000000000000000000000001";
+pub const BUILTIN_PROJECT_ID: &str = "00000000000000000000000000000001";
 
 /// An account (IAM: domain).
 #[derive(Debug, PartialEq, Eq)]

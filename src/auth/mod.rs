@@ -19,8 +19,9 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::excerpt::excerpt;
 pub use directory::{
-    Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY,
-    BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount, NewUser, User,
+    Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_PROJECT_ID,
+    BUILTIN_SECRET_KEY, BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, NewAccount,
+    NewUser, User,
 };
 pub use extract::Controller;
 pub use password::{Password, PasswordHash, PasswordHasher};

@@ -1,17 +1,16 @@
 //! `swr-emulator env`: what points a client at an emulator, ready to paste or `eval`. The emulator
 //! is asked for its region and account; before it runs, the defaults are printed.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use swr_emulator::config;
-use swr_emulator::internal::{Secret, long_term_password};
-use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, BUILTIN_TOKEN};
+use swr_emulator::internal::{BUILTIN_PROJECT_ID, Secret, client_variables, long_term_password};
+use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY};
 
 use super::ask::{self, Url};
 
-/// The built-in account's project.
-const PROJECT_ID: &str = "00000000000000000000000000000001";
 /// The region of an emulator unless its settings name another.
 const REGION: &str = "cn-north-4";
 /// How long the emulator may take to answer.
@@ -94,8 +93,8 @@ struct Keys {
     /// The password of the registry that goes with them.
     password: String,
     project_id: &'static str,
-    /// What a shell sets for them. Where they are not known, it keeps those that it has.
-    exports: String,
+    /// Whether they are the built-in account's, and no placeholders.
+    are_known: bool,
 }
 
 impl Keys {
@@ -105,13 +104,8 @@ impl Keys {
             access_key,
             secret_key,
             password: long_term_password(access_key, &Secret::new(secret_key)),
-            project_id: PROJECT_ID,
-            exports: format!(
-                "export SWR_EMULATOR_TOKEN='{BUILTIN_TOKEN}'\n\
-                 export HUAWEICLOUD_SDK_AK='{access_key}'\n\
-                 export HUAWEICLOUD_SDK_SK='{secret_key}'\n\
-                 export HUAWEICLOUD_SDK_PROJECT_ID='{PROJECT_ID}'\n"
-            ),
+            project_id: BUILTIN_PROJECT_ID,
+            are_known: true,
         }
     }
 
@@ -121,7 +115,7 @@ impl Keys {
             secret_key: "SECRET_KEY",
             password: "PASSWORD".to_owned(),
             project_id: "PROJECT_ID",
-            exports: String::new(),
+            are_known: false,
         }
     }
 }
@@ -134,18 +128,17 @@ fn settings(client: Client, url: &Url, region: &str, keys: &Keys) -> String {
         secret_key,
         password,
         project_id,
-        exports,
+        are_known,
     } = keys;
     let login = format!("-u {region}@{access_key} -p {password} {registry}");
     match client {
-        Client::Shell => format!(
-            "export SWR_EMULATOR_URL='{url}'\n\
-             export SWR_EMULATOR_REGISTRY='{registry}'\n\
-             {exports}\
-             export HUAWEICLOUD_SDK_IAM_ENDPOINT='{url}'\n\
-             export HUAWEICLOUD_SDK_REGION_SWR_{}='{url}'\n",
-            region.to_uppercase().replace('-', "_")
-        ),
+        Client::Shell => {
+            let mut exports = String::new();
+            for (name, value) in client_variables(&url.to_string(), registry, region, *are_known) {
+                let _ = writeln!(exports, "export {name}='{value}'");
+            }
+            exports
+        }
         Client::Python => format!(
             "from huaweicloudsdkcore.auth.credentials import BasicCredentials\n\
              from huaweicloudsdkswr.v2 import SwrClient\n\n\

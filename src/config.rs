@@ -145,7 +145,7 @@ pub struct Config {
     /// How credentials are checked
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,
-    /// Format of the log lines on stderr
+    /// Format of the log lines
     #[arg(
         long,
         env = "SWR_EMULATOR_LOG_FORMAT",
@@ -161,6 +161,9 @@ pub struct Config {
         default_value = "info"
     )]
     pub log_level: LogLevel,
+    /// File that log lines are added to, instead of stderr; created if missing
+    #[arg(long, env = "SWR_EMULATOR_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
     /// Token that lets every user who sends it as X-Emulator-Control-Token reset the instance, move
     /// its clock and inject faults
     #[arg(

@@ -15,6 +15,7 @@ use crate::app::{App, AppState, MAX_WAITS, RegistryState, Routes};
 use crate::auth::{self, Directory, Mode, StoredToken, Tokens};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::Report;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError, Write};
 use crate::edge::{AllowedHosts, Edge, RequestIds, Server};
@@ -192,6 +193,12 @@ impl Emulator {
             .unwrap_or_default()
     }
 
+    /// Where clients on this machine reach each region, the home region first.
+    pub fn urls(&self) -> impl Iterator<Item = (&str, String)> {
+        let regions = self.app.regions.iter();
+        regions.map(|region| (region.name.as_str(), region.url()))
+    }
+
     /// All regions with their addresses, the home region first.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         let regions = self.app.regions.iter();
@@ -236,6 +243,12 @@ impl Emulator {
             warn!(%error, "Could not remove the temporary data folder");
         }
     }
+}
+
+/// What an instance remembers of its run so far; the error says why it cannot be told.
+pub async fn report(emulator: &Emulator) -> Result<Report, String> {
+    let report = Report::of(&emulator.app).await;
+    report.map_err(|error| error.chain())
 }
 
 /// Warns of what the seed file names and lacks. Kubeconfigs have a thread of their own, since a

@@ -142,9 +142,10 @@ pub mod internal {
     pub use crate::auth::signature::{Authorization, SignedRequest};
     pub use crate::auth::{BUILTIN_PROJECT_ID, Secret, long_term_password};
     pub use crate::client_variables::client_variables;
+    pub use crate::control::Report;
     pub use crate::db::Db;
     pub use crate::edge::LinesForPeople;
-    pub use crate::emulator::routes;
+    pub use crate::emulator::{report, routes};
     pub use crate::http::{Operation, Query};
     pub use crate::image::{Digest, ImagePath, Manifest, MediaType, Reference};
     pub use crate::json::JsonObject;

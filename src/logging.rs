@@ -1,10 +1,13 @@
-//! The log: its level, its format, and the thread that writes its lines to standard error.
+//! The log: its level, its format, and the thread that writes its lines to standard error or to a
+//! file.
 //!
 //! Nobody who is served waits for a line. Lines gather in memory and are written many at once. Where
 //! nobody reads them, as from a pipe that a parent process forgot, the emulator goes on: lines that
 //! no longer fit are dropped and counted.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -31,10 +34,14 @@ impl Log {
     /// Starts the log of this process.
     pub(crate) fn start(config: &Config) -> io::Result<Self> {
         let lines = Arc::new(Lines::default());
+        let (mut out, has_colors): (Box<dyn Write + Send>, bool) = match &config.log_file {
+            None => (Box::new(io::stderr()), io::stderr().is_terminal()),
+            Some(path) => (Box::new(open(path)?), false),
+        };
         let written = Arc::clone(&lines);
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || written.write_to(&mut io::stderr()))?;
+            .spawn(move || written.write_to(&mut out))?;
         let level = match config.log_level {
             LogLevel::Off => LevelFilter::OFF,
             LogLevel::Error => LevelFilter::ERROR,
@@ -46,7 +53,7 @@ impl Log {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_writer(Arc::clone(&lines))
-            .with_ansi(io::stderr().is_terminal());
+            .with_ansi(has_colors);
         match config.log_format {
             // Which part of a program wrote a line helps those who look into the program.
             LogFormat::Text => subscriber
@@ -70,6 +77,15 @@ impl Log {
             LAST_LINES,
         );
     }
+}
+
+/// Opens a log file; lines of earlier runs stay.
+fn open(path: &Path) -> io::Result<File> {
+    let opened = File::options().create(true).append(true).open(path);
+    opened.map_err(|error| {
+        let path = path.display();
+        io::Error::other(format!("cannot write to the log file {path}: {error}"))
+    })
 }
 
 /// Lines on their way to where they are written.

@@ -38,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Print the settings for a client (asks the emulator for its region)
     Env(command::env::Arguments),
+    /// Run COMMAND with an emulator of its own, which ends with it, and exit as COMMAND does
+    Exec(Box<command::exec::Arguments>),
     /// Exit with 0 if an emulator is ready, otherwise with 1
     Healthcheck(command::healthcheck::Arguments),
     /// Print an example seed file
@@ -53,19 +55,23 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     memory::limit_kept();
-    // Nobody minds more file descriptors, and each connection is one.
-    drop(rlimit::increase_nofile_limit(u64::MAX));
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
+    if !matches!(arguments.command, Some(Command::Exec(_))) {
+        // Nobody minds more file descriptors, and each connection is one.
+        drop(rlimit::increase_nofile_limit(u64::MAX));
+    }
     for warning in command::variables::warnings(&Arguments::command()) {
         warn(&warning);
     }
-    let log = match arguments.command {
-        None => Log::start(&arguments.config).map(Some),
-        Some(_) => Ok(None),
+    let logged = match &arguments.command {
+        None => Some(&arguments.config),
+        Some(Command::Exec(exec)) => exec.logged(),
+        Some(_) => None,
     };
+    let log = logged.map(Log::start).transpose();
     let started = log.and_then(|log| Ok((log, tokio::runtime::Runtime::new()?)));
     let (log, runtime) = match started {
         Ok(started) => started,
@@ -81,6 +87,15 @@ fn main() -> ExitCode {
                 }
                 say(&answer.settings);
                 ExitCode::SUCCESS
+            })
+        }
+        Some(Command::Exec(arguments)) => {
+            let ended = runtime.block_on(command::exec::run(&arguments));
+            ended.map(|ended| {
+                for line in ended.lines {
+                    let _ = writeln!(std::io::stderr(), "{line}");
+                }
+                ExitCode::from(ended.code)
             })
         }
         Some(Command::Healthcheck(arguments)) => {
@@ -107,7 +122,10 @@ fn main() -> ExitCode {
 fn parse() -> Result<Arguments, clap::Error> {
     let matches = Arguments::command().try_get_matches()?;
     let mut arguments = Arguments::from_arg_matches(&matches)?;
-    if arguments.config.ephemeral {
+    if let Some(Command::Exec(exec)) = &mut arguments.command {
+        let given = matches.subcommand_matches("exec").unwrap_or(&matches);
+        exec.settle(given, &mut Arguments::command())?;
+    } else if arguments.config.ephemeral {
         match (
             matches.value_source("ephemeral"),
             matches.value_source("data_dir"),

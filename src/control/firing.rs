@@ -25,7 +25,7 @@ const PUSHES: &str = "/_emulator/pushes";
 
 /// How many triggers a push names at the most, and the pushes of a page together, but for the last.
 const MOST_DECISIONS: u32 = 1000;
-const MOST_DECISIONS_OF_PAGE: usize = 10_000;
+pub(super) const MOST_DECISIONS_OF_PAGE: usize = 10_000;
 
 /// The operations of this file.
 pub(super) fn routes() -> Routes {
@@ -73,25 +73,25 @@ async fn pushes(
 #[derive(Serialize, JsonSchema)]
 pub(super) struct PushView {
     id: i64,
-    tag: String,
+    pub(super) tag: String,
     digest: String,
     pushed_by: String,
     pushed_at: String,
     /// At most 1,000.
-    triggers: Vec<DecisionView>,
+    pub(super) triggers: Vec<DecisionView>,
     /// The total number of triggers.
     trigger_count: i64,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct DecisionView {
-    trigger: String,
-    fires: bool,
-    reason: String,
+    pub(super) trigger: String,
+    pub(super) fires: bool,
+    pub(super) reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<String>,
+    pub(super) result: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    pub(super) detail: Option<String>,
     /// The number of tries; so far, if the last try failed and there will be another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     tries: Option<u32>,

@@ -1,11 +1,12 @@
 //! `/_emulator/`: the operations that SWR itself does not have. Here are readiness, the way back to
 //! the start, and a push without an image; in `firing` the outcome of pushes, in `waiting` the ways
-//! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, and in
-//! `requests` the newest requests.
+//! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, in `requests` the
+//! newest requests, and in `report` all that is remembered of a run.
 
 mod clock;
 mod faults;
 mod firing;
+mod report;
 mod requests;
 mod reset;
 mod waiting;
@@ -21,6 +22,7 @@ use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
+pub use self::report::Report;
 use self::reset::ResetWithTokens;
 use crate::app::{AppState, Routes};
 use crate::auth::{Caller, Controller, Directory, Mode};

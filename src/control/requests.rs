@@ -214,7 +214,7 @@ fn digits(text: &str) -> Option<u16> {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct RequestView<'a> {
+pub(super) struct RequestView<'a> {
     operation: &'a str,
     method: &'a str,
     path: &'a str,

@@ -45,6 +45,34 @@ pub async fn list_pushes(
     Ok(found)
 }
 
+/// A push with where it went.
+#[derive(Debug, Clone, FromRow)]
+pub struct LocatedPush {
+    #[sqlx(flatten)]
+    pub push: RecordedPush,
+    pub region: String,
+    /// The organization's name.
+    pub namespace: String,
+    /// The repository's name.
+    pub repository: String,
+}
+
+/// The pushes of all repositories, newest first.
+pub async fn list_newest(db: impl SqliteExecutor<'_>, limit: u32) -> Result<Vec<LocatedPush>> {
+    let found = sqlx::query_as(
+        "SELECT p.id, p.tag, p.digest, p.pushed_by, p.pushed_at, p.newest_trigger, n.region,
+                n.name AS namespace, r.name AS repository
+         FROM pushes p
+         CROSS JOIN repositories r ON r.id = p.repository_id
+         CROSS JOIN namespaces n ON n.id = r.namespace_id
+         ORDER BY p.id DESC LIMIT +?",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
 /// The newest push of a tag, of those after one.
 pub async fn find_newest_push(
     db: impl SqliteExecutor<'_>,

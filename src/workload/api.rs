@@ -384,7 +384,7 @@ struct WorkloadView {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct RolloutView {
+pub struct RolloutView {
     at: String,
     trigger: String,
     tag: String,

@@ -193,6 +193,40 @@ pub async fn list_rollouts(
     Ok(found)
 }
 
+/// A rollout with its workload.
+#[derive(Debug, Clone, FromRow)]
+pub struct LocatedRollout {
+    #[sqlx(flatten)]
+    pub rollout: Rollout,
+    pub cluster_id: String,
+    pub cluster_name: String,
+    /// The Kubernetes namespace.
+    pub namespace: String,
+    /// `deployments` or `statefulsets`.
+    pub kind: String,
+    /// The workload's name.
+    pub name: String,
+}
+
+/// What firings did to all workloads last, newest first.
+pub async fn list_newest_rollouts(
+    db: impl SqliteExecutor<'_>,
+    limit: u32,
+) -> Result<Vec<LocatedRollout>> {
+    let found = sqlx::query_as(
+        "SELECT r.at, r.trigger_name, r.tag, r.digest, r.container, r.before, r.after,
+                c.id AS cluster_id, c.name AS cluster_name, w.namespace, w.kind, w.name
+         FROM rollouts r
+         CROSS JOIN workloads w ON w.id = r.workload_id
+         CROSS JOIN clusters c ON c.id = w.cluster_id
+         ORDER BY r.id DESC LIMIT +?",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
 /// Makes a workload as it is given, with its cluster where that is missing.
 #[derive(Debug)]
 pub struct PutWorkload {

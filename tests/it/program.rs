@@ -777,6 +777,7 @@ fn help_explains_every_flag_with_its_variable() {
         "auth",
         "log-format",
         "log-level",
+        "log-file",
     ] {
         assert!(help.contains(&format!("--{flag}")), "{help}");
         let variable = format!("SWR_EMULATOR_{}", flag.to_uppercase().replace('-', "_"));
@@ -864,6 +865,29 @@ fn a_log_line_tells_the_request_and_no_secret() {
     assert_eq!(missing["error.message"], "Not found namespace");
     assert!(missing["http.server.request.duration"].is_f64());
     assert_eq!(missing["request.id"].as_str().map(str::len), Some(32));
+}
+
+#[tokio::test]
+async fn the_log_is_added_to_a_file_where_one_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("log");
+    std::fs::write(&file, "earlier\n").expect("written");
+    let own = ["--ephemeral", "--listen", "127.0.0.1:0", "--log-file"];
+    let path = file.to_str().expect("UTF-8");
+    let process = Process::start(&[&own[..], &[path]].concat());
+    process.client().send("GET", "/v2/manage/repos", None).await;
+    process.signal("TERM");
+    assert_eq!(process.wait().0, Some(0));
+    let text = std::fs::read_to_string(&file).expect("written");
+    assert!(
+        text.starts_with("earlier\n") && text.contains(" INFO 200 GET /v2/manage/repos "),
+        "{text}"
+    );
+
+    let (code, message) = fails(&[&own[..], &["/nonexistent/log"]].concat());
+    assert_eq!(code, Some(1));
+    let expected = "error: cannot start: cannot write to the log file /nonexistent/log: ";
+    assert!(message.starts_with(expected), "{message}");
 }
 
 #[test]

@@ -143,6 +143,18 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
         "two searches in an index for each firing of a transaction",
     ),
     (
+        "engine/pushes.rs",
+        "CROSS JOIN namespaces",
+        "SCAN p",
+        "the newest pushes of all",
+    ),
+    (
+        "workload/store.rs",
+        "CROSS JOIN workloads",
+        "SCAN r",
+        "the newest rollouts of all",
+    ),
+    (
         "engine/history.rs",
         "WITH ends",
         "CORRELATED",

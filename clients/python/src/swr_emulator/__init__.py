@@ -1,0 +1,31 @@
+"""Private emulators of Huawei Cloud SWR for tests.
+
+    with Emulator(seed=SEED) as emulator:
+        emulator.push("group/web:v2")
+        emulator.assert_fired("group/web:v2", "deploy")
+
+With pytest, the fixtures `swr` and `swr_emulator` do the first line.
+"""
+
+from ._binary import find_binary
+from ._emulator import Credentials, Emulator
+from ._http import RequestError
+from ._image import ImageName
+from ._process import EmulatorError, Seed, StartError
+from ._records import Decision, Explained, HistoryEntry, Push, Request
+
+__all__ = [
+    "Credentials",
+    "Decision",
+    "Emulator",
+    "EmulatorError",
+    "Explained",
+    "HistoryEntry",
+    "ImageName",
+    "Push",
+    "Request",
+    "RequestError",
+    "Seed",
+    "StartError",
+    "find_binary",
+]

@@ -259,6 +259,25 @@ async fn the_program_prints_the_example_of_the_guide_and_it_seeds_an_emulator() 
     assert_eq!(developer.send("GET", repository, None).await.status, 200);
 }
 
+/// `tests/clients/packages/run` runs them where the packages are installed.
+#[test]
+fn the_tests_that_the_pages_on_the_packages_show_are_those_that_are_run() {
+    let check = |language: &str, sample: &str, pages: [&str; 2]| {
+        for page in pages {
+            let shown = blocks(page).into_iter().find(|block| block.0 == language);
+            assert_eq!(shown, Some((language, sample)));
+        }
+    };
+    let python = include_str!("../clients/packages/python/test_shortest.py");
+    let of_python = include_str!("../../clients/python/README.md");
+    check("python", python, [TESTING, of_python]);
+    let node = include_str!("../clients/packages/node/shortest.test.mjs");
+    let of_node = include_str!("../../clients/node/README.md");
+    check("js", node, [TESTING, of_node]);
+    let lines = python.lines().filter(|line| !line.is_empty());
+    assert!(lines.count() <= 12);
+}
+
 #[test]
 fn the_links_of_the_readme_lead_to_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -266,7 +285,8 @@ fn the_links_of_the_readme_lead_to_files() {
     let mut count = 0;
     for link in links {
         let (link, _) = link.split_once(')').expect("the end of a link");
-        assert!(root.join(link).is_file(), "{link}");
+        let file = link.split('#').next().unwrap_or_default();
+        assert!(root.join(file).is_file(), "{link}");
         count += 1;
     }
     assert!(count > 8);

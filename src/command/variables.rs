@@ -7,8 +7,9 @@ use swr_emulator::internal::nearest;
 
 /// What all our variables begin with.
 const PREFIX: &str = "SWR_EMULATOR_";
-/// What others set under our prefix: `env` for shells, and Kubernetes for a Service of our name.
-const OTHERS: [&str; 2] = ["TOKEN", "REGISTRY"];
+/// What others set under our prefix: `env` for shells, the reader of the packages in `clients/`, and
+/// Kubernetes for a Service of our name.
+const OTHERS: [&str; 3] = ["BINARY", "REGISTRY", "TOKEN"];
 
 /// A warning for each variable with our prefix that no setting has.
 pub(crate) fn warnings(command: &Command) -> Vec<String> {

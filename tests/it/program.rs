@@ -91,6 +91,7 @@ fn a_variable_that_is_no_setting_is_a_warning_with_the_nearest_one() {
     let output = program(&["env"])
         .env("SWR_EMULATOR_LISTN", "127.0.0.1:0")
         .env("SWR_EMULATOR_URL", "http://127.0.0.1:1")
+        .env("SWR_EMULATOR_BINARY", "x")
         .env("SWR_EMULATOR_TOKEN", "x")
         .env("SWR_EMULATOR_REGISTRY", "x")
         .env("SWR_EMULATOR_PORT", "tcp://10.0.0.1:7970")

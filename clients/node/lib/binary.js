@@ -33,8 +33,8 @@ export function findBinary() {
   } catch (cause) {
     throw new EmulatorError(
       `the package ${name}, which has the emulator for this platform, is not installed. npm leaves ` +
-        'it out with --omit=optional or --no-optional, and where node_modules or package-lock.json ' +
-        `came from another platform. Install again without these, or ${remedy}`,
+        'it out with --omit=optional, where node_modules or package-lock.json came from another ' +
+        `platform, and on Linux without glibc (Alpine). Install again without these, or ${remedy}`,
       { cause },
     );
   }

@@ -1,8 +1,8 @@
 """Private emulators of Huawei Cloud SWR for tests.
 
     with Emulator(seed=SEED) as emulator:
-        emulator.push("group/web:v2")
-        emulator.assert_fired("group/web:v2", "deploy")
+        emulator.push("group/busybox:v2")
+        emulator.assert_fired("group/busybox:v2", "on-push")
 
 With pytest, the fixtures `swr` and `swr_emulator` do the first line.
 """

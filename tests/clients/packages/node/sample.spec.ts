@@ -5,16 +5,16 @@ import { type Emulator, type HistoryEntry, type Push, RequestError, start } from
 
 import { SEED } from './seed.mjs';
 
-const IMAGE = 'group/web:v2';
+const IMAGE = 'group/busybox:v2';
 
 test('a push fires its trigger', async () => {
   await using swr: Emulator = await start({ seed: SEED });
   const digest: string = await swr.push(IMAGE);
-  const entry: HistoryEntry = await swr.wait(IMAGE, 'deploy');
+  const entry: HistoryEntry = await swr.wait(IMAGE, 'on-push');
   expect(entry.result).toBe('success');
   const push: Push = await swr.wait(IMAGE);
-  expect(push).toMatchObject({ digest, triggers: [{ trigger: 'deploy', fires: true }] });
-  await swr.assertFired(IMAGE, 'deploy', { timeout: 5000 });
+  expect(push).toMatchObject({ digest, triggers: [{ trigger: 'on-push', fires: true }] });
+  await swr.assertFired(IMAGE, 'on-push', { timeout: 5000 });
 });
 
 test('a pipeline pushes again after a fault', async () => {
@@ -24,15 +24,15 @@ test('a pipeline pushes again after a fault', async () => {
   expect(failed).toBeInstanceOf(RequestError);
   expect((failed as RequestError).status).toBe(503);
   await swr.push(IMAGE);
-  await swr.assertFired(IMAGE, 'deploy');
+  await swr.assertFired(IMAGE, 'on-push');
 });
 
 test('a tag that does not match fires nothing, and the reason is told', async () => {
   await using swr = await start({ seed: SEED });
-  await swr.push('group/web:v1.0');
-  const reason: string = await swr.assertNotFired('group/web:v1.0', 'deploy');
+  await swr.push('group/busybox:v1.0');
+  const reason: string = await swr.assertNotFired('group/busybox:v1.0', 'on-push');
   expect(reason).toContain('does not match v1.0');
-  await expect(swr.assertFired('group/web:v1.0', 'deploy')).rejects.toThrow(/push 1 of group\/web:v1.0/);
+  await expect(swr.assertFired('group/busybox:v1.0', 'on-push')).rejects.toThrow(/push 1 of group\/busybox:v1.0/);
 });
 
 test('what it disposes of has ended', async () => {

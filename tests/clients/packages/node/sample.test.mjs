@@ -15,7 +15,7 @@ import { EmulatorError, RequestError, StartError, findBinary, start } from 'swr-
 
 import { SEED } from './seed.mjs';
 
-const IMAGE = 'group/web:v2';
+const IMAGE = 'group/busybox:v2';
 
 /** An emulator for one test. */
 async function own(context, options = { seed: SEED }) {
@@ -38,9 +38,9 @@ test('a push fires its trigger', async (context) => {
   const emulator = await own(context);
   const digest = await emulator.push(IMAGE);
 
-  const entry = await emulator.wait(IMAGE, 'deploy');
+  const entry = await emulator.wait(IMAGE, 'on-push');
   assert.deepEqual([entry.tag, entry.result, entry.application], ['v2', 'success', 'web']);
-  assert.deepEqual(await emulator.assertFired(IMAGE, 'deploy'), entry);
+  assert.deepEqual(await emulator.assertFired(IMAGE, 'on-push'), entry);
   const push = await emulator.wait(IMAGE);
   assert.deepEqual([push.digest, push.triggers[0].tries], [digest, 1]);
   assert.deepEqual(await emulator.pushes(IMAGE), [push]);
@@ -61,7 +61,7 @@ test('a pipeline pushes again after a fault', async (context) => {
     }
   }
 
-  await emulator.assertFired(IMAGE, 'deploy');
+  await emulator.assertFired(IMAGE, 'on-push');
   const manifests = await emulator.requests({ operation: 'PutManifest' });
   assert.deepEqual(
     manifests.map(({ status }) => status),
@@ -69,48 +69,48 @@ test('a pipeline pushes again after a fault', async (context) => {
   );
   assert.equal((await emulator.requests({ status: '5xx', namespace: 'group' })).length, 1);
   assert.deepEqual(await emulator.requests({ since: new Date(Date.now() + 3_600_000) }), []);
-  assert.match(await emulator.report(), /^503 PUT \/v2\/group\/web\/manifests\/v2 PutManifest /m);
+  assert.match(await emulator.report(), /^503 PUT \/v2\/group\/busybox\/manifests\/v2 PutManifest /m);
 });
 
 test('a tag that does not match fires nothing, and the reason is told', async (context) => {
   const emulator = await own(context);
-  await emulator.push('group/web:v1.0');
+  await emulator.push('group/busybox:v1.0');
 
-  const reason = await emulator.assertNotFired('group/web:v1.0', 'deploy');
+  const reason = await emulator.assertNotFired('group/busybox:v1.0', 'on-push');
   assert.match(reason, /^\^v\[0-9\]\$ does not match v1\.0/);
-  await assert.rejects(emulator.assertFired('group/web:v1.0', 'deploy'), (error) => {
+  await assert.rejects(emulator.assertFired('group/busybox:v1.0', 'on-push'), (error) => {
     assert.ok(error instanceof AssertionError);
     const [told, push, ...decisions] = error.message.split('\n');
-    assert.equal(told, `deploy did not fire for group/web:v1.0: ${reason}`);
-    assert.match(push, /^push 1 of group\/web:v1\.0 by admin \(sha256:/);
-    assert.deepEqual(decisions, [`  deploy did not fire: ${reason}`]);
+    assert.equal(told, `on-push did not fire for group/busybox:v1.0: ${reason}`);
+    assert.match(push, /^push 1 of group\/busybox:v1\.0 by admin \(sha256:/);
+    assert.deepEqual(decisions, [`  on-push did not fire: ${reason}`]);
     return true;
   });
-  await assert.rejects(emulator.wait('group/web:v1.0', 'deploy'), AssertionError);
+  await assert.rejects(emulator.wait('group/busybox:v1.0', 'on-push'), AssertionError);
 });
 
 test('a misspelt trigger and a missing push prove nothing', async (context) => {
   const emulator = await own(context);
   for (const check of ['assertFired', 'assertNotFired']) {
-    await assert.rejects(emulator[check]('group/web:none', 'deploy', { timeout: 50 }), {
+    await assert.rejects(emulator[check]('group/busybox:none', 'on-push', { timeout: 50 }), {
       name: 'AssertionError',
-      message: /No push of group\/web:none arrived in time/,
+      message: /No push of group\/busybox:none arrived in time/,
     });
     await emulator.push(IMAGE);
-    await assert.rejects(emulator[check](IMAGE, 'depoly'), {
+    await assert.rejects(emulator[check](IMAGE, 'on-psuh'), {
       name: 'AssertionError',
-      message: /Not found trigger[^]*deploy fired/,
+      message: /Not found trigger[^]*on-push fired/,
     });
   }
-  await assert.rejects(emulator.assertNotFired(IMAGE, 'deploy'), /deploy fired: success/);
+  await assert.rejects(emulator.assertNotFired(IMAGE, 'on-push'), /on-push fired: success/);
 });
 
 test('a firing that failed is no success', async (context) => {
-  const emulator = await own(context, { seed: SEED.replace('/group/web:v1', '/group/other:v1') });
+  const emulator = await own(context, { seed: SEED.replace('/group/busybox:v1', '/group/other:v1') });
   await emulator.push(IMAGE);
-  assert.equal((await emulator.wait(IMAGE, 'deploy')).result, 'failed');
-  const told = /deploy fired for .*, but failed: no container uses/;
-  await assert.rejects(emulator.assertFired(IMAGE, 'deploy'), told);
+  assert.equal((await emulator.wait(IMAGE, 'on-push')).result, 'failed');
+  const told = /on-push fired for .*, but failed: no container uses/;
+  await assert.rejects(emulator.assertFired(IMAGE, 'on-push'), told);
   assert.equal((await emulator.explain(IMAGE))[0].outcome, 'fails');
 });
 
@@ -158,7 +158,7 @@ test('the variables point programs at it', async (context) => {
 });
 
 test('a seed is a text, a file or an object', async (context) => {
-  const seed = { organizations: [{ name: 'group', repositories: [{ name: 'web' }] }] };
+  const seed = { organizations: [{ name: 'group', repositories: [{ name: 'busybox' }] }] };
   const folder = mkdtempSync(join(tmpdir(), 'swr-test-'));
   context.after(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'seed file.json');

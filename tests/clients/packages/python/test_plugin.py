@@ -16,10 +16,10 @@ SEED = '''{SEED}'''
 
 @pytest.mark.swr(seed=SEED)
 def test_fails(swr):
-    swr.push("group/web:v2")
-    swr.wait("group/web:v2")
+    swr.push("group/busybox:v2")
+    swr.wait("group/busybox:v2")
     with pytest.raises(RequestError):
-        swr.push("missing/web:v2")
+        swr.push("missing/busybox:v2")
     # Neither the package's own questions nor the challenge before a login are signs of a fault.
     with pytest.raises(RequestError):
         swr.explain("group/missing:v2")
@@ -39,11 +39,11 @@ def swr_seed():
 
 def test_passes(swr_emulator):
     swr_emulator.advance("1h")
-    swr_emulator.push("group/web:v1")
+    swr_emulator.push("group/busybox:v1")
 
 def test_fails(swr_emulator):
-    swr_emulator.push("group/web:v2")
-    swr_emulator.assert_not_fired("group/web:v2", "deploy")
+    swr_emulator.push("group/busybox:v2")
+    swr_emulator.assert_not_fired("group/busybox:v2", "on-push")
 
 def test_fails_without_an_emulator():
     assert False
@@ -65,7 +65,7 @@ def test_the_report_of_a_failed_test_has_its_firings_and_refused_requests(
     [section] = sections(result.stdout.str())
     pushes, refused = section.strip().split("\n\n")
     assert re.fullmatch(
-        r"pushes:\npush 1 of group/web:v2 by admin \(sha256:\w+\):\n  deploy fired: success", pushes
+        r"pushes:\npush 1 of group/busybox:v2 by admin \(sha256:\w+\):\n  on-push fired: success", pushes
     )
     title, line = refused.splitlines()
     assert title == "refused requests:"
@@ -88,9 +88,9 @@ def test_the_report_on_the_shared_emulator_has_what_the_failed_test_did(
     result.assert_outcomes(passed=1, failed=2)
     output = result.stdout.str()
     [section] = sections(output)
-    assert "of group/web:v2" in section and "of group/web:v1" not in section
+    assert "of group/busybox:v2" in section and "of group/busybox:v1" not in section
     # The record, at the line of the test: the inside of this package is of no interest.
-    assert "E       AssertionError: deploy fired for group/web:v2" in output
+    assert "E       AssertionError: on-push fired for group/busybox:v2" in output
     assert "_emulator.py:" not in output
 
 
@@ -121,7 +121,7 @@ def test_the_marker_takes_a_file_beside_the_test_and_refuses_what_it_does_not_kn
 
                 @pytest.mark.swr(seed=pathlib.Path("seed.yaml"))
                 def test_passes(swr):
-                    assert len(swr.explain("group/web:v2")) == 1
+                    assert len(swr.explain("group/busybox:v2")) == 1
 
                 @pytest.mark.swr(sed="organizations: []")
                 def test_is_refused(swr):

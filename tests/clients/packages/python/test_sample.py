@@ -19,7 +19,7 @@ from swr_emulator import Emulator, EmulatorError, RequestError, StartError
 
 from test_shortest import SEED
 
-IMAGE = "group/web:v2"
+IMAGE = "group/busybox:v2"
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +41,9 @@ def answers(url: str) -> bool:
 def test_a_push_fires_its_trigger(swr: Emulator) -> None:
     digest = swr.push(IMAGE)
 
-    entry = swr.wait(IMAGE, "deploy")
+    entry = swr.wait(IMAGE, "on-push")
     assert (entry["tag"], entry["result"], entry["application"]) == ("v2", "success", "web")
-    assert swr.assert_fired(IMAGE, "deploy") == entry
+    assert swr.assert_fired(IMAGE, "on-push") == entry
     push = swr.wait(IMAGE)
     assert (push["digest"], push["triggers"][0]["tries"]) == (digest, 1)
     assert swr.pushes(IMAGE) == [push]
@@ -63,10 +63,10 @@ def test_a_pipeline_pushes_again_after_a_fault(swr: Emulator) -> None:
 
     pipeline()
 
-    swr.assert_fired(IMAGE, "deploy")
+    swr.assert_fired(IMAGE, "on-push")
     assert [request["status"] for request in swr.requests("PutManifest")] == [201, 503]
     [refused] = swr.requests("PutManifest", status="5xx", namespace="group")
-    assert refused["path"] == "/v2/group/web/manifests/v2"
+    assert refused["path"] == "/v2/group/busybox/manifests/v2"
 
 
 def test_a_connection_that_a_fault_cuts_has_no_status(swr: Emulator) -> None:
@@ -77,44 +77,44 @@ def test_a_connection_that_a_fault_cuts_has_no_status(swr: Emulator) -> None:
 
 
 def test_a_tag_that_does_not_match_fires_nothing_and_the_reason_is_told(swr: Emulator) -> None:
-    swr.push("group/web:v1.0")
+    swr.push("group/busybox:v1.0")
 
-    reason = swr.assert_not_fired("group/web:v1.0", "deploy")
+    reason = swr.assert_not_fired("group/busybox:v1.0", "on-push")
     assert reason.startswith("^v[0-9]$ does not match v1.0")
     with pytest.raises(AssertionError) as caught:
-        swr.assert_fired("group/web:v1.0", "deploy")
+        swr.assert_fired("group/busybox:v1.0", "on-push")
     told = str(caught.value).splitlines()
-    assert told[0] == f"deploy did not fire for group/web:v1.0: {reason}"
-    assert told[1].startswith("push 1 of group/web:v1.0 by admin (sha256:")
-    assert told[2:] == [f"  deploy did not fire: {reason}"]
-    with pytest.raises(AssertionError, match="deploy did not fire"):
-        swr.wait("group/web:v1.0", "deploy")
+    assert told[0] == f"on-push did not fire for group/busybox:v1.0: {reason}"
+    assert told[1].startswith("push 1 of group/busybox:v1.0 by admin (sha256:")
+    assert told[2:] == [f"  on-push did not fire: {reason}"]
+    with pytest.raises(AssertionError, match="on-push did not fire"):
+        swr.wait("group/busybox:v1.0", "on-push")
 
 
 def test_what_fired_is_no_proof_of_the_contrary(swr: Emulator) -> None:
     swr.push(IMAGE)
     swr.wait(IMAGE)
     with pytest.raises(AssertionError) as caught:
-        swr.assert_not_fired(IMAGE, "deploy")
+        swr.assert_not_fired(IMAGE, "on-push")
     told = str(caught.value).splitlines()
-    assert (told[0], told[2]) == (f"deploy fired for {IMAGE}", "  deploy fired: success")
+    assert (told[0], told[2]) == (f"on-push fired for {IMAGE}", "  on-push fired: success")
 
 
 @pytest.mark.parametrize("check", [Emulator.assert_fired, Emulator.assert_not_fired])
 def test_a_misspelt_trigger_and_a_missing_push_prove_nothing(swr: Emulator, check: Any) -> None:
-    with pytest.raises(AssertionError, match="No push of group/web:v2 arrived in time"):
-        check(swr, IMAGE, "deploy", timeout=0.05)
+    with pytest.raises(AssertionError, match="No push of group/busybox:v2 arrived in time"):
+        check(swr, IMAGE, "on-push", timeout=0.05)
     swr.push(IMAGE)
-    with pytest.raises(AssertionError, match="(?s)Not found trigger.*deploy fired"):
-        check(swr, IMAGE, "depoly")
+    with pytest.raises(AssertionError, match="(?s)Not found trigger.*on-push fired"):
+        check(swr, IMAGE, "on-psuh")
 
 
-@pytest.mark.swr(seed=SEED.replace("/group/web:v1", "/group/other:v1"))
+@pytest.mark.swr(seed=SEED.replace("/group/busybox:v1", "/group/other:v1"))
 def test_a_firing_that_failed_is_no_success(swr: Emulator) -> None:
     swr.push(IMAGE)
-    assert swr.wait(IMAGE, "deploy")["result"] == "failed"
-    with pytest.raises(AssertionError, match="deploy fired for .*, but failed: no container uses"):
-        swr.assert_fired(IMAGE, "deploy")
+    assert swr.wait(IMAGE, "on-push")["result"] == "failed"
+    with pytest.raises(AssertionError, match="on-push fired for .*, but failed: no container uses"):
+        swr.assert_fired(IMAGE, "on-push")
     assert swr.explain(IMAGE)[0]["outcome"] == "fails"
 
 
@@ -136,7 +136,7 @@ def test_the_same_content_makes_the_same_image(swr: Emulator) -> None:
 
 def test_an_effect_is_predicted_without_a_push(swr: Emulator) -> None:
     [matching] = swr.explain(IMAGE)
-    [other] = swr.explain("group/web:latest")
+    [other] = swr.explain("group/busybox:latest")
     assert (matching["outcome"], other["outcome"], other["patch"]) == ("updates", "skipped", None)
     assert swr.requests("PutManifest") == []
 
@@ -160,7 +160,7 @@ def test_the_sdk_is_a_client(swr: Emulator) -> None:
 
     swr.push(IMAGE)
     swr.wait(IMAGE)
-    trigger = swr.client().show_trigger(ShowTriggerRequest("group", "web", "deploy"))
+    trigger = swr.client().show_trigger(ShowTriggerRequest("group", "busybox", "on-push"))
     assert [entry.tag for entry in trigger.trigger_history] == ["v2"]
 
 
@@ -195,11 +195,11 @@ def test_the_variables_point_programs_at_it(
 def test_arguments_are_those_of_the_program(swr: Emulator) -> None:
     assert swr.region == "cn-east-3"
     swr.push(IMAGE)
-    swr.assert_fired(IMAGE, "deploy")
+    swr.assert_fired(IMAGE, "on-push")
 
 
 def test_a_seed_is_a_text_a_file_or_an_object(tmp_path: Path) -> None:
-    organizations = {"organizations": [{"name": "group", "repositories": [{"name": "web"}]}]}
+    organizations = {"organizations": [{"name": "group", "repositories": [{"name": "busybox"}]}]}
     file = tmp_path / "seed.json"
     file.write_text(json.dumps(organizations))
     for seed in (organizations, json.dumps(organizations), file):
@@ -234,8 +234,8 @@ def test_the_session_has_one_emulator_and_a_test_its_own(
 ) -> None:
     assert swr.url != swr_emulator.url
     tag = f"v{os.getpid()}"
-    swr_emulator.push(f"group/web:{tag}")
-    swr_emulator.wait(f"group/web:{tag}")
+    swr_emulator.push(f"group/busybox:{tag}")
+    swr_emulator.wait(f"group/busybox:{tag}")
     assert swr.requests("PutManifest") == []
 
 

@@ -1,14 +1,14 @@
 import pytest
 
 SEED = """
-organizations: [{name: group, repositories: [{name: web, triggers: [{name: deploy, action: update,
-  app_type: deployments, application: web, cluster_name: test, cluster_ns: default, enable: "true",
-  trigger_type: regular, condition: "^v[0-9]$"}]}]}]
+organizations: [{name: group, repositories: [{name: busybox, triggers: [{name: on-push,
+  action: update, app_type: deployments, application: web, cluster_name: test, cluster_ns: default,
+  enable: "true", trigger_type: regular, condition: "^v[0-9]$"}]}]}]
 clusters: [{name: test, namespaces: [{name: default, deployments: [{name: web,
-  containers: [{name: web, image: "{registry}/group/web:v1"}]}]}]}]
+  containers: [{name: web, image: "{registry}/group/busybox:v1"}]}]}]}]
 """
 
 @pytest.mark.swr(seed=SEED)
 def test_a_push_deploys(swr):
-    swr.push("group/web:v2")
-    swr.assert_fired("group/web:v2", "deploy")
+    swr.push("group/busybox:v2")
+    swr.assert_fired("group/busybox:v2", "on-push")

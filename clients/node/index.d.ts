@@ -2,13 +2,16 @@
 
 /// <reference lib="esnext.disposable" />
 
+/**
+ * The text of a seed file, the URL of one (`new URL('seed.yaml', import.meta.url)`), or its content
+ * as objects and arrays. It has to keep the built-in account.
+ */
+export type Seed = string | { readonly href: string } | Record<string, unknown>;
+
 /** How an emulator is started. */
 export interface StartOptions {
-  /**
-   * The text of a seed file, the URL of one (`new URL('seed.yaml', import.meta.url)`), or its
-   * content as objects and arrays. It has to keep the built-in account.
-   */
-  seed?: string | { readonly href: string } | Record<string, unknown>;
+  /** What it contains; nothing by default. */
+  seed?: Seed;
   /** Further arguments of the program, like `['--region', 'cn-east-3']`. */
   args?: readonly string[];
 }
@@ -59,8 +62,11 @@ export class Emulator implements AsyncDisposable {
   fault(operation: string, options?: Fault): Promise<void>;
   /** Moves the emulator's clock: by milliseconds, or a text like `40d` or `1h30m`. */
   advance(by: number | string): Promise<void>;
-  /** Returns to the state of a fresh start with the same seed, clock and faults included. */
-  reset(): Promise<void>;
+  /**
+   * Returns to the state of a fresh start, clock and faults included. With a seed, to the state that
+   * it describes, which later resets return to as well.
+   */
+  reset(seed?: Seed): Promise<void>;
 
   /**
    * Waits for the newest push of a tag, or the next one if there is none yet, and its firings: until

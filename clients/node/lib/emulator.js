@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { EmulatorError } from './errors.js';
 import { ask, failure, json, refusal, send } from './http.js';
 import { ImageName, push, registryLogin } from './image.js';
-import { Process, printedVariables } from './process.js';
+import { Process, printedVariables, seedText } from './process.js';
 import { describePush, describeRequest, refused } from './records.js';
 
 const PAGE = 1000;
@@ -81,8 +81,13 @@ export class Emulator {
     await this.#send('POST', '/_emulator/clock', { body: { advance } });
   }
 
-  async reset() {
-    await this.#send('POST', '/_emulator/reset');
+  async reset(seed) {
+    const options = {};
+    if (seed !== undefined) {
+      options.body = Buffer.from(await seedText(seed));
+      options.headers = { 'Content-Type': 'application/yaml' };
+    }
+    await this.#send('POST', '/_emulator/reset', options);
   }
 
   async wait(image, trigger, options) {
@@ -168,7 +173,8 @@ export class Emulator {
   #headers = { 'X-Auth-Token': CREDENTIALS.token };
 
   #send(method, path, options) {
-    return send(this.url, method, path, { ...options, headers: this.#headers });
+    const headers = { ...this.#headers, ...options?.headers };
+    return send(this.url, method, path, { ...options, headers });
   }
 
   /** The answer to a wait, whether it went well or not. */

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -101,11 +101,15 @@ async function asArguments(seed, folder) {
     return [`--seed=${fileURLToPath(seed)}`];
   }
   const file = join(folder, 'seed');
-  await writeFile(file, seedText(seed), { mode: 0o600 });
+  await writeFile(file, await seedText(seed), { mode: 0o600 });
   return [`--seed=${file}`];
 }
 
-function seedText(seed) {
+/** The text of a seed. */
+export async function seedText(seed) {
+  if (seed instanceof URL) {
+    return readFile(seed, 'utf8');
+  }
   if (typeof seed !== 'string') {
     // JSON is YAML.
     return JSON.stringify(seed);

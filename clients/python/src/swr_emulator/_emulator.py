@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ._http import Answer, Connection, RequestError
 from ._image import ImageName, push
-from ._process import EmulatorError, Process, Seed, printed_variables
+from ._process import EmulatorError, Process, Seed, printed_variables, seed_text
 from ._records import (
     Decision,
     Explained,
@@ -182,9 +182,14 @@ class Emulator:
             by = f"{by // timedelta(milliseconds=1)}ms"
         self._send("POST", "/_emulator/clock", body={"advance": by})
 
-    def reset(self) -> None:
-        """Returns to the state of a fresh start with the same seed, clock and faults included."""
-        self._send("POST", "/_emulator/reset")
+    def reset(self, seed: Seed | None = None) -> None:
+        """Returns to the state of a fresh start, clock and faults included.
+
+        With a seed, to the state that it describes, which later resets return to as well.
+        """
+        body = None if seed is None else seed_text(seed).encode()
+        headers = {} if body is None else {"Content-Type": "application/yaml"}
+        self._send("POST", "/_emulator/reset", body=body, headers=headers)
 
     # Asking
 
@@ -331,9 +336,10 @@ class Emulator:
         path: str,
         query: Mapping[str, object] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         with self._connection() as connection:
-            return connection.send(method, path, query, body)
+            return connection.send(method, path, query, body, headers)
 
     def _wait(
         self, name: ImageName, trigger: str | None, after: int | None, timeout: float

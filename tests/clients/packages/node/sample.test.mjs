@@ -143,6 +143,25 @@ test('the clock advances, and a reset takes everything back', async (context) =>
   assert.deepEqual(await emulator.pushes(IMAGE), []);
 });
 
+test('a reset goes to another seed, and later ones too', async (context) => {
+  const emulator = await own(context);
+  const other = { organizations: [{ name: 'other', repositories: [{ name: 'app' }] }] };
+  const folder = mkdtempSync(join(tmpdir(), 'swr-test-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'seed.json');
+  writeFileSync(file, JSON.stringify(other));
+  for (const seed of [other, JSON.stringify(other), pathToFileURL(file), undefined]) {
+    await emulator.reset(seed);
+    assert.deepEqual(await emulator.pushes('other/app:v1'), []);
+    await emulator.push('other/app:v1');
+    await assert.rejects(emulator.explain(IMAGE), { status: 404 });
+  }
+  await assert.rejects(emulator.reset('oranizations: []'), { status: 400 });
+  await emulator.reset(SEED);
+  await emulator.push(IMAGE);
+  await emulator.assertFired(IMAGE, 'on-push');
+});
+
 test('the variables point programs at it', async (context) => {
   // No setting of this emulator, nor of the one that prints the variables.
   process.env.SWR_EMULATOR_REGION = 'cn-east-3';

@@ -155,6 +155,24 @@ def test_the_clock_advances_and_a_reset_takes_everything_back(swr: Emulator) -> 
     assert pushed < datetime.now(timezone.utc) + timedelta(days=1)
 
 
+def test_a_reset_goes_to_another_seed_and_later_ones_too(swr: Emulator, tmp_path: Path) -> None:
+    other = {"organizations": [{"name": "other", "repositories": [{"name": "app"}]}]}
+    file = tmp_path / "seed.json"
+    file.write_text(json.dumps(other))
+    for seed in (other, json.dumps(other), file, None):
+        swr.reset(seed)
+        assert swr.pushes("other/app:v1") == []
+        swr.push("other/app:v1")
+        with pytest.raises(RequestError, match="404"):
+            swr.explain(IMAGE)
+    with pytest.raises(RequestError, match="400 .*oranizations"):
+        swr.reset("oranizations: []")
+    assert len(swr.pushes("other/app:v1")) == 1
+    swr.reset(SEED)
+    swr.push(IMAGE)
+    swr.assert_fired(IMAGE, "on-push")
+
+
 def test_the_sdk_is_a_client(swr: Emulator) -> None:
     from huaweicloudsdkswr.v2 import ShowTriggerRequest  # type: ignore[import-untyped]
 

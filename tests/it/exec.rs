@@ -449,36 +449,76 @@ fn a_signal_to_exec_alone_is_passed_on_to_the_command() {
     }
 }
 
+/// A terminal in which `exec` runs a script.
+struct Terminal {
+    process: Child,
+    keyboard: ChildStdin,
+    screen: BufReader<ChildStdout>,
+    /// That of `exec`, which the script tells first.
+    pid: String,
+}
+
+impl Terminal {
+    /// With `sh`, or what begins with it, to run the script.
+    fn run(shell: &str, script: &Path) -> Self {
+        let line = format!("exec '{PROGRAM}' exec -- {shell} '{}'", script.display());
+        let mut process = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script, of util-linux, is there");
+        let keyboard = process.stdin.take().expect("a pipe");
+        let mut screen = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut pid = String::new();
+        screen.read_line(&mut pid).expect("a line");
+        Self {
+            process,
+            keyboard,
+            screen,
+            pid: pid.trim().to_owned(),
+        }
+    }
+
+    /// Presses Ctrl-C and waits until the screen shows a text.
+    fn press_ctrl_c(&mut self, text: &str) {
+        self.keyboard.write_all(b"\x03").expect("pressed");
+        let mut shown = Vec::new();
+        while !shown.ends_with(text.as_bytes()) {
+            let mut byte = [0];
+            self.screen.read_exact(&mut byte).expect("it goes on");
+            shown.extend(byte);
+        }
+    }
+
+    /// Sends a signal to `exec` alone; what comes after that, and the exit code.
+    fn end(mut self, signal: &str) -> (String, Option<i32>) {
+        kill(signal, &self.pid);
+        let mut rest = String::new();
+        self.screen.read_to_string(&mut rest).expect("UTF-8");
+        (rest, self.process.wait().expect("ended").code())
+    }
+}
+
 #[test]
 fn ctrl_c_at_a_terminal_reaches_the_command_once() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let script = folder.path().join("script.sh");
     std::fs::write(&script, telling("INT", "USR1")).expect("written");
-    let line = format!("exec '{PROGRAM}' exec -- sh '{}'", script.display());
-    let mut terminal = Command::new("script");
-    let mut terminal = terminal
-        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-        .env("SHELL", "/bin/sh")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script, of util-linux, is there");
-    let mut keyboard = terminal.stdin.take().expect("a pipe");
-    let screen = BufReader::new(terminal.stdout.take().expect("a pipe"));
-    let mut lines = screen.lines().map(|line| {
-        // The terminal shows the key, too.
-        line.expect("UTF-8").trim_end().replace("^C", "")
-    });
-    let pid = lines.next().expect("a line");
-    for _ in 0..20 {
-        keyboard.write_all(b"\x03").expect("pressed");
-        assert_eq!(lines.next().as_deref(), Some("INT"));
+    let ended = ("USR1\r\n".to_owned(), Some(5));
+
+    // By itself …
+    let mut terminal = Terminal::run("sh", &script);
+    for _ in 0..3 {
+        terminal.press_ctrl_c("INT\r\n");
     }
-    kill("USR1", &pid);
-    let rest: Vec<_> = lines.collect();
-    assert_eq!(rest, ["USR1"]);
-    assert_eq!(terminal.wait().expect("ended").code(), Some(5));
-    drop(keyboard);
+    assert_eq!(terminal.end("USR1"), ended);
+
+    // … and not through `exec`, as a command tells that has left the terminal.
+    let mut terminal = Terminal::run("setsid sh", &script);
+    terminal.press_ctrl_c("^C");
+    assert_eq!(terminal.end("USR1"), ended);
 }
 
 #[test]

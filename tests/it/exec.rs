@@ -413,11 +413,13 @@ fn limits_and_ignored_signals_are_for_the_command_as_they_were() {
     assert_eq!((code, &*stdout, &*stderr), (Some(0), "200\nalive\n", ""));
 }
 
-/// A shell that tells its parent's id, then each of two signals; the second one ends it.
+/// A shell that tells its parent's id, then each of two signals; the second one ends it, wherever it
+/// just is. It waits for a program to which the first one is nothing.
 fn telling(first: &str, last: &str) -> String {
     format!(
-        "trap 'echo {first}' {first}; trap 'echo {last}; end=1' {last}; sleep 60 & echo $PPID; \
-         until [ $end ]; do wait $!; kill -0 $! || exit 9; done; kill $!; exit 5"
+        "trap '' {first}; sleep 60 & trap 'echo {first}' {first}; \
+         trap 'echo {last}; kill -KILL $!; exit 5' {last}; \
+         echo $PPID; while kill -0 $!; do wait $!; done; exit 9"
     )
 }
 

@@ -42,7 +42,7 @@ enum Command {
     Exec(Box<command::exec::Arguments>),
     /// Exit with 0 if an emulator is ready, otherwise with 1
     Healthcheck(command::healthcheck::Arguments),
-    /// Print an example seed file
+    /// Print an example seed file, or the state of a running emulator as one
     Seed(command::seed::Arguments),
 }
 
@@ -103,8 +103,11 @@ fn main() -> ExitCode {
             ready.map(|()| ExitCode::SUCCESS)
         }
         Some(Command::Seed(arguments)) => {
-            say(command::seed::run(&arguments));
-            Ok(ExitCode::SUCCESS)
+            let text = runtime.block_on(command::seed::run(&arguments));
+            text.map(|text| {
+                say(&text);
+                ExitCode::SUCCESS
+            })
         }
     };
     runtime.shutdown_timeout(LAST_THREADS);

@@ -128,7 +128,9 @@ fn parse() -> Result<Arguments, clap::Error> {
     if let Some(Command::Exec(exec)) = &mut arguments.command {
         let given = matches.subcommand_matches("exec").unwrap_or(&matches);
         exec.settle(given, &mut Arguments::command())?;
-    } else if arguments.config.ephemeral {
+        return Ok(arguments);
+    }
+    if arguments.config.ephemeral {
         match (
             matches.value_source("ephemeral"),
             matches.value_source("data_dir"),

@@ -399,7 +399,9 @@ async fn prepare(
         let described = image::describe_stored(&db).await;
         described.map_err(StartError::Prepare)?;
     }
-    earlier.users.adopt(&directory).await;
+    if !db.is_new() {
+        earlier.users.adopt(&directory).await;
+    }
     let tokens = Arc::new(Tokens::restore(earlier.tokens, &directory));
     let directory = Arc::new(directory);
     let registry = Arc::new(RegistryState {

@@ -42,7 +42,7 @@ enum Command {
     Exec(Box<command::exec::Arguments>),
     /// Exit with 0 if an emulator is ready, otherwise with 1
     Healthcheck(command::healthcheck::Arguments),
-    /// Print an example seed file
+    /// Print an example seed file, or the state of a running emulator as one
     Seed(command::seed::Arguments),
 }
 
@@ -103,8 +103,11 @@ fn main() -> ExitCode {
             ready.map(|()| ExitCode::SUCCESS)
         }
         Some(Command::Seed(arguments)) => {
-            say(command::seed::run(&arguments));
-            Ok(ExitCode::SUCCESS)
+            let text = runtime.block_on(command::seed::run(&arguments));
+            text.map(|text| {
+                say(&text);
+                ExitCode::SUCCESS
+            })
         }
     };
     runtime.shutdown_timeout(LAST_THREADS);
@@ -125,7 +128,9 @@ fn parse() -> Result<Arguments, clap::Error> {
     if let Some(Command::Exec(exec)) = &mut arguments.command {
         let given = matches.subcommand_matches("exec").unwrap_or(&matches);
         exec.settle(given, &mut Arguments::command())?;
-    } else if arguments.config.ephemeral {
+        return Ok(arguments);
+    }
+    if arguments.config.ephemeral {
         match (
             matches.value_source("ephemeral"),
             matches.value_source("data_dir"),

@@ -314,6 +314,11 @@ impl Directory {
         self.known.read()
     }
 
+    /// Adds a user that IAM could have made.
+    pub fn add_made(&mut self, user: User) {
+        self.known.get_mut().made.put(user);
+    }
+
     /// Waits for the turn to change which users there are, in the database and here.
     pub async fn turn(&self) -> DirectoryTurn<'_> {
         DirectoryTurn {

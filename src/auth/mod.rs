@@ -21,7 +21,7 @@ use crate::excerpt::excerpt;
 pub use directory::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_PROJECT_ID,
     BUILTIN_SECRET_KEY, BUILTIN_TOKEN, BUILTIN_USER, Directory, DirectoryError, DirectoryTurn,
-    NewAccount, NewUser, User,
+    NewAccount, NewUser, User, account_id, user_id,
 };
 pub use extract::Controller;
 pub use password::{Password, PasswordHash, PasswordHasher};

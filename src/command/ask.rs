@@ -1,4 +1,5 @@
-//! Asks a running emulator how it is, over the one operation that is open to everybody.
+//! Asks a running emulator how it is, over the one operation that is open to everybody, or for more
+//! with a token.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use serde::Deserialize;
 use swr_emulator::config;
 use tokio::net::TcpStream;
 
-/// The most that an answer may hold.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// The most that an answer about its health may hold.
+const MAX_HEALTH: usize = 1024 * 1024;
+
+const HEALTH: &str = "/_emulator/health";
 
 /// Where an emulator is: `http://HOST[:PORT]`.
 #[derive(Debug, Clone)]
@@ -77,7 +80,7 @@ pub(crate) struct Health {
 
 /// Asks for the emulator's health; the error says why it is not known.
 pub(crate) async fn health(url: &Url, patience: Duration) -> Result<(StatusCode, Health), String> {
-    let (status, body) = tokio::time::timeout(patience, get(url))
+    let (status, body) = tokio::time::timeout(patience, get(url, HEALTH, &[], MAX_HEALTH))
         .await
         .map_err(|_| "it did not answer in time".to_owned())??;
     let health: Health = serde_json::from_slice(&body).map_err(|_| {
@@ -87,7 +90,13 @@ pub(crate) async fn health(url: &Url, patience: Duration) -> Result<(StatusCode,
     Ok((status, health))
 }
 
-async fn get(url: &Url) -> Result<(StatusCode, bytes::Bytes), String> {
+/// The answer to a GET with more headers, of so many bytes at most.
+pub(crate) async fn get(
+    url: &Url,
+    path: &str,
+    headers: &[(&str, &str)],
+    most: usize,
+) -> Result<(StatusCode, bytes::Bytes), String> {
     let stream = TcpStream::connect((&*url.host, url.port))
         .await
         .map_err(|error| error.to_string())?;
@@ -95,8 +104,11 @@ async fn get(url: &Url) -> Result<(StatusCode, bytes::Bytes), String> {
         .await
         .map_err(|error| error.to_string())?;
     tokio::spawn(connection);
-    let request = Request::get("/_emulator/health")
-        .header("host", &url.authority)
+    let mut request = Request::get(path).header("host", &url.authority);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request
         .body(String::new())
         .map_err(|error| error.to_string())?;
     let response = sender
@@ -104,7 +116,7 @@ async fn get(url: &Url) -> Result<(StatusCode, bytes::Bytes), String> {
         .await
         .map_err(|error| error.to_string())?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect();
+    let body = Limited::new(response.into_body(), most).collect();
     let body = body.await.map_err(|error| error.to_string())?;
     Ok((status, body.to_bytes()))
 }

@@ -13,8 +13,8 @@ const OTHERS: [&str; 3] = ["BINARY", "REGISTRY", "TOKEN"];
 
 /// A warning for each variable with our prefix that no setting has.
 pub(crate) fn warnings(command: &Command) -> Vec<String> {
-    let commands = std::iter::once(command).chain(command.get_subcommands());
-    let known: Vec<_> = commands
+    let known: Vec<_> = with_subcommands(command)
+        .into_iter()
         .flat_map(Command::get_arguments)
         .filter_map(|argument| argument.get_env()?.to_str()?.strip_prefix(PREFIX))
         .collect();
@@ -54,13 +54,18 @@ pub(crate) fn setting(command: &Command, error: &Error) -> Option<String> {
         // The command line comes first, so this is where the value was.
         return Some(flag.to_owned());
     }
-    let mut commands = std::iter::once(command).chain(command.get_subcommands());
-    let variable = commands.find_map(|command| {
+    let variable = with_subcommands(command).into_iter().find_map(|command| {
         let mut arguments = command.get_arguments();
         let found = arguments.find(|one| one.get_long() == flag.strip_prefix("--"))?;
         found.get_env()?.to_str().map(str::to_owned)
     });
     Some(variable.unwrap_or_else(|| flag.to_owned()))
+}
+
+/// A command with all below it.
+fn with_subcommands(command: &Command) -> Vec<&Command> {
+    let below = command.get_subcommands().flat_map(with_subcommands);
+    std::iter::once(command).chain(below).collect()
 }
 
 fn argument(error: &Error) -> Option<&str> {

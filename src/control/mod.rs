@@ -17,6 +17,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
@@ -35,14 +36,17 @@ use crate::permission::Editable;
 use crate::push::PushedBy;
 use crate::repository::RepositoryName;
 use crate::schema::schema_of;
-use crate::seed::{self, Reset, Seed};
+use crate::seed::{self, Exporter, ReadState, Reset, Seed};
 use crate::tag::TagName;
 use crate::world::WorldId;
 
 const HEALTH: &str = "/_emulator/health";
 const RESET: &str = "/_emulator/reset";
+const SEED: &str = "/_emulator/seed";
 const PUSH: &str = "/_emulator/push";
 
+/// The media type of a seed.
+const YAML: &str = "application/yaml";
 /// The longest seed that can be posted, in bytes: that of some 50,000 triggers.
 const LARGEST_SEED: usize = 16 * 1024 * 1024;
 
@@ -52,6 +56,7 @@ pub fn routes() -> Routes {
     Routes::of("Emulator")
         .open_get("EmulatorHealth", HEALTH, show, show_doc)
         .route(alone(RESET), reset, reset_doc)
+        .get("EmulatorShowSeed", SEED, show_seed, show_seed_doc)
         .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
         .and(waiting::routes())
         .and(firing::routes())
@@ -115,7 +120,7 @@ fn reset_doc() -> OperationDoc {
              later resets without a body return to as well. An empty body, or `{}`, is none. A seed \
              that breaks a rule changes nothing.",
         )
-        .may_take(&["application/yaml", "application/json"])
+        .may_take(&[YAML, "application/json"])
         .answers_nothing()
         .refuses([Error::invalid("seed", "")])
         .needs_control()
@@ -145,7 +150,14 @@ async fn reset(
         let unused = app.db.write(ResetWithTokens(reset)).await?;
         // After the commit: with a user of now, nothing that was kept before is current.
         match posted {
-            None => users.clear(),
+            None => {
+                users.clear();
+                for user in &seed.users {
+                    if let Some(account) = app.directory.account_with_id(user.account_id()) {
+                        users.put(user.to_user(&account));
+                    }
+                }
+            }
             Some((directory, _)) => {
                 users.replace(directory);
                 app.engine.replace_real_clusters(seed.real_clusters());
@@ -191,6 +203,38 @@ async fn read_posted(app: &AppState, body: Bytes) -> Result<Option<(Directory, A
         warn!("{warning}");
     }
     Ok(Some((directory, Arc::new(seed))))
+}
+
+fn show_seed_doc() -> OperationDoc {
+    OperationDoc::new("Shows the present state as a seed file, with the secrets of its users.")
+        .remarks(
+            "Everything is ordered by name, defaults are left out, and names of the registry are \
+             written as `{registry}`. Images, tags, times and passwords that were set through IAM \
+             are not part of it.",
+        )
+        .answers_text(YAML)
+        .needs_control()
+}
+
+/// The state of one moment: users are changed in turns, and the caller's world stays.
+async fn show_seed(State(app): State<AppState>, _: Controller) -> Result<Response> {
+    let _turn = app.directory.turn().await;
+    let state = app.db.write(ReadState).await?;
+    let writer = Arc::clone(&app);
+    let write = move || {
+        let seed = writer.world.seed();
+        let exporter = Exporter {
+            directory: &writer.directory,
+            regions: &writer.regions,
+            first: writer.world.first_seed(),
+            seed: &seed,
+        };
+        exporter.write(&state)
+    };
+    // A large one takes a while.
+    let text = tokio::task::spawn_blocking(write).await;
+    let text = text.map_err(Error::internal)?;
+    Ok(([(CONTENT_TYPE, YAML)], text).into_response())
 }
 
 fn push_sample_doc() -> OperationDoc {

@@ -323,11 +323,71 @@ pub fn foreign_key_means(meaning: Error) -> impl FnOnce(sqlx::Error) -> Error {
 pub(crate) mod testing {
     use std::sync::Arc;
 
+    use sqlx::{Connection, SqliteConnection};
+
     use super::Db;
     use crate::auth::Directory;
     use crate::clock::Clock;
     use crate::config::SeedSource;
     use crate::seed::{self, ApplySeed};
+
+    /// A database that is nowhere but in the memory of its one connection, with all tables.
+    pub(crate) async fn in_memory() -> SqliteConnection {
+        let connected = SqliteConnection::connect("sqlite::memory:").await;
+        let mut connection = connected.expect("a database");
+        let migrated = super::MIGRATOR
+            .run_direct(None, &mut connection, false)
+            .await;
+        migrated.expect("the tables");
+        connection
+    }
+
+    /// All rows that say something of the state that a seed can describe, without their numbers and
+    /// times, in an order of their own.
+    pub(crate) async fn dump(connection: &mut SqliteConnection) -> Vec<String> {
+        let statements = [
+            "SELECT json_array('account', id, name) FROM accounts",
+            "SELECT json_array('agency', account_id) FROM agencies",
+            "SELECT json_array('user', id, account_id, name, enabled, pwd_status, email, areacode,
+                 phone, xuser_id, xuser_type, access_mode, description) FROM iam_users",
+            "SELECT json_array('namespace', region, name, account_id, creator_id, creator_name)
+             FROM namespaces",
+            "SELECT json_array('right', n.region, n.name, p.user_id, p.user_name, p.auth)
+             FROM namespace_permissions p JOIN namespaces n ON n.id = p.namespace_id",
+            "SELECT json_array('repository', n.region, n.name, r.name, r.is_public, r.category,
+                 r.description, r.creator_id, r.creator_name)
+             FROM repositories r JOIN namespaces n ON n.id = r.namespace_id",
+            "SELECT json_array('right', n.region, n.name, r.name, p.user_id, p.user_name, p.auth)
+             FROM repository_permissions p JOIN repositories r ON r.id = p.repository_id
+             JOIN namespaces n ON n.id = r.namespace_id",
+            "SELECT json_array('trigger', n.region, n.name, r.name, t.name, app_type, application,
+                 cluster_ns, trigger_type, condition, enabled, trigger_mode, cluster_id,
+                 cluster_name, container, t.creator_name)
+             FROM triggers t JOIN repositories r ON r.id = t.repository_id
+             JOIN namespaces n ON n.id = r.namespace_id",
+            "SELECT json_array('share', n.region, n.name, r.name, s.account_id, deadline, ends_at,
+                 s.description, s.creator_id, s.creator_name)
+             FROM shares s JOIN repositories r ON r.id = s.repository_id
+             JOIN namespaces n ON n.id = r.namespace_id",
+            "SELECT json_array('retention', n.region, n.name, r.name, policy)
+             FROM retentions t JOIN repositories r ON r.id = t.repository_id
+             JOIN namespaces n ON n.id = r.namespace_id",
+            "SELECT json_array('sync', n.region, n.name, r.name, remote_region, remote_namespace,
+                 sync_auto, overrides, operator_id, operator_name)
+             FROM sync_tasks s JOIN repositories r ON r.id = s.repository_id
+             JOIN namespaces n ON n.id = r.namespace_id",
+            "SELECT json_array('cluster', id, name) FROM clusters",
+            "SELECT json_array('workload', cluster_id, namespace, kind, name, containers,
+                 init_containers, annotations, fail_status, fail_times, delay_ms) FROM workloads",
+        ];
+        let mut rows = Vec::new();
+        for statement in statements {
+            let found = sqlx::query_scalar(statement).fetch_all(&mut *connection);
+            rows.extend(found.await.expect("a list"));
+        }
+        rows.sort();
+        rows
+    }
 
     /// A real file in a folder of its own, which goes with this value.
     pub(crate) struct TestDb {

@@ -15,6 +15,7 @@ use crate::auth::Directory;
 use crate::error::Result;
 
 pub use api::routes;
+pub use user::{MOST as MOST_USERS, MadeUser, insert_missing, read_seeded};
 
 /// The users that were made in an earlier run.
 #[derive(Debug, Default)]
@@ -26,10 +27,16 @@ impl StoredUsers {
         Ok(Self(user::store::list(db).await?))
     }
 
-    /// Brings them into the directory. Those whose account or name the seed file gives away now
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &MadeUser> {
+        self.0.iter()
+    }
+
+    /// Brings them into the directory, in the place of those that it has of the seed file. Those whose account or name the seed file gives away now
     /// wait until it does not any more.
     pub async fn adopt(self, directory: &Directory) {
         let turn = directory.turn().await;
+        turn.clear();
         for made in self.0 {
             let account = directory.account_with_id(made.account_id());
             let free = account.filter(|account| {

@@ -130,7 +130,10 @@ impl Write for CreateNamespace {
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let Self { namespace, quota } = self;
-        if insert(&mut *transaction, &namespace).await?.is_none() {
+        if insert(&mut *transaction, &namespace, Some(Level::Manage))
+            .await?
+            .is_none()
+        {
             return Err(Error::AlreadyExists(Resource::Namespace));
         }
         let held: i64 = sqlx::query_scalar(
@@ -147,10 +150,11 @@ impl Write for CreateNamespace {
     }
 }
 
-/// Inserts an organization, which its maker then manages; its id, or none when the name is taken.
+/// Inserts an organization, and what its maker may do in it; its id, or none when the name is taken.
 pub async fn insert(
     transaction: &mut SqliteConnection,
     namespace: &NewNamespace,
+    level: Option<Level>,
 ) -> Result<Option<i64>> {
     let id = sqlx::query_scalar(
         "INSERT INTO namespaces (region, name, account_id, creator_id, creator_name, created_at)
@@ -165,11 +169,11 @@ pub async fn insert(
     .bind(namespace.created_at)
     .fetch_optional(&mut *transaction)
     .await?;
-    if let Some(id) = id {
+    if let (Some(id), Some(level)) = (id, level) {
         let grant = Grant {
             user_id: namespace.creator_id.clone(),
             user_name: namespace.creator_name.clone(),
-            level: Level::Manage,
+            level,
         };
         permission::store::insert(transaction, GrantTarget::Namespace(id), &grant).await?;
     }

@@ -23,6 +23,7 @@ use crate::trigger::Expression;
 
 pub use api::routes;
 pub use daily::{RetentionScheduler, run_due};
+pub use notation::read as read_policy;
 
 /// The most selectors of a rule. The reference names no limit; the rule is read at every push.
 const MOST_SELECTORS: usize = 20;

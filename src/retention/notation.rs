@@ -104,7 +104,7 @@ pub(super) fn refusals() -> impl Iterator<Item = Error> {
 }
 
 /// Reads `algorithm` and `rules`.
-pub(super) fn read(body: &JsonObject) -> Result<Policy> {
+pub fn read(body: &JsonObject) -> Result<Policy> {
     if body.string("algorithm")? != "or" {
         return Err(Error::invalid("algorithm", "must be \"or\""));
     }

@@ -97,20 +97,28 @@ impl Write for CreateRetention {
     type Output = i64;
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<i64> {
-        let inserted = sqlx::query_scalar(
-            "INSERT INTO retentions (repository_id, policy) VALUES (?, ?)
-             ON CONFLICT (repository_id) DO NOTHING RETURNING id",
-        )
-        .bind(self.repository_id)
-        .bind(notation::write(&PolicyView::from(&self.policy))?)
-        .fetch_optional(&mut *transaction)
-        .await;
-        let gone = Error::NotFound(Resource::Repository);
-        let id = inserted.map_err(foreign_key_means(gone))?;
+        let id = insert(&mut *transaction, self.repository_id, &self.policy).await?;
         let id = id.ok_or(Error::AlreadyExists(Resource::Retention))?;
         apply(transaction, self.repository_id, &self.matcher, self.now).await?;
         Ok(id)
     }
+}
+
+/// Gives a repository a retention, which does not run yet; its number, or none where there is one.
+pub async fn insert(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    policy: &Policy,
+) -> Result<Option<i64>> {
+    let inserted = sqlx::query_scalar(
+        "INSERT INTO retentions (repository_id, policy) VALUES (?, ?)
+         ON CONFLICT (repository_id) DO NOTHING RETURNING id",
+    )
+    .bind(repository_id)
+    .bind(notation::write(&PolicyView::from(policy))?)
+    .fetch_optional(db)
+    .await;
+    inserted.map_err(foreign_key_means(Error::NotFound(Resource::Repository)))
 }
 
 /// Gives a retention other rules and runs them.

@@ -13,7 +13,10 @@ use super::format::{
     RegionEntry, RepositoryEntry, SeedFile,
 };
 use super::lines::line_of;
-use super::{Seed, SeedCluster, SeedNamespace, SeedRegion, SeedRepository};
+use super::{
+    Seed, SeedCluster, SeedNamespace, SeedRegion, SeedRepository, SeedShare, SeedSyncTask,
+    SeedTrigger, SeedWorkload,
+};
 use crate::auth::{
     Account, BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_TOKEN, Directory, NewAccount, NewUser,
     Secret, User,
@@ -21,13 +24,28 @@ use crate::auth::{
 use crate::cce::Cluster;
 use crate::config::{parse_listen, parse_region, parse_registry_host};
 use crate::error::{Error, Fault};
+use crate::iam::{self, MadeUser};
 use crate::json::JsonObject;
 use crate::kubernetes::Access;
 use crate::namespace::NamespaceName;
 use crate::permission::{Grant, Level};
 use crate::repository::{Category, Description, RepositoryName};
+use crate::retention::{self, Policy};
+use crate::sharing;
+use crate::sync::SyncTarget;
 use crate::trigger::{self, AppType};
-use crate::workload::{PodTemplate, WorkloadKey, parse_label, parse_subdomain, read_template};
+use crate::workload::{WorkloadKey, parse_label, parse_subdomain, read_failures, read_template};
+
+/// Where something of an organization stands.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    directory: &'a Directory,
+    regions: &'a [SeedRegion],
+    /// The account of the organization.
+    account: &'a Account,
+    /// The region that it is in.
+    region: &'a str,
+}
 
 pub(super) struct Checker<'a> {
     pub(super) path: &'a Path,
@@ -62,9 +80,15 @@ impl Checker<'_> {
             .filter(|entry| entry.agency)
             .map(|entry| entry.name.clone())
             .collect();
-        let accounts = self.accounts(file.builtin_account, file.accounts)?;
-        let directory = Directory::new(file.builtin_account, accounts)
+        let mut accounts = file.accounts;
+        let made: Vec<_> = accounts
+            .iter_mut()
+            .map(|entry| (entry.name.clone(), std::mem::take(&mut entry.iam_users)))
+            .collect();
+        let accounts = self.accounts(file.builtin_account, accounts)?;
+        let mut directory = Directory::new(file.builtin_account, accounts)
             .map_err(|error| SeedError::Accounts(self.path.to_owned(), error))?;
+        let users = self.made_users(&mut directory, made)?;
         let regions = self.regions(file.regions)?;
         if self.first.is_some_and(|first| first.regions != regions) {
             let rule = "must be those of the seed that the instance started with: their addresses \
@@ -77,6 +101,7 @@ impl Checker<'_> {
                 .iter()
                 .filter_map(|name| directory.account_named(name))
                 .collect(),
+            users,
             namespaces: self.namespaces(&directory, &regions, file.organizations)?,
             regions,
             clusters: self.clusters(file.clusters)?,
@@ -189,6 +214,42 @@ impl Checker<'_> {
         Ok(accounts)
     }
 
+    /// The users that IAM could have made, by the place of their account.
+    fn made_users(
+        &self,
+        directory: &mut Directory,
+        entries: Vec<(String, Vec<Map<String, Value>>)>,
+    ) -> Result<Vec<MadeUser>, SeedError> {
+        let mut users = Vec::new();
+        for (at, (account, entries)) in entries.into_iter().enumerate() {
+            let Some(account) = directory.account_named(&account) else {
+                continue;
+            };
+            let place = format!("accounts[{at}].iam_users");
+            if entries.len() > iam::MOST_USERS {
+                let rule = format!("must have at most {} users", iam::MOST_USERS);
+                return self.wrong(&place, rule);
+            }
+            let known = directory.users_of(&account).map(|user| user.name.clone());
+            let mut names: HashSet<_> = known.collect();
+            for (at, entry) in entries.into_iter().enumerate() {
+                let under = format!("{place}[{at}]");
+                let user = iam::read_seeded(&JsonObject::from(entry), &account);
+                let user = self.api(&under, user)?;
+                if directory.user_with_id(user.id()).is_some() {
+                    return self.wrong(&format!("{under}.id"), "must be unique");
+                }
+                if !names.insert(user.name().to_owned()) {
+                    let rule = "must be unique in the account";
+                    return self.wrong(&format!("{under}.name"), rule);
+                }
+                directory.add_made(user.to_user(&account));
+                users.push(user);
+            }
+        }
+        Ok(users)
+    }
+
     fn filled(&self, field: &str, text: String) -> Result<String, SeedError> {
         if text.trim().is_empty() {
             return self.wrong(field, "must not be empty");
@@ -212,13 +273,35 @@ impl Checker<'_> {
                 return self.wrong(&format!("{under}.name"), "must be unique in the region");
             }
             let account = self.account_of(directory, &under, entry.account.as_ref())?;
-            let creator = self.creator_of(directory, &under, &account, entry.creator.as_ref())?;
+            let first = directory.users_of(&account).next();
+            let creator = entry.creator.as_ref();
+            let creator = self.creator_of(directory, &under, &account, creator, first.as_ref())?;
+            let mut entries = entry.permissions;
+            // Only the right that comes of itself can be taken away.
+            let gives = |entry: &PermissionEntry| entry.user != creator.name || entry.auth != 0;
+            let count = entries.len();
+            entries.retain(gives);
+            let permissions = self.permissions(directory, &under, &account, entries)?;
+            let own = permissions.iter().find(|grant| grant.user_id == creator.id);
+            let creator_level = match own {
+                Some(grant) => Some(grant.level),
+                None if permissions.len() < count => None,
+                None => Some(Level::Manage),
+            };
+            let scope = Scope {
+                directory,
+                regions,
+                account: &account,
+                region: &region,
+            };
+            let repositories = self.repositories(scope, &under, &creator, entry.repositories)?;
             namespaces.push(SeedNamespace {
                 region,
                 name,
                 creator,
-                permissions: self.permissions(directory, &under, &account, entry.permissions)?,
-                repositories: self.repositories(directory, &under, &account, entry.repositories)?,
+                creator_level,
+                permissions,
+                repositories,
             });
         }
         Ok(namespaces)
@@ -257,17 +340,18 @@ impl Checker<'_> {
         }
     }
 
+    /// Who made something: the user of this name, or whoever is meant where there is none.
     fn creator_of(
         &self,
         directory: &Directory,
         under: &str,
         account: &Account,
         name: Option<&String>,
+        default: Option<&Arc<User>>,
     ) -> Result<Arc<User>, SeedError> {
-        let mut users = directory.users_of(account);
         let found = match name {
-            Some(name) => users.find(|user| user.name == *name),
-            None => users.next(),
+            Some(name) => directory.users_of(account).find(|user| user.name == *name),
+            None => default.cloned(),
         };
         match found {
             Some(user) => Ok(user),
@@ -276,6 +360,25 @@ impl Checker<'_> {
                 self.wrong(&format!("{under}.creator"), rule)
             }
         }
+    }
+
+    /// The same where the name is one of the fields of something, out of which it is taken.
+    fn creator_in(
+        &self,
+        scope: Scope<'_>,
+        under: &str,
+        fields: &mut Map<String, Value>,
+        default: &Arc<User>,
+    ) -> Result<Arc<User>, SeedError> {
+        let name = match fields.remove("creator") {
+            None => None,
+            Some(Value::String(name)) => Some(name),
+            Some(_) => return self.wrong(&format!("{under}.creator"), "must be a string"),
+        };
+        let Scope {
+            directory, account, ..
+        } = scope;
+        self.creator_of(directory, under, account, name.as_ref(), Some(default))
     }
 
     fn permissions(
@@ -289,11 +392,30 @@ impl Checker<'_> {
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.permissions[{at}]");
             let name = entry.user;
-            let Some(user) = directory.users_of(account).find(|user| user.name == name) else {
-                let rule = format!("must be a user of the account {}", account.name);
-                return self.wrong(&format!("{under}.user"), rule);
+            let user_id = match entry.id {
+                None => match directory.users_of(account).find(|user| user.name == name) {
+                    Some(user) => user.id.clone(),
+                    None => {
+                        let rule = format!(
+                            "must be a user of the account {}, or be given with an id",
+                            account.name
+                        );
+                        return self.wrong(&format!("{under}.user"), rule);
+                    }
+                },
+                Some(id) => {
+                    let id = self.filled(&format!("{under}.id"), id)?;
+                    let known = directory.user_with_id(&id);
+                    let is_other =
+                        |user: &Arc<User>| user.account.id != account.id || user.name != name;
+                    if name.trim().is_empty() || known.as_ref().is_some_and(is_other) {
+                        let rule = "must be the name of the user with this id, of the account";
+                        return self.wrong(&format!("{under}.user"), rule);
+                    }
+                    id
+                }
             };
-            if grants.iter().any(|grant| grant.user_id == user.id) {
+            if grants.iter().any(|grant| grant.user_id == user_id) {
                 return self.wrong(&format!("{under}.user"), "must not appear twice");
             }
             let Some(level) = Level::from_auth(entry.auth) else {
@@ -301,7 +423,7 @@ impl Checker<'_> {
                 return self.wrong(&format!("{under}.auth"), rule);
             };
             grants.push(Grant {
-                user_id: user.id.clone(),
+                user_id,
                 user_name: name,
                 level,
             });
@@ -311,11 +433,14 @@ impl Checker<'_> {
 
     fn repositories(
         &self,
-        directory: &Directory,
+        scope: Scope<'_>,
         under: &str,
-        account: &Account,
+        maker: &Arc<User>,
         entries: Vec<RepositoryEntry>,
     ) -> Result<Vec<SeedRepository>, SeedError> {
+        let Scope {
+            directory, account, ..
+        } = scope;
         let mut names = HashSet::new();
         let mut repositories = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
@@ -330,13 +455,23 @@ impl Checker<'_> {
                 None => Category::default(),
             };
             let description = self.api(&under, Description::parse(&entry.description))?;
+            let creator = entry.creator.as_ref();
+            let creator = self.creator_of(directory, &under, account, creator, Some(maker))?;
+            let retention = match entry.retention {
+                Some(fields) => Some(self.retention(&format!("{under}.retention"), fields)?),
+                None => None,
+            };
             repositories.push(SeedRepository {
                 name,
                 is_public: entry.is_public,
                 category,
                 description,
                 permissions: self.permissions(directory, &under, account, entry.permissions)?,
-                triggers: self.triggers(&under, entry.triggers)?,
+                triggers: self.triggers(scope, &under, &creator, entry.triggers)?,
+                retention,
+                shares: self.shares(scope, &under, &creator, entry.shares)?,
+                sync_tasks: self.sync_tasks(scope, &under, &creator, entry.sync)?,
+                creator,
             });
         }
         Ok(repositories)
@@ -344,24 +479,156 @@ impl Checker<'_> {
 
     fn triggers(
         &self,
+        scope: Scope<'_>,
         under: &str,
+        maker: &Arc<User>,
         entries: Vec<Map<String, Value>>,
-    ) -> Result<Vec<trigger::NewTrigger>, SeedError> {
+    ) -> Result<Vec<SeedTrigger>, SeedError> {
+        let known_keys: Vec<_> = trigger::FIELDS.into_iter().chain(["creator"]).collect();
         let mut names = HashSet::new();
         let mut triggers = Vec::new();
-        for (at, entry) in entries.into_iter().enumerate() {
+        for (at, mut entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.triggers[{at}]");
+            let creator = self.creator_in(scope, &under, &mut entry, maker)?;
             let fields = JsonObject::from(entry);
-            let known = fields.refuse_unknown("trigger", &trigger::FIELDS);
+            let known = fields.refuse_unknown("trigger", &known_keys);
             let read = known.and_then(|()| trigger::read_body(&fields));
             let new = self.api(&under, read)?;
             if !names.insert(new.name.as_str().to_owned()) {
                 let rule = "must be unique in the repository";
                 return self.wrong(&format!("{under}.name"), rule);
             }
-            triggers.push(new);
+            triggers.push(SeedTrigger { new, creator });
         }
         Ok(triggers)
+    }
+
+    fn retention(&self, under: &str, fields: Map<String, Value>) -> Result<Policy, SeedError> {
+        let fields = JsonObject::from(fields);
+        let known = fields.refuse_unknown("retention rule", &["algorithm", "rules"]);
+        self.api(under, known)?;
+        for (at, rule) in fields.objects("rules").into_iter().flatten().enumerate() {
+            let under = format!("{under}.rules[{at}]");
+            let known = rule.refuse_unknown("rule", &["template", "params", "tag_selectors"]);
+            self.api(&under, known)?;
+            let param = match rule.value("template").and_then(Value::as_str) {
+                Some("tag_rule") => "num",
+                _ => "days",
+            };
+            if let Ok(params) = rule.object("params") {
+                let known = params.refuse_unknown("rule's params", &[param]);
+                self.api(&format!("{under}.params"), known)?;
+            }
+            let selectors = rule.objects("tag_selectors").into_iter().flatten();
+            for (at, selector) in selectors.enumerate() {
+                let known = selector.refuse_unknown("selector", &["kind", "pattern"]);
+                self.api(&format!("{under}.tag_selectors[{at}]"), known)?;
+            }
+        }
+        self.api(under, retention::read_policy(&fields))
+    }
+
+    fn shares(
+        &self,
+        scope: Scope<'_>,
+        under: &str,
+        maker: &Arc<User>,
+        entries: Vec<Map<String, Value>>,
+    ) -> Result<Vec<SeedShare>, SeedError> {
+        if entries.len() > sharing::MOST_ACCOUNTS {
+            let rule = format!("must have at most {} accounts", sharing::MOST_ACCOUNTS);
+            return self.wrong(&format!("{under}.shares"), rule);
+        }
+        let mut shares: Vec<SeedShare> = Vec::new();
+        for (at, mut entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.shares[{at}]");
+            let creator = self.creator_in(scope, &under, &mut entry, maker)?;
+            // As good as every share is one for reading, and without an end.
+            entry.entry("permit").or_insert_with(|| "read".into());
+            entry.entry("deadline").or_insert_with(|| "forever".into());
+            let fields = JsonObject::from(entry);
+            let keys = [
+                "access_domain",
+                "permit",
+                "deadline",
+                "description",
+                "creator",
+            ];
+            self.api(&under, fields.refuse_unknown("share", &keys))?;
+            let name = self.api(&under, fields.string("access_domain"))?;
+            let place = format!("{under}.access_domain");
+            let account = match scope.directory.account_named(name) {
+                Some(account) if account.id == scope.account.id => {
+                    return self.wrong(&place, "must be another account");
+                }
+                Some(account) => account,
+                None => {
+                    let rule = format!("must be an account of this file; there is no {name}");
+                    return self.wrong(&place, rule);
+                }
+            };
+            if shares.iter().any(|share| share.account.id == account.id) {
+                return self.wrong(&place, "must not appear twice");
+            }
+            let (deadline, description) = self.api(&under, sharing::read_terms(&fields))?;
+            shares.push(SeedShare {
+                account,
+                deadline,
+                description,
+                creator,
+            });
+        }
+        Ok(shares)
+    }
+
+    fn sync_tasks(
+        &self,
+        scope: Scope<'_>,
+        under: &str,
+        maker: &Arc<User>,
+        entries: Vec<Map<String, Value>>,
+    ) -> Result<Vec<SeedSyncTask>, SeedError> {
+        let is_region =
+            |name: &str| name == self.home || scope.regions.iter().any(|known| known.name == name);
+        let mut tasks: Vec<SeedSyncTask> = Vec::new();
+        for (at, mut entry) in entries.into_iter().enumerate() {
+            let under = format!("{under}.sync[{at}]");
+            let creator = self.creator_in(scope, &under, &mut entry, maker)?;
+            let fields = JsonObject::from(entry);
+            let keys = [
+                "remoteRegionId",
+                "remoteNamespace",
+                "syncAuto",
+                "override",
+                "creator",
+            ];
+            self.api(&under, fields.refuse_unknown("sync task", &keys))?;
+            let region = self.api(&under, fields.string("remoteRegionId"))?;
+            let namespace = self.api(&under, fields.string("remoteNamespace"))?;
+            if !is_region(region) {
+                let rule = format!(
+                    "must be the home region or a region of this file; there is no {region}"
+                );
+                return self.wrong(&format!("{under}.remoteRegionId"), rule);
+            }
+            let target = SyncTarget::parse(is_region, scope.region, region, namespace);
+            let target = self.api(&under, target)?;
+            if tasks.iter().any(|task| task.target == target) {
+                let rule = "must not appear twice with the same remoteRegionId";
+                return self.wrong(&format!("{under}.remoteNamespace"), rule);
+            }
+            let flag = |name: &'static str| {
+                let flag = self.api(&under, fields.optional_boolean(name))?;
+                Ok(flag.unwrap_or(false))
+            };
+            tasks.push(SeedSyncTask {
+                sync_auto: flag("syncAuto")?,
+                overwrite: flag("override")?,
+                target,
+                creator,
+            });
+        }
+        Ok(tasks)
     }
 
     fn clusters(&self, entries: Vec<ClusterEntry>) -> Result<Vec<SeedCluster>, SeedError> {
@@ -449,7 +716,8 @@ impl Checker<'_> {
         under: &str,
         cluster_id: &str,
         entries: Vec<KubernetesNamespaceEntry>,
-    ) -> Result<Vec<(WorkloadKey, PodTemplate)>, SeedError> {
+    ) -> Result<Vec<SeedWorkload>, SeedError> {
+        let mut places = HashSet::new();
         let mut workloads = Vec::new();
         for (at, entry) in entries.into_iter().enumerate() {
             let under = format!("{under}.namespaces[{at}]");
@@ -462,8 +730,8 @@ impl Checker<'_> {
                 for (at, entry) in entries.into_iter().enumerate() {
                     let under = format!("{under}.{}[{at}]", kind.as_str());
                     let fields = JsonObject::from(entry);
-                    let known = fields
-                        .refuse_unknown("workload", &["name", "containers", "init_containers"]);
+                    let keys = ["name", "containers", "init_containers", "fail", "delay_ms"];
+                    let known = fields.refuse_unknown("workload", &keys);
                     let name = known
                         .and_then(|()| fields.string("name"))
                         .and_then(|name| parse_subdomain("name", name));
@@ -473,12 +741,17 @@ impl Checker<'_> {
                         kind,
                         name: self.api(&under, name)?,
                     };
-                    if workloads.iter().any(|(known, _)| *known == key) {
+                    if !places.insert(key.clone()) {
                         let rule = "must be unique in the namespace";
                         return self.wrong(&format!("{under}.name"), rule);
                     }
                     let template = self.api(&under, read_template(&fields))?;
-                    workloads.push((key, template));
+                    let misbehaviour = self.api(&under, read_failures(&fields))?;
+                    workloads.push(SeedWorkload {
+                        key,
+                        template,
+                        misbehaviour,
+                    });
                 }
             }
         }

@@ -63,6 +63,8 @@ pub(super) struct AccountEntry {
     pub(super) agency: bool,
     #[serde(default)]
     pub(super) users: Vec<UserEntry>,
+    #[serde(default)]
+    pub(super) iam_users: Vec<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -100,16 +102,23 @@ pub(super) struct RepositoryEntry {
     pub(super) category: Option<String>,
     #[serde(default)]
     pub(super) description: String,
+    pub(super) creator: Option<String>,
     #[serde(default)]
     pub(super) permissions: Vec<PermissionEntry>,
     #[serde(default)]
     pub(super) triggers: Vec<Map<String, Value>>,
+    pub(super) retention: Option<Map<String, Value>>,
+    #[serde(default)]
+    pub(super) shares: Vec<Map<String, Value>>,
+    #[serde(default)]
+    pub(super) sync: Vec<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PermissionEntry {
     pub(super) user: String,
+    pub(super) id: Option<String>,
     pub(super) auth: u64,
 }
 

@@ -1,9 +1,10 @@
-//! The seed file: what an instance holds at its start.
+//! The seed file: what an instance holds at its start, or after a reset.
 //!
 //! `file` reads it whole: `format` has its keys, `check` their rules, `words` the errors of what is
-//! not YAML of that form, and `lines` the line of a field; `targets` finds triggers that lead nowhere; `store` writes what is missing.
+//! not YAML of that form, and `lines` the line of a field; `targets` finds triggers that lead nowhere; `store` writes what is missing. `export` makes a file of what there is.
 
 mod check;
+mod export;
 mod file;
 mod format;
 mod lines;
@@ -18,13 +19,18 @@ use std::sync::Arc;
 
 use crate::auth::{Account, Directory, User};
 use crate::cce::Cluster;
+use crate::iam::MadeUser;
 use crate::kubernetes::{Access, RealClusters};
 use crate::namespace::NamespaceName;
-use crate::permission::Grant;
+use crate::permission::{Grant, Level};
 use crate::repository::{Category, Description, RepositoryName};
+use crate::retention::Policy;
+use crate::sharing::Deadline;
+use crate::sync::SyncTarget;
 use crate::trigger::NewTrigger;
-use crate::workload::{PodTemplate, WorkloadKey};
+use crate::workload::{FailureSettings, PodTemplate, WorkloadKey};
 
+pub use export::{Exporter, ReadState};
 pub use file::{SeedError, read, read_posted};
 pub use store::{ApplySeed, Reset};
 
@@ -40,6 +46,8 @@ pub struct Seed {
     pub accounts: Vec<Arc<Account>>,
     /// The accounts that have delegated CCE and CCI to SWR.
     pub agencies: Vec<Arc<Account>>,
+    /// The users that IAM could have made.
+    pub users: Vec<MadeUser>,
     /// The organizations.
     pub namespaces: Vec<SeedNamespace>,
     pub clusters: Vec<SeedCluster>,
@@ -90,7 +98,16 @@ pub struct SeedCluster {
     pub access: Option<Access>,
     /// The workloads of a simulated cluster. `{registry}` at the beginning of an image stands for
     /// the first name of the home region's registry.
-    pub workloads: Vec<(WorkloadKey, PodTemplate)>,
+    pub workloads: Vec<SeedWorkload>,
+}
+
+/// A workload of a simulated cluster.
+#[derive(Debug)]
+pub struct SeedWorkload {
+    pub key: WorkloadKey,
+    pub template: PodTemplate,
+    /// What it does wrong.
+    pub misbehaviour: FailureSettings,
 }
 
 /// An organization of the seed file.
@@ -101,6 +118,8 @@ pub struct SeedNamespace {
     pub name: NamespaceName,
     /// Who made it, and with that whose it is.
     pub creator: Arc<User>,
+    /// What the creator may do in it as a user; none where that was taken away.
+    pub creator_level: Option<Level>,
     /// Who else may do what in it.
     pub permissions: Vec<Grant>,
     /// What it holds.
@@ -117,7 +136,45 @@ pub struct SeedRepository {
     pub category: Category,
     /// What its owner says about it.
     pub description: Description,
+    /// Who made it.
+    pub creator: Arc<User>,
     /// Who may do what with it.
     pub permissions: Vec<Grant>,
-    pub triggers: Vec<NewTrigger>,
+    pub triggers: Vec<SeedTrigger>,
+    /// Which tags are deleted.
+    pub retention: Option<Policy>,
+    pub shares: Vec<SeedShare>,
+    pub sync_tasks: Vec<SeedSyncTask>,
+}
+
+/// A trigger of the seed file.
+#[derive(Debug)]
+pub struct SeedTrigger {
+    pub new: NewTrigger,
+    /// Who made it.
+    pub creator: Arc<User>,
+}
+
+/// An account that may pull from a repository of the seed file.
+#[derive(Debug)]
+pub struct SeedShare {
+    pub account: Arc<Account>,
+    /// Until when.
+    pub deadline: Deadline,
+    /// What its maker says about it.
+    pub description: String,
+    /// Who made it.
+    pub creator: Arc<User>,
+}
+
+/// Where images of a repository of the seed file are taken.
+#[derive(Debug)]
+pub struct SeedSyncTask {
+    pub target: SyncTarget,
+    /// Whether what is pushed is synced by itself.
+    pub sync_auto: bool,
+    /// Whether a tag that the target has with another image is replaced.
+    pub overwrite: bool,
+    /// Who made it.
+    pub creator: Arc<User>,
 }

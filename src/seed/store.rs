@@ -5,18 +5,22 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::{Seed, SeedCluster, SeedNamespace, SeedRepository};
+use super::{Seed, SeedCluster, SeedNamespace, SeedRepository, SeedTrigger, SeedWorkload};
 use crate::account;
-use crate::auth::{Account, User};
+use crate::auth::Account;
 use crate::cce;
 use crate::clock::Timestamp;
 use crate::db::{BatchWrite, Write};
 use crate::error::{Error, Resource, Result};
+use crate::iam;
 use crate::namespace::{self, NewNamespace};
 use crate::permission::{self, Grant, GrantTarget};
 use crate::repository::{self, NewRepository};
+use crate::retention;
+use crate::sharing::{self, store::NewShare};
+use crate::sync::{self, store::PutTask};
 use crate::trigger::store::CreateTrigger;
-use crate::workload::{self, FailureSettings};
+use crate::workload;
 
 /// How many triggers one statement makes.
 const TRIGGERS_AT_ONCE: usize = 1000;
@@ -42,15 +46,22 @@ impl Write for ApplySeed {
         for account in &self.seed.agencies {
             account::store::insert_agency(&mut *transaction, &account.id, self.now).await?;
         }
+        for user in &self.seed.users {
+            iam::insert_missing(&mut *transaction, user, self.now).await?;
+        }
         for SeedCluster {
             cluster, workloads, ..
         } in &self.seed.clusters
         {
             cce::store::put(&mut *transaction, cluster).await?;
-            for (key, template) in workloads {
+            for SeedWorkload {
+                key,
+                template,
+                misbehaviour,
+            } in workloads
+            {
                 let template = template.clone().with_registry(&self.registry);
-                let none = FailureSettings::default();
-                workload::store::insert(&mut *transaction, key, &template, none).await?;
+                workload::store::insert(&mut *transaction, key, &template, *misbehaviour).await?;
             }
         }
         for namespace in &self.seed.namespaces {
@@ -75,7 +86,7 @@ impl ApplySeed {
             creator_name: creator.name.clone(),
             created_at: self.now,
         };
-        namespace::store::insert(&mut *transaction, &new).await?;
+        namespace::store::insert(&mut *transaction, &new, namespace.creator_level).await?;
         let found = namespace::store::find(&mut *transaction, &namespace.region, &namespace.name);
         let found = found.await?.ok_or(Error::NotFound(Resource::Namespace))?;
         let found = Arc::new(found);
@@ -86,8 +97,7 @@ impl ApplySeed {
         )
         .await?;
         for repository in &namespace.repositories {
-            self.repository(transaction, &found, creator, repository)
-                .await?;
+            self.repository(transaction, &found, repository).await?;
         }
         Ok(())
     }
@@ -96,9 +106,9 @@ impl ApplySeed {
         &self,
         transaction: &mut SqliteConnection,
         namespace: &Arc<namespace::Namespace>,
-        creator: &User,
         repository: &SeedRepository,
     ) -> Result<()> {
+        let creator = &repository.creator;
         let new = NewRepository {
             namespace_id: namespace.id,
             name: repository.name.clone(),
@@ -121,7 +131,9 @@ impl ApplySeed {
         for some in repository.triggers.chunks(TRIGGERS_AT_ONCE) {
             let triggers = some
                 .iter()
-                .map(|trigger| CreateTrigger::new(found.id, trigger, &creator.name, self.now))
+                .map(|SeedTrigger { new, creator }| {
+                    CreateTrigger::new(found.id, new, &creator.name, self.now)
+                })
                 .collect::<Result<_>>()?;
             for outcome in CreateTrigger::run(triggers, &mut *transaction).await? {
                 match outcome {
@@ -129,6 +141,34 @@ impl ApplySeed {
                     Err(error) => return Err(error),
                 }
             }
+        }
+        if let Some(policy) = &repository.retention {
+            // It runs in its turn: a start deletes nothing.
+            retention::store::insert(&mut *transaction, found.id, policy).await?;
+        }
+        for share in &repository.shares {
+            let share = NewShare {
+                repository_id: found.id,
+                account_id: share.account.id.clone(),
+                deadline: share.deadline,
+                description: share.description.clone(),
+                creator_id: share.creator.id.clone(),
+                creator_name: share.creator.name.clone(),
+                now: self.now,
+            };
+            sharing::store::insert(&mut *transaction, &share).await?;
+        }
+        for task in &repository.sync_tasks {
+            let task = PutTask {
+                repository_id: found.id,
+                target: task.target.clone(),
+                sync_auto: task.sync_auto,
+                overwrite: task.overwrite,
+                operator_id: task.creator.id.clone(),
+                operator_name: task.creator.name.clone(),
+                now: self.now,
+            };
+            sync::store::insert_task(&mut *transaction, &task).await?;
         }
         Ok(())
     }

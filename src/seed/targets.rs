@@ -14,13 +14,14 @@ impl Seed {
     pub fn warnings(&self) -> Vec<String> {
         let clusters: Vec<Cluster> = self.clusters.iter().map(|c| c.cluster.clone()).collect();
         let workloads = self.clusters.iter().flat_map(|cluster| &cluster.workloads);
-        let workloads: HashMap<_, _> = workloads.map(|(key, template)| (key, template)).collect();
+        let workloads: HashMap<_, _> = workloads.map(|one| (&one.key, &one.template)).collect();
         let real = self.real_clusters();
         let mut warnings = Vec::new();
         let mut more = 0;
         for namespace in &self.namespaces {
             for repository in &namespace.repositories {
                 for trigger in &repository.triggers {
+                    let trigger = &trigger.new;
                     let missing = missing_target(
                         trigger,
                         &clusters,

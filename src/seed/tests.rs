@@ -64,7 +64,7 @@ clusters:
     assert_eq!(group.repositories[0].triggers.len(), 1);
     assert_eq!(theirs.creator.name, "dev");
     assert_eq!(seed.clusters[1].cluster.id, "cci");
-    let (key, template) = &seed.clusters[0].workloads[0];
+    let SeedWorkload { key, template, .. } = &seed.clusters[0].workloads[0];
     assert_eq!(
         (key.namespace.as_str(), key.name.as_str()),
         ("default", "adsfa")
@@ -108,11 +108,14 @@ fn the_example_has_every_key() {
     check(&["regions"]);
     check(&["accounts"]);
     check(&["accounts", "users"]);
+    check(&["accounts", "iam_users"]);
     check(&["organizations"]);
     check(&["organizations", "permissions"]);
     check(&["organizations", "repositories"]);
     check(&["organizations", "repositories", "permissions"]);
     check(&["organizations", "repositories", "triggers"]);
+    check(&["organizations", "repositories", "shares"]);
+    check(&["organizations", "repositories", "sync"]);
     check(&["clusters"]);
     check(&["clusters", "namespaces"]);
     check(&["clusters", "namespaces", "deployments"]);
@@ -438,7 +441,7 @@ fn an_error_of_the_form_is_in_plain_words() {
     );
     check(
         "accounts:\n  - colour: red\n",
-        "2: colour: is unknown here; must be one of name, id, agency, users",
+        "2: colour: is unknown here; must be one of name, id, agency, users, iam_users",
     );
     check("accounts:\n  - id: x\n", "2: name: is mandatory");
     check("accounts: *a\n", "1: the alias has no preceding anchor");
@@ -468,4 +471,176 @@ fn an_input_that_has_no_end_is_given_up() {
     assert_eq!(read(10).expect("read").len(), 10);
     let error = read(9).expect_err("refused").to_string();
     assert_eq!(error, "a seed must have at most 9 bytes");
+}
+
+#[test]
+fn what_the_api_refuses_is_refused_where_a_seed_describes_it() {
+    let check = |text: &str, line: u64, part: &str| {
+        let error = read_text(text).expect_err("refused").to_string();
+        assert!(error.contains(&format!("seed.yaml:{line}: ")), "{error}");
+        assert!(error.contains(part), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    };
+    let repository = "organizations[0].repositories[0]";
+    let of_repository = |rest: &str, part: &str| {
+        let text = format!(
+            "accounts: [{{name: partner, users: [{{name: dev}}]}}]
+regions: [{{name: r2, listen: '127.0.0.1:0'}}]
+organizations:
+  - name: g
+    repositories:
+      - name: r
+        {rest}
+"
+        );
+        check(&text, 7, &format!("{repository}.{part}"));
+    };
+    of_repository("creator: nobody", "creator: must be a user of the account");
+    of_repository("creator: dev", "creator: must be a user of the account");
+    for (rest, part) in [
+        ("{access_domain: x}", "access_domain: must be an account"),
+        (
+            "{access_domain: swr-emulator}",
+            "access_domain: must be another",
+        ),
+        ("{}", "access_domain: is mandatory"),
+        ("{access_domain: partner, permit: write}", "permit: must be"),
+        (
+            "{access_domain: partner, deadline: soon}",
+            "deadline: must be",
+        ),
+        (
+            "{access_domain: partner, colour: red}",
+            "colour: is not a field",
+        ),
+        (
+            "{access_domain: partner, creator: dev}",
+            "creator: must be a user",
+        ),
+        (
+            "{access_domain: partner, creator: 1}",
+            "creator: must be a string",
+        ),
+    ] {
+        of_repository(&format!("shares: [{rest}]"), &format!("shares[0].{part}"));
+    }
+    of_repository(
+        "shares: [{access_domain: partner}, {access_domain: partner}]",
+        "shares[1].access_domain: must not appear twice",
+    );
+    for (rest, part) in [
+        (
+            "remoteRegionId: r3",
+            "remoteRegionId: must be the home region or",
+        ),
+        (
+            "remoteRegionId: r1",
+            "remoteRegionId: must not be the repository's",
+        ),
+        (
+            "remoteRegionId: r2, syncAuto: 'x'",
+            "syncAuto: must be true or false",
+        ),
+        ("remoteRegionId: r2, auto: true", "auto: is not a field"),
+    ] {
+        let rest = format!("sync: [{{remoteNamespace: g, {rest}}}]");
+        of_repository(&rest, &format!("sync[0].{part}"));
+    }
+    let task = "{remoteRegionId: r2, remoteNamespace: g}";
+    let twice = "sync[1].remoteNamespace: must not appear twice";
+    of_repository(&format!("sync: [{task}, {task}]"), twice);
+    let rule = "template: tag_rule, params: {num: 1}, tag_selectors: []";
+    for (rest, part) in [
+        ("algorithm: and, rules: []", "algorithm: must be"),
+        ("algorithm: or, rules: []", "rules: must contain a rule"),
+        ("algorithm: or, colour: red", "colour: is not a field"),
+        (
+            "algorithm: or, rules: [{template: tag_rule, params: {num: 0}, tag_selectors: []}]",
+            "num: must be a whole number",
+        ),
+        (
+            "algorithm: or, rules: [{template: tag_rule, params: {days: 1}, tag_selectors: []}]",
+            "rules[0].params.days: is not a field",
+        ),
+        (
+            &format!("algorithm: or, rules: [{{{rule}, more: 1}}]"),
+            "rules[0].more: is not a field",
+        ),
+        (
+            &format!("algorithm: or, rules: [{{{rule}}}]")
+                .replace("[]", "[{kind: label, pattern: v1, colour: red}]"),
+            "rules[0].tag_selectors[0].colour: is not a field",
+        ),
+    ] {
+        of_repository(
+            &format!("retention: {{{rest}}}"),
+            &format!("retention.{part}"),
+        );
+    }
+    for (rest, part) in [
+        ("name: 1a", "name: must have 1 to 64"),
+        ("name: dev", "name: must be unique in the account"),
+        ("name: a, id: ''", "id: must not be empty"),
+        ("name: a, id: dev-id", "id: must be unique"),
+        ("name: a, phone: '1'", "phone: must be given together"),
+        ("name: a, password: abc123", "password: is not a field"),
+        ("name: a, enabled: 'no'", "enabled: must be true or false"),
+    ] {
+        let text = format!(
+            "accounts:\n  - name: a\n    users: [{{name: dev, id: dev-id}}]\n    iam_users: [{{{rest}}}]\n"
+        );
+        check(&text, 4, &format!("accounts[0].iam_users[0].{part}"));
+    }
+    for (rest, part) in [
+        ("{user: x, auth: 3}", "user: must be a user of the account"),
+        (
+            "{user: x, id: dev-id, auth: 3}",
+            "user: must be the name of the user",
+        ),
+        ("{user: dev, id: '', auth: 3}", "id: must not be empty"),
+        ("{user: dev, auth: 0}", "auth: must be 7"),
+    ] {
+        let text = format!(
+            "accounts: [{{name: a, users: [{{name: boss}}, {{name: dev, id: dev-id}}]}}]
+organizations:\n  - {{name: g, account: a, permissions: [{rest}]}}\n"
+        );
+        check(&text, 3, &format!("organizations[0].permissions[0].{part}"));
+    }
+    let workload = "clusters: [{name: c, namespaces: [{name: n, deployments: [
+  {name: w, containers: [{name: c, image: i}], fail: {status: 200, times: 1}}]}]}]";
+    check(
+        workload,
+        2,
+        "status: must be a whole number from 400 to 599",
+    );
+}
+
+#[test]
+fn who_made_something_is_who_made_what_holds_it_unless_the_file_says_otherwise() {
+    let trigger = "action: update, app_type: deployments, application: a, cluster_ns: d, \
+                   trigger_type: all, condition: '.*', enable: 'true'";
+    let (_, seed) = read_text(&format!(
+        "accounts: [{{name: a, users: [{{name: one}}, {{name: two}}, {{name: three}}]}}]
+organizations:
+  - name: g
+    account: a
+    creator: two
+    permissions: [{{user: two, auth: 0}}]
+    repositories:
+      - {{name: r, triggers: [{{name: t, {trigger}}}]}}
+      - {{name: s, creator: three, triggers: [{{name: t, {trigger}}}, {{name: u, creator: one, {trigger}}}]}}
+"
+    ))
+    .expect("accepted");
+    let [group] = &seed.namespaces[..] else {
+        panic!("one organization")
+    };
+    assert_eq!((&*group.creator.name, group.creator_level), ("two", None));
+    let makers = group.repositories.iter().map(|repository| {
+        let triggers = repository.triggers.iter();
+        let triggers: Vec<_> = triggers.map(|trigger| &*trigger.creator.name).collect();
+        (&*repository.creator.name, triggers)
+    });
+    let expected = [("two", vec!["two"]), ("three", vec!["three", "one"])];
+    assert_eq!(makers.collect::<Vec<_>>(), expected);
 }

@@ -53,7 +53,7 @@ async fn create(
     body: JsonObject,
 ) -> Result<Response> {
     let name = body.string("access_domain")?;
-    let (deadline, description) = terms(&body)?;
+    let (deadline, description) = read_terms(&body)?;
     let wrong = |rule| Err(Error::fault(Fault::Domain, "access_domain", rule));
     let Some(account) = app.directory.account_named(name) else {
         return wrong("must be the name of an existing account");
@@ -92,7 +92,7 @@ async fn update(
     Manageable(repository): Manageable<RepositoryRef>,
     body: JsonObject,
 ) -> Result<Response> {
-    let (deadline, description) = terms(&body)?;
+    let (deadline, description) = read_terms(&body)?;
     let write = UpdateShare {
         repository_id: repository.id,
         account_name,
@@ -181,8 +181,8 @@ impl<S: Sync> FromRequestParts<S> for AccessDomain {
     }
 }
 
-/// The fields that `CreateRepoDomains` and `UpdateRepoDomains` have in common.
-fn terms(body: &JsonObject) -> Result<(Deadline, String)> {
+/// Reads the fields that `CreateRepoDomains`, `UpdateRepoDomains` and the seed file have in common.
+pub fn read_terms(body: &JsonObject) -> Result<(Deadline, String)> {
     if body.string("permit")? != "read" {
         return Err(Error::invalid("permit", "must be \"read\""));
     }

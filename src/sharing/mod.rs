@@ -13,8 +13,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
-pub use api::routes;
+pub use api::{read_terms, routes};
 
+/// How many accounts an image can be shared with (user guide).
+pub const MOST_ACCOUNTS: usize = 500;
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 1000;
 

@@ -2,13 +2,10 @@
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
-use super::Deadline;
+use super::{Deadline, MOST_ACCOUNTS};
 use crate::clock::Timestamp;
 use crate::db::{Write, foreign_key_means};
 use crate::error::{Error, Resource, Result};
-
-/// How many accounts an image can be shared with (user guide).
-const MOST_ACCOUNTS: i64 = 500;
 
 /// A repository that is shared with an account.
 #[derive(Debug, Clone, FromRow)]
@@ -83,38 +80,43 @@ impl Write for CreateShare {
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
         let Self(share) = self;
-        let (deadline, ends_at) = share.deadline.columns();
-        let done = sqlx::query(
-            "INSERT INTO shares (repository_id, account_id, deadline, ends_at, description,
-                                 creator_id, creator_name, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
-             ON CONFLICT (repository_id, account_id) DO NOTHING",
-        )
-        .bind(share.repository_id)
-        .bind(&share.account_id)
-        .bind(deadline)
-        .bind(ends_at)
-        .bind(&share.description)
-        .bind(&share.creator_id)
-        .bind(&share.creator_name)
-        .bind(share.now)
-        .execute(&mut *transaction)
-        .await;
-        let gone = Error::NotFound(Resource::Repository);
-        let done = done.map_err(foreign_key_means(gone))?;
-        if done.rows_affected() == 0 {
+        if !insert(&mut *transaction, &share).await? {
             return Err(Error::AlreadyExists(Resource::Share));
         }
         let held: i64 = sqlx::query_scalar("SELECT count(*) FROM shares WHERE repository_id = ?")
             .bind(share.repository_id)
             .fetch_one(transaction)
             .await?;
-        if held > MOST_ACCOUNTS {
+        if usize::try_from(held).map_or(true, |held| held > MOST_ACCOUNTS) {
             let rule = format!("the limit of {MOST_ACCOUNTS} accounts per image is reached");
             return Err(Error::invalid("access_domain", rule));
         }
         Ok(())
     }
+}
+
+/// Shares a repository with an account; false where it is shared with it already.
+pub async fn insert(db: impl SqliteExecutor<'_>, share: &NewShare) -> Result<bool> {
+    let (deadline, ends_at) = share.deadline.columns();
+    let done = sqlx::query(
+        "INSERT INTO shares (repository_id, account_id, deadline, ends_at, description,
+                             creator_id, creator_name, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+         ON CONFLICT (repository_id, account_id) DO NOTHING",
+    )
+    .bind(share.repository_id)
+    .bind(&share.account_id)
+    .bind(deadline)
+    .bind(ends_at)
+    .bind(&share.description)
+    .bind(&share.creator_id)
+    .bind(&share.creator_name)
+    .bind(share.now)
+    .execute(db)
+    .await;
+    let gone = Error::NotFound(Resource::Repository);
+    let done = done.map_err(foreign_key_means(gone))?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Changes the terms of a share.

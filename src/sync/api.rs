@@ -213,7 +213,8 @@ async fn sync_images(
 
 fn target(app: &App, body: &JsonObject) -> Result<SyncTarget> {
     let (region, namespace) = target_names(body)?;
-    SyncTarget::parse(&app.regions, &app.region, region, namespace)
+    let is_region = |name: &str| app.regions.get(name).is_some();
+    SyncTarget::parse(is_region, &app.region, region, namespace)
 }
 
 /// The region and the organization of a target, as they are given.

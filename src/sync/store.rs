@@ -57,6 +57,27 @@ impl Write for PutTask {
     }
 }
 
+/// Makes a task unless there is one for the same target.
+pub async fn insert_task(db: impl SqliteExecutor<'_>, task: &PutTask) -> Result<()> {
+    let inserted = sqlx::query(
+        "INSERT INTO sync_tasks (repository_id, remote_region, remote_namespace, sync_auto,
+                                 overrides, operator_id, operator_name, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
+         ON CONFLICT (repository_id, remote_region, remote_namespace) DO NOTHING",
+    )
+    .bind(task.repository_id)
+    .bind(&task.target.region)
+    .bind(&task.target.namespace)
+    .bind(task.sync_auto)
+    .bind(task.overwrite)
+    .bind(&task.operator_id)
+    .bind(&task.operator_name)
+    .bind(task.now)
+    .execute(db)
+    .await;
+    of_a_repository(inserted)
+}
+
 /// A row that refers to a repository, which may have gone away.
 fn of_a_repository<T>(inserted: sqlx::Result<T>) -> Result<()> {
     let gone = Error::NotFound(Resource::Repository);

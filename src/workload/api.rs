@@ -160,7 +160,7 @@ async fn put(
         cluster: cluster.clone(),
         key: key.clone(),
         template: read_template(&body)?.with_registry(app.regions.seed_registry()),
-        misbehaviour: misbehaviour(&body)?,
+        misbehaviour: read_failures(&body)?,
     };
     app.db.write(write).await?;
     view(&app, &cluster, key).await
@@ -328,7 +328,8 @@ fn container(entry: &JsonObject) -> Result<Container> {
     })
 }
 
-fn misbehaviour(body: &JsonObject) -> Result<FailureSettings> {
+/// Reads what a workload does wrong, in a body or in the seed file.
+pub fn read_failures(body: &JsonObject) -> Result<FailureSettings> {
     let mut misbehaviour = FailureSettings::default();
     if let Some(fail) = body.optional_object("fail")? {
         fail.refuse_unknown("failure", &["status", "times"])

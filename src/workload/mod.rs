@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::trigger::AppType;
 
-pub use api::{RolloutView, read_template, routes};
+pub use api::{RolloutView, read_failures, read_template, routes};
 pub use names::{label_schema, parse_label, parse_subdomain, subdomain_schema};
 
 /// What stands for the registry's name at the beginning of an image.

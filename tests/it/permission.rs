@@ -55,6 +55,7 @@ pub(crate) const RIGHTS: &[(&str, &str)] = &[
 /// The operations that concern the instance as a whole.
 pub(crate) const CONTROL: &[&str] = &[
     "EmulatorReset",
+    "EmulatorShowSeed",
     "EmulatorMoveClock",
     "EmulatorCreateFault",
     "EmulatorDeleteFaults",

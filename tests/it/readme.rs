@@ -214,6 +214,15 @@ fn the_shell_blocks_of_the_guide_that_need_only_curl_get_the_answers_it_tells_of
     assert!(fault.contains(r#""operation":"CreateTrigger""#), "{fault}");
     assert!(registry_fault.contains(r#""retry_after_s":1"#), "{fault}");
 
+    let [tour] = in_shell(SEED_FILE)[..] else {
+        panic!("a block of seed-file.md is new: say how it is run")
+    };
+    let own = own_address();
+    let tour = run_in_shell(&tour.replace("127.0.0.1:7972", &own), folder.path(), &own);
+    let group = "organizations:\n  - name: group\n    repositories:\n      - name: busybox\n";
+    let exported = format!("{group}        is_public: true\n");
+    assert!(tour.contains(&exported), "{tour}");
+
     let [create, fail, _log_in, _push] = in_shell(CLIENTS)[..] else {
         panic!("a block of clients.md is new: say how it is run")
     };

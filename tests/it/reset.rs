@@ -260,3 +260,146 @@ async fn no_request_is_known_in_one_world_and_served_in_another() {
     let served: usize = callers.join_all().await.into_iter().sum();
     assert!(served > 0);
 }
+
+/// The state as a seed file.
+async fn export(client: &Client) -> String {
+    let answer = client.send("GET", "/_emulator/seed", None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/yaml"));
+    answer.text().to_owned()
+}
+
+const EXPORTED: &str = "accounts: [{name: partner, users: [{name: dev, token: dev, admin: true}]}]
+regions: [{name: cn-east-3, listen: '127.0.0.1:0'}]
+organizations: [{name: group, repositories: [{name: busybox}]}]
+";
+
+#[tokio::test]
+async fn what_the_api_made_is_exported_and_posted_again() {
+    let app = TestApp::seeded(EXPORTED).await;
+    let repository = "/v2/manage/namespaces/group/repos/busybox";
+    let user = json!({"user": {"name": "ann", "password": "abc-123", "email": "a@b"}});
+    let user = app.post("/v3.0/OS-USER/users", user).await;
+    assert_eq!(user.status, 201, "{}", user.text());
+    let id = user.json()["user"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let calls = [
+        (format!("{repository}/triggers"), trigger("on-push")),
+        (
+            "/v2/manage/namespaces/group/access".to_owned(),
+            json!([{"user_id": id, "user_name": "ann", "auth": 3}]),
+        ),
+        (
+            "/v2/manage/namespaces/group/repositories/busybox/access-domains".to_owned(),
+            json!({"access_domain": "partner", "permit": "read", "deadline": "forever"}),
+        ),
+        (
+            format!("{repository}/retentions"),
+            json!({"algorithm": "or", "rules": [{"template": "tag_rule",
+                "params": {"num": "5"}, "tag_selectors": []}]}),
+        ),
+        (
+            format!("{repository}/sync_repo"),
+            json!({"remoteRegionId": "cn-east-3", "remoteNamespace": "group", "syncAuto": true}),
+        ),
+        ("/v2/manage/agency".to_owned(), json!({})),
+        (
+            "/_emulator/push".to_owned(),
+            json!({"namespace": "group", "repository": "busybox", "tag": "v1"}),
+        ),
+    ];
+    for (path, body) in calls {
+        let answer = app.post(&path, body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    }
+    let workload = "/_emulator/clusters/test/namespaces/default/deployments/web";
+    let address = &app.client.address;
+    let body =
+        json!({"containers": [{"name": "c", "image": format!("{address}/group/busybox:v1")}]});
+    let put = app.client.send("PUT", workload, Some(body)).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+
+    let exported = export(&app.client).await;
+    for part in [
+        "- name: ann\n        id: ",
+        "email: \"a@b\"",
+        "agency: true",
+        "- access_domain: partner",
+        "remoteRegionId: cn-east-3",
+        "num: \"5\"",
+        "- name: on-push",
+        "image: \"{registry}/group/busybox:v1\"",
+        "token: dev",
+    ] {
+        assert!(exported.contains(part), "{part}: {exported}");
+    }
+    assert!(!exported.contains("abc-123"), "{exported}");
+    post(
+        &app.client,
+        "regions: [{name: cn-east-3, listen: '127.0.0.1:0'}]",
+    )
+    .await
+    .is(204, "");
+    assert_ne!(export(&app.client).await, exported);
+    post(&app.client, &exported).await.is(204, "");
+    assert_eq!(export(&app.client).await, exported);
+    let ann = app.get(&format!("/v3.0/OS-USER/users/{id}")).await.json();
+    assert_eq!(ann["user"]["email"], "a@b");
+    app.post(RESET, json!({})).await.is(204, "");
+    assert_eq!(export(&app.client).await, exported);
+}
+
+#[tokio::test]
+async fn a_user_of_iam_that_a_seed_describes_has_no_password_until_one_is_set() {
+    let app =
+        TestApp::seeded("accounts: [{name: swr-emulator, iam_users: [{name: ann, id: a1}]}]").await;
+    let login = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": {
+        "name": "ann", "password": "abc-123", "domain": {"name": "swr-emulator"}}}}}});
+    let refused = app.post("/v3/auth/tokens", login.clone()).await;
+    assert_eq!(refused.status, 401);
+    let password = json!({"user": {"password": "abc-123"}});
+    let path = "/v3.0/OS-USER/users/a1";
+    let answer = app.client.send("PUT", path, Some(password)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(app.post("/v3/auth/tokens", login.clone()).await.status, 201);
+    app.post(RESET, json!({})).await.is(204, "");
+    assert_eq!(app.post("/v3/auth/tokens", login).await.status, 401);
+    assert_eq!(app.get(path).await.status, 200);
+}
+
+#[test]
+fn the_program_exports_for_those_who_may_reset() {
+    let seed = format!("builtin_account: false\n{EXPORTED}")
+        .replace("name: group", "name: group, account: partner");
+    let process = crate::support::Process::of(
+        crate::support::program(&["--ephemeral", "--listen", "127.0.0.1:0"])
+            .args(["--control-token", "right"])
+            .env("SWR_EMULATOR_SEED_YAML", &seed),
+    );
+    let run = |arguments: &[&str]| {
+        let own = ["seed", "export", "--url", &process.url];
+        let output = crate::support::program(&[&own, arguments].concat()).output();
+        let output = output.expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, exported, _) = run(&["--token", "dev"]);
+    assert_eq!(code, Some(0));
+    assert!(exported.contains("\nbuiltin_account: false\nregions:\n  - name: cn-east-3\n"));
+    assert!(exported.contains("\norganizations:\n  - name: group\n    account: partner\n"));
+    let (code, nothing, message) = run(&[]);
+    assert_eq!((code, nothing.as_str()), (Some(1), ""));
+    assert!(message.contains("answered 401 Unauthorized: "), "{message}");
+    let mut variable = crate::support::program(&["seed", "export", "--url", &process.url]);
+    let output = variable.env("SWR_EMULATOR_TOKEN", "dev").output();
+    assert_eq!(
+        String::from_utf8(output.expect("it runs").stdout),
+        Ok(exported)
+    );
+}

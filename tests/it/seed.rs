@@ -260,6 +260,11 @@ fn two_seeds_or_two_readers_of_standard_input_are_a_usage_error() {
         message.contains("SWR_EMULATOR_SEED cannot be used with SWR_EMULATOR_SEED_YAML"),
         "{message}"
     );
+    let mut both_of_exec = program(&["exec", "--seed", "x", "--seed-yaml", "", "--", "true"]);
+    assert_eq!(refused(&mut both_of_exec).0, Some(2));
+    let mut flag_wins = program(&["exec", "--seed-yaml", SEED, "--", "true"]);
+    let flag_wins = flag_wins.env("SWR_EMULATOR_SEED", "nowhere").status();
+    assert_eq!(flag_wins.expect("it runs").code(), Some(0));
     let (code, message) = refused(&mut program(&["--seed", "x", "--seed-yaml", ""]));
     assert_eq!(code, Some(2), "{message}");
     let (code, message) = refused(&mut program(&["--seed", "-", "--exit-with-stdin"]));

@@ -79,7 +79,8 @@ impl Arguments {
         }
         self.config.ephemeral = true;
         self.config.exit_with_stdin = false;
-        Ok(())
+        let settled = self.config.settle_seed(given);
+        settled.map_err(|rule| usage.error(ErrorKind::ArgumentConflict, rule))
     }
 
     /// The settings, if they ask for a log.

@@ -11,9 +11,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::store::{self, CreateUser, DeleteUser, UpdateUser};
-use super::{Changes, MAX_NAME, MadeUser, PASSWORD, Texts, parse_name, parse_password};
+use super::{
+    ACCESS_MODES, Changes, MAX_NAME, MadeUser, PASSWORD, Texts, parse_name, parse_password,
+};
 use crate::app::{App, AppState, Routes};
-use crate::auth::{Caller, DirectoryTurn, User};
+use crate::auth::{Account, Caller, DirectoryTurn, User, user_id};
+use crate::clock::Timestamp;
 use crate::error::{Error, Resource, Result};
 use crate::http::{JsonResponse, OperationDoc, Path};
 use crate::iam::api::operation;
@@ -24,7 +27,6 @@ use crate::world::ANOTHER_WORLD;
 const USERS: &str = "/v3.0/OS-USER/users";
 const USER: &str = "/v3.0/OS-USER/users/{user_id}";
 const KEYSTONE_USER: &str = "/v3/users/{user_id}";
-const ACCESS_MODES: [&str; 3] = ["default", "programmatic", "console"];
 
 #[rustfmt::skip] // A table: one line an operation.
 pub(in crate::iam) fn routes() -> Routes {
@@ -82,20 +84,8 @@ async fn create(
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(Error::internal)?;
     let now = app.clock.now();
-    let mut user = MadeUser {
-        id: hex::encode(id),
-        account_id: caller.account_id().to_owned(),
-        name,
-        is_enabled: true,
-        password: None,
-        pwd_status: changes.password.is_some(),
-        texts: Texts {
-            access_mode: ACCESS_MODES[0].to_owned(),
-            ..Texts::default()
-        },
-        created_at: now,
-        updated_at: now,
-    };
+    let mut user = MadeUser::new(hex::encode(id), &caller.user().account, name, now);
+    user.pwd_status = changes.password.is_some();
     changes.apply(&mut user, now);
     let create = async move {
         let turn = turn(&app, &caller).await?;
@@ -261,8 +251,48 @@ fn body_schema(is_new: bool) -> Schema {
     json_schema!({"type": "object", "required": ["user"], "properties": {"user": user}})
 }
 
+/// The keys of a user in the seed file.
+const SEEDED: [&str; 11] = [
+    "name",
+    "id",
+    "enabled",
+    "pwd_status",
+    "email",
+    "areacode",
+    "phone",
+    "xuser_id",
+    "xuser_type",
+    "access_mode",
+    "description",
+];
+
+/// Reads a user of the seed file, who has no password.
+pub fn read_seeded(body: &JsonObject, account: &Account) -> Result<MadeUser> {
+    body.refuse_unknown("user", &SEEDED)?;
+    let name = parse_name(body.string("name")?)?;
+    let id = match body.optional_string("id")? {
+        None => user_id(&account.name, &name),
+        Some("") => return Err(Error::invalid("id", "must not be empty")),
+        Some(id) => id.to_owned(),
+    };
+    let changes = fields(body)?;
+    let mut user = MadeUser::new(id, account, name, Timestamp::default());
+    changes.apply(&mut user, Timestamp::default());
+    Ok(user)
+}
+
 /// Reads the fields of a user in a body, all but its name.
 async fn changes(app: &App, body: &JsonObject) -> Result<Changes> {
+    let mut changes = fields(body)?;
+    if let Some(password) = body.optional_string("password")? {
+        let password = parse_password(password)?;
+        changes.password = Some(app.passwords.hash(&password).await?);
+    }
+    Ok(changes)
+}
+
+/// The same without the password.
+fn fields(body: &JsonObject) -> Result<Changes> {
     let text = |field: &'static str, most: usize| -> Result<Option<String>> {
         let text = body.optional_string(field)?;
         if text.is_some_and(|text| text.chars().count() > most) {
@@ -291,7 +321,7 @@ async fn changes(app: &App, body: &JsonObject) -> Result<Changes> {
         let rule = format!("must be one of {}", ACCESS_MODES.join(", "));
         return Err(Error::invalid("access_mode", rule));
     }
-    let mut changes = Changes {
+    Ok(Changes {
         is_enabled: body.optional_boolean("enabled")?,
         pwd_status: body.optional_boolean("pwd_status")?,
         email: text("email", 255)?,
@@ -302,12 +332,7 @@ async fn changes(app: &App, body: &JsonObject) -> Result<Changes> {
         access_mode: access_mode.map(str::to_owned),
         description: text("description", 255)?,
         ..Changes::default()
-    };
-    if let Some(password) = body.optional_string("password")? {
-        let password = parse_password(password)?;
-        changes.password = Some(app.passwords.hash(&password).await?);
-    }
-    Ok(changes)
+    })
 }
 
 /// A user as shown in lists.

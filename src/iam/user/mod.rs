@@ -7,20 +7,25 @@ pub(super) mod store;
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::auth::{Account, Password, PasswordHash, Secret, User};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 
+pub use api::read_seeded;
 pub(super) use api::{UserView, routes};
+pub use store::insert_missing;
 
 /// How many users an account may have besides those of the seed file.
-pub(super) const MOST: i64 = 10_000;
+pub const MOST: usize = 10_000;
+const ACCESS_MODES: [&str; 3] = ["default", "programmatic", "console"];
 const MAX_NAME: usize = 64;
 const PASSWORD: std::ops::RangeInclusive<usize> = 6..=32;
 
 /// A user as it is kept.
 #[derive(Debug, Clone)]
-pub(super) struct MadeUser {
+pub struct MadeUser {
     id: String,
     account_id: String,
     name: String,
@@ -46,20 +51,64 @@ struct Texts {
 }
 
 impl MadeUser {
-    pub(super) fn id(&self) -> &str {
+    /// One of whom nothing is said yet.
+    fn new(id: String, account: &Account, name: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            account_id: account.id.clone(),
+            name,
+            is_enabled: true,
+            password: None,
+            pwd_status: false,
+            texts: Texts {
+                access_mode: ACCESS_MODES[0].to_owned(),
+                ..Texts::default()
+            },
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    pub fn id(&self) -> &str {
         &self.id
     }
 
-    pub(super) fn account_id(&self) -> &str {
+    pub fn account_id(&self) -> &str {
         &self.account_id
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
+    /// What the seed file says of it besides its id and its name; no defaults.
+    pub fn seeded_fields(&self) -> Vec<(&'static str, Value)> {
+        let mut fields = Vec::new();
+        if !self.is_enabled {
+            fields.push(("enabled", false.into()));
+        }
+        if self.pwd_status {
+            fields.push(("pwd_status", true.into()));
+        }
+        let texts = &self.texts;
+        for (key, text, default) in [
+            ("email", &texts.email, ""),
+            ("areacode", &texts.areacode, ""),
+            ("phone", &texts.phone, ""),
+            ("xuser_id", &texts.xuser_id, ""),
+            ("xuser_type", &texts.xuser_type, ""),
+            ("access_mode", &texts.access_mode, ACCESS_MODES[0]),
+            ("description", &texts.description, ""),
+        ] {
+            if text != default {
+                fields.push((key, text.as_str().into()));
+            }
+        }
+        fields
+    }
+
     /// What a login needs of it.
-    pub(super) fn to_user(&self, account: &Arc<Account>) -> User {
+    pub fn to_user(&self, account: &Arc<Account>) -> User {
         User {
             id: self.id.clone(),
             name: self.name.clone(),

@@ -126,6 +126,23 @@ async fn put(transaction: &mut SqliteConnection, user: &MadeUser) -> Result<()> 
     }
 }
 
+/// Keeps a user of the seed file, unless there is one with its id or its name.
+pub async fn insert_missing(
+    transaction: &mut SqliteConnection,
+    user: &MadeUser,
+    now: Timestamp,
+) -> Result<()> {
+    if find(&mut *transaction, &user.id).await?.is_some() {
+        return Ok(());
+    }
+    let mut user = user.clone();
+    (user.created_at, user.updated_at) = (now, now);
+    match put(transaction, &user).await {
+        Err(Error::AlreadyExists(Resource::User)) => Ok(()),
+        done => done,
+    }
+}
+
 /// Keeps a new user.
 #[derive(Debug)]
 pub(super) struct CreateUser(pub(super) MadeUser);
@@ -138,7 +155,7 @@ impl Write for CreateUser {
             .bind(&self.0.account_id)
             .fetch_one(&mut *transaction)
             .await?;
-        if users >= MOST {
+        if usize::try_from(users).map_or(true, |users| users >= MOST) {
             let rule = format!(
                 "the limit of {MOST} users per account is reached, not counting those of the seed \
                  file"
@@ -211,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn an_account_has_a_bounded_number_of_users() {
         let test = TestDb::seeded("accounts: [{name: a, id: a}]").await;
-        let user = |at: i64| MadeUser {
+        let user = |at: usize| MadeUser {
             id: at.to_string(),
             account_id: "a".to_owned(),
             name: format!("u{at}"),

@@ -40,7 +40,7 @@ fuzz_target!(|text: &[u8]| {
     assert_eq!(names.len(), seed.namespaces.len());
     let repositories = seed.namespaces.iter().flat_map(|entry| &entry.repositories);
     for trigger in repositories.flat_map(|entry| &entry.triggers) {
-        if let Condition::Regular(expression) = &trigger.condition {
+        if let Condition::Regular(expression) = &trigger.new.condition {
             assert!(Regex::new(expression.as_str()).is_ok(), "{expression:?}");
         }
     }

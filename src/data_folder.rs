@@ -397,6 +397,33 @@ mod tests {
         assert_eq!(entries.len(), 1);
     }
 
+    #[test]
+    fn a_dropped_folder_goes_although_files_still_come() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        for _ in 0..20 {
+            let folder = DataFolder::temporary_in(parent.path()).expect("made");
+            let path = folder.path().to_owned();
+            let blobs = path.join("blobs");
+            std::fs::create_dir(&blobs).expect("made");
+            let (sender, begun) = std::sync::mpsc::channel();
+            let writer = std::thread::spawn(move || {
+                // Enough for a removal of any length, and an end where there is none.
+                for at in 0..100_000 {
+                    if std::fs::write(blobs.join(at.to_string()), "x").is_err() {
+                        break;
+                    }
+                    let _ = sender.send(());
+                }
+            });
+            begun.recv().expect("a file");
+
+            drop(folder);
+
+            writer.join().expect("it ends");
+            assert!(!path.exists(), "{}", path.display());
+        }
+    }
+
     /// A temporary folder as an instance leaves it that is killed.
     fn abandoned(parent: &Path) -> PathBuf {
         let mut folder = DataFolder::temporary_in(parent).expect("made");

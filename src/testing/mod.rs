@@ -56,11 +56,21 @@ impl Emulator {
     }
 
     /// The variables that point clients at this instance, as `swr-emulator env` prints them: the
-    /// address, the registry, and the keys of the built-in administrator, if there is one.
+    /// address, the registry, the keys of the built-in administrator, if there is one, and the address
+    /// of each region.
     pub fn env(&self) -> Vec<(String, String)> {
-        let (url, registry) = (self.url(), self.registry());
-        let region = &self.app().region;
-        client_variables(&url, &registry, region, self.has_builtin_account())
+        let mut variables: Vec<(String, String)> = Vec::new();
+        for (region, url) in self.urls() {
+            let registry = url.strip_prefix("http://").unwrap_or(&url);
+            let of_region = client_variables(&url, registry, region, self.has_builtin_account());
+            for (name, value) in of_region {
+                // What all regions share is the home region's.
+                if variables.iter().all(|(known, _)| *known != name) {
+                    variables.push((name, value));
+                }
+            }
+        }
+        variables
     }
 
     /// Moves the instance's time forward. Whatever has become due by that, such as a retention rule, is

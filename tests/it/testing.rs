@@ -74,6 +74,18 @@ async fn a_test_has_the_variables_that_the_program_prints() {
     let other = other.expect("it starts");
     check(&other).await;
     assert_eq!(other.token(), None);
+
+    let seed = "{regions: [{name: r2, listen: '127.0.0.1:0'}]}";
+    let two = Emulator::builder().seed(seed).start().await;
+    let two = two.expect("it starts");
+    let (_, address) = two.addresses().last().expect("the second one");
+    let last = two.env().pop().expect("a variable");
+    let url = format!("http://{address}");
+    assert_eq!(last, ("HUAWEICLOUD_SDK_REGION_SWR_R2".to_owned(), url));
+    assert!(
+        two.env()
+            .contains(&("SWR_EMULATOR_URL".to_owned(), two.url()))
+    );
 }
 
 #[tokio::test]

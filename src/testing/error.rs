@@ -42,6 +42,16 @@ pub enum Error {
         /// Why it did not.
         reason: String,
     },
+    /// The trigger fired, but its history, which has 100 entries at most, no longer has the outcome.
+    #[error(
+        "{image} fired the trigger {trigger}, whose history no longer reaches back to this push"
+    )]
+    Forgotten {
+        /// The image.
+        image: String,
+        /// The trigger's name.
+        trigger: String,
+    },
     /// The trigger fired and has no outcome yet.
     #[error("{image} fired the trigger {trigger}, which has no outcome yet: {reason}")]
     Unsettled {

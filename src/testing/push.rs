@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::auth::User;
 use crate::emulator::Emulator;
 use crate::engine::history::HistoryEntry;
+use crate::engine::pushes::FiringState;
 use crate::engine::{Wait, Waited};
 use crate::error;
 use crate::image::{SampleImage, repository_for_push};
@@ -141,10 +142,16 @@ impl Emulator {
         let (name, trigger_name) = (image.to_string(), trigger.as_str().to_owned());
         match waited {
             Ok(Waited::Ended(entry)) => Ok(Firing::new(&trigger, entry)),
-            Ok(Waited::Without(decision)) => Err(Error::NotFired {
-                image: name,
-                trigger: trigger_name,
-                reason: record::state(app, &decision.state),
+            Ok(Waited::Without(decision)) => Err(match decision.state {
+                FiringState::PassedOver { reason } => Error::NotFired {
+                    image: name,
+                    trigger: trigger_name,
+                    reason,
+                },
+                _ => Error::Forgotten {
+                    image: name,
+                    trigger: trigger_name,
+                },
             }),
             Ok(Waited::Unsettled(push) | Waited::Settled(push)) => Err(Error::Unsettled {
                 image: name,

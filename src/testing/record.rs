@@ -94,7 +94,7 @@ async fn add_push(app: &App, image: &Image, push: &RecordedPush, text: &mut Stri
 }
 
 /// What became of a trigger, in words.
-pub(super) fn state(app: &App, state: &FiringState) -> String {
+fn state(app: &App, state: &FiringState) -> String {
     match state {
         FiringState::PassedOver { reason } => reason.clone(),
         FiringState::Open { firing_id } => app

@@ -371,6 +371,30 @@ async fn a_failed_assertion_on_a_push_that_did_not_come_names_those_that_came() 
 }
 
 #[tokio::test]
+async fn a_firing_that_its_trigger_no_longer_remembers_is_still_one() {
+    let emulator = Arc::new(start().await);
+    emulator.push(IMAGE).await.expect("pushed");
+    emulator.assert_fired(IMAGE, "on-push").await;
+    let others: Vec<_> = (0..100)
+        .map(|at| format!("group/busybox:v3-{at}"))
+        .collect();
+    let pushes = join_all(others.iter().map(|image| emulator.push(image))).await;
+    assert!(pushes.iter().all(Result::is_ok));
+    for image in &others {
+        emulator.wait(image, "on-push").await.expect("fired");
+    }
+    let error = emulator
+        .wait(IMAGE, "on-push")
+        .await
+        .expect_err("forgotten");
+    let told = "group/busybox:v2 fired the trigger on-push, whose history no longer reaches back to \
+                this push";
+    assert_eq!(error.to_string(), told);
+    let text = panic_of(async move { emulator.assert_not_fired(IMAGE, "on-push").await }).await;
+    assert!(text.starts_with(told), "{text}");
+}
+
+#[tokio::test]
 async fn a_firing_that_is_tried_again_is_no_outcome_yet() {
     let emulator = Emulator::builder()
         .seed(SEED)

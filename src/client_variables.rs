@@ -1,4 +1,5 @@
-//! The variables that point clients at an instance, as `swr-emulator env --for shell` prints them.
+//! The variables that point clients at an instance: `swr-emulator env --for shell` prints them, and
+//! [`Emulator::env`](crate::Emulator::env) returns them.
 
 use crate::auth::{BUILTIN_ACCESS_KEY, BUILTIN_PROJECT_ID, BUILTIN_SECRET_KEY, BUILTIN_TOKEN};
 

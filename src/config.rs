@@ -1,7 +1,7 @@
 //! Every setting, its flag, its variable and its default.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::clock::parse_duration;
 /// What an address to listen on must be.
 const LISTEN_RULE: &str = "must be an address with a port, like 127.0.0.1:7970";
 
-/// The settings of an instance.
+/// The settings of an instance. [`Config::default`] has the defaults of the command line.
 #[derive(Debug, Clone, Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -176,6 +176,32 @@ pub struct Config {
     pub control_token: Option<auth::Secret>,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7970)),
+            data_dir: "./swr-emulator-data".into(),
+            ephemeral: false,
+            exit_with_stdin: false,
+            region: "cn-north-4".to_owned(),
+            seed: None,
+            seed_yaml: None,
+            registry_host: Vec::new(),
+            allow_host: Vec::new(),
+            quota_namespaces: 1000,
+            answer_cache: 16,
+            deploy_timeout: 60,
+            strict_targets: false,
+            require_agency: false,
+            auth: auth::Mode::Strict,
+            log_format: LogFormat::Text,
+            log_level: LogLevel::Info,
+            log_file: None,
+            control_token: None,
+        }
+    }
+}
+
 impl Config {
     /// How many bytes of answers are kept ready.
     pub(crate) fn answer_cache_bytes(&self) -> u64 {
@@ -332,6 +358,9 @@ fn whole_number(
     }
 }
 
+/// How long `/_emulator/idle` and `/_emulator/wait`, and a test in Rust, wait when nothing is said.
+pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
 /// The longest time that anything can be asked to wait.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
@@ -384,7 +413,18 @@ fn parse_allowed_host(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Command, FromArgMatches};
+
     use super::*;
+
+    #[test]
+    fn the_default_is_that_of_an_empty_command_line_without_variables() {
+        let command = Config::augment_args(Command::new("swr-emulator"));
+        let command = command.mut_args(|argument| argument.env(clap::builder::Resettable::Reset));
+        let matches = command.get_matches_from(["swr-emulator"]);
+        let parsed = Config::from_arg_matches(&matches).expect("settings");
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+    }
 
     #[test]
     fn a_name_to_listen_on_is_its_first_loopback_address_ipv4_before_ipv6() {

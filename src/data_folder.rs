@@ -17,6 +17,8 @@ const TEMPORARY: &str = "swr-emulator-";
 /// The file that marks a folder as a temporary one, which goes with its instance. The name says
 /// nothing: anybody may have a folder of such a name.
 const MARKER: &str = "swr-emulator.ephemeral";
+/// How often the removal of a folder is tried that is still written to.
+const REMOVALS: usize = 10;
 
 /// Why a folder cannot be used. Each text ends in what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +39,10 @@ pub enum FolderError {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    /// Removes the folder at the end, where it is only temporary. It stands before the lock, which
-    /// is held until then.
+    /// The folder, where it is only temporary and goes with this value.
     temporary: Option<TempDir>,
-    lock: File,
+    /// Held until the folder is gone.
+    _lock: File,
     /// Whether the lock's file was there before.
     lock_is_old: bool,
     /// Where the folders were made that were missing.
@@ -104,7 +106,7 @@ impl DataFolder {
                 Ok(Self {
                     path,
                     temporary,
-                    lock,
+                    _lock: lock,
                     lock_is_old,
                     parents,
                 })
@@ -143,13 +145,26 @@ impl DataFolder {
     }
 
     /// Removes the folder where it is temporary, and unlocks it.
-    pub fn close(self) -> io::Result<()> {
-        let removed = match self.temporary {
+    pub fn close(mut self) -> io::Result<()> {
+        match self.temporary.take() {
             Some(folder) => remove_temporary(&folder.keep()),
             None => Ok(()),
+        }
+    }
+}
+
+/// An instance that is dropped may still be at work in its folder: files come and go.
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        let Some(folder) = self.temporary.take() else {
+            return;
         };
-        drop(self.lock);
-        removed
+        let path = folder.keep();
+        for _ in 0..REMOVALS {
+            if remove_temporary(&path).is_ok() || std::fs::remove_dir_all(&path).is_ok() {
+                return;
+            }
+        }
     }
 }
 
@@ -382,12 +397,39 @@ mod tests {
         assert_eq!(entries.len(), 1);
     }
 
+    #[test]
+    fn a_dropped_folder_goes_although_files_still_come() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        for _ in 0..20 {
+            let folder = DataFolder::temporary_in(parent.path()).expect("made");
+            let path = folder.path().to_owned();
+            let blobs = path.join("blobs");
+            std::fs::create_dir(&blobs).expect("made");
+            let (sender, begun) = std::sync::mpsc::channel();
+            let writer = std::thread::spawn(move || {
+                // Enough for a removal of any length, and an end where there is none.
+                for at in 0..100_000 {
+                    if std::fs::write(blobs.join(at.to_string()), "x").is_err() {
+                        break;
+                    }
+                    let _ = sender.send(());
+                }
+            });
+            begun.recv().expect("a file");
+
+            drop(folder);
+
+            writer.join().expect("it ends");
+            assert!(!path.exists(), "{}", path.display());
+        }
+    }
+
     /// A temporary folder as an instance leaves it that is killed.
     fn abandoned(parent: &Path) -> PathBuf {
-        let folder = DataFolder::temporary_in(parent).expect("made");
+        let mut folder = DataFolder::temporary_in(parent).expect("made");
         std::fs::create_dir(folder.path().join("blobs")).expect("made");
         std::fs::write(folder.path().join("blobs/x"), "x").expect("written");
-        let DataFolder { temporary, .. } = folder;
+        let temporary = folder.temporary.take();
         temporary.expect("temporary").keep()
     }
 

@@ -1,8 +1,10 @@
 //! One instance of the emulator, from start to stop.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::SqliteConnection;
@@ -14,7 +16,7 @@ use crate::answers::Answers;
 use crate::app::{App, AppState, MAX_WAITS, RegistryState, Routes};
 use crate::auth::{self, Directory, Mode, StoredToken, Tokens};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_WAIT, parse_region};
 use crate::control::Report;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError, Write};
@@ -37,9 +39,13 @@ use crate::{
     trigger, version, workload,
 };
 
-/// Why an instance could not start. Each text is one line that says what to do.
-#[derive(Debug, thiserror::Error)]
+/// Why an instance could not start. Each text is one line that says what to do; `Debug` shows the
+/// same, since that is what a test that returns an error is reported with.
+#[derive(thiserror::Error)]
 pub enum StartError {
+    /// The name of the region breaks a rule. The command line refuses it earlier.
+    #[error("region: {0}")]
+    Region(String),
     /// The seed file is not usable.
     #[error(transparent)]
     Seed(#[from] SeedError),
@@ -65,6 +71,12 @@ pub enum StartError {
     Prepare(Error),
 }
 
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// All operations, in the API reference's order, then those of other services and our own.
 pub fn routes() -> Routes {
     trigger::routes()
@@ -86,7 +98,8 @@ pub fn routes() -> Routes {
         .and(guide::routes())
 }
 
-/// A running instance.
+/// A running instance, which ends with this value; [`testing`](crate::testing) says what a test does
+/// with it.
 #[derive(Debug)]
 pub struct Emulator {
     /// One for each region, the home region first.
@@ -102,11 +115,14 @@ pub struct Emulator {
     /// Takes images to other regions for as long as the instance lives.
     synchronization: SyncWorker,
     folder: DataFolder,
+    /// How long a test waits for a push and its firings.
+    pub(crate) patience: Duration,
 }
 
 impl Emulator {
     /// Starts an instance; once this returns, it serves.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        parse_region(&config.region).map_err(StartError::Region)?;
         let (directory, seed) = match config.seed_source() {
             Some(source) => seed::read(source, &config.region)?,
             None => {
@@ -175,6 +191,7 @@ impl Emulator {
             worker,
             synchronization,
             folder,
+            patience: DEFAULT_WAIT,
         })
     }
 
@@ -197,6 +214,11 @@ impl Emulator {
     pub fn urls(&self) -> impl Iterator<Item = (&str, String)> {
         let regions = self.app.regions.iter();
         regions.map(|region| (region.name.as_str(), region.url()))
+    }
+
+    /// The state of the home region.
+    pub(crate) fn app(&self) -> &AppState {
+        &self.app
     }
 
     /// All regions with their addresses, the home region first.

@@ -1,7 +1,48 @@
 //! Huawei Cloud SWR, the container image registry service, on your own machine.
 //!
-//! To run it, see [`Emulator`]; to use it, see the [`guide`]. The rest of this page is the map of
-//! the code.
+//! To use the program, see the [`guide`]. In a test in Rust, an [`Emulator`] of its own runs in the
+//! test's process ([`testing`]):
+//!
+//! ```
+//! use swr_emulator::Emulator;
+//!
+//! const SEED: &str = r#"
+//! organizations:
+//!   - name: group
+//!     repositories:
+//!       - name: busybox
+//!         triggers:
+//!           - {name: on-push, action: update, app_type: deployments, application: web,
+//!              cluster_id: test, cluster_ns: default, trigger_mode: cce,
+//!              trigger_type: regular, condition: "^v[0-9]", enable: "true"}
+//! clusters:
+//!   - name: test
+//!     namespaces:
+//!       - name: default
+//!         deployments:
+//!           - {name: web, containers: [{name: web, image: "{registry}/group/busybox:v1"}]}
+//! "#;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let emulator = Emulator::builder().seed(SEED).start().await?;
+//!     // The program under test finds it by its URL or by these variables:
+//!     assert!(emulator.env().contains(&("SWR_EMULATOR_URL".into(), emulator.url())));
+//!
+//!     let digest = emulator.push("group/busybox:v2").await?;
+//!     assert!(digest.starts_with("sha256:"));
+//!     let entry = emulator.wait("group/busybox:v2", "on-push").await?;
+//!     assert_eq!(entry.workload, "web");
+//!     emulator.assert_fired("group/busybox:v2", "on-push").await;
+//!
+//!     emulator.push("group/busybox:latest").await?;
+//!     let reason = emulator.assert_not_fired("group/busybox:latest", "on-push").await;
+//!     assert!(reason.contains("does not match"), "{reason}");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The rest of this page is the map of the code.
 //!
 //! # Map
 //!
@@ -17,7 +58,7 @@
 //! clients ask of CCE about both.
 //!
 //! Beside them: `iam`, what clients ask of IAM; `control`, what SWR does not have (`/_emulator/`);
-//! `faults`, failures on purpose; `openapi`, the document of all operations; `guide`, the text for
+//! `testing`, the same for a test in Rust; `faults`, failures on purpose; `openapi`, the document of all operations; `guide`, the text for
 //! users; `seed`, the seed file.
 //!
 //! What all of them share: `edge` (what a request passes through: listener, router, caller, log),
@@ -106,6 +147,7 @@ pub mod guide;
 mod iam;
 mod openapi;
 mod seed;
+pub mod testing;
 
 // What all of them share.
 mod answers;

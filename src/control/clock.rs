@@ -63,8 +63,14 @@ fn change_doc() -> OperationDoc {
 
 /// Moves the clock in one of three ways. It is not kept over a restart.
 async fn change(State(app): State<AppState>, _: Controller, body: JsonObject) -> Result<Response> {
+    move_clock(&app, Move::parse(&body)?).await?;
+    Ok(view(&app))
+}
+
+/// Moves the clock, and does what has become due by that.
+pub(crate) async fn move_clock(app: &AppState, how: Move) -> Result<()> {
     let before = app.clock.now();
-    match Move::parse(&body)? {
+    match how {
         Move::Advance(by) => {
             if !app.clock.advance(by) {
                 return Err(Error::invalid("advance", OUT_OF_REACH));
@@ -78,11 +84,10 @@ async fn change(State(app): State<AppState>, _: Controller, body: JsonObject) ->
         }
         Move::Reset => app.clock.reset(),
     }
-    let moved = Arc::clone(&app);
+    let moved = Arc::clone(app);
     let follow = async move { time_has_moved(&moved, before).await };
     // To its end, even where the client does not wait for it.
-    tokio::spawn(follow).await.map_err(Error::internal)??;
-    Ok(view(&app))
+    tokio::spawn(follow).await.map_err(Error::internal)?
 }
 
 /// Does what has become due by a move of the clock, before the move is answered.
@@ -99,7 +104,7 @@ async fn time_has_moved(app: &App, before: Timestamp) -> Result<()> {
 
 /// A way to move the clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Move {
+pub(crate) enum Move {
     /// From where it is, ahead or back.
     Advance(SignedDuration),
     /// To a moment, from which it goes on.

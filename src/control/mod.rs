@@ -23,7 +23,10 @@ use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use tracing::warn;
 
+pub(crate) use self::clock::{Move, move_clock};
+pub(crate) use self::faults::read_fault;
 pub use self::report::Report;
+pub(crate) use self::requests::Filter as RequestFilter;
 use self::reset::ResetWithTokens;
 use crate::app::{AppState, Routes};
 use crate::auth::{Caller, Controller, Directory, Mode};
@@ -135,6 +138,12 @@ async fn reset(
     Extension(known_in): Extension<WorldId>,
     body: Bytes,
 ) -> Result<StatusCode> {
+    let reset = reset_to(app, known_in, body).await;
+    reset.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// Does it, for somebody who was known in a world.
+pub(crate) async fn reset_to(app: AppState, known_in: WorldId, body: Bytes) -> Result<()> {
     let reset = async move {
         let posted = read_posted(&app, body).await?;
         let departure = app.world.leave(known_in).await?;
@@ -171,7 +180,7 @@ async fn reset(
         app.registry.files.forget_all();
         app.registry.files.remove(unused).await;
         drop(departure);
-        reloaded.map(|()| StatusCode::NO_CONTENT)
+        reloaded
     };
     // To its end, even where the client does not wait for it.
     tokio::spawn(reset).await.map_err(Error::internal)?

@@ -4,6 +4,8 @@
 //! It holds what the log tells (`edge::log`), with the size of the body: never a body, never a
 //! credential. Times are the machine's own, as those of the log.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::{Method, StatusCode, Uri};
@@ -14,7 +16,7 @@ use super::clock::time_schema;
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
 use crate::clock::Timestamp;
-use crate::edge::RecordedRequest;
+use crate::edge::{RecordedRequest, Requests};
 use crate::error::{Error, Fault, Result};
 use crate::http::{
     JsonResponse, NextPage, Operation, OperationDoc, Param, Query, QueryParams, cut_to_page,
@@ -55,16 +57,12 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
     let criteria = query.parameters();
     let (limit, before) = (criteria.limit()?, criteria.number("marker")?);
     let filter = Filter::parse(&criteria, &app.operations)?;
-    let recorded = app.requests.newest_first();
-    let mut page: Vec<_> = recorded
-        .iter()
-        .filter(|request| before.is_none_or(|before| request.number < before))
-        .filter(|request| filter.admits(request))
-        .collect();
+    let mut page = filter.select(&app.requests);
+    page.retain(|request| before.is_none_or(|before| request.number < before));
     let next = cut_to_page(&mut page, limit, |last| last.number);
     let views: Vec<_> = page
         .iter()
-        .map(|request| RequestView::from(&***request))
+        .map(|request| RequestView::from(&**request))
         .collect();
     Ok(NextPage::of(&uri, next).on(JsonResponse(StatusCode::OK, views)))
 }
@@ -82,7 +80,7 @@ async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
 
 /// Which requests are asked for.
 #[derive(Debug)]
-struct Filter {
+pub(crate) struct Filter {
     operation: Option<&'static str>,
     status: Option<Status>,
     namespace: Option<NamespaceName>,
@@ -91,22 +89,26 @@ struct Filter {
 
 impl Filter {
     fn parse(criteria: &QueryParams<'_>, operations: &[Operation]) -> Result<Self> {
-        let since = criteria.get("since").map(|text| {
+        Self::of(|name| criteria.get(name), operations)
+    }
+
+    /// Reads the values of the parameters that are there.
+    pub(crate) fn of<'a>(
+        get: impl Fn(&str) -> Option<&'a str>,
+        operations: &[Operation],
+    ) -> Result<Self> {
+        let since = get("since").map(|text| {
             let rule = "must be an RFC 3339 time, like 2027-01-01T00:00:00Z";
             text.parse::<jiff::Timestamp>()
                 .map(|time| Timestamp::from_microseconds(time.as_microsecond()))
                 .map_err(|_| Error::fault(Fault::Query, "since", rule))
         });
         Ok(Self {
-            operation: criteria
-                .get("operation")
+            operation: get("operation")
                 .map(|name| operation(name, operations))
                 .transpose()?,
-            status: criteria.get("status").map(Status::parse).transpose()?,
-            namespace: criteria
-                .get("namespace")
-                .map(NamespaceName::parse)
-                .transpose()?,
+            status: get("status").map(Status::parse).transpose()?,
+            namespace: get("namespace").map(NamespaceName::parse).transpose()?,
             since: since.transpose()?,
         })
     }
@@ -144,6 +146,13 @@ impl Filter {
             )
             .refused(Fault::Query),
         ]
+    }
+
+    /// Those of the recorded requests, newest first.
+    pub(crate) fn select(&self, requests: &Requests) -> Vec<Arc<RecordedRequest>> {
+        let mut recorded = requests.newest_first();
+        recorded.retain(|request| self.admits(request));
+        recorded
     }
 
     fn admits(&self, request: &RecordedRequest) -> bool {

@@ -12,10 +12,9 @@ use tokio::time::Instant;
 use super::firing::{DecisionView, PushView, repository, repository_params, tag, tag_param};
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
-use crate::config::parse_wait;
-use crate::engine::pushes::{self, RecordedPush, find_newest_push};
+use crate::config::{DEFAULT_WAIT, parse_wait};
 use crate::engine::store::count_waiting;
-use crate::engine::{Counts, Fate};
+use crate::engine::{Counts, Wait, Waited};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, Operation, OperationDoc, Param, Query, QueryParams};
 use crate::repository::RepositoryRef;
@@ -26,9 +25,6 @@ use crate::trigger::{HistoryView, TriggerName};
 
 const IDLE: &str = "/_emulator/idle";
 const WAIT: &str = "/_emulator/wait";
-
-/// How long `idle` and `wait` wait when nothing is said.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How `EmulatorWait` answers.
 const ANSWERS_TO_WAIT: &str = "\
@@ -140,77 +136,34 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     let trigger = trigger.transpose()?;
     let after = after(&criteria)?;
 
-    let mut pushes = app.db.pushes();
-    let mut changes = app.db.firing_changes();
-    let (repository_id, push) = loop {
-        pushes.mark_unchanged();
-        changes.mark_unchanged();
-        let repository = repository(&app, &caller, &criteria).await?;
-        let found = find_newest_push(app.db.lookups(), repository.id, &tag, after.unwrap_or(0));
-        if let Some(push) = found.await? {
-            break (repository.id, push);
-        }
-        let changed = async {
-            tokio::select! {
-                changed = pushes.changed() => changed,
-                // The repository may be gone.
-                changed = changes.changed() => changed,
-            }
-        };
-        if tokio::time::timeout_at(deadline, changed).await.is_err() {
-            return Err(Error::NoPush(push_name(&repository, &tag, after)));
-        }
+    let wait = Wait {
+        tag: &tag,
+        trigger: trigger.as_ref(),
+        after: after.unwrap_or(0),
+        deadline,
     };
-
-    let mut counts = app.engine.counts();
-    loop {
-        counts.mark_unchanged();
-        let settled = settled(&app, repository_id, &push, &tag, trigger.as_ref()).await;
-        // What went away with its repository did not settle.
-        if repository(&app, &caller, &criteria).await?.id != repository_id {
-            return Err(Error::NotFound(Resource::Repository));
-        }
-        if let Some(response) = settled? {
-            return Ok(response);
-        }
-        if tokio::time::timeout_at(deadline, counts.changed())
-            .await
-            .is_err()
-        {
-            let view = PushView::of(&app, push).await?;
-            return Ok(JsonResponse(StatusCode::REQUEST_TIMEOUT, view).into_response());
-        }
-    }
-}
-
-/// The answer to a wait for a push that is there, once there is one.
-async fn settled(
-    app: &App,
-    repository_id: i64,
-    push: &RecordedPush,
-    tag: &TagName,
-    trigger: Option<&TriggerName>,
-) -> Result<Option<Response>> {
-    let Some(trigger) = trigger else {
-        if pushes::is_open(app.db.lookups(), push.id).await? {
-            return Ok(None);
-        }
-        let view = PushView::of(app, push.clone()).await?;
-        return Ok(Some(JsonResponse(StatusCode::OK, view).into_response()));
-    };
-    let fate = app
-        .engine
-        .fate(push, tag, repository_id, trigger, &app.matcher)
-        .await?;
-    Ok(match fate.ok_or(Error::NotFound(Resource::Trigger))? {
-        Fate::Open => None,
-        Fate::Ended(entry) => {
+    let locate = || repository(&app, &caller, &criteria);
+    let waited = app.engine.wait(wait, &app.matcher, locate).await?;
+    Ok(match waited {
+        Waited::Ended(entry) => {
             let view = HistoryView::from(entry);
-            Some(JsonResponse(StatusCode::OK, view).into_response())
+            JsonResponse(StatusCode::OK, view).into_response()
         }
-        Fate::Without(decision) => {
-            let view = DecisionView::of(app, decision);
-            Some(JsonResponse(StatusCode::CONFLICT, view).into_response())
+        Waited::Without(decision) => {
+            let view = DecisionView::of(&app, decision);
+            JsonResponse(StatusCode::CONFLICT, view).into_response()
+        }
+        Waited::Settled(push) => {
+            let view = PushView::of(&app, push).await?;
+            JsonResponse(StatusCode::OK, view).into_response()
+        }
+        Waited::Unsettled(push) => {
+            let view = PushView::of(&app, push).await?;
+            JsonResponse(StatusCode::REQUEST_TIMEOUT, view).into_response()
+        }
+        Waited::NoPush => {
+            let repository = repository(&app, &caller, &criteria).await?;
+            return Err(Error::NoPush(push_name(&repository, &tag, after)));
         }
     })
 }
@@ -248,7 +201,7 @@ fn after(criteria: &QueryParams<'_>) -> Result<Option<i64>> {
 /// `timeout`: ten seconds when absent.
 fn timeout(criteria: &QueryParams<'_>) -> Result<Duration> {
     let Some(text) = criteria.get("timeout") else {
-        return Ok(DEFAULT_TIMEOUT);
+        return Ok(DEFAULT_WAIT);
     };
     parse_wait(text).map_err(|rule| Error::fault(Fault::Query, "timeout", rule))
 }

@@ -6,7 +6,8 @@
 //! `simulated`), and records the outcome (`history`).
 //! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
 //! pod template, and `explain` what it would change. `retry` holds what is tried again, `fate`
-//! tells what became of a trigger at a push, and `pushes` what a push meant for all triggers.
+//! tells what became of a trigger at a push, `wait` waits for that, and `pushes` tells what a push
+//! meant for all triggers.
 //!
 //! A firing and its record are in the database, so none is lost over a crash, and none recorded
 //! twice: the record and the end of the firing are one transaction.
@@ -26,6 +27,7 @@ mod simulated;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod wait;
 mod worker;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -38,9 +40,10 @@ use tokio::sync::watch;
 
 pub use destination::missing_target;
 pub use explain::{Expected, Explained};
-pub use fate::Fate;
+use fate::Fate;
 pub use matching::{Matcher, Verdicts};
 pub use retry::Retry;
+pub use wait::{Wait, Waited};
 pub use worker::FiringWorker;
 
 use crate::account;

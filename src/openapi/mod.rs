@@ -12,7 +12,7 @@
 //! [`OperationDoc`](crate::http::OperationDoc), made by a function that stands above the handler,
 //! comes after it in the table and runs when somebody asks for the document:
 //!
-//! ```ignore
+//! ```text
 //! pub fn routes() -> Routes {
 //!     Routes::of("Retention (aging)").post("CreateRetention", RETENTIONS, create, create_doc)
 //! }

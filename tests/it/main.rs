@@ -36,6 +36,7 @@ mod support;
 mod sync;
 mod tag;
 mod terraform;
+mod testing;
 mod trigger;
 mod upgrade;
 mod version;

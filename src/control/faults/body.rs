@@ -21,7 +21,7 @@ use crate::repository::RepositoryName;
 use crate::tag::TagName;
 
 /// Reads the body of a fault.
-pub(super) fn parse(body: &JsonObject, operations: &[Operation]) -> Result<PlannedFault> {
+pub(crate) fn parse(body: &JsonObject, operations: &[Operation]) -> Result<PlannedFault> {
     // A key that is misspelt would make a fault that does something else than it says.
     if let Some(name) = body.names().find(|name| !KEYS.contains(name)) {
         return Err(Error::invalid(name.to_owned(), unknown(name, &KEYS)));

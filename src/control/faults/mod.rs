@@ -10,6 +10,7 @@ mod schema;
 mod target;
 
 pub(super) use api::routes;
+pub(crate) use body::parse as read_fault;
 
 /// The longest delay, in milliseconds: ten minutes.
 const MAX_DELAY: u32 = 600_000;

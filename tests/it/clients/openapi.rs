@@ -133,6 +133,10 @@ async fn a_python_client_of_every_operation_is_generated_and_can_be_imported() {
     let mut generate = in_folder(&bin.join("openapi-python-client"), folder.path());
     generate.args(["generate", "--path", "openapi.json", "--fail-on-warning"]);
     generate.args(["--meta", "none", "--output-path", "generated"]);
+    // It knows no YAML; a seed file is bytes to it.
+    let config = "content_type_overrides: {application/yaml: application/octet-stream}";
+    std::fs::write(folder.path().join("config.yaml"), config).expect("written");
+    generate.args(["--config", "config.yaml"]);
     // The formatter that it runs afterwards stands beside it.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(bin.clone()).chain(std::env::split_paths(&path));

@@ -153,6 +153,34 @@ async fn the_command_has_a_ready_emulator_with_the_seed_and_nothing_is_left_of_i
 }
 
 #[test]
+fn a_seed_comes_from_wherever_that_of_an_emulator_comes_from_and_a_flag_counts_first() {
+    let seed = "organizations: [{name: group, repositories: [{name: busybox}]}]";
+    let (_folder, file) = seed_file(seed);
+    // The seed without a built-in account has no token for the command.
+    let other = "{builtin_account: false, accounts: [{name: a, users: [{name: u}]}]}";
+    let script = "printenv SWR_EMULATOR_TOKEN; cat";
+    for (options, variable, value, input) in [
+        (&["--seed", "-"][..], "SWR_EMULATOR_SEED_YAML", other, seed),
+        (&["--seed", &file], "SWR_EMULATOR_SEED_YAML", other, ""),
+        (&["--seed-yaml", seed], "SWR_EMULATOR_SEED", "/none", ""),
+        (&[], "SWR_EMULATOR_SEED_YAML", seed, ""),
+    ] {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(input.as_bytes()).expect("written");
+        drop(writer);
+        let mut command = exec(options, &["sh", "-c", script]);
+        command.env(variable, value).stdin(Stdio::from(reader));
+        let (code, stdout, stderr) = output_of(&mut command);
+        assert_eq!((code, &*stderr), (Some(0), ""), "{options:?}");
+        assert_eq!(stdout, format!("{TOKEN}\n"), "{options:?}");
+    }
+    let both = ["--seed", &file, "--seed-yaml", seed];
+    let (code, _, stderr) = output_of(&mut exec(&both, &["true"]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("--seed cannot be used with --seed-yaml"));
+}
+
+#[test]
 fn the_command_has_each_variable_that_env_prints() {
     let seed = r#"regions: [{name: cn-east-3, listen: "127.0.0.1:0"}]"#;
     let (_folder, seed) = seed_file(seed);

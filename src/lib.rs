@@ -83,7 +83,8 @@
 //! - add an operation: `.github/CONTRIBUTING.md` lists all places
 //! - find who may call an operation: the extractor of its handler (`src/permission/access.rs`), and
 //!   the table in `tests/it/permission.rs`
-//! - add a setting: `src/config.rs`; a key of the seed file: `src/seed/file.rs`
+//! - add a setting: `src/config.rs`; a key of the seed file: `src/seed/format.rs`, its
+//!   rules in `check.rs`, its effect in `store.rs`, and the way back in `src/seed/export`
 //! - change the tables: a new file in `migrations/`, and `.github/CONTRIBUTING.md` says what goes with it
 //!
 //! # The life of a request

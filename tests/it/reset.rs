@@ -403,3 +403,24 @@ fn the_program_exports_for_those_who_may_reset() {
         Ok(exported)
     );
 }
+
+#[tokio::test]
+async fn who_waits_when_another_world_begins_is_told_so_and_nothing_of_it() {
+    let app = TestApp::seeded(WORLDS[0]).await;
+    let ann = app.as_user("ann");
+    let path = "/_emulator/wait?namespace=g&repository=r&tag=v1&timeout=3s";
+    let waiting = tokio::spawn(async move { ann.send("GET", path, None).await });
+    let mut resets = 0;
+    while !waiting.is_finished() {
+        post(&app.client, WORLDS[resets % 2]).await.is(204, "");
+        resets += 1;
+    }
+    let answer = waiting.await.expect("an answer");
+    assert!(resets > 0);
+    // Refused at once where it arrives in the world in which ann is nobody; 408 would tell of r there.
+    assert!(
+        [403, 404, 503].contains(&answer.status.as_u16()),
+        "{}",
+        answer.text()
+    );
+}

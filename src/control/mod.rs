@@ -221,7 +221,7 @@ fn show_seed_doc() -> OperationDoc {
              written as `{registry}`. Images, tags, times and passwords that were set through IAM \
              are not part of it.",
         )
-        .answers_text(YAML)
+        .answers_yaml()
         .needs_control()
 }
 

@@ -150,6 +150,13 @@ impl OperationDoc {
         self.answers_as(StatusCode::OK, Some((media_type, text)))
     }
 
+    /// An answer in YAML; one that has nothing to say is a comment.
+    #[must_use]
+    pub fn answers_yaml(self) -> Self {
+        let yaml: Writer = |_| json_schema!({"type": ["object", "null"]});
+        self.answers_as(StatusCode::OK, Some(("application/yaml", yaml)))
+    }
+
     fn answers_as(mut self, status: StatusCode, body: Option<(&'static str, Writer)>) -> Self {
         self.answers.push(Success {
             status,

@@ -491,7 +491,11 @@ struct Terminal {
 impl Terminal {
     /// With `sh`, or what begins with it, to run the script.
     fn run(shell: &str, script: &Path) -> Self {
-        let line = format!("exec '{PROGRAM}' exec -- {shell} '{}'", script.display());
+        // Else a terminal throws away what the command says at once to its Ctrl-C.
+        let line = format!(
+            "stty noflsh && exec '{PROGRAM}' exec -- {shell} '{}'",
+            script.display()
+        );
         let mut process = Command::new("script")
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
             .env("SHELL", "/bin/sh")

@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Registry, TOKEN, ask_for_token_with, program, trigger};
+use crate::support::{
+    Client, Registry, TOKEN, ask_for_token_with, forget_settings, program, trigger,
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_swr-emulator");
 
@@ -434,9 +436,7 @@ fn limits_and_ignored_signals_are_for_the_command_as_they_were() {
                   'ulimit -S -n; kill -HUP $$; kill -HUP $PPID; echo alive'";
     let mut command = Command::new("sh");
     command.args(["-c", script, PROGRAM]).stdin(Stdio::null());
-    for (name, _) in program(&[]).get_envs() {
-        command.env_remove(name);
-    }
+    forget_settings(&mut command);
     let (code, stdout, stderr) = output_of(&mut command);
     assert_eq!((code, &*stdout, &*stderr), (Some(0), "200\nalive\n", ""));
 }
@@ -496,7 +496,9 @@ impl Terminal {
             "stty noflsh && exec '{PROGRAM}' exec -- {shell} '{}'",
             script.display()
         );
-        let mut process = Command::new("script")
+        let mut terminal = Command::new("script");
+        forget_settings(&mut terminal);
+        let mut process = terminal
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
             .env("SHELL", "/bin/sh")
             .stdin(Stdio::piped())

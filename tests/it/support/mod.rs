@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 pub(crate) use app::TestApp;
 pub(crate) use client::{Answer, Client};
-pub(crate) use process::{Kept, Process, program};
+pub(crate) use process::{Kept, Process, forget_settings, program};
 pub(crate) use registry::{
     OCI_MANIFEST, Registry, ask_for_token, ask_for_token_with, descriptor, digest, image,
 };

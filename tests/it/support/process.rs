@@ -160,6 +160,13 @@ const FOR_ALL: &str = "SWR_EMULATOR_ANSWER_CACHE";
 /// The program, with no settings from the environment but these.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swr-emulator"));
+    forget_settings(&mut command);
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// Takes the settings of whoever runs the tests from a command that starts the program.
+pub(crate) fn forget_settings(command: &mut Command) {
     let settings = std::env::vars_os().map(|(name, _)| name);
     let of_no_test = settings.filter(|name| {
         let name = name.to_string_lossy();
@@ -168,6 +175,4 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     for name in of_no_test {
         command.env_remove(name);
     }
-    command.args(arguments).stdin(Stdio::null());
-    command
 }

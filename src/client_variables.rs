@@ -3,21 +3,21 @@
 
 use crate::auth::{BUILTIN_ACCESS_KEY, BUILTIN_PROJECT_ID, BUILTIN_SECRET_KEY, BUILTIN_TOKEN};
 
-/// Names and values, for an emulator at `url` that has `registry` there. Without the built-in
-/// account nobody's keys are known, and the reader keeps those that it has.
+/// Names and values, for an emulator that has its APIs and its registry at this host and port.
+/// Without the built-in account nobody's keys are known, and the reader keeps those that it has.
 pub fn client_variables(
-    url: &str,
-    registry: &str,
+    authority: &str,
     region: &str,
     has_builtin_account: bool,
 ) -> Vec<(String, String)> {
+    let url = &*format!("http://{authority}");
     let endpoint = format!(
         "HUAWEICLOUD_SDK_REGION_SWR_{}",
         region.to_uppercase().replace('-', "_")
     );
     let mut variables = vec![
         ("SWR_EMULATOR_URL", url),
-        ("SWR_EMULATOR_REGISTRY", registry),
+        ("SWR_EMULATOR_REGISTRY", authority),
     ];
     if has_builtin_account {
         variables.extend([

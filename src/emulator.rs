@@ -202,18 +202,14 @@ impl Emulator {
 
     /// Where clients on this machine reach the home region.
     pub fn url(&self) -> String {
-        self.app
-            .regions
-            .iter()
-            .next()
-            .map(Region::url)
-            .unwrap_or_default()
+        self.app.regions.home().map(Region::url).unwrap_or_default()
     }
 
-    /// Where clients on this machine reach each region, the home region first.
-    pub fn urls(&self) -> impl Iterator<Item = (&str, String)> {
+    /// Host and port of each region's registry, as clients on this machine reach it, the home region
+    /// first.
+    pub fn registries(&self) -> impl Iterator<Item = (&str, String)> {
         let regions = self.app.regions.iter();
-        regions.map(|region| (region.name.as_str(), region.url()))
+        regions.map(|region| (region.name.as_str(), region.authority()))
     }
 
     /// The state of the home region.

@@ -42,9 +42,14 @@ impl Region {
         }
     }
 
+    /// Host and port under which clients on this machine reach it.
+    pub fn authority(&self) -> String {
+        reachable(self.address).to_string()
+    }
+
     /// Where clients on this machine reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", reachable(self.address))
+        format!("http://{}", self.authority())
     }
 }
 
@@ -71,6 +76,16 @@ impl Regions {
         self.0.iter()
     }
 
+    /// The home region; there is none only where there are no regions at all.
+    pub fn home(&self) -> Option<&Region> {
+        self.0.first()
+    }
+
+    /// The name of the home region.
+    pub fn home_name(&self) -> &str {
+        self.home().map_or("", |region| region.name.as_str())
+    }
+
     /// The region with this name.
     pub fn get(&self, name: &str) -> Option<&Region> {
         self.iter().find(|region| region.name == name)
@@ -84,8 +99,7 @@ impl Regions {
 
     /// What `{registry}` in the image of a workload stands for: the first name of the home region's registry.
     pub fn seed_registry(&self) -> &str {
-        self.0
-            .first()
+        self.home()
             .map_or("", |region| region.registry_host.as_str())
     }
 }

@@ -134,7 +134,7 @@ fn settings(client: Client, url: &Url, region: &str, keys: &Keys) -> String {
     match client {
         Client::Shell => {
             let mut exports = String::new();
-            for (name, value) in client_variables(&url.to_string(), registry, region, *are_known) {
+            for (name, value) in client_variables(registry, region, *are_known) {
                 let _ = writeln!(exports, "export {name}='{value}'");
             }
             exports

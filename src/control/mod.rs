@@ -1,5 +1,6 @@
-//! `/_emulator/`: the operations that SWR itself does not have. Here are readiness, the way back to
-//! the start, and a push without an image; in `firing` the outcome of pushes, in `waiting` the ways
+//! `/_emulator/`: the operations that SWR itself does not have. Here are readiness and a
+//! push without an image; in `reset` the way back to the start or on to another seed, in `seed` the
+//! state as a seed file; in `firing` the outcome of pushes, in `waiting` the ways
 //! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, in `requests` the
 //! newest requests, and in `report` all that is remembered of a run.
 
@@ -9,16 +10,12 @@ mod firing;
 mod report;
 mod requests;
 mod reset;
+mod seed;
 mod waiting;
 
-use std::sync::Arc;
-
-use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use tracing::warn;
@@ -27,11 +24,11 @@ pub(crate) use self::clock::{Move, move_clock};
 pub(crate) use self::faults::read_fault;
 pub use self::report::Report;
 pub(crate) use self::requests::Filter as RequestFilter;
-use self::reset::ResetWithTokens;
+pub(crate) use self::reset::reset_to;
 use crate::app::{AppState, Routes};
-use crate::auth::{Caller, Controller, Directory, Mode};
+use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};
-use crate::http::{JsonResponse, Operation, OperationDoc, RequestId};
+use crate::http::{JsonResponse, OperationDoc, RequestId};
 use crate::image::{SampleImage, repository_for_push};
 use crate::json::JsonObject;
 use crate::namespace::NamespaceName;
@@ -39,39 +36,24 @@ use crate::permission::Editable;
 use crate::push::PushedBy;
 use crate::repository::RepositoryName;
 use crate::schema::schema_of;
-use crate::seed::{self, Exporter, ReadState, Reset, Seed};
 use crate::tag::TagName;
-use crate::world::WorldId;
 
 const HEALTH: &str = "/_emulator/health";
-const RESET: &str = "/_emulator/reset";
-const SEED: &str = "/_emulator/seed";
 const PUSH: &str = "/_emulator/push";
-
-/// The media type of a seed.
-const YAML: &str = "application/yaml";
-/// The longest seed that can be posted, in bytes: that of some 50,000 triggers.
-const LARGEST_SEED: usize = 16 * 1024 * 1024;
 
 /// The operations of the emulator itself.
 #[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Emulator")
         .open_get("EmulatorHealth", HEALTH, show, show_doc)
-        .route(alone(RESET), reset, reset_doc)
-        .get("EmulatorShowSeed", SEED, show_seed, show_seed_doc)
+        .and(reset::routes())
+        .and(seed::routes())
         .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
         .and(waiting::routes())
         .and(firing::routes())
         .and(clock::routes())
         .and(faults::routes())
         .and(requests::routes())
-}
-
-fn alone(path: &'static str) -> Operation {
-    Operation::new("EmulatorReset", Method::POST, path)
-        .alone()
-        .with_body_up_to(LARGEST_SEED)
 }
 
 fn show_doc() -> OperationDoc {
@@ -114,136 +96,6 @@ struct HealthView<'a> {
     builtin_account: bool,
     registry_names: &'a [String],
     regions: Vec<&'a str>,
-}
-
-fn reset_doc() -> OperationDoc {
-    OperationDoc::new("Returns the instance to the state of a fresh start.")
-        .remarks(
-            "With a seed as its body (YAML or JSON), to the state that the seed describes, which \
-             later resets without a body return to as well. An empty body, or `{}`, is none. A seed \
-             that breaks a rule changes nothing.",
-        )
-        .may_take(&[YAML, "application/json"])
-        .answers_nothing()
-        .refuses([Error::invalid("seed", "")])
-        .needs_control()
-}
-
-/// Forgets everything but the seed, issued tokens and images included, in one transaction; before,
-/// it takes the clock back to the real time and removes all faults. Which requests there were is
-/// remembered.
-async fn reset(
-    State(app): State<AppState>,
-    _: Controller,
-    Extension(known_in): Extension<WorldId>,
-    body: Bytes,
-) -> Result<StatusCode> {
-    let reset = reset_to(app, known_in, body).await;
-    reset.map(|()| StatusCode::NO_CONTENT)
-}
-
-/// Does it, for somebody who was known in a world.
-pub(crate) async fn reset_to(app: AppState, known_in: WorldId, body: Bytes) -> Result<()> {
-    let reset = async move {
-        let posted = read_posted(&app, body).await?;
-        let departure = app.world.leave(known_in).await?;
-        app.clock.reset();
-        app.faults.clear();
-        let users = app.directory.turn().await;
-        let seed = match &posted {
-            Some((_, seed)) => Arc::clone(seed),
-            None => app.world.seed(),
-        };
-        let registry = app.regions.seed_registry().to_owned();
-        let reset = Reset::to(Arc::clone(&seed), registry, app.clock.now());
-        let unused = app.db.write(ResetWithTokens(reset)).await?;
-        // After the commit: with a user of now, nothing that was kept before is current.
-        match posted {
-            None => {
-                users.clear();
-                for user in &seed.users {
-                    if let Some(account) = app.directory.account_with_id(user.account_id()) {
-                        users.put(user.to_user(&account));
-                    }
-                }
-            }
-            Some((directory, _)) => {
-                users.replace(directory);
-                app.engine.replace_real_clusters(seed.real_clusters());
-                departure.to(seed);
-                app.warn_of_known_keys();
-            }
-        }
-        app.tokens.clear();
-        drop(users);
-        let reloaded = app.registry.key.reload(app.db.lookups()).await;
-        app.registry.files.forget_all();
-        app.registry.files.remove(unused).await;
-        drop(departure);
-        reloaded
-    };
-    // To its end, even where the client does not wait for it.
-    tokio::spawn(reset).await.map_err(Error::internal)?
-}
-
-/// The seed of a body, if it has one. `{}` is what clients send that must send something.
-async fn read_posted(app: &AppState, body: Bytes) -> Result<Option<(Directory, Arc<Seed>)>> {
-    if matches!(body.trim_ascii(), b"" | b"{}") {
-        return Ok(None);
-    }
-    let reader = Arc::clone(app);
-    let read = move || {
-        let home = reader.regions.iter().next();
-        let home = home.map_or("", |region| region.name.as_str());
-        let wrong = |rule: String| Error::invalid("seed", rule);
-        let text = std::str::from_utf8(&body).map_err(|_| wrong("must be UTF-8".to_owned()))?;
-        seed::read_posted(text, home, reader.world.first_seed())
-            .map_err(|error| wrong(error.in_no_file()))
-    };
-    // A large one takes a while.
-    let read = tokio::task::spawn_blocking(read).await;
-    let (directory, seed) = read.map_err(Error::internal)??;
-    if app.auth == Mode::Any && directory.builtin_admin().is_none() {
-        let rule = "builtin_account: must not be false: the instance runs with --auth any, which \
-                    makes everyone the built-in user";
-        return Err(Error::invalid("seed", rule));
-    }
-    for warning in seed.warnings() {
-        warn!("{warning}");
-    }
-    Ok(Some((directory, Arc::new(seed))))
-}
-
-fn show_seed_doc() -> OperationDoc {
-    OperationDoc::new("Shows the present state as a seed file, with the secrets of its users.")
-        .remarks(
-            "Everything is ordered by name, defaults are left out, and names of the registry are \
-             written as `{registry}`. Images, tags, times and passwords that were set through IAM \
-             are not part of it.",
-        )
-        .answers_yaml()
-        .needs_control()
-}
-
-/// The state of one moment: users are changed in turns, and the caller's world stays.
-async fn show_seed(State(app): State<AppState>, _: Controller) -> Result<Response> {
-    let _turn = app.directory.turn().await;
-    let state = app.db.write(ReadState).await?;
-    let writer = Arc::clone(&app);
-    let write = move || {
-        let seed = writer.world.seed();
-        let exporter = Exporter {
-            directory: &writer.directory,
-            regions: &writer.regions,
-            first: writer.world.first_seed(),
-            seed: &seed,
-        };
-        exporter.write(&state)
-    };
-    // A large one takes a while.
-    let text = tokio::task::spawn_blocking(write).await;
-    let text = text.map_err(Error::internal)?;
-    Ok(([(CONTENT_TYPE, YAML)], text).into_response())
 }
 
 fn push_sample_doc() -> OperationDoc {

@@ -16,6 +16,9 @@ use super::query::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::error::{Error, Fault, Resource};
 use crate::schema::schema_of;
 
+/// The media type of YAML.
+pub const YAML: &str = "application/yaml";
+
 /// What an operation does, takes, answers and refuses.
 #[derive(Debug, Clone)]
 pub struct OperationDoc {
@@ -154,7 +157,7 @@ impl OperationDoc {
     #[must_use]
     pub fn answers_yaml(self) -> Self {
         let yaml: Writer = |_| json_schema!({"type": ["object", "null"]});
-        self.answers_as(StatusCode::OK, Some(("application/yaml", yaml)))
+        self.answers_as(StatusCode::OK, Some((YAML, yaml)))
     }
 
     fn answers_as(mut self, status: StatusCode, body: Option<(&'static str, Writer)>) -> Self {

@@ -20,7 +20,7 @@ pub use answer::{
     ContentRange, EmptyList, JsonResponse, NextPage, cut_to_page, empty_object, json,
 };
 pub use cut::Cut;
-pub use description::{OperationDoc, Param, Refusal, Success};
+pub use description::{OperationDoc, Param, Refusal, Success, YAML};
 pub use error_format::ErrorFormat;
 pub(crate) use error_format::{RETRY_SOON, registry_error};
 pub use failure::Failure;

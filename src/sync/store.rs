@@ -35,46 +35,39 @@ impl Write for PutTask {
     type Output = ();
 
     async fn run(self, transaction: &mut SqliteConnection) -> Result<()> {
-        let put = sqlx::query(
+        let sql =
             "INSERT INTO sync_tasks (repository_id, remote_region, remote_namespace, sync_auto,
-                                     overrides, operator_id, operator_name, created_at, updated_at)
+                                    overrides, operator_id, operator_name, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
              ON CONFLICT (repository_id, remote_region, remote_namespace) DO UPDATE
              SET sync_auto = excluded.sync_auto, overrides = excluded.overrides,
-                 updated_at = excluded.updated_at",
-        )
-        .bind(self.repository_id)
-        .bind(&self.target.region)
-        .bind(&self.target.namespace)
-        .bind(self.sync_auto)
-        .bind(self.overwrite)
-        .bind(&self.operator_id)
-        .bind(&self.operator_name)
-        .bind(self.now)
-        .execute(transaction)
-        .await;
-        of_a_repository(put)
+                 updated_at = excluded.updated_at";
+        insert(transaction, sql, &self).await
     }
 }
 
 /// Makes a task unless there is one for the same target.
 pub async fn insert_task(db: impl SqliteExecutor<'_>, task: &PutTask) -> Result<()> {
-    let inserted = sqlx::query(
-        "INSERT INTO sync_tasks (repository_id, remote_region, remote_namespace, sync_auto,
-                                 overrides, operator_id, operator_name, created_at, updated_at)
+    let sql = "INSERT INTO sync_tasks (repository_id, remote_region, remote_namespace, sync_auto,
+                                overrides, operator_id, operator_name, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
-         ON CONFLICT (repository_id, remote_region, remote_namespace) DO NOTHING",
-    )
-    .bind(task.repository_id)
-    .bind(&task.target.region)
-    .bind(&task.target.namespace)
-    .bind(task.sync_auto)
-    .bind(task.overwrite)
-    .bind(&task.operator_id)
-    .bind(&task.operator_name)
-    .bind(task.now)
-    .execute(db)
-    .await;
+         ON CONFLICT (repository_id, remote_region, remote_namespace) DO NOTHING";
+    insert(db, sql, task).await
+}
+
+/// Runs one of the statements that differ in what becomes of a task for the same target.
+async fn insert(db: impl SqliteExecutor<'_>, sql: &'static str, task: &PutTask) -> Result<()> {
+    let inserted = sqlx::query(sql)
+        .bind(task.repository_id)
+        .bind(&task.target.region)
+        .bind(&task.target.namespace)
+        .bind(task.sync_auto)
+        .bind(task.overwrite)
+        .bind(&task.operator_id)
+        .bind(&task.operator_name)
+        .bind(task.now)
+        .execute(db)
+        .await;
     of_a_repository(inserted)
 }
 

@@ -45,8 +45,8 @@ impl Emulator {
 
     /// The address of the registry, `host:port`, as it stands before the name of an image.
     pub fn registry(&self) -> String {
-        let url = self.url();
-        url.strip_prefix("http://").unwrap_or(&url).to_owned()
+        let home = self.registries().next();
+        home.map(|(_, authority)| authority).unwrap_or_default()
     }
 
     /// The token of the built-in administrator for `X-Auth-Token`; none if the seed leaves out the
@@ -60,9 +60,8 @@ impl Emulator {
     /// of each region.
     pub fn env(&self) -> Vec<(String, String)> {
         let mut variables: Vec<(String, String)> = Vec::new();
-        for (region, url) in self.urls() {
-            let registry = url.strip_prefix("http://").unwrap_or(&url);
-            let of_region = client_variables(&url, registry, region, self.has_builtin_account());
+        for (region, authority) in self.registries() {
+            let of_region = client_variables(&authority, region, self.has_builtin_account());
             for (name, value) in of_region {
                 // What all regions share is the home region's.
                 if variables.iter().all(|(known, _)| *known != name) {

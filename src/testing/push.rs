@@ -201,11 +201,7 @@ impl Emulator {
         async move {
             let problem = match self.wait(image, trigger).await {
                 Err(Error::NotFired { reason, .. }) => return reason,
-                Ok(firing) => {
-                    let mut problem = format!("{image} fired the trigger {trigger}: ");
-                    let _ = write!(problem, "{}", firing.result);
-                    problem
-                }
+                Ok(firing) => format!("{image} fired the trigger {trigger}: {}", firing.result),
                 Err(error) => error.to_string(),
             };
             self.fail(caller, problem, image).await

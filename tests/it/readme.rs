@@ -11,7 +11,7 @@ use serde_json::Value;
 use swr_emulator::internal::routes;
 
 use crate::permission::{CONTROL, RIGHTS};
-use crate::support::{Process, TRIGGERS, TestApp, program};
+use crate::support::{Process, TRIGGERS, TestApp, forget_settings, program};
 
 const README: &str = include_str!("../../README.md");
 const OPERATIONS: &str = include_str!("../../src/guide/operations.md");
@@ -88,9 +88,7 @@ fn run_in_shell(script: &str, folder: &Path, address: &str) -> String {
     let path = std::env::var("PATH").expect("a path");
     let path = format!("{}:{path}", bin.expect("a folder").display());
     let mut shell = Command::new("sh");
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SWR_EMULATOR_")) {
-        shell.env_remove(name);
-    }
+    forget_settings(&mut shell);
     let output = shell
         .args(["-e", "-c", script])
         .current_dir(folder)

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clap::{Arg, Args};
 use serde_json::{Map, Value, json};
-use swr_emulator::internal::{Secret, client_variables, long_term_password};
+use swr_emulator::internal::{Secret, long_term_password};
 use swr_emulator::{BUILTIN_ACCESS_KEY, BUILTIN_SECRET_KEY, Config, Emulator};
 
 /// The name of the file with the login, in the emulator's own folder, which is removed at the end.
@@ -27,14 +27,7 @@ pub(super) fn set(command: &mut Command, config: &Config, emulator: &Emulator) -
     if let Some(token) = &config.control_token {
         command.env("SWR_EMULATOR_CONTROL_TOKEN", token.expose());
     }
-    let has_builtin_account = emulator.has_builtin_account();
-    let mut regions: Vec<_> = emulator.urls().collect();
-    // Each has a variable of its own; what they share is the home region's.
-    regions.reverse();
-    for (region, url) in &regions {
-        let registry = authority(url);
-        command.envs(client_variables(url, registry, region, has_builtin_account));
-    }
+    command.envs(emulator.env());
     command.env("REGISTRY_AUTH_FILE", write_logins(emulator)?);
     let own = emulator.address().ip().to_string();
     let [upper, lower] = ["NO_PROXY", "no_proxy"].map(std::env::var_os);
@@ -51,11 +44,6 @@ fn settings() -> Vec<OsString> {
     variables.map(OsStr::to_owned).collect()
 }
 
-/// Host and port of a URL of an emulator.
-fn authority(url: &str) -> &str {
-    url.strip_prefix("http://").unwrap_or(url)
-}
-
 /// Writes the logins of the regions' registries in the form of `docker login`, for the owner's eyes
 /// only. Without the built-in account there is no login to write, and those that the command makes
 /// stay apart from the user's own.
@@ -63,10 +51,10 @@ fn write_logins(emulator: &Emulator) -> io::Result<PathBuf> {
     let mut logins = Map::new();
     if emulator.has_builtin_account() {
         let password = long_term_password(BUILTIN_ACCESS_KEY, &Secret::new(BUILTIN_SECRET_KEY));
-        for (region, url) in emulator.urls() {
+        for (region, registry) in emulator.registries() {
             let login = format!("{region}@{BUILTIN_ACCESS_KEY}:{password}");
             let login = json!({"auth": BASE64_STANDARD.encode(login)});
-            logins.insert(authority(&url).to_owned(), login);
+            logins.insert(registry, login);
         }
     }
     let path = std::path::absolute(emulator.data_folder())?.join(LOGINS);

@@ -73,8 +73,7 @@ impl Exporter<'_> {
     }
 
     fn home(&self) -> &str {
-        let home = self.regions.iter().next();
-        home.map_or("", |region| region.name.as_str())
+        self.regions.home_name()
     }
 
     fn has_region(&self, name: &str) -> bool {

@@ -20,6 +20,7 @@ use crate::lookup::Lookup;
 use crate::region::{Region, Regions};
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
+use crate::snapshot::Spool;
 use crate::world::World;
 
 /// The state that handlers share.
@@ -56,6 +57,10 @@ pub struct App {
     pub clock: Clock,
     /// What the instance goes back to, and whether it does so now.
     pub world: Arc<World>,
+    /// Where snapshots are on their way.
+    pub spool: Arc<Spool>,
+    /// The most bytes that one may have which is loaded.
+    pub max_snapshot: u64,
     /// What the registry keeps outside the database.
     pub registry: Arc<RegistryState>,
     /// Compiled expressions of triggers.
@@ -156,6 +161,8 @@ impl App {
             tokens: Arc::default(),
             clock: Clock::default(),
             world: Arc::default(),
+            spool: Arc::default(),
+            max_snapshot: 0,
             registry: Arc::new(RegistryState {
                 files: Arc::new(crate::image::testing::files_in(folder)),
                 key: SigningKey::new(&key),

@@ -78,6 +78,19 @@ pub struct Config {
         value_parser = parse_seed_text
     )]
     pub seed_yaml: Option<SeedSource>,
+    /// Snapshot to start from, into an absent or empty data folder, in place of a seed
+    #[arg(long, env = "SWR_EMULATOR_FROM", value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Largest snapshot that can be loaded, in MiB
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_MAX_SNAPSHOT",
+        value_name = "MIB",
+        default_value_t = 2048,
+        allow_negative_numbers = true,
+        value_parser = whole_number("must be a whole number of MiB", 1..=1_048_576)
+    )]
+    pub max_snapshot: u32,
     /// Additional name of the registry (repeatable); `path` shows the first one, or the address if
     /// there is none
     #[arg(
@@ -186,6 +199,8 @@ impl Default for Config {
             region: "cn-north-4".to_owned(),
             seed: None,
             seed_yaml: None,
+            from: None,
+            max_snapshot: 2048,
             registry_host: Vec::new(),
             allow_host: Vec::new(),
             quota_namespaces: 1000,
@@ -213,23 +228,51 @@ impl Config {
         self.seed.as_ref().or(self.seed_yaml.as_ref())
     }
 
-    /// Settles which of two seeds counts, by where each setting of the command line came from: a
-    /// flag is stronger than a variable. The error says which settings exclude each other.
+    /// How many bytes a snapshot may have that is loaded.
+    pub(crate) fn max_snapshot_bytes(&self) -> u64 {
+        u64::from(self.max_snapshot) * 1024 * 1024
+    }
+
+    /// Settles which seed or snapshot counts where several are given, by where each setting of the
+    /// command line came from: a flag is stronger than a variable. The error says which settings
+    /// exclude each other.
     #[doc(hidden)]
-    pub fn settle_seed(&mut self, matches: &ArgMatches) -> Result<(), &'static str> {
-        let is_flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-        if self.seed.is_some() && self.seed_yaml.is_some() {
-            match (is_flag("seed"), is_flag("seed_yaml")) {
-                (true, false) => self.seed_yaml = None,
-                (false, true) => self.seed = None,
-                (true, true) => return Err("--seed cannot be used with --seed-yaml"),
-                (false, false) => {
-                    return Err("SWR_EMULATOR_SEED cannot be used with SWR_EMULATOR_SEED_YAML");
+    pub fn settle_origin(&mut self, matches: &ArgMatches) -> Result<(), String> {
+        let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        let given = [
+            ("seed", self.seed.is_some()),
+            ("seed_yaml", self.seed_yaml.is_some()),
+            ("from", self.from.is_some()),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(id, is_given)| is_given.then_some(id));
+        let (flags, variables): (Vec<_>, Vec<_>) = given.partition(|id| is_flag(id));
+        let strongest = if flags.is_empty() {
+            &variables
+        } else {
+            for variable in &variables {
+                match *variable {
+                    "seed" => self.seed = None,
+                    "seed_yaml" => self.seed_yaml = None,
+                    _ => self.from = None,
                 }
             }
+            &flags
+        };
+        if let [one, other, ..] = strongest[..] {
+            let name = |id: &str| {
+                if is_flag(id) {
+                    format!("--{}", id.replace('_', "-"))
+                } else {
+                    format!("SWR_EMULATOR_{}", id.to_uppercase())
+                }
+            };
+            return Err(format!("{} cannot be used with {}", name(one), name(other)));
         }
         if self.seed == Some(SeedSource::Input) && self.exit_with_stdin {
-            return Err("--seed - cannot be used with --exit-with-stdin: both read standard input");
+            let rule = "--seed - cannot be used with --exit-with-stdin: both read standard input";
+            return Err(rule.to_owned());
         }
         Ok(())
     }

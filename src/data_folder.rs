@@ -28,6 +28,11 @@ pub enum FolderError {
         "cannot write to the data folder {0}: {1}; fix its permissions or choose another --data-dir"
     )]
     Unwritable(PathBuf, #[source] std::io::Error),
+    /// Something is in a folder that has to be empty.
+    #[error(
+        "the data folder {0} is not empty; empty it, choose another --data-dir or start without --from"
+    )]
+    NotEmpty(PathBuf),
     /// Another instance holds the lock.
     #[error(
         "the data folder {0} is in use by another swr-emulator; stop that one or choose another --data-dir"
@@ -61,6 +66,17 @@ impl DataFolder {
                 Err(FolderError::Unwritable(path.to_owned(), error))
             }
             _ => Ok(folder),
+        }
+    }
+
+    /// Locks a folder that is missing or empty.
+    pub fn open_empty(path: &Path) -> Result<Self, FolderError> {
+        match std::fs::read_dir(path).map(|mut entries| entries.next()) {
+            Ok(Some(_)) => Err(FolderError::NotEmpty(path.to_owned())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(FolderError::Unwritable(path.to_owned(), error))
+            }
+            _ => Self::open(path),
         }
     }
 
@@ -141,6 +157,21 @@ impl DataFolder {
         if !self.lock_is_old {
             // Nobody else can hold it: this instance still does.
             drop(std::fs::remove_file(self.path.join(LOCK)));
+        }
+    }
+
+    /// Gives a folder back that was missing or empty, whatever is in it by now.
+    pub fn leave_empty(self) {
+        for entry in std::fs::read_dir(&self.path)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let path = entry.path();
+            drop(std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path)));
+        }
+        if !self.parents.is_empty() {
+            drop(std::fs::remove_dir(&self.path));
         }
     }
 

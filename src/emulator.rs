@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +32,9 @@ use crate::registry::download::Downloads;
 use crate::registry::token::{self, SigningKey};
 use crate::retention::{self, RetentionScheduler};
 use crate::seed::{self, ApplySeed, Seed, SeedError};
+use crate::snapshot::{LoadError, Opened, Spool};
 use crate::sync::{self, SyncWorker};
-use crate::world::World;
+use crate::world::{Origin, World};
 use crate::{
     account, cce, control, guide, login, namespace, openapi, permission, repository, sharing, tag,
     trigger, version, workload,
@@ -49,6 +50,9 @@ pub enum StartError {
     /// The seed file is not usable.
     #[error(transparent)]
     Seed(#[from] SeedError),
+    /// The snapshot is not usable.
+    #[error("cannot start from {0}: {1}")]
+    Snapshot(PathBuf, #[source] LoadError),
     /// `--auth any` makes everyone the built-in admin, whom the seed file leaves out.
     #[error(
         "--auth any needs the built-in account; remove builtin_account: false from the seed file"
@@ -69,6 +73,14 @@ pub enum StartError {
     /// The database can be opened but not read or written.
     #[error("cannot prepare the database: {}", .0.chain())]
     Prepare(Error),
+}
+
+impl StartError {
+    /// Whether two settings do not go together, as far as only the start can tell.
+    #[doc(hidden)]
+    pub fn is_misuse(&self) -> bool {
+        matches!(self, Self::Folder(FolderError::NotEmpty(_)))
+    }
 }
 
 impl fmt::Debug for StartError {
@@ -123,14 +135,7 @@ impl Emulator {
     /// Starts an instance; once this returns, it serves.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         parse_region(&config.region).map_err(StartError::Region)?;
-        let (directory, seed) = match config.seed_source() {
-            Some(source) => seed::read(source, &config.region)?,
-            None => {
-                let directory = Directory::new(true, Vec::new()).unwrap_or_default();
-                let seed = Seed::builtin(&directory);
-                (directory, seed)
-            }
-        };
+        let (directory, seed, from) = begin(config)?;
         if config.auth == Mode::Any && directory.builtin_admin().is_none() {
             return Err(StartError::NobodyToBe);
         }
@@ -139,8 +144,21 @@ impl Emulator {
         warn_of(&seed);
         let folder = if config.ephemeral {
             DataFolder::temporary()?
+        } else if from.is_some() {
+            DataFolder::open_empty(&config.data_dir)?
         } else {
             DataFolder::open(&config.data_dir)?
+        };
+        let spool = Spool::of(folder.path());
+        let snapshot = match from {
+            None => None,
+            Some(from) => match from.read(config.max_snapshot_bytes(), &spool).await {
+                Ok(snapshot) => Some(Arc::new(snapshot)),
+                Err(error) => {
+                    folder.leave_empty();
+                    return Err(unusable(config, error));
+                }
+            },
         };
         let database = folder.database();
         // While SQLite reads the schema, in a thread of its own.
@@ -153,8 +171,21 @@ impl Emulator {
                 return Err(error.into());
             }
         };
-        let (apps, pending) =
-            prepare(config, regions, db, &folder, directory, seed, operations).await?;
+        let is_from_snapshot = snapshot.is_some();
+        let origin = Origin {
+            seed: Arc::new(seed),
+            snapshot,
+        };
+        let prepared = prepare(config, regions, db, &folder, directory, origin, operations);
+        let (apps, pending) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                if is_from_snapshot {
+                    folder.leave_empty();
+                }
+                return Err(error);
+            }
+        };
         let app = Arc::clone(&apps[0]);
         let files = Arc::clone(&app.registry.files);
         let collector = Collector::start(Arc::clone(&app.db), files)
@@ -267,6 +298,27 @@ impl Emulator {
 pub async fn report(emulator: &Emulator) -> Result<Report, String> {
     let report = Report::of(&emulator.app).await;
     report.map_err(|error| error.chain())
+}
+
+/// The accounts and the seed that an instance begins with, and the snapshot that it goes on from.
+fn begin(config: &Config) -> Result<(Directory, Seed, Option<Opened>), StartError> {
+    if let Some(path) = &config.from {
+        let unusable = |error| unusable(config, error);
+        let from = Opened::open(path).map_err(unusable)?;
+        let (directory, seed) = from.world(config).map_err(unusable)?;
+        return Ok((directory, seed, Some(from)));
+    }
+    if let Some(source) = config.seed_source() {
+        let (directory, seed) = seed::read(source, &config.region)?;
+        return Ok((directory, seed, None));
+    }
+    let directory = Directory::new(true, Vec::new()).unwrap_or_default();
+    let seed = Seed::of_accounts(&directory);
+    Ok((directory, seed, None))
+}
+
+fn unusable(config: &Config, error: LoadError) -> StartError {
+    StartError::Snapshot(config.from.clone().unwrap_or_default(), error)
 }
 
 /// Warns of what the seed file names and lacks. Kubeconfigs have a thread of their own, since a
@@ -386,30 +438,42 @@ async fn prepare(
     db: Arc<Db>,
     folder: &DataFolder,
     directory: Directory,
-    seed: Seed,
+    origin: Origin,
     operations: Arc<[Operation]>,
 ) -> Result<(Vec<AppState>, Pending), StartError> {
     let clock = Clock::default();
+    let spool = Spool::of(folder.path());
+    let seed = Arc::clone(&origin.seed);
     let real_clusters = seed.real_clusters();
-    let seed = Arc::new(seed);
     let regions = Arc::new(regions);
     let unwritable = |error| FolderError::Unwritable(folder.path().to_owned(), error);
     // Before the write, which brings them to disk along with its own.
     let folders = Folders::make(folder.path()).map_err(unwritable)?;
+    if let Some(snapshot) = &origin.snapshot {
+        let prefix = image::store::file_prefix(db.lookups()).await;
+        let prefix = prefix.map_err(StartError::Prepare)?;
+        let files = Files::open(folders.clone(), &prefix).map_err(unwritable)?;
+        let restored = snapshot.restore(&db, &files, &regions).await;
+        restored.map_err(StartError::Prepare)?;
+    } else if !db.is_new() {
+        spool.clear().map_err(unwritable)?;
+    }
+    // Whether there is nothing of an earlier run.
+    let is_new = db.is_new() && origin.snapshot.is_none();
     let begin = Begin {
         seed: ApplySeed {
-            seed: Arc::clone(&seed),
+            seed,
             registry: regions.seed_registry().to_owned(),
             now: clock.now(),
         },
-        is_new: db.is_new(),
+        is_new,
     };
     // The first request finds a connection, which opens while the disk is waited for.
     let begun = async { tokio::try_join!(db.write(begin), db.lookups().open_first()) };
     let (found, ()) = begun.await.map_err(StartError::Prepare)?;
     folder.sync()?;
     let files = Files::open(folders, &found.file_prefix).map_err(unwritable)?;
-    if !db.is_new() {
+    if !is_new {
         files.make_private();
     }
     let earlier = found.earlier;
@@ -417,8 +481,8 @@ async fn prepare(
         let described = image::describe_stored(&db).await;
         described.map_err(StartError::Prepare)?;
     }
-    if !db.is_new() {
-        earlier.users.adopt(&directory).await;
+    if !is_new {
+        earlier.users.adopt(&directory.turn().await);
     }
     let tokens = Arc::new(Tokens::restore(earlier.tokens, &directory));
     let directory = Arc::new(directory);
@@ -436,7 +500,8 @@ async fn prepare(
         config.deploy_timeout(),
         config.require_agency,
     );
-    let world = Arc::new(World::new(seed));
+    let world = Arc::new(World::new(origin));
+    let spool = Arc::new(spool);
     let passwords = Arc::default();
     let faults = Arc::default();
     let requests = Arc::default();
@@ -458,6 +523,8 @@ async fn prepare(
             tokens: Arc::clone(&tokens),
             clock: clock.clone(),
             world: Arc::clone(&world),
+            spool: Arc::clone(&spool),
+            max_snapshot: config.max_snapshot_bytes(),
             registry: Arc::clone(&registry),
             matcher: matcher.clone(),
             engine: Arc::clone(&engine),

@@ -59,7 +59,7 @@
 //!
 //! Beside them: `iam`, what clients ask of IAM; `control`, what SWR does not have (`/_emulator/`);
 //! `testing`, the same for a test in Rust; `faults`, failures on purpose; `openapi`, the document of all operations; `guide`, the text for
-//! users; `seed`, the seed file.
+//! users; `seed`, the seed file; `snapshot`, the whole state in one file.
 //!
 //! What all of them share: `edge` (what a request passes through: listener, router, caller, log),
 //! `http` (operations, bodies in, answers and errors out), `auth` (who is calling), `db` (SQLite, and
@@ -148,6 +148,7 @@ pub mod guide;
 mod iam;
 mod openapi;
 mod seed;
+mod snapshot;
 pub mod testing;
 
 // What all of them share.

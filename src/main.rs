@@ -44,6 +44,8 @@ enum Command {
     Healthcheck(command::healthcheck::Arguments),
     /// Print an example seed file, or the state of a running emulator as one
     Seed(command::seed::Arguments),
+    /// Save the whole state of a running emulator in a file, or load it from one
+    Snapshot(command::snapshot::Arguments),
 }
 
 /// How long threads are waited for that the end of the runtime finds at work. One that hangs, in an
@@ -109,6 +111,10 @@ fn main() -> ExitCode {
                 ExitCode::SUCCESS
             })
         }
+        Some(Command::Snapshot(arguments)) => {
+            let moved = runtime.block_on(command::snapshot::run(&arguments));
+            moved.map(|()| ExitCode::SUCCESS)
+        }
     };
     runtime.shutdown_timeout(LAST_THREADS);
     if let Some(log) = log {
@@ -121,7 +127,7 @@ fn main() -> ExitCode {
 }
 
 /// Reads the command line and the environment. `--ephemeral` and `--data-dir` cannot be used
-/// together, nor can two seeds; where one is a flag and the other a variable, the flag wins.
+/// together, nor can two seeds, or one and a snapshot; where one is a flag and the other a variable, the flag wins.
 fn parse() -> Result<Arguments, clap::Error> {
     let matches = Arguments::command().try_get_matches()?;
     let mut arguments = Arguments::from_arg_matches(&matches)?;
@@ -146,7 +152,7 @@ fn parse() -> Result<Arguments, clap::Error> {
             _ => {}
         }
     }
-    if let Err(message) = arguments.config.settle_seed(&matches) {
+    if let Err(message) = arguments.config.settle_origin(&matches) {
         let kind = ErrorKind::ArgumentConflict;
         return Err(Arguments::command().error(kind, message));
     }
@@ -208,9 +214,14 @@ fn say(text: &str) {
 async fn run(config: &Config) -> Result<ExitCode, String> {
     // Listened for before anybody can know that there is something to stop.
     let mut signals = Signals::listen();
-    let emulator = Emulator::start(config)
-        .await
-        .map_err(|error| error.to_string())?;
+    let emulator = match Emulator::start(config).await {
+        Ok(emulator) => emulator,
+        Err(error) if error.is_misuse() => {
+            fail(&error.to_string());
+            return Ok(ExitCode::from(USAGE));
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     say(&greeting(&emulator));
     let signal = tokio::select! {
         signal = signals.next() => signal.name,

@@ -1,5 +1,6 @@
-//! The world that an instance plays: the seed that a reset goes back to, and which requests are
-//! served in it. A posted seed begins another world, with other accounts, users and clusters.
+//! The world that an instance plays: the seed or snapshot that a reset goes back to, and which
+//! requests are served in it. A posted seed and a loaded snapshot begin another world, with other
+//! accounts, users and clusters.
 //!
 //! Who finds out who is calling, or does something for a caller, stays in the world meanwhile
 //! ([`World::stay`]); whoever begins another one waits until nobody does, and nobody comes in
@@ -15,37 +16,48 @@ use tokio::sync::{RwLock as Gate, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::{Error, Result};
 use crate::seed::Seed;
+use crate::snapshot::Snapshot;
 
 /// The answer to a request whose caller was known in a world that is gone.
 pub const ANOTHER_WORLD: Error =
-    Error::Unavailable("The instance was reset to another seed meanwhile");
+    Error::Unavailable("The instance was reset to another seed or snapshot meanwhile");
 
 /// Which of its worlds an instance plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorldId(u64);
+
+/// What a reset goes back to.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The accounts and the clusters that are not simulated; where there is no snapshot, all else
+    /// too.
+    pub seed: Arc<Seed>,
+    /// What the database held.
+    pub snapshot: Option<Arc<Snapshot>>,
+}
 
 /// The world of an instance.
 #[derive(Debug)]
 pub struct World {
     /// The seed of the start, which decides what a posted seed may name.
     first: Arc<Seed>,
-    seed: RwLock<Arc<Seed>>,
+    origin: RwLock<Origin>,
     id: AtomicU64,
     gate: Gate<()>,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self::new(Arc::default())
+        Self::new(Origin::default())
     }
 }
 
 impl World {
     /// The one that an instance starts with.
-    pub fn new(first: Arc<Seed>) -> Self {
+    pub fn new(origin: Origin) -> Self {
         Self {
-            seed: RwLock::new(Arc::clone(&first)),
-            first,
+            first: Arc::clone(&origin.seed),
+            origin: RwLock::new(origin),
             id: AtomicU64::new(0),
             gate: Gate::new(()),
         }
@@ -57,8 +69,8 @@ impl World {
     }
 
     /// What a reset goes back to.
-    pub fn seed(&self) -> Arc<Seed> {
-        Arc::clone(&self.seed.read())
+    pub fn origin(&self) -> Origin {
+        self.origin.read().clone()
     }
 
     /// Which world it is now, to be asked before the caller of a request is looked up.
@@ -115,9 +127,9 @@ pub struct Departure<'a> {
 }
 
 impl Departure<'_> {
-    /// Another world begins, which goes back to this seed.
-    pub fn to(&self, seed: Arc<Seed>) {
-        *self.world.seed.write() = seed;
+    /// Another world begins, which goes back to this.
+    pub fn to(&self, origin: Origin) {
+        *self.world.origin.write() = origin;
         self.world.id.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -137,7 +149,7 @@ mod tests {
         drop(stay);
         let departure = world.leave(known_in).await.expect("nobody stays");
         assert!(world.stay().now_or_never().is_none());
-        departure.to(Arc::default());
+        departure.to(Origin::default());
         drop(departure);
         assert!(world.stay_in(known_in).await.is_err());
         assert!(world.leave(known_in).await.is_err());

@@ -351,6 +351,11 @@ pub struct DirectoryTurn<'a> {
 }
 
 impl DirectoryTurn<'_> {
+    /// The directory whose users nobody else changes meanwhile.
+    pub fn directory(&self) -> &Directory {
+        self.directory
+    }
+
     /// Whether an account is one of now, and not of before a seed was posted.
     pub fn has(&self, account: &Arc<Account>) -> bool {
         let known = self.directory.known();

@@ -45,13 +45,20 @@ pub struct Tokens(RwLock<HashMap<TokenHash, Issued>>);
 impl Tokens {
     /// The tokens of an earlier run whose users still may use them.
     pub fn restore(stored: Vec<StoredToken>, directory: &Directory) -> Self {
+        let tokens = Self::default();
+        tokens.replace(stored, directory);
+        tokens
+    }
+
+    /// Puts stored tokens, of those whose users may use them, in the place of all that there are.
+    pub fn replace(&self, stored: Vec<StoredToken>, directory: &Directory) {
         let known = stored
             .into_iter()
             .filter_map(|(hash, user_id, expires_at)| {
                 let user = directory.enabled_user(&user_id)?;
                 Some((hash, Issued { user, expires_at }))
             });
-        Self(RwLock::new(known.collect()))
+        *self.0.write() = known.collect();
     }
 
     /// A new token for a user, and the write that keeps it.
@@ -107,11 +114,6 @@ impl Tokens {
     pub fn forget(&self, user_id: &str) {
         let mut tokens = self.0.write();
         tokens.retain(|_, issued| issued.user.id != user_id);
-    }
-
-    /// Forgets all of them.
-    pub fn clear(&self) {
-        self.0.write().clear();
     }
 }
 

@@ -4,12 +4,15 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use swr_emulator::config;
+use swr_emulator::{BUILTIN_TOKEN, config};
 use tokio::net::TcpStream;
 
 /// The most that an answer about its health may hold.
@@ -96,7 +99,26 @@ pub(crate) async fn get(
     path: &str,
     headers: &[(&str, &str)],
     most: usize,
-) -> Result<(StatusCode, bytes::Bytes), String> {
+) -> Result<(StatusCode, Bytes), String> {
+    let response = send(url, Method::GET, path, headers, Full::<Bytes>::default()).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), most).collect();
+    let body = body.await.map_err(|error| error.to_string())?;
+    Ok((status, body.to_bytes()))
+}
+
+/// Sends a request with more headers; the head of its answer.
+pub(crate) async fn send<B>(
+    url: &Url,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: B,
+) -> Result<Response<Incoming>, String>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let stream = TcpStream::connect((&*url.host, url.port))
         .await
         .map_err(|error| error.to_string())?;
@@ -104,19 +126,68 @@ pub(crate) async fn get(
         .await
         .map_err(|error| error.to_string())?;
     tokio::spawn(connection);
-    let mut request = Request::get(path).header("host", &url.authority);
+    let mut request = Request::builder().method(method).uri(path);
+    request = request.header("host", &url.authority);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request
-        .body(String::new())
-        .map_err(|error| error.to_string())?;
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|error| error.to_string())?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), most).collect();
-    let body = body.await.map_err(|error| error.to_string())?;
-    Ok((status, body.to_bytes()))
+    let request = request.body(body).map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await;
+    response.map_err(|error| error.to_string())
+}
+
+/// Why an emulator refused something, from the body of its answer.
+pub(crate) fn refusal(url: &Url, status: StatusCode, body: &[u8]) -> String {
+    let reason: Option<Refusal> = serde_json::from_slice(body).ok();
+    let reason = reason.map_or_else(String::new, |refusal| format!(": {}", refusal.error_msg));
+    format!("the emulator at {url} answered {status}{reason}")
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error_msg: String,
+}
+
+/// Which emulator is meant, and who asks it for what concerns it as a whole.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// URL of the emulator
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_URL",
+        default_value = "http://127.0.0.1:7970"
+    )]
+    pub(crate) url: Url,
+    /// Token of a user who may reset the emulator
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_TOKEN",
+        hide_env_values = true,
+        default_value = BUILTIN_TOKEN
+    )]
+    token: String,
+    /// Token of the emulator's --control-token, for any other user
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_CONTROL_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    control_token: Option<String>,
+}
+
+impl Target {
+    /// The headers that say who asks.
+    pub(crate) fn headers(&self) -> Vec<(&str, &str)> {
+        let mut headers = vec![("x-auth-token", self.token.as_str())];
+        if let Some(token) = &self.control_token {
+            headers.push(("x-emulator-control-token", token));
+        }
+        headers
+    }
+
+    /// That nobody answers there.
+    pub(crate) fn unreachable(&self, reason: &str) -> String {
+        format!("no emulator answers at {}: {reason}", self.url)
+    }
 }

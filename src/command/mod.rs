@@ -5,4 +5,5 @@ pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod healthcheck;
 pub(crate) mod seed;
+pub(crate) mod snapshot;
 pub(crate) mod variables;

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use swr_emulator::BUILTIN_TOKEN;
 use swr_emulator::internal::SEED_EXAMPLE;
 
-use super::ask::{self, Url};
+use super::ask::{self, Target};
 
 /// How long the emulator may take to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,29 +30,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Export {
-    /// URL of the emulator
-    #[arg(
-        long,
-        env = "SWR_EMULATOR_URL",
-        default_value = "http://127.0.0.1:7970"
-    )]
-    url: Url,
-    /// Token of a user who may reset the emulator
-    #[arg(
-        long,
-        env = "SWR_EMULATOR_TOKEN",
-        hide_env_values = true,
-        default_value = BUILTIN_TOKEN
-    )]
-    token: String,
-    /// Token of the emulator's --control-token, for any other user
-    #[arg(
-        long,
-        env = "SWR_EMULATOR_CONTROL_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    control_token: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// The text that was asked for.
@@ -67,27 +44,16 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<String, String> {
 
 impl Export {
     async fn run(&self) -> Result<String, String> {
-        let url = &self.url;
-        let mut headers = vec![("x-auth-token", self.token.as_str())];
-        if let Some(token) = &self.control_token {
-            headers.push(("x-emulator-control-token", token));
-        }
+        let url = &self.target.url;
+        let headers = self.target.headers();
         let answer = ask::get(url, "/_emulator/seed", &headers, MOST);
         let answer = tokio::time::timeout(PATIENCE, answer).await;
         let (status, body) = answer
             .unwrap_or_else(|_| Err("it did not answer in time".to_owned()))
-            .map_err(|reason| format!("no emulator answers at {url}: {reason}"))?;
-        if status.is_success() {
-            return String::from_utf8(body.into())
-                .map_err(|_| format!("the answer of {url} is not UTF-8"));
+            .map_err(|reason| self.target.unreachable(&reason))?;
+        if !status.is_success() {
+            return Err(ask::refusal(url, status, &body));
         }
-        let reason: Option<Refusal> = serde_json::from_slice(&body).ok();
-        let reason = reason.map_or_else(String::new, |refusal| format!(": {}", refusal.error_msg));
-        Err(format!("the emulator at {url} answered {status}{reason}"))
+        String::from_utf8(body.into()).map_err(|_| format!("the answer of {url} is not UTF-8"))
     }
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    error_msg: String,
 }

@@ -1,6 +1,7 @@
 //! `/_emulator/`: the operations that SWR itself does not have. Here are readiness and a
 //! push without an image; in `reset` the way back to the start or on to another seed, in `seed` the
-//! state as a seed file; in `firing` the outcome of pushes, in `waiting` the ways
+//! state as a seed file, in `snapshot` all of it as a file and back, in `worlds` how everything
+//! changes at once; in `firing` the outcome of pushes, in `waiting` the ways
 //! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, in `requests` the
 //! newest requests, and in `report` all that is remembered of a run.
 
@@ -11,7 +12,9 @@ mod report;
 mod requests;
 mod reset;
 mod seed;
+mod snapshot;
 mod waiting;
+mod worlds;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -48,6 +51,7 @@ pub fn routes() -> Routes {
         .open_get("EmulatorHealth", HEALTH, show, show_doc)
         .and(reset::routes())
         .and(seed::routes())
+        .and(snapshot::routes())
         .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
         .and(waiting::routes())
         .and(firing::routes())

@@ -36,12 +36,12 @@ async fn show_seed(State(app): State<AppState>, _: Controller) -> Result<Respons
     let state = app.db.write(ReadState).await?;
     let writer = Arc::clone(&app);
     let write = move || {
-        let seed = writer.world.seed();
+        let origin = writer.world.origin();
         let exporter = Exporter {
             directory: &writer.directory,
             regions: &writer.regions,
             first: writer.world.first_seed(),
-            seed: &seed,
+            seed: &origin.seed,
         };
         exporter.write(&state)
     };

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::watch;
 
 use crate::data_folder::make_private;
@@ -183,6 +183,20 @@ impl Db {
         Ok(())
     }
 
+    /// Writes the database as it is at one moment to another file, which is made.
+    pub async fn copy_to(&self, path: &Path) -> Result<()> {
+        let mut connection = self.options.connect().await?;
+        let path = path
+            .to_str()
+            .ok_or_else(|| Error::internal("a path is not UTF-8"))?;
+        sqlx::query("VACUUM INTO ?")
+            .bind(path)
+            .execute(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(())
+    }
+
     /// Counts the commits that changed what a name refers to; what was looked up under an older
     /// count may be wrong by now.
     pub fn names_generation(&self) -> u64 {
@@ -238,6 +252,11 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// A connection to a copy of a database, which nobody else has open.
+pub async fn open_copy(path: &Path) -> Result<SqliteConnection> {
+    Ok(connect_options(path).connect().await?)
 }
 
 /// How every connection is set up. `PRAGMA optimize` and ANALYZE are never run: with statistics,
@@ -397,6 +416,11 @@ pub(crate) mod testing {
     }
 
     impl TestDb {
+        /// Where its file is.
+        pub(crate) fn path(&self) -> std::path::PathBuf {
+            self.folder.path().join("test.db")
+        }
+
         /// Fresh, with what a seed file names.
         pub(crate) async fn seeded(seed: &str) -> Self {
             let folder = tempfile::tempdir().expect("a temporary folder");

@@ -49,6 +49,9 @@ pub trait BatchWrite: Send + Sized + 'static {
     /// Whether it can take away firings that wait, or change how long their workloads take: the
     /// engine looks at them again.
     const RELOADS_FIRINGS: bool = false;
+    /// Whether it attaches another database. The connection ends after it, since what is attached
+    /// cannot be let go within a transaction.
+    const ATTACHES: bool = false;
 
     /// What it may change, asked before it runs.
     fn touches(&self) -> Touched {
@@ -93,6 +96,8 @@ pub trait Write: Send + Sized + 'static {
     const WAKES_WORKERS: bool = false;
     /// See [`BatchWrite::RELOADS_FIRINGS`].
     const RELOADS_FIRINGS: bool = false;
+    /// See [`BatchWrite::ATTACHES`].
+    const ATTACHES: bool = false;
 
     /// See [`BatchWrite::touches`].
     fn touches(&self) -> Touched {
@@ -111,6 +116,7 @@ impl<W: Write> BatchWrite for W {
     const INVALIDATES_NAMES: bool = W::INVALIDATES_NAMES;
     const WAKES_WORKERS: bool = W::WAKES_WORKERS;
     const RELOADS_FIRINGS: bool = W::RELOADS_FIRINGS;
+    const ATTACHES: bool = W::ATTACHES;
 
     fn touches(&self) -> Touched {
         Write::touches(self)
@@ -311,6 +317,7 @@ trait AnyBatch: Send {
     fn changes_names(&self) -> bool;
     fn pushes(&self) -> bool;
     fn changes_firings(&self) -> bool;
+    fn attaches(&self) -> bool;
     fn run<'a>(
         &'a mut self,
         transaction: &'a mut SqliteConnection,
@@ -347,6 +354,10 @@ impl<W: BatchWrite> AnyBatch for Batch<W> {
 
     fn changes_firings(&self) -> bool {
         W::RELOADS_FIRINGS
+    }
+
+    fn attaches(&self) -> bool {
+        W::ATTACHES
     }
 
     fn run<'a>(
@@ -422,6 +433,9 @@ impl Worker {
             self.is_failing.store(outcome.is_err(), Ordering::Relaxed);
             if groups.iter().any(|group| group.changes_firings()) {
                 self.firings_changed.send_replace(());
+            }
+            if groups.iter().any(|group| group.attaches()) {
+                self.connection = None;
             }
             match outcome {
                 Ok(()) => {

@@ -347,7 +347,7 @@ async fn admit<'a>(
     mut parts: Parts,
     body: &SharedBody,
     caller: &mut Option<Caller>,
-) -> Result<(&'a Operation, Request, Room<'a>)> {
+) -> Result<(&'a Operation, Request, Option<Room<'a>>)> {
     let operation = match route {
         Route::Operation(operation) => operation,
         Route::None { on_path } => return Err(no_such_api(on_path)),
@@ -362,19 +362,28 @@ async fn admit<'a>(
         time: BODY_TIME,
         time_per_kib: Duration::ZERO,
     };
-    let (mut body, mut room) = gather(body, limits, &app.bodies).await?;
+    let (mut content, mut room) = if operation.streams {
+        (Bytes::new(), None)
+    } else {
+        let (content, room) = gather(body, limits, &app.bodies).await?;
+        (content, Some(room))
+    };
     if let Some(claim) = claim {
-        let known = claim.prove(&parts.method, &parts.uri, &parts.headers, &body)?;
+        let known = claim.prove(&parts.method, &parts.uri, &parts.headers, &content)?;
         parts.extensions.insert(known.clone());
         *caller = Some(known);
     }
     if operation.waits {
         // None of these takes a body, and for minutes nobody else could have its room.
-        body = Bytes::new();
-        room = room.given_back();
+        content = Bytes::new();
+        room = room.map(Room::given_back);
     }
-    let request = Request::from_parts(parts, Body::from(body));
-    Ok((operation, request, room))
+    let body = if operation.streams {
+        Body::new(body.clone())
+    } else {
+        Body::from(content)
+    };
+    Ok((operation, Request::from_parts(parts, body), room))
 }
 
 /// The answer to a request that is refused before anybody looks at what it wants.

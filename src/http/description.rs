@@ -32,8 +32,10 @@ pub struct OperationDoc {
     pub query: Vec<Param>,
     /// The body, if it takes one.
     pub body: Option<BodySchema>,
-    /// The media types of a text that it takes as its body, or none.
+    /// The media types of a text or file that it takes as its body, or none.
     pub text_body: &'static [&'static str],
+    /// Whether such a body has to be there.
+    pub needs_body: bool,
     /// The answers of its success.
     pub answers: Vec<Success>,
     /// What it refuses besides what every operation with such a path does.
@@ -52,6 +54,7 @@ impl OperationDoc {
             query: Vec::new(),
             body: None,
             text_body: &[],
+            needs_body: false,
             answers: Vec::new(),
             refusals: Vec::new(),
             takes_login: false,
@@ -98,6 +101,13 @@ impl OperationDoc {
     pub fn may_take(mut self, media_types: &'static [&'static str]) -> Self {
         self.text_body = media_types;
         self
+    }
+
+    /// The operation has to be given a file of one of these media types.
+    #[must_use]
+    pub fn takes_file(mut self, media_types: &'static [&'static str]) -> Self {
+        self.needs_body = true;
+        self.may_take(media_types)
     }
 
     /// The operation takes a user and a password by Basic authentication, or nobody.

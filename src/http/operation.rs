@@ -21,7 +21,7 @@ pub(crate) const OWN_PATHS: &str = "/_emulator/";
 const MAX_BODY: usize = 1024 * 1024;
 /// How long a request may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-/// How long one may take that waits for something: ten minutes, and time to answer.
+/// How long one may take that waits for something, or moves much: ten minutes, and time to answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(610);
 
 /// An operation: a method on a path, and what the shared layers have to know of it.
@@ -51,6 +51,8 @@ pub struct Operation {
     pub is_alone: bool,
     /// The largest body that it reads, in bytes.
     pub max_body: usize,
+    /// Whether it reads its body by itself, piece by piece.
+    pub streams: bool,
     /// The chapter that it stands in.
     pub chapter: &'static str,
     /// Tells the document of the API the rest.
@@ -82,6 +84,7 @@ impl Operation {
             waits: false,
             is_alone: false,
             max_body: MAX_BODY,
+            streams: false,
             chapter: "",
             doc: || OperationDoc::new(""),
             is_recorded: true,
@@ -115,6 +118,15 @@ impl Operation {
     #[must_use]
     pub fn with_body_up_to(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
+        self
+    }
+
+    /// The operation takes or makes something large: it may take minutes, and reads its body by itself,
+    /// piece by piece. A signature cannot cover a body that nobody holds as a whole.
+    #[must_use]
+    pub fn streams(mut self) -> Self {
+        self.deadline = LONGEST_WAIT;
+        self.streams = true;
         self
     }
 

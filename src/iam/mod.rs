@@ -11,7 +11,7 @@ mod user;
 use sqlx::SqliteExecutor;
 use tracing::warn;
 
-use crate::auth::Directory;
+use crate::auth::DirectoryTurn;
 use crate::error::Result;
 
 pub use api::routes;
@@ -32,10 +32,10 @@ impl StoredUsers {
         self.0.iter()
     }
 
-    /// Brings them into the directory, in the place of those that it has of the seed file. Those whose account or name the seed file gives away now
-    /// wait until it does not any more.
-    pub async fn adopt(self, directory: &Directory) {
-        let turn = directory.turn().await;
+    /// Brings them into the directory, in the place of those that it has of the seed file. Those
+    /// whose account or name the seed file gives away now wait until it does not any more.
+    pub fn adopt(self, turn: &DirectoryTurn<'_>) {
+        let directory = turn.directory();
         turn.clear();
         for made in self.0 {
             let account = directory.account_with_id(made.account_id());

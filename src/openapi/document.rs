@@ -135,7 +135,7 @@ fn describe(
             ((*media_type).to_owned(), content)
         });
         described["requestBody"] = json!({
-            "required": false,
+            "required": description.needs_body,
             "content": types.collect::<Map<_, _>>(),
         });
     }

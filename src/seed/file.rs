@@ -93,6 +93,12 @@ pub fn read_posted(text: &str, home: &str, first: &Seed) -> Result<(Directory, S
     checker.check(parse(path, text)?)
 }
 
+/// Reads the accounts of a seed for an instance with this home region, and leaves the rest of it.
+pub fn read_accounts(text: &str, home: &str) -> Result<Directory, SeedError> {
+    let (directory, _) = read_text(Path::new(NO_FILE), text, home)?;
+    Ok(directory)
+}
+
 /// Reads an input to its end, which comes after `most` bytes at the latest.
 pub(super) fn read_input(input: impl Read, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -30,8 +30,8 @@ use crate::sync::SyncTarget;
 use crate::trigger::NewTrigger;
 use crate::workload::{FailureSettings, PodTemplate, WorkloadKey};
 
-pub use export::{Exporter, ReadState};
-pub use file::{SeedError, read, read_posted};
+pub use export::{Exporter, ReadState, write_accounts};
+pub use file::{SeedError, read, read_accounts, read_posted};
 pub use store::{ApplySeed, Reset};
 
 /// A commented seed file that has every key.
@@ -54,8 +54,8 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// An instance without a seed file: the built-in account and nothing else.
-    pub fn builtin(directory: &Directory) -> Self {
+    /// One that names nothing but accounts.
+    pub fn of_accounts(directory: &Directory) -> Self {
         Self {
             accounts: directory.accounts(),
             ..Self::default()
@@ -67,6 +67,23 @@ impl Seed {
         let mut clusters = self.clusters.iter();
         let found = clusters.find(|cluster| cluster.cluster.id == id)?;
         found.access.as_ref()
+    }
+
+    /// The same clusters, as far as they are not simulated, beside these accounts and nothing else.
+    pub fn with_accounts(&self, directory: &Directory) -> Self {
+        let real = self
+            .clusters
+            .iter()
+            .filter(|cluster| cluster.access.is_some());
+        let clusters = real.map(|cluster| SeedCluster {
+            cluster: cluster.cluster.clone(),
+            access: cluster.access.clone(),
+            workloads: Vec::new(),
+        });
+        Self {
+            clusters: clusters.collect(),
+            ..Self::of_accounts(directory)
+        }
     }
 
     /// The clusters that are not simulated.

@@ -31,6 +31,7 @@ mod reset;
 mod retention;
 mod seed;
 mod sharing;
+mod snapshot;
 mod stale;
 mod support;
 mod sync;

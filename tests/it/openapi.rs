@@ -200,17 +200,15 @@ async fn every_reference_leads_somewhere_and_every_schema_is_one() {
     for (path, method, operation) in operations(&document) {
         let parameters = operation["parameters"].as_array().expect("parameters");
         let mut schemas: Vec<_> = parameters.iter().map(|param| &param["schema"]).collect();
-        if let Some(body) = operation.get("requestBody") {
-            schemas.push(&body["content"]["application/json"]["schema"]);
-        }
-        for response in responses(operation).values() {
-            let contents = response["content"].as_object();
-            schemas.extend(
-                contents
-                    .into_iter()
-                    .flatten()
-                    .map(|(_, body)| &body["schema"]),
-            );
+        let described = responses(operation);
+        for described in operation
+            .get("requestBody")
+            .into_iter()
+            .chain(described.values())
+        {
+            let contents = described["content"].as_object();
+            let contents = contents.into_iter().flatten();
+            schemas.extend(contents.map(|(_, body)| &body["schema"]));
         }
         for schema in schemas {
             jsonschema::draft202012::meta::validate(schema)

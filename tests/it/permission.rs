@@ -56,6 +56,8 @@ pub(crate) const RIGHTS: &[(&str, &str)] = &[
 pub(crate) const CONTROL: &[&str] = &[
     "EmulatorReset",
     "EmulatorShowSeed",
+    "EmulatorSaveSnapshot",
+    "EmulatorLoadSnapshot",
     "EmulatorMoveClock",
     "EmulatorCreateFault",
     "EmulatorDeleteFaults",

@@ -415,6 +415,9 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// The file whose statements read and write all that there is, one database beside another.
+const WHOLE: &str = "snapshot/store.rs";
+
 /// A statement as it is run, and where it stands.
 struct Statement {
     file: String,
@@ -430,6 +433,7 @@ async fn no_statement_reads_more_than_what_it_is_asked_for() {
     let statements: Vec<_> = sources
         .iter()
         .flat_map(|source| source.statements(&sources))
+        .filter(|statement| statement.file != WHOLE)
         .collect();
     assert!(statements.len() > 150, "{} statements", statements.len());
     let folder = tempfile::tempdir().expect("a temporary folder");

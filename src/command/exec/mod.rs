@@ -79,7 +79,7 @@ impl Arguments {
         }
         self.config.ephemeral = true;
         self.config.exit_with_stdin = false;
-        let settled = self.config.settle_seed(given);
+        let settled = self.config.settle_origin(given);
         settled.map_err(|rule| usage.error(ErrorKind::ArgumentConflict, rule))
     }
 

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use super::digest::Digest;
 use super::error::ImageError;
 use super::upload::{Session, Upload, blocking};
-use crate::data_folder::{make_folders, make_private, sync_folder};
+use crate::data_folder::{make_folders, make_private, private_file, sync_folder};
 use crate::error::Error;
 
 /// How many uploads write, and how many wait for the disk to end, at once. All blocking work of
@@ -105,7 +105,7 @@ pub struct Expected {
 }
 
 /// Where blobs and uploads are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folders {
     blobs: PathBuf,
     uploads: PathBuf,
@@ -206,6 +206,52 @@ impl Files {
         .await
     }
 
+    /// Brings whole files from elsewhere among the blobs, each under a new name; in the same order.
+    pub async fn adopt(&self, paths: Vec<PathBuf>) -> Result<Vec<Stored>, Error> {
+        let names = paths.iter().map(|_| self.new_name());
+        let names = names
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Error::internal)?;
+        let (blobs, unlinked) = (self.blobs.clone(), Arc::clone(&self.unlinked));
+        let adopt = move || -> io::Result<Vec<Stored>> {
+            let mut adopted = Vec::with_capacity(paths.len());
+            for (from, name) in paths.into_iter().zip(names) {
+                unlinked.lock().insert(name.clone());
+                let mut stored = Stored {
+                    path: blobs.join(&name),
+                    name,
+                    size: 0,
+                    is_kept: false,
+                    unlinked: Arc::clone(&unlinked),
+                };
+                stored.size = duplicate(&from, &stored.path)?;
+                adopted.push(stored);
+            }
+            sync_folder(&blobs)?;
+            Ok(adopted)
+        };
+        let adopted = tokio::task::spawn_blocking(adopt).await;
+        adopted.map_err(Error::internal)?.map_err(Error::internal)
+    }
+
+    /// Copies files of blobs into a folder, under their names; returns those that are not there.
+    pub async fn lend(&self, files: Vec<String>, folder: &Path) -> Result<Vec<String>, Error> {
+        let (blobs, folder) = (self.blobs.clone(), folder.to_owned());
+        let lend = move || -> io::Result<Vec<String>> {
+            let mut missing = Vec::new();
+            for file in files {
+                match duplicate(&blobs.join(&file), &folder.join(&file)) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(file),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(missing)
+        };
+        let missing = tokio::task::spawn_blocking(lend).await;
+        missing.map_err(Error::internal)?.map_err(Error::internal)
+    }
+
     /// Opens a blob's file; none when it is gone or has another size.
     pub async fn read(&self, file: &str, size: u64) -> Result<Option<File>, Error> {
         let path = self.blobs.join(file);
@@ -288,6 +334,18 @@ impl Files {
             && entry.file_type().is_ok_and(|kind| kind.is_file());
         is_ours.then_some(name)
     }
+}
+
+/// Gives a file, which nobody changes any more, another name too, or copies it where the file system
+/// has no second names; its size.
+fn duplicate(from: &Path, to: &Path) -> io::Result<u64> {
+    if std::fs::hard_link(from, to).is_ok() {
+        return Ok(to.metadata()?.len());
+    }
+    let mut copy = private_file().create_new(true).write(true).open(to)?;
+    let size = io::copy(&mut File::open(from)?, &mut copy)?;
+    copy.sync_all()?;
+    Ok(size)
 }
 
 /// A name that nobody can guess: 32 hex digits.

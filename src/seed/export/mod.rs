@@ -52,19 +52,10 @@ pub struct Exporter<'a> {
 impl Exporter<'_> {
     /// The seed file of a state.
     pub fn write(self, state: &State) -> String {
-        let mut file = Fields::new();
-        if !self.directory.has_builtin() {
-            file.plain("builtin_account", false);
-        }
-        let mut accounts = self.directory.accounts();
-        accounts.sort_by(|one, other| one.name.cmp(&other.name));
-        let people: Vec<_> = accounts
-            .into_iter()
-            .map(|account| People::new(self.directory, account))
-            .collect();
+        let people = People::all(self.directory);
+        let mut file = builtin(self.directory);
         file.list("regions", self.regions());
-        let entries = people.iter().filter_map(|people| people.entry(self, state));
-        file.list("accounts", entries.collect());
+        file.list("accounts", accounts(self.directory, &people, state));
         file.list("organizations", self.organizations(&people, state));
         file.list("clusters", self.clusters(state));
         let mut text = TOP.to_owned();
@@ -312,6 +303,32 @@ impl Exporter<'_> {
     }
 }
 
+/// The accounts with those users that no database holds, as a seed file.
+pub fn write_accounts(directory: &Directory) -> String {
+    let people = People::all(directory);
+    let mut file = builtin(directory);
+    file.list("accounts", accounts(directory, &people, &State::default()));
+    let mut text = String::new();
+    file.write(&mut text, 0);
+    text
+}
+
+/// A file that says whether there is the built-in account.
+fn builtin(directory: &Directory) -> Fields {
+    let mut file = Fields::new();
+    if !directory.has_builtin() {
+        file.plain("builtin_account", false);
+    }
+    file
+}
+
+fn accounts(directory: &Directory, people: &[People], state: &State) -> Vec<Fields> {
+    let entries = people
+        .iter()
+        .filter_map(|people| people.entry(directory, state));
+    entries.collect()
+}
+
 /// An account with its users, as the file will have them.
 struct People {
     account: Arc<Account>,
@@ -320,6 +337,16 @@ struct People {
 }
 
 impl People {
+    /// Those of all accounts, in the order of the accounts' names.
+    fn all(directory: &Directory) -> Vec<Self> {
+        let mut accounts = directory.accounts();
+        accounts.sort_by(|one, other| one.name.cmp(&other.name));
+        let people = accounts.into_iter();
+        people
+            .map(|account| Self::new(directory, account))
+            .collect()
+    }
+
     fn new(directory: &Directory, account: Arc<Account>) -> Self {
         let mut users: Vec<_> = directory.users_of(&account).collect();
         let is_made = |user: &User| directory.made_user(&user.id).is_some();
@@ -347,10 +374,9 @@ impl People {
     }
 
     /// The entry of the account; none where there is nothing to say of it.
-    fn entry(&self, exporter: Exporter<'_>, state: &State) -> Option<Fields> {
+    fn entry(&self, directory: &Directory, state: &State) -> Option<Fields> {
         let account = &self.account;
-        let is_builtin_account =
-            exporter.directory.has_builtin() && account.name == BUILTIN_ACCOUNT;
+        let is_builtin_account = directory.has_builtin() && account.name == BUILTIN_ACCOUNT;
         let mut entry = Fields::new();
         entry.text("name", &account.name);
         if account.id != account_id(&account.name) {
@@ -360,10 +386,10 @@ impl People {
         let mut users = Vec::new();
         let mut made = Vec::new();
         for user in &self.users {
-            if is_builtin(exporter.directory, user) {
+            if is_builtin(directory, user) {
                 continue;
             }
-            if exporter.directory.made_user(&user.id).is_some() {
+            if directory.made_user(&user.id).is_some() {
                 made.extend(made_user(user, state));
             } else {
                 users.push(seeded_user(user));

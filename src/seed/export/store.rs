@@ -16,7 +16,7 @@ use crate::trigger::{AppType, ClusterRef, Condition};
 use crate::workload::Container;
 
 /// All of it, as it is in the database.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct State {
     /// The accounts with the agency.
     pub(super) agencies: HashSet<String>,

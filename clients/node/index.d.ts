@@ -67,6 +67,10 @@ export class Emulator implements AsyncDisposable {
    * it describes, which later resets return to as well.
    */
   reset(seed?: Seed): Promise<void>;
+  /** Saves the whole state in a file, images and all secrets included, for its owner only. */
+  save(file: string): Promise<void>;
+  /** Replaces the whole state by a saved one, which later resets return to as well. */
+  load(file: string): Promise<void>;
 
   /**
    * Waits for the newest push of a tag, or the next one if there is none yet, and its firings: until

@@ -28,6 +28,7 @@ pub(crate) use self::faults::read_fault;
 pub use self::report::Report;
 pub(crate) use self::requests::Filter as RequestFilter;
 pub(crate) use self::reset::reset_to;
+pub(crate) use self::snapshot::{load_state, save_state};
 use crate::app::{AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Fault, Resource, Result};

@@ -1,6 +1,7 @@
 //! `/_emulator/snapshot`: the whole state of the instance as a file, and back from one.
 
-use std::io::Seek;
+use std::fs::File;
+use std::io::{BufReader, Seek};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -16,7 +17,7 @@ use crate::auth::Controller;
 use crate::error::{Error, Result};
 use crate::http::{Operation, OperationDoc, file_body, spool};
 use crate::seed::{read_accounts, write_accounts};
-use crate::snapshot::{self, MEDIA_TYPE, SavedRegion, Snapshot};
+use crate::snapshot::{self, MEDIA_TYPE, Saved, SavedRegion, Snapshot};
 use crate::world::{Origin, WorldId};
 
 const SNAPSHOT: &str = "/_emulator/snapshot";
@@ -45,19 +46,22 @@ fn save_doc() -> OperationDoc {
 }
 
 async fn save_snapshot(State(app): State<AppState>, _: Controller) -> Result<Response> {
-    app.registry.downloads.flush().await;
-    let saved = {
-        // Users are changed in turns, so the accounts are those of the copied database.
-        let _turn = app.directory.turn().await;
-        let accounts = write_accounts(&app.directory);
-        let (files, spool) = (&app.registry.files, &app.spool);
-        snapshot::save(&app.db, files, spool, regions(&app), accounts).await?
-    };
+    let saved = save_state(&app).await?;
     let headers = [
         (CONTENT_TYPE, MEDIA_TYPE.to_owned()),
         (CONTENT_LENGTH, saved.size.to_string()),
     ];
     Ok((headers, file_body(saved.file, saved.size)).into_response())
+}
+
+/// Saves the state of an instance, whose world stays meanwhile.
+pub(crate) async fn save_state(app: &App) -> Result<Saved> {
+    app.registry.downloads.flush().await;
+    // Users are changed in turns, so the accounts are those of the copied database.
+    let _turn = app.directory.turn().await;
+    let accounts = write_accounts(&app.directory);
+    let (files, spool) = (&app.registry.files, &app.spool);
+    snapshot::save(&app.db, files, spool, regions(app), accounts).await
 }
 
 /// The regions of an instance, as its snapshots name them.
@@ -96,19 +100,18 @@ async fn load_snapshot(
     Extension(known_in): Extension<WorldId>,
     body: Body,
 ) -> Result<StatusCode> {
-    let snapshot = receive(&app, body).await?;
-    let next = world_of(&app, snapshot)?;
-    go_to(app, known_in, next).await?;
+    let file = app.spool.file().map_err(Error::internal)?;
+    let mut file = spool(body, app.max_snapshot, file).await?;
+    file.rewind().map_err(Error::internal)?;
+    load_state(app, known_in, file).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Takes a snapshot off the wire and checks it.
-async fn receive(app: &App, body: Body) -> Result<Snapshot> {
-    let most = app.max_snapshot;
-    let file = app.spool.file().map_err(Error::internal)?;
-    let mut file = spool(body, most, file).await?;
-    file.rewind().map_err(Error::internal)?;
-    Ok(Snapshot::read(file, most, &app.spool).await?)
+/// Loads a saved state, for somebody who was known in a world.
+pub(crate) async fn load_state(app: AppState, known_in: WorldId, file: File) -> Result<()> {
+    let snapshot = Snapshot::read(BufReader::new(file), app.max_snapshot, &app.spool).await?;
+    let next = world_of(&app, snapshot)?;
+    go_to(app, known_in, next).await
 }
 
 /// The world that begins with a snapshot.

@@ -13,7 +13,7 @@ mod store;
 
 pub use archive::SavedRegion;
 pub use load::{LoadError, Snapshot};
-pub use save::save;
+pub use save::{Saved, save};
 pub use spool::Spool;
 pub use start::Opened;
 

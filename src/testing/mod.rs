@@ -8,8 +8,8 @@
 //! The program under test gets [`Emulator::url`], [`Emulator::registry`], [`Emulator::token`] or
 //! the variables of [`Emulator::env`]. The test itself needs no client: [`Emulator::push`],
 //! [`Emulator::wait`], [`Emulator::assert_fired`], [`Emulator::assert_not_fired`],
-//! [`Emulator::requests`], [`Emulator::fault`], [`Emulator::advance`] and [`Emulator::reset`] need
-//! no credentials, are not recorded as requests, and no fault applies to them. They are about the
+//! [`Emulator::requests`], [`Emulator::fault`], [`Emulator::advance`], [`Emulator::reset`],
+//! [`Emulator::save`] and [`Emulator::load`] need no credentials, are not recorded as requests, and no fault applies to them. They are about the
 //! home region.
 
 mod builder;
@@ -26,15 +26,18 @@ pub use fault::Fault;
 pub use push::{Firing, Outcome};
 pub use requests::{Request, Requests};
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
+use tempfile::NamedTempFile;
 
 use crate::auth::BUILTIN_TOKEN;
 use crate::client_variables::client_variables;
-use crate::control::{Move, move_clock, reset_to};
+use crate::control::{Move, load_state, move_clock, reset_to, save_state};
 use crate::emulator::Emulator;
 
 impl Emulator {
@@ -91,5 +94,37 @@ impl Emulator {
         let app = self.app();
         let seed = Bytes::copy_from_slice(seed.as_bytes());
         Ok(reset_to(Arc::clone(app), app.world.id(), seed).await?)
+    }
+
+    /// Saves the whole state in a file, with images and all secrets, for its owner only.
+    /// [`Config::from`](crate::Config::from) starts another instance from it.
+    pub async fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let unwritable =
+            |error| Error::Refused(format!("cannot write {}: {error}", path.display()));
+        let app = self.app();
+        let _stay = app.world.stay().await;
+        let mut saved = save_state(app).await?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        // Beside the file first, so that it is never half there.
+        let mut beside = NamedTempFile::new_in(folder).map_err(unwritable)?;
+        std::io::copy(&mut saved.file, &mut beside).map_err(unwritable)?;
+        beside
+            .persist(path)
+            .map_err(|error| unwritable(error.error))?;
+        Ok(())
+    }
+
+    /// Replaces the whole state by a saved one, which later resets return to as well. If the file
+    /// breaks a rule, nothing changes.
+    pub async fn load(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        let unreadable = |error| Error::Refused(format!("cannot read {}: {error}", path.display()));
+        let file = File::open(path).map_err(unreadable)?;
+        let app = self.app();
+        Ok(load_state(Arc::clone(app), app.world.id(), file).await?)
     }
 }

@@ -570,6 +570,35 @@ async fn time_goes_on_and_back_to_the_start() {
 }
 
 #[tokio::test]
+async fn a_saved_state_is_loaded_again_and_starts_another_instance() {
+    let emulator = start().await;
+    emulator.push(IMAGE).await.expect("pushed");
+    emulator.assert_fired(IMAGE, "on-push").await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("world.swr");
+    emulator.save(&file).await.expect("saved");
+    emulator.reset().await.expect("reset");
+    emulator.load(&file).await.expect("loaded");
+    emulator.assert_fired(IMAGE, "on-push").await;
+    let config = Config {
+        from: Some(file.clone()),
+        ..Config::default()
+    };
+    let other = Emulator::builder().config(config).start().await;
+    other.expect("started").assert_fired(IMAGE, "on-push").await;
+
+    std::fs::write(&file, "no snapshot").expect("written");
+    let refused = emulator.load(&file).await.expect_err("refused").to_string();
+    assert_eq!(refused, "snapshot: it is not a snapshot");
+    let nowhere = folder.path().join("none/world.swr");
+    let refused = emulator.save(&nowhere).await.expect_err("refused");
+    assert!(
+        refused.to_string().starts_with("cannot write "),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn many_run_at_once_and_none_knows_of_another() {
     let emulators = join_all((0..20).map(|_| start())).await;
     let ports: BTreeSet<_> = emulators.iter().map(|one| one.address().port()).collect();

@@ -1,7 +1,8 @@
 // An emulator of one's own, from start to stop. index.d.ts says what each method does.
 
 import { AssertionError } from 'node:assert';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 
 import { EmulatorError } from './errors.js';
 import { ask, failure, json, refusal, send } from './http.js';
@@ -88,6 +89,18 @@ export class Emulator {
       options.headers = { 'Content-Type': 'application/yaml' };
     }
     await this.#send('POST', '/_emulator/reset', options);
+  }
+
+  async save(file) {
+    const { body } = await this.#send('GET', '/_emulator/snapshot');
+    // Beside the file first, so that it is never half there.
+    const beside = `${file}.${randomUUID()}`;
+    await writeFile(beside, body, { mode: 0o600 });
+    await rename(beside, file);
+  }
+
+  async load(file) {
+    await this.#send('POST', '/_emulator/snapshot', { body: await readFile(file) });
   }
 
   async wait(image, trigger, options) {

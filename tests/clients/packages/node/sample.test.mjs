@@ -3,7 +3,7 @@
 import assert, { AssertionError } from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -160,6 +160,23 @@ test('a reset goes to another seed, and later ones too', async (context) => {
   await emulator.reset(SEED);
   await emulator.push(IMAGE);
   await emulator.assertFired(IMAGE, 'on-push');
+});
+
+test('the state goes out as a file and comes back', async (context) => {
+  const emulator = await own(context);
+  await emulator.push(IMAGE);
+  await emulator.assertFired(IMAGE, 'on-push');
+  const folder = mkdtempSync(join(tmpdir(), 'swr-test-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'world.swr');
+  await emulator.save(file);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  await emulator.reset();
+  assert.deepEqual(await emulator.pushes(IMAGE), []);
+  await emulator.load(file);
+  await emulator.assertFired(IMAGE, 'on-push');
+  writeFileSync(file, 'no snapshot');
+  await assert.rejects(emulator.load(file), { status: 400 });
 });
 
 test('the variables point programs at it', async (context) => {

@@ -155,6 +155,21 @@ def test_the_clock_advances_and_a_reset_takes_everything_back(swr: Emulator) -> 
     assert pushed < datetime.now(timezone.utc) + timedelta(days=1)
 
 
+def test_the_state_goes_out_as_a_file_and_comes_back(swr: Emulator, tmp_path: Path) -> None:
+    swr.push(IMAGE)
+    swr.assert_fired(IMAGE, "on-push")
+    file = tmp_path / "world.swr"
+    swr.save(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    swr.reset()
+    assert swr.pushes(IMAGE) == []
+    swr.load(file)
+    swr.assert_fired(IMAGE, "on-push")
+    file.write_text("no snapshot")
+    with pytest.raises(RequestError, match="400 .*it is not a snapshot"):
+        swr.load(file)
+
+
 def test_a_reset_goes_to_another_seed_and_later_ones_too(swr: Emulator, tmp_path: Path) -> None:
     other = {"organizations": [{"name": "other", "repositories": [{"name": "app"}]}]}
     file = tmp_path / "seed.json"

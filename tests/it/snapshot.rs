@@ -131,6 +131,7 @@ organizations: [{name: other}]",
 #[tokio::test]
 async fn firings_that_were_open_go_on_where_the_snapshot_is_loaded() {
     let (one, _) = fired().await;
+    let before = save(&one.client).await;
     let slow = |app: &TestApp, delay: u32| {
         let image = format!("{}/group/busybox:1.0", app.client.address);
         json!({"containers": [{"name": "busybox", "image": image}], "delay_ms": delay})
@@ -157,7 +158,14 @@ async fn firings_that_were_open_go_on_where_the_snapshot_is_loaded() {
     let expected = format!("{}/group/busybox:v2", other.client.address);
     assert_eq!(image(&other.client).await, expected);
 
-    // The one that was saved still waits; loaded into itself, so does the one of the snapshot.
+    // The firing of the world before holds up nobody.
+    load(&one.client, before).await.is(204, "");
+    let push = json!({"namespace": "group", "repository": "busybox", "tag": "v3"});
+    assert_eq!(one.post("/_emulator/push", push).await.status, 201);
+    let fired = one.get(&format!("{WAIT}&tag=v3&trigger=on-push")).await;
+    assert_eq!(fired.status, 200, "{}", fired.text());
+
+    // Loaded into the one that was saved, it waits there again.
     load(&one.client, snapshot).await.is(204, "");
     let quick = one
         .client

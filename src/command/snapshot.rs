@@ -96,7 +96,7 @@ impl Transfer {
         });
         let headers = [
             ("content-length", size.as_str()),
-            ("content-type", "application/x-tar"),
+            ("content-type", "application/octet-stream"),
         ];
         let body = StreamBody::new(pieces.map_ok(Frame::data));
         let response = self.send(Method::POST, &headers, body).await?;

@@ -18,4 +18,4 @@ pub use spool::Spool;
 pub use start::Opened;
 
 /// The media type of a snapshot.
-pub const MEDIA_TYPE: &str = "application/x-tar";
+pub const MEDIA_TYPE: &str = "application/octet-stream";

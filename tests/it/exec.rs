@@ -458,10 +458,26 @@ fn kill(signal: &str, pid: &str) {
     assert!(sent.expect("kill is there").success());
 }
 
+/// The same command with no signal ignored: a shell ignores some for whatever it runs in the
+/// background, the tests included.
+fn with_all_signals(command: &Command) -> Command {
+    let mut with_all = Command::new("env");
+    with_all.arg("--default-signal").arg(command.get_program());
+    with_all.args(command.get_args()).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => with_all.env(name, value),
+            None => with_all.env_remove(name),
+        };
+    }
+    with_all
+}
+
 #[test]
 fn a_signal_to_exec_alone_is_passed_on_to_the_command() {
     for signal in ["INT", "TERM", "HUP", "QUIT", "USR1"] {
-        let mut command = exec(&[], &["sh", "-c", &telling(signal, "USR2")]);
+        let command = exec(&[], &["sh", "-c", &telling(signal, "USR2")]);
+        let mut command = with_all_signals(&command);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut lines = stdout.lines().map(|line| line.expect("UTF-8"));
@@ -498,9 +514,10 @@ impl Terminal {
         );
         let mut terminal = Command::new("script");
         forget_settings(&mut terminal);
-        let mut process = terminal
+        terminal
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-            .env("SHELL", "/bin/sh")
+            .env("SHELL", "/bin/sh");
+        let mut process = with_all_signals(&terminal)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

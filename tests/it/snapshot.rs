@@ -17,7 +17,10 @@ const WAIT: &str = "/_emulator/wait?namespace=group&repository=busybox";
 async fn save(client: &Client) -> Bytes {
     let answer = client.send("GET", SNAPSHOT, None).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.header("content-type"), Some("application/x-tar"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/octet-stream")
+    );
     answer.body
 }
 

@@ -19,8 +19,13 @@ pub enum Error {
     #[error("Incorrect IAM authentication information: {0}")]
     Unauthenticated(String),
     /// A user name or password that IAM does not accept, or a scope it does not grant.
-    #[error("{0}")]
-    LoginRefused(String),
+    #[error("{message}")]
+    LoginRefused {
+        /// The client is told no more than this.
+        message: String,
+        /// What was wrong, for the log; empty where the message says it.
+        reason: String,
+    },
     /// No operation has this path, or none has this path with this method. Handlers give the
     /// reason, which the edge completes.
     #[error("{0}")]
@@ -237,7 +242,7 @@ impl Error {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated(_) | Self::LoginRefused(_) => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated(_) | Self::LoginRefused { .. } => StatusCode::UNAUTHORIZED,
             Self::Invalid { .. }
             | Self::NotFound(Resource::Share)
             | Self::NamespaceQuota(_)
@@ -266,7 +271,7 @@ impl Error {
     /// `failure` is the code of the operation's own failing step, which only it can know.
     pub fn code(&self, failure: &'static str) -> &str {
         match self {
-            Self::Unauthenticated(_) | Self::LoginRefused(_) => "APIGW.0301",
+            Self::Unauthenticated(_) | Self::LoginRefused { .. } => "APIGW.0301",
             Self::NoSuchApi(_) => "APIGW.0101",
             Self::Invalid { fault, .. } => match fault {
                 Fault::Parameter => "SVCSTG.SWR.4000014",

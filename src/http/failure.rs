@@ -11,7 +11,7 @@ const MAX_REASON: usize = 1000;
 pub struct Failure {
     /// The error code.
     pub code: String,
-    /// The message, or for a failure of ours the whole chain.
+    /// The message, with what the client is not told; for a failure of ours the whole chain.
     pub reason: String,
     /// Whether the client can do nothing about it.
     pub is_ours: bool,
@@ -21,10 +21,12 @@ impl Failure {
     /// Of an operation whose own code for 500 is `failure`.
     pub fn of(error: &Error, failure: &'static str) -> Self {
         let is_ours = matches!(error, Error::Internal(_));
-        let reason = if is_ours {
-            error.chain()
-        } else {
-            error.to_string()
+        let reason = match error {
+            Error::Internal(_) => error.chain(),
+            Error::LoginRefused { message, reason } if !reason.is_empty() => {
+                format!("{message} {reason}")
+            }
+            error => error.to_string(),
         };
         // What echoes a request's own canonical form is left out.
         let reason = reason.split("canonicalRequest").next().unwrap_or_default();

@@ -16,10 +16,14 @@ use crate::auth::{
     Account, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_USER, Mode, Secret, TokenHash, Tokens, User,
 };
 use crate::error::{Error, Result};
+use crate::excerpt::excerpt;
 use crate::http::{EmptyList, JsonResponse, Operation, OperationDoc};
 use crate::json::JsonObject;
 
 const TOKENS: &str = "/v3/auth/tokens";
+
+/// How many characters of a name are repeated.
+const MAX_TOLD: usize = 64;
 
 #[rustfmt::skip] // A table: one line an operation.
 pub(super) fn routes() -> Routes {
@@ -185,7 +189,55 @@ async fn by_password(app: &App, user: &JsonObject) -> Result<Arc<User>> {
     let matches = app.passwords.matches(expected, &password).await?;
     match found {
         Some(user) if matches && user.is_enabled => Ok(user),
-        _ => Err(refused("The username or password is wrong.")),
+        found => {
+            let name = name.or(id).unwrap_or_default();
+            Err(Error::LoginRefused {
+                message: "The username or password is wrong.".to_owned(),
+                reason: wrong_part(app, name, domain.as_ref(), found.as_deref(), matches),
+            })
+        }
+    }
+}
+
+/// Which part of a login was wrong, for the log.
+fn wrong_part(
+    app: &App,
+    name: &str,
+    domain: Option<&JsonObject>,
+    found: Option<&User>,
+    matches: bool,
+) -> String {
+    let name = excerpt(name, MAX_TOLD);
+    let Some(user) = found else {
+        let named = domain.and_then(|domain| domain.optional_string("name").ok().flatten());
+        let account = named.map(|named| excerpt(named, MAX_TOLD));
+        let is_there = |named: &str| app.directory.account_named(named).is_some();
+        let mut accounts = app.directory.accounts().into_iter();
+        let other = accounts.find(|account| {
+            let mut users = app.directory.users_of(account);
+            users.any(|user| user.name == name)
+        });
+        let other = other.map_or_else(String::new, |account| {
+            format!("; the account {} has one", account.name)
+        });
+        return match account {
+            Some(account) if named.is_some_and(is_there) => {
+                format!("(the account {account} has no user {name}{other})")
+            }
+            Some(account) => format!("(there is no account {account}{other})"),
+            None => format!("(there is no user {name}{other})"),
+        };
+    };
+    let told = format!(
+        "the user {} of the account {}",
+        user.name, user.account.name
+    );
+    if matches {
+        format!("({told} may not log in)")
+    } else if user.password.is_none() {
+        format!("({told} has no password)")
+    } else {
+        format!("(the password of {told} is wrong)")
     }
 }
 
@@ -209,7 +261,10 @@ fn builtin(app: &App) -> Result<Arc<User>> {
 }
 
 fn refused(message: &str) -> Error {
-    Error::LoginRefused(message.to_owned())
+    Error::LoginRefused {
+        message: message.to_owned(),
+        reason: String::new(),
+    }
 }
 
 /// The account that an object names by `id` or `name`.

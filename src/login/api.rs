@@ -187,7 +187,9 @@ async fn token(
                 let reason = "the Authorization header must be Basic with a user and a password";
                 RegistryError::LoginRefused(reason.to_owned())
             })?;
-            let user = super::user(app.authenticator(), &app.db, &name, password.expose()).await?;
+            let callers = app.authenticator();
+            let user =
+                super::user(callers, &app.passwords, &app.db, &name, password.expose()).await?;
             Some(user.map_err(|refused| RegistryError::LoginRefused(refused.to_string()))?)
         }
     };

@@ -1,16 +1,17 @@
 //! Logging in to the registry: the login operations of the management API, and the service that
 //! gives bearer tokens to `docker login` and its relatives.
 //!
-//! `api` is their HTTP, `store` their SQL.
+//! `api` is their HTTP, `store` their SQL; `meant` finds out what a login that is refused was to be.
 
 mod api;
+mod meant;
 pub mod store;
 
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::auth::{Authenticator, Mode, Secret, User, long_term_password};
+use crate::auth::{Authenticator, Mode, PasswordHasher, Secret, User, long_term_password};
 use crate::db::Db;
 use crate::error::Result;
 use crate::excerpt::excerpt;
@@ -24,14 +25,20 @@ const MAX_USER: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     /// The user name has no access key.
-    #[error("the user name {0:?} is not PROJECT@AK; see the command env --for docker")]
-    NoAccessKey(String),
+    #[error("the user name {name:?} is not PROJECT@AK{meant}; see the command env --for docker")]
+    NoAccessKey { name: String, meant: String },
     /// Nobody has the access key.
-    #[error("the access key in the user name {0:?} belongs to no user and no temporary login")]
-    UnknownAccessKey(String),
+    #[error(
+        "the access key in the user name {name:?} belongs to no user and no temporary login{meant}"
+    )]
+    UnknownAccessKey { name: String, meant: String },
     /// The password is not that of the long-term login.
-    #[error("the password of the user {0:?} is wrong; see the command env --for docker")]
-    WrongPassword(String),
+    #[error("the password of the user {name:?} is wrong{given}; see the command env --for docker")]
+    WrongPassword {
+        name: String,
+        /// Whose login it is, and what the password is instead.
+        given: String,
+    },
     /// The password is not that of the temporary login.
     #[error("the password of the temporary login {0:?} is wrong")]
     WrongTemporaryPassword(String),
@@ -50,6 +57,7 @@ pub(crate) enum Refused {
 /// login, or of a temporary one. The project is not looked at.
 pub(crate) async fn user(
     callers: Authenticator<'_>,
+    passwords: &PasswordHasher,
     db: &Db,
     name: &str,
     password: &str,
@@ -67,18 +75,23 @@ pub(crate) async fn user(
             .as_ref()
             .map(|secret_key| Secret::new(long_term_password(access_key, secret_key)));
         let matches = expected.is_some_and(|expected| expected.matches(password));
-        return if matches {
-            Ok(Ok(user))
-        } else {
-            refused(Refused::WrongPassword)
-        };
+        if matches {
+            return Ok(Ok(user));
+        }
+        let given = Secret::new(password);
+        return Ok(Err(Refused::WrongPassword {
+            name: excerpt(name, MAX_USER).into_owned(),
+            given: meant::password(callers, passwords, &user, &given).await?,
+        }));
     }
     let found = store::find(db.lookups(), access_key, callers.clock.now()).await?;
     let Some(login) = found else {
-        return refused(match project_and_key {
-            Some(_) => Refused::UnknownAccessKey,
-            None => Refused::NoAccessKey,
-        });
+        let meant = meant::user(callers.directory, name);
+        let name = excerpt(name, MAX_USER).into_owned();
+        return Ok(Err(match project_and_key {
+            Some(_) => Refused::UnknownAccessKey { name, meant },
+            None => Refused::NoAccessKey { name, meant },
+        }));
     };
     if login.is_expired {
         return refused(Refused::Expired);

@@ -725,7 +725,8 @@ async fn why_a_login_was_refused_is_told_in_the_log_and_not_to_the_client() {
     check(
         "admin",
         "my-secret",
-        "the user name \"admin\" is not PROJECT@AK; see the command env --for docker",
+        "the user name \"admin\" is not PROJECT@AK; the user admin of the account swr-emulator logs \
+         in as PROJECT@SWREMULATOR000000001; see the command env --for docker",
     )
     .await;
     check(
@@ -737,8 +738,8 @@ async fn why_a_login_was_refused_is_told_in_the_log_and_not_to_the_client() {
     check(
         "r1@SWREMULATOR000000001",
         "my-secret",
-        "the password of the user \"r1@SWREMULATOR000000001\" is wrong; see the command env \
-         --for docker",
+        "the password of the user \"r1@SWREMULATOR000000001\" is wrong (the user admin of the \
+         account swr-emulator); see the command env --for docker",
     )
     .await;
     check(

@@ -72,6 +72,8 @@ pub struct App {
     /// All names of the registry in images.
     pub registry_names: Vec<String>,
     /// All operations but those of the registry, in the API reference's order.
+    /// Whether those who make a trigger are told what they may not have meant.
+    pub hints: bool,
     pub operations: Arc<[Operation]>,
     pub request_ids: RequestIds,
     /// What fails on purpose.
@@ -182,6 +184,7 @@ impl App {
             operations: crate::emulator::routes().operations().into(),
             request_ids: RequestIds::default(),
             faults: Arc::default(),
+            hints: true,
             requests: Arc::default(),
             answers: Answers::new(0),
             stop: Arc::default(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, ValueEnum};
 
 use crate::auth;
 use crate::clock::parse_duration;
@@ -155,6 +155,16 @@ pub struct Config {
         value_parser = parse_switch
     )]
     pub require_agency: bool,
+    /// Whether the answer to a new trigger carries hints (X-Emulator-Hint), and the log tells them
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_HINTS",
+        value_name = "on|off",
+        default_value = "on",
+        action = ArgAction::Set,
+        value_parser = parse_switch
+    )]
+    pub hints: bool,
     /// How credentials are checked
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,
@@ -208,6 +218,7 @@ impl Default for Config {
             deploy_timeout: 60,
             strict_targets: false,
             require_agency: false,
+            hints: true,
             auth: auth::Mode::Strict,
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,

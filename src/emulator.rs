@@ -530,6 +530,7 @@ async fn prepare(
             engine: Arc::clone(&engine),
             strict_targets: config.strict_targets,
             registry_names: region.registry_names.clone(),
+            hints: config.hints,
             operations: Arc::clone(&operations),
             request_ids: RequestIds::default(),
             faults: Arc::clone(&faults),

@@ -188,14 +188,21 @@ impl OperationDoc {
         self
     }
 
+    /// The answer that was told last may have this header.
+    #[must_use]
+    pub fn with_optional_header(mut self, name: &'static str, meaning: &'static str) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers.push((name, meaning, false));
+        }
+        self
+    }
+
     /// The answer that was told last is a page, and its header `Link` leads to the next one by a
     /// marker that looks so.
     #[must_use]
-    pub fn in_pages(mut self, marker: impl Into<Schema>) -> Self {
-        if let Some(answer) = self.answers.last_mut() {
-            answer.headers.push(("Link", NextPage::MEANING, false));
-        }
-        self.query([
+    pub fn in_pages(self, marker: impl Into<Schema>) -> Self {
+        let paged = self.with_optional_header("Link", NextPage::MEANING);
+        paged.query([
             Param::limit(),
             Param::new(
                 "marker",

@@ -7,18 +7,20 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::body::{body_schema, enable_schema, enabled, read_body};
+use super::lint::{self, Surroundings};
 use super::store::{self, CreateTrigger, DeleteTrigger, EnableTrigger};
 use super::{NewTrigger, Trigger, TriggerName};
 use crate::account::NO_AGENCY;
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
+use crate::cce;
 use crate::engine::history::{self, HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
 use crate::http::{JsonResponse, OperationDoc, Query, Segment, empty_object, json};
@@ -29,6 +31,10 @@ use crate::tag::accessory;
 
 const TRIGGERS: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers";
 const TRIGGER: &str = "/v2/manage/namespaces/{namespace}/repos/{repository}/triggers/{trigger}";
+
+static HINT: HeaderName = HeaderName::from_static("x-emulator-hint");
+const HINT_MEANING: &str =
+    "Not of SWR: what its maker may not have meant; absent with `--hints off`.";
 
 /// How many triggers of a list are in memory at once.
 const PIECE: u32 = 1000;
@@ -47,6 +53,7 @@ fn create_doc() -> OperationDoc {
     OperationDoc::new("Adds a trigger to a repository.")
         .takes(body_schema())
         .answers_empty_object(StatusCode::CREATED)
+        .with_optional_header("X-Emulator-Hint", HINT_MEANING)
         .refuses([
             Error::AlreadyExists(Resource::Trigger),
             Error::ClusterUnavailable(
@@ -78,15 +85,58 @@ async fn create(
     }
     let now = app.clock.now();
     let write = CreateTrigger::new(repository.id, &trigger, caller.user_name(), now)?;
-    app.db.write(write).await?;
-    if let Some(hint) = hint {
-        let (name, hint) = (trigger.name.as_str(), one_line(&hint));
+    let surroundings = Box::pin(surroundings(&app, repository.id, &trigger));
+    let ((), surroundings) = tokio::try_join!(app.db.write(write), surroundings)?;
+    if let Some(hint) = &hint {
+        let (name, hint) = (trigger.name.as_str(), one_line(hint));
         warn!(
             trigger.name = name,
             "Trigger {name} cannot update anything yet: {hint}"
         );
     }
-    Ok(empty_object(StatusCode::CREATED))
+    let hints = match surroundings {
+        Some(surroundings) => lint::hints(&trigger, &surroundings),
+        None => Vec::new(),
+    };
+    Ok(hinting(
+        empty_object(StatusCode::CREATED),
+        &trigger.name,
+        &hints,
+    ))
+}
+
+/// What is around a new trigger, where somebody wants hints.
+async fn surroundings(
+    app: &App,
+    repository_id: i64,
+    trigger: &NewTrigger,
+) -> Result<Option<Surroundings>> {
+    if !app.hints {
+        return Ok(None);
+    }
+    let db = app.db.lookups();
+    let (id, name) = (trigger.cluster.id(), trigger.cluster.name());
+    let wanted = if id.is_empty() { name } else { id };
+    let lacks_cluster = !wanted.is_empty() && {
+        let found = cce::store::find_by_id_or_name(db, wanted).await?;
+        found.is_none_or(|found| !id.is_empty() && found.id != id)
+    };
+    Ok(Some(Surroundings {
+        rival: store::find_rival(db, repository_id, trigger).await?,
+        lacks_cluster,
+    }))
+}
+
+/// An answer that carries hints, which the log tells, too.
+fn hinting(mut response: Response, name: &TriggerName, hints: &[String]) -> Response {
+    if let Some(line) = lint::line(hints)
+        && let Ok(value) = HeaderValue::try_from(&line)
+    {
+        let name = name.as_str();
+        info!(trigger.name = name, "Hint for the trigger {name}: {line}");
+        response.headers_mut().insert(&HINT, value);
+    }
+    response
 }
 
 /// The refusal of a trigger that nothing could be deployed for, which is also what the live
@@ -195,6 +245,7 @@ fn update_doc() -> OperationDoc {
             "properties": {"enable": enable_schema()},
         }))
         .answers_empty_object(StatusCode::CREATED)
+        .with_optional_header("X-Emulator-Hint", HINT_MEANING)
 }
 
 /// `UpdateTrigger`: nothing but `enable` can be changed.
@@ -214,11 +265,18 @@ async fn update(
     };
     let write = EnableTrigger {
         repository_id: repository.id,
-        name,
+        name: name.clone(),
         enabled,
     };
     app.db.write(write).await?;
-    Ok(empty_object(StatusCode::CREATED))
+    let found = if enabled && app.hints {
+        store::find(app.db.lookups(), repository.id, &name).await?
+    } else {
+        None
+    };
+    let hints = found.map(|trigger| lint::of_condition(&trigger.condition));
+    let response = empty_object(StatusCode::CREATED);
+    Ok(hinting(response, &name, &hints.unwrap_or_default()))
 }
 
 fn delete_doc() -> OperationDoc {

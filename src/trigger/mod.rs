@@ -1,12 +1,14 @@
 //! Triggers: what one is, which pushed tags fire it ([`judge`]), and which workload it updates.
 //!
 //! `api` is their HTTP, `body` reads the bodies of it, `store` is their SQL, `cluster` says which
-//! cluster a trigger means, and `expression` checks regular expressions.
+//! cluster a trigger means, `expression` checks regular expressions, and `lint` says what may not have
+//! been meant.
 
 mod api;
 mod body;
 mod cluster;
 mod expression;
+pub mod lint;
 pub mod store;
 
 use std::borrow::Cow;

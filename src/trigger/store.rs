@@ -162,6 +162,41 @@ pub async fn list(
     Ok(triggers)
 }
 
+/// How many triggers of a repository are looked at for a rival of a new one.
+const MOST_RIVALS: u32 = 100;
+
+/// Another trigger that updates the same container of the same workload as a new one, of the
+/// repository's youngest.
+pub async fn find_rival(
+    db: impl SqliteExecutor<'_>,
+    repository_id: i64,
+    trigger: &NewTrigger,
+) -> Result<Option<String>> {
+    let found = sqlx::query_scalar(
+        "SELECT name FROM (
+             SELECT name, app_type, application, cluster_ns, trigger_mode, cluster_id, cluster_name,
+                    container
+             FROM triggers WHERE repository_id = ?1 ORDER BY id DESC LIMIT +?10)
+         WHERE name <> ?2 AND app_type = ?3 AND application = ?4 AND cluster_ns = ?5
+           AND trigger_mode = ?6 AND cluster_id = ?7 AND cluster_name = ?8
+           AND (container = ?9 OR container = '' OR ?9 = '')
+         LIMIT 1",
+    )
+    .bind(repository_id)
+    .bind(trigger.name.as_str())
+    .bind(trigger.app_type.as_str())
+    .bind(&trigger.application)
+    .bind(&trigger.cluster_ns)
+    .bind(trigger.cluster.trigger_mode().as_str())
+    .bind(trigger.cluster.id())
+    .bind(trigger.cluster.name())
+    .bind(&trigger.container)
+    .bind(MOST_RIVALS)
+    .fetch_optional(db)
+    .await?;
+    Ok(found)
+}
+
 /// The expressions in the conditions of a repository's enabled triggers, with repetitions.
 pub async fn list_expressions(
     db: impl SqliteExecutor<'_>,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::support::{TRIGGERS, TestApp, trigger};
+use crate::support::{Answer, TRIGGERS, TestApp, WORLD, trigger};
 
 #[tokio::test]
 async fn the_example_of_the_reference_is_created_and_shown() {
@@ -346,4 +346,67 @@ async fn a_trigger_raced_by_the_deletion_of_its_repository_is_created_or_not_fou
             .is(200, "{}");
         app.get(TRIGGERS).await.is(200, "[]");
     }
+}
+
+#[tokio::test]
+async fn a_trigger_that_may_not_be_meant_is_made_and_its_answer_hints_at_it() {
+    let app = TestApp::seeded(WORLD).await;
+    let hint = |answer: Answer| answer.header("x-emulator-hint").map(str::to_owned);
+    let create = async |changes: Value| {
+        let mut body = trigger("t");
+        for (field, value) in changes.as_object().expect("an object") {
+            body[field] = value.clone();
+        }
+        hint(app.post(TRIGGERS, body).await.is(201, "{}"))
+    };
+    assert_eq!(create(json!({"name": "plain"})).await, None);
+    assert_eq!(
+        create(json!({"name": "rival"})).await.as_deref(),
+        Some("application: the trigger plain updates the same container of deployments/adsfa")
+    );
+    let lost = json!({"name": "lost", "cluster_id": "é", "application": "b",
+                      "trigger_type": "regular", "condition": ".*"});
+    assert_eq!(
+        create(lost).await.as_deref(),
+        Some(
+            "condition: .* matches every tag; trigger_type all says so plainly; \
+             cluster_id: there is no cluster with the id \\u{e9}"
+        )
+    );
+    let named = json!({"name": "named", "cluster_id": "", "cluster_name": "tset",
+                       "application": "c"});
+    let told = create(named).await;
+    assert_eq!(
+        told.as_deref(),
+        Some("cluster_name: there is no cluster named tset")
+    );
+    let long = json!({"name": "long", "application": "d", "trigger_type": "regular",
+                      "condition": "é".repeat(1000), "cluster_id": "é".repeat(128)});
+    let told = create(long).await.expect("a hint");
+    assert_eq!(told.len(), 512);
+    let enable = async |enable: &str| {
+        let path = format!("{TRIGGERS}/lost");
+        let answer = app.patch(&path, json!({"enable": enable})).await;
+        hint(answer.is(201, "{}"))
+    };
+    assert_eq!(enable("false").await, None);
+    let told = enable("true").await.expect("a hint");
+    assert!(
+        told.starts_with("condition: .* matches every tag"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn with_hints_off_no_answer_hints_at_anything() {
+    let app = TestApp::seeded_with(WORLD, &["--hints", "off"]).await;
+    let mut body = trigger("t");
+    body["trigger_type"] = json!("regular");
+    body["condition"] = json!("v1");
+    let answer = app.post(TRIGGERS, body).await.is(201, "{}");
+    assert_eq!(answer.header("x-emulator-hint"), None);
+    let path = format!("{TRIGGERS}/t");
+    let answer = app.patch(&path, json!({"enable": "true"})).await;
+    let answer = answer.is(201, "{}");
+    assert_eq!(answer.header("x-emulator-hint"), None);
 }

@@ -358,7 +358,7 @@ impl From<sqlx::Error> for Error {
 }
 /// A text with its control characters written out: what others say must not look like lines of our
 /// own, in errors and in the log.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') {

@@ -192,6 +192,7 @@ pub mod internal {
     pub use crate::emulator::{report, routes};
     pub use crate::http::{Operation, Query};
     pub use crate::image::{Digest, ImagePath, Manifest, MediaType, Reference};
+    pub use crate::error::one_line;
     pub use crate::json::JsonObject;
     pub use crate::nearest::nearest;
     pub use crate::openapi::PAGE;

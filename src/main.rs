@@ -46,6 +46,8 @@ enum Command {
     Seed(command::seed::Arguments),
     /// Save the whole state of a running emulator in a file, or load it from one
     Snapshot(command::snapshot::Arguments),
+    /// Show a push with all of its effects, or the push that a workload runs
+    Trace(command::trace::Arguments),
 }
 
 /// How long threads are waited for that the end of the runtime finds at work. One that hangs, in an
@@ -114,6 +116,13 @@ fn main() -> ExitCode {
         Some(Command::Snapshot(arguments)) => {
             let moved = runtime.block_on(command::snapshot::run(&arguments));
             moved.map(|()| ExitCode::SUCCESS)
+        }
+        Some(Command::Trace(arguments)) => {
+            let traced = runtime.block_on(command::trace::run(&arguments));
+            traced.map(|traced| {
+                say(&traced.text);
+                traced.code
+            })
         }
     };
     runtime.shutdown_timeout(LAST_THREADS);

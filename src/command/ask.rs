@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use swr_emulator::{BUILTIN_TOKEN, config};
 use tokio::net::TcpStream;
 
@@ -19,6 +20,12 @@ use tokio::net::TcpStream;
 const MAX_HEALTH: usize = 1024 * 1024;
 
 const HEALTH: &str = "/_emulator/health";
+
+/// How long an emulator may take to answer a question about what it holds, for which it may have to
+/// ask clusters.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The most that such an answer may hold.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Where an emulator is: `http://HOST[:PORT]`.
 #[derive(Debug, Clone)]
@@ -186,8 +193,49 @@ impl Target {
         headers
     }
 
+    /// What the emulator answers to a GET.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+        let (status, body) = self.answer(path).await?;
+        if !status.is_success() {
+            return Err(refusal(&self.url, status, &body));
+        }
+        self.parse(path, &body)
+    }
+
+    /// The same where it may be that there is nothing of the kind, or not for this user.
+    pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, String> {
+        let (status, body) = self.answer(path).await?;
+        match status {
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => self.parse(path, &body).map(Some),
+            status => Err(refusal(&self.url, status, &body)),
+        }
+    }
+
+    async fn answer(&self, path: &str) -> Result<(StatusCode, Bytes), String> {
+        let headers = self.headers();
+        let answer = get(&self.url, path, &headers, MAX_ANSWER);
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
+        answer
+            .unwrap_or_else(|_| Err("it did not answer in time".to_owned()))
+            .map_err(|reason| self.unreachable(&reason))
+    }
+
+    fn parse<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, String> {
+        let path = path.split('?').next().unwrap_or_default();
+        serde_json::from_slice(body)
+            .map_err(|error| format!("cannot read the answer of {} to {path}: {error}", self.url))
+    }
+
     /// That nobody answers there.
     pub(crate) fn unreachable(&self, reason: &str) -> String {
         format!("no emulator answers at {}: {reason}", self.url)
     }
+}
+
+/// A path with a query, each value escaped.
+pub(crate) fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("{path}?{}", query.finish())
 }

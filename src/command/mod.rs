@@ -6,4 +6,5 @@ pub(crate) mod exec;
 pub(crate) mod healthcheck;
 pub(crate) mod seed;
 pub(crate) mod snapshot;
+pub(crate) mod trace;
 pub(crate) mod variables;

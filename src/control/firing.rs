@@ -77,6 +77,9 @@ pub(super) struct PushView {
     digest: String,
     pushed_by: String,
     pushed_at: String,
+    /// The `X-Request-Id` of the request that pushed the tag; omitted if a sync did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
     /// At most 1,000.
     pub(super) triggers: Vec<DecisionView>,
     /// The total number of triggers.
@@ -168,6 +171,7 @@ impl PushView {
             digest: push.digest,
             pushed_by: push.pushed_by,
             pushed_at: push.pushed_at.to_string(),
+            request_id: push.request_id,
             triggers,
             trigger_count,
         })

@@ -20,6 +20,8 @@ pub struct RecordedPush {
     pub pushed_at: Timestamp,
     /// The newest trigger of all that there was.
     pub newest_trigger: i64,
+    /// The id of the request that pushed it; none where a sync did.
+    pub request_id: Option<String>,
 }
 
 /// The pushes of a repository, or of one tag of it, newest first; those before one, where that is
@@ -32,7 +34,7 @@ pub async fn list_pushes(
     limit: u32,
 ) -> Result<Vec<RecordedPush>> {
     let found = sqlx::query_as(
-        "SELECT id, tag, digest, pushed_by, pushed_at, newest_trigger FROM pushes
+        "SELECT id, tag, digest, pushed_by, pushed_at, newest_trigger, request_id FROM pushes
          WHERE repository_id = ?1 AND (?2 IS NULL OR tag = ?2) AND id < ?3
          ORDER BY id DESC LIMIT +?4",
     )
@@ -60,8 +62,8 @@ pub struct LocatedPush {
 /// The pushes of all repositories, newest first.
 pub async fn list_newest(db: impl SqliteExecutor<'_>, limit: u32) -> Result<Vec<LocatedPush>> {
     let found = sqlx::query_as(
-        "SELECT p.id, p.tag, p.digest, p.pushed_by, p.pushed_at, p.newest_trigger, n.region,
-                n.name AS namespace, r.name AS repository
+        "SELECT p.id, p.tag, p.digest, p.pushed_by, p.pushed_at, p.newest_trigger,
+                p.request_id, n.region, n.name AS namespace, r.name AS repository
          FROM pushes p
          CROSS JOIN repositories r ON r.id = p.repository_id
          CROSS JOIN namespaces n ON n.id = r.namespace_id

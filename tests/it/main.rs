@@ -38,6 +38,7 @@ mod sync;
 mod tag;
 mod terraform;
 mod testing;
+mod trace;
 mod trigger;
 mod upgrade;
 mod version;

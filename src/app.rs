@@ -1,5 +1,6 @@
 //! What a request finds when it arrives: everything that belongs to one listener of an instance.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, Semaphore};
@@ -55,6 +56,8 @@ pub struct App {
     pub tokens: Arc<Tokens>,
     /// The time.
     pub clock: Clock,
+    /// The seed file of the settings.
+    pub seed_file: Option<PathBuf>,
     /// What the instance goes back to, and whether it does so now.
     pub world: Arc<World>,
     /// Where snapshots are on their way.
@@ -69,11 +72,11 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Whether a new trigger must have something to update.
     pub strict_targets: bool,
+    /// Whether those who make a trigger are told what they may not have meant.
+    pub hints: bool,
     /// All names of the registry in images.
     pub registry_names: Vec<String>,
     /// All operations but those of the registry, in the API reference's order.
-    /// Whether those who make a trigger are told what they may not have meant.
-    pub hints: bool,
     pub operations: Arc<[Operation]>,
     pub request_ids: RequestIds,
     /// What fails on purpose.
@@ -162,6 +165,7 @@ impl App {
             passwords: Arc::default(),
             tokens: Arc::default(),
             clock: Clock::default(),
+            seed_file: None,
             world: Arc::default(),
             spool: Arc::default(),
             max_snapshot: 0,
@@ -180,11 +184,11 @@ impl App {
                 false,
             ),
             strict_targets: false,
+            hints: true,
             registry_names: Vec::new(),
             operations: crate::emulator::routes().operations().into(),
             request_ids: RequestIds::default(),
             faults: Arc::default(),
-            hints: true,
             requests: Arc::default(),
             answers: Answers::new(0),
             stop: Arc::default(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
@@ -237,6 +237,14 @@ impl Config {
     /// Where the seed comes from, if there is one.
     pub(crate) fn seed_source(&self) -> Option<&SeedSource> {
         self.seed.as_ref().or(self.seed_yaml.as_ref())
+    }
+
+    /// The seed file, if that is where the seed comes from.
+    pub(crate) fn seed_file(&self) -> Option<&Path> {
+        match self.seed_source() {
+            Some(SeedSource::File(path)) => Some(path),
+            _ => None,
+        }
     }
 
     /// How many bytes a snapshot may have that is loaded.

@@ -76,7 +76,8 @@
 //!   `read_body` of its `api.rs` or `body.rs`
 //! - find the status and the code of an error: `src/error.rs`; of the registry: `src/registry/error.rs`
 //! - find which tag fires which trigger: `judge` in `src/trigger/mod.rs`; what a firing does
-//!   to a workload: `src/engine/plan.rs`; which cluster is meant: `src/engine/destination.rs`
+//!   to a workload: `src/engine/plan.rs`; which cluster is meant: `src/engine/destination.rs`; what
+//!   is hinted at: `src/trigger/lint.rs`; what can be wrong: `src/control/doctor`
 //! - add a query parameter: its `…_doc` function, the handler, and, where `filter` takes it too, the
 //!   list of the filter's keys in `src/<chapter>/api.rs`; the statements (page and count) in
 //!   `store.rs`; then approve the snapshot of the document
@@ -186,13 +187,14 @@ pub mod internal {
     pub use crate::auth::signature::{Authorization, SignedRequest};
     pub use crate::auth::{BUILTIN_PROJECT_ID, Secret, long_term_password};
     pub use crate::client_variables::client_variables;
+    pub use crate::clock::Clock;
     pub use crate::control::Report;
     pub use crate::db::Db;
     pub use crate::edge::LinesForPeople;
     pub use crate::emulator::{report, routes};
+    pub use crate::error::one_line;
     pub use crate::http::{Operation, Query};
     pub use crate::image::{Digest, ImagePath, Manifest, MediaType, Reference};
-    pub use crate::error::one_line;
     pub use crate::json::JsonObject;
     pub use crate::nearest::nearest;
     pub use crate::openapi::PAGE;

@@ -36,6 +36,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check everything that can be wrong, and name the fix
+    Doctor(command::doctor::Arguments),
     /// Print the settings for a client (asks the emulator for its region)
     Env(command::env::Arguments),
     /// Run COMMAND with an emulator of its own, which ends with it, and exit as COMMAND does
@@ -83,6 +85,13 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         None => runtime.block_on(run(&arguments.config)),
+        Some(Command::Doctor(arguments)) => {
+            let examined = runtime.block_on(command::doctor::run(&arguments));
+            examined.map(|examined| {
+                say(&examined.text);
+                examined.code
+            })
+        }
         Some(Command::Env(arguments)) => {
             let answer = runtime.block_on(command::env::run(&arguments));
             answer.map(|answer| {

@@ -37,6 +37,11 @@ pub(crate) struct Url {
 }
 
 impl Url {
+    /// The host alone, an IPv6 address without brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Host, and port where one was given.
     pub(crate) fn authority(&self) -> &str {
         &self.authority

@@ -1,6 +1,7 @@
 //! Sub-commands of the program, and the variables that all of it reads.
 
 mod ask;
+pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod healthcheck;

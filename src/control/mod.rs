@@ -3,9 +3,10 @@
 //! state as a seed file, in `snapshot` all of it as a file and back, in `worlds` how everything
 //! changes at once; in `firing` the outcome of pushes, in `waiting` the ways
 //! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, in `requests` the
-//! newest requests, and in `report` all that is remembered of a run.
+//! newest requests, and in `report` all that is remembered of a run; in `doctor` all that can be wrong.
 
 mod clock;
+mod doctor;
 mod faults;
 mod firing;
 mod report;
@@ -59,6 +60,7 @@ pub fn routes() -> Routes {
         .and(clock::routes())
         .and(faults::routes())
         .and(requests::routes())
+        .and(doctor::routes())
 }
 
 fn show_doc() -> OperationDoc {

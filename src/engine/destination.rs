@@ -6,12 +6,15 @@ use crate::cce::{self, Cluster};
 use crate::db::Readers;
 use crate::error::{Error, Result};
 use crate::kubernetes::{Failure, RealClusters};
+use crate::nearest::nearest;
 use crate::trigger::{AppType, ClusterRef, NewTrigger, Trigger};
 use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
 
 /// How many workloads near a missing one are read: one more than are named, so that it is known
 /// that there are more.
 pub(super) const MOST_NEAR: usize = MOST_NAMED + 1;
+/// Among how many the one is looked for that was meant.
+const MOST_MEANT: usize = 1000;
 
 /// The fields of a trigger that say what it updates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::FromRow)]
@@ -91,47 +94,39 @@ impl From<Failure> for Look {
 }
 
 impl Destination {
-    /// The cluster among all there are: by its id, else by its name, else the only one of CCE.
+    /// See [`choose`].
     pub(super) fn choose(&self, clusters: &[Cluster]) -> std::result::Result<Cluster, Missing> {
-        let found = match &self.cluster {
-            ClusterRef::Cci => clusters.iter().find(|cluster| is_cci(cluster)),
-            ClusterRef::Cce { id, .. } if !id.is_empty() => {
-                clusters.iter().find(|cluster| cluster.id == *id)
-            }
-            ClusterRef::Cce { name, .. } if !name.is_empty() => {
-                clusters.iter().find(|cluster| cluster.name == *name)
-            }
-            ClusterRef::Cce { .. } => {
-                let mut of_cce = clusters.iter().filter(|cluster| !is_cci(cluster));
-                let first = of_cce.next();
-                first.filter(|_| of_cce.next().is_none())
-            }
-        };
-        found.cloned().ok_or_else(|| self.missing_cluster(clusters))
+        choose(&self.cluster, clusters).cloned()
     }
 
-    /// What is missing when it means none of the clusters.
-    fn missing_cluster(&self, clusters: &[Cluster]) -> Missing {
-        let (field, reason) = match &self.cluster {
-            ClusterRef::Cci => ("trigger_mode", "there is no cluster named cci".to_owned()),
-            ClusterRef::Cce { id, .. } if !id.is_empty() => {
-                ("cluster_id", no_such_id(id, clusters))
+    /// The name that is most like the one which a field holds in vain; none in a real cluster, which
+    /// does not tell its names.
+    pub(super) async fn meant(&self, db: &Readers, field: &str) -> Result<Option<String>> {
+        let clusters = cce::store::list(db).await?;
+        let names = clusters.iter();
+        match field {
+            "cluster_id" => {
+                let id = self.cluster.id();
+                let named = names.clone().find(|cluster| cluster.name == id);
+                let named = named.map(|cluster| cluster.id.as_str());
+                let ids = names.map(|cluster| cluster.id.as_str());
+                Ok(named.or_else(|| nearest(id, ids)).map(str::to_owned))
             }
-            ClusterRef::Cce { name, .. } if !name.is_empty() => {
-                let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
-                let reason = format!("there is no cluster named {name}{there}");
-                ("cluster_name", reason)
+            "cluster_name" => {
+                let names = names.map(|cluster| cluster.name.as_str());
+                Ok(nearest(self.cluster.name(), names).map(str::to_owned))
             }
-            ClusterRef::Cce { .. } => {
-                let of_cce = clusters.iter().filter(|cluster| !is_cci(cluster));
-                let there = there(of_cce.map(|cluster| cluster.id.as_str()));
-                let reason = format!(
-                    "the trigger names no cluster, and there is not exactly one to default to{there}"
-                );
-                ("cluster_id", reason)
+            "application" => {
+                let Ok(cluster) = self.choose(&clusters) else {
+                    return Ok(None);
+                };
+                let key = self.key(&cluster);
+                let near = workload::store::find_neighbours(db, &key, MOST_MEANT).await?;
+                let names = near.of_kind.iter().map(String::as_str);
+                Ok(nearest(&self.application, names).map(str::to_owned))
             }
-        };
-        Missing { field, reason }
+            _ => Ok(None),
+        }
     }
 
     /// What it has in common with the destinations of other firings at the same workload; those
@@ -239,6 +234,50 @@ impl Destination {
             resource_version: None,
         }))
     }
+}
+
+/// The cluster among all there are: by its id, else by its name, else the only one of CCE.
+pub(super) fn choose<'a>(
+    cluster: &ClusterRef,
+    clusters: &'a [Cluster],
+) -> std::result::Result<&'a Cluster, Missing> {
+    let found = match cluster {
+        ClusterRef::Cci => clusters.iter().find(|cluster| is_cci(cluster)),
+        ClusterRef::Cce { id, .. } if !id.is_empty() => {
+            clusters.iter().find(|cluster| cluster.id == *id)
+        }
+        ClusterRef::Cce { name, .. } if !name.is_empty() => {
+            clusters.iter().find(|cluster| cluster.name == *name)
+        }
+        ClusterRef::Cce { .. } => {
+            let mut of_cce = clusters.iter().filter(|cluster| !is_cci(cluster));
+            let first = of_cce.next();
+            first.filter(|_| of_cce.next().is_none())
+        }
+    };
+    found.ok_or_else(|| missing_cluster(cluster, clusters))
+}
+
+/// What is missing when a trigger means none of the clusters.
+fn missing_cluster(cluster: &ClusterRef, clusters: &[Cluster]) -> Missing {
+    let (field, reason) = match cluster {
+        ClusterRef::Cci => ("trigger_mode", "there is no cluster named cci".to_owned()),
+        ClusterRef::Cce { id, .. } if !id.is_empty() => ("cluster_id", no_such_id(id, clusters)),
+        ClusterRef::Cce { name, .. } if !name.is_empty() => {
+            let there = there(clusters.iter().map(|cluster| cluster.name.as_str()));
+            let reason = format!("there is no cluster named {name}{there}");
+            ("cluster_name", reason)
+        }
+        ClusterRef::Cce { .. } => {
+            let of_cce = clusters.iter().filter(|cluster| !is_cci(cluster));
+            let there = there(of_cce.map(|cluster| cluster.id.as_str()));
+            let reason = format!(
+                "the trigger names no cluster, and there is not exactly one to default to{there}"
+            );
+            ("cluster_id", reason)
+        }
+    };
+    Missing { field, reason }
 }
 
 fn is_cci(cluster: &Cluster) -> bool {

@@ -14,6 +14,7 @@ use crate::cce;
 use crate::error::{Error, Result};
 use crate::excerpt::beginning;
 use crate::http::cut_to_page;
+use crate::nearest::nearest;
 use crate::repository::RepositoryRef;
 use crate::tag::{self, TagName};
 use crate::trigger::{self, ClusterRef, Condition, Expression, NewTrigger, Trigger};
@@ -48,6 +49,29 @@ pub enum Expected {
     Fails,
     /// The trigger does not fire.
     Skipped,
+}
+
+/// What stands between a trigger and its workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hindrance {
+    /// A field of the trigger names something that is not there.
+    Field {
+        field: &'static str,
+        /// What is missing, and what there is instead.
+        reason: String,
+        /// The name that is most like it.
+        meant: Option<String>,
+    },
+    /// What is to be updated does not use the image.
+    OtherImage {
+        reason: String,
+        /// The images that there are.
+        images: Vec<String>,
+    },
+    /// The cluster does not show the workload, and why.
+    Refused(String),
+    /// The cluster does not answer, or not now, and why.
+    Silent(String),
 }
 
 impl Engine {
@@ -133,16 +157,53 @@ impl Engine {
         trigger: &NewTrigger,
     ) -> Result<Option<String>> {
         let destination = Destination::from(trigger);
-        let db = self.db.readers();
-        destination.check_name(&cce::store::list(db).await?)?;
-        let sighting = match destination.look(db, &self.real_clusters()).await? {
-            Look::Seen(sighting) => sighting,
-            Look::Missing(missing) => return Err(missing.into()),
-            Look::Refused(reason) => return Err(Error::invalid("application", reason)),
-            Look::Silent(reason) => {
+        destination.check_name(&cce::store::list(self.db.readers()).await?)?;
+        let container = &trigger.container;
+        match self
+            .find_hindrance(repository, &destination, container)
+            .await?
+        {
+            None => Ok(None),
+            Some(Hindrance::OtherImage { reason, .. }) => Ok(Some(reason)),
+            Some(Hindrance::Field { field, reason, .. }) => Err(Error::invalid(field, reason)),
+            Some(Hindrance::Refused(reason)) => Err(Error::invalid("application", reason)),
+            Some(Hindrance::Silent(reason)) => {
                 let kind = trigger.app_type.resource();
-                return Err(Error::ClusterUnavailable(format!("{kind}: {reason}")));
+                Err(Error::ClusterUnavailable(format!("{kind}: {reason}")))
             }
+        }
+    }
+
+    /// What stands between a trigger of a repository and its workload now, if anything does.
+    pub async fn hindrance(
+        &self,
+        repository: &RepositoryRef,
+        trigger: &Trigger,
+    ) -> Result<Option<Hindrance>> {
+        let destination = Destination::from(trigger);
+        self.find_hindrance(repository, &destination, &trigger.container)
+            .await
+    }
+
+    async fn find_hindrance(
+        &self,
+        repository: &RepositoryRef,
+        destination: &Destination,
+        container: &str,
+    ) -> Result<Option<Hindrance>> {
+        let db = self.db.readers();
+        let template = match destination.look(db, &self.real_clusters()).await? {
+            Look::Seen(WorkloadSnapshot { template, .. }) => template,
+            Look::Missing(Missing { field, reason }) => {
+                let meant = destination.meant(db, field).await?;
+                return Ok(Some(Hindrance::Field {
+                    field,
+                    reason,
+                    meant,
+                }));
+            }
+            Look::Refused(reason) => return Ok(Some(Hindrance::Refused(reason))),
+            Look::Silent(reason) => return Ok(Some(Hindrance::Silent(reason))),
         };
         let target = Target {
             registry_names: self.regions.registry_names(&repository.namespace.region),
@@ -150,15 +211,28 @@ impl Engine {
             repository: repository.name.as_str(),
             tag: "",
             digest: "",
-            container: &trigger.container,
+            container,
         };
-        match plan(target, &sighting.template) {
-            Plan::Impossible(Obstacle::NoContainer(reason)) => {
-                Err(Error::invalid("container", reason))
+        let Plan::Impossible(obstacle) = plan(target, &template) else {
+            return Ok(None);
+        };
+        let containers = template.containers.iter().chain(&template.init_containers);
+        Ok(Some(match obstacle {
+            Obstacle::NoContainer(reason) => {
+                let names = containers.map(|container| container.name.as_str());
+                Hindrance::Field {
+                    field: "container",
+                    reason,
+                    meant: nearest(container, names).map(str::to_owned),
+                }
             }
-            Plan::Impossible(Obstacle::OtherImage(reason)) => Ok(Some(reason)),
-            Plan::Update { .. } | Plan::Unchanged => Ok(None),
-        }
+            Obstacle::OtherImage(reason) => Hindrance::OtherImage {
+                reason,
+                images: containers
+                    .map(|container| container.image.clone())
+                    .collect(),
+            },
+        }))
     }
 }
 

@@ -39,7 +39,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 pub use destination::missing_target;
-pub use explain::{Expected, Explained};
+pub use explain::{Expected, Explained, Hindrance};
 use fate::Fate;
 pub use matching::{Matcher, Verdicts};
 pub use retry::Retry;
@@ -47,11 +47,13 @@ pub use wait::{Wait, Waited};
 pub use worker::FiringWorker;
 
 use crate::account;
+use crate::cce::Cluster;
 use crate::clock::Clock;
 use crate::db::{Db, Subject};
 use crate::error::Result;
 use crate::kubernetes::RealClusters;
 use crate::region::Regions;
+use crate::trigger::ClusterRef;
 use retry::Retries;
 
 /// The detail of a firing that found its workload as it wants it.
@@ -153,6 +155,15 @@ impl Engine {
     pub async fn lacks_agency(&self, account_id: &str) -> Result<bool> {
         Ok(self.require_agency
             && !account::store::has_agency(self.db.lookups(), account_id).await?)
+    }
+
+    /// The cluster among all there are that triggers mean with these fields; the error says what is
+    /// missing.
+    pub fn choose<'a>(
+        cluster: &ClusterRef,
+        clusters: &'a [Cluster],
+    ) -> std::result::Result<&'a Cluster, String> {
+        destination::choose(cluster, clusters).map_err(|missing| missing.reason)
     }
 
     /// Tells those who wait for firings to end that some may have gone away without an outcome.

@@ -48,6 +48,7 @@ pages! {
     seed_file "seed-file"
     clients "clients"
     real_clusters "real-clusters"
+    mistakes "mistakes"
     settings "settings"
     operations "operations"
     differences "differences"

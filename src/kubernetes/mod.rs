@@ -1,11 +1,12 @@
 //! Real Kubernetes clusters, and the two requests that a firing makes there. `connection` makes
-//! their clients, `exec` runs the plug-ins that log in.
+//! their clients, `exec` runs the plug-ins that log in, `rights` asks what a client may do.
 //!
 //! Only clusters that the seed file names are ever contacted; a default kubeconfig is never
 //! looked for. Simulated clusters live in `workload`.
 
 mod connection;
 mod exec;
+mod rights;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -162,6 +162,28 @@ pub async fn list(
     Ok(triggers)
 }
 
+/// Where triggers act, but for the name of the workload.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Scene {
+    pub app_type: AppType,
+    /// The Kubernetes namespace.
+    pub cluster_ns: String,
+    #[sqlx(flatten)]
+    pub cluster: ClusterRef,
+}
+
+/// Where the triggers of all repositories act; `limit` at most.
+pub async fn list_scenes(db: impl SqliteExecutor<'_>, limit: u32) -> Result<Vec<Scene>> {
+    let found = sqlx::query_as(
+        "SELECT DISTINCT app_type, cluster_ns, trigger_mode, cluster_id, cluster_name
+         FROM triggers LIMIT +?",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
 /// How many triggers of a repository are looked at for a rival of a new one.
 const MOST_RIVALS: u32 = 100;
 

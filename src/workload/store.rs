@@ -2,7 +2,7 @@
 
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
-use super::{FailureSettings, Neighbours, PodTemplate, Rollout, Workload, WorkloadKey};
+use super::{Container, FailureSettings, Neighbours, PodTemplate, Rollout, Workload, WorkloadKey};
 use crate::cce::{self, Cluster};
 use crate::db::Write;
 use crate::error::{Error, Resource, Result};
@@ -170,6 +170,39 @@ pub async fn list(
     .bind(&after.namespace)
     .bind(&after.kind)
     .bind(&after.name)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// A workload's containers, with its place in its cluster.
+#[derive(Debug, FromRow)]
+pub struct Running {
+    /// The Kubernetes namespace.
+    pub namespace: String,
+    /// `deployments` or `statefulsets`.
+    pub kind: String,
+    /// The workload's name.
+    pub name: String,
+    containers: String,
+}
+
+impl Running {
+    /// The images of its containers.
+    pub fn images(&self) -> Result<Vec<String>> {
+        let containers: Vec<Container> =
+            serde_json::from_str(&self.containers).map_err(Error::internal)?;
+        let images = containers.into_iter().map(|container| container.image);
+        Ok(images.collect())
+    }
+}
+
+/// The oldest workloads of all clusters; `limit` at most.
+pub async fn list_running(db: impl SqliteExecutor<'_>, limit: u32) -> Result<Vec<Running>> {
+    let found = sqlx::query_as(
+        "SELECT namespace, kind, name, containers FROM workloads ORDER BY id LIMIT +?",
+    )
     .bind(limit)
     .fetch_all(db)
     .await?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path as Segments, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -52,6 +52,8 @@ struct Shared {
     /// Answers that the next patches get instead of the real one.
     mishaps: Mutex<VecDeque<Mishap>>,
     patches: Mutex<Vec<Value>>,
+    /// The verbs that nobody has a right to.
+    denied: Mutex<Vec<&'static str>>,
     /// Whether the service account was made anew.
     is_renewed: AtomicBool,
     /// How many requests were answered 401.
@@ -268,6 +270,11 @@ impl FakeKubernetes {
         self.shared.patches.lock().expect("unpoisoned").clone()
     }
 
+    /// Takes the right to a verb away.
+    pub(crate) fn deny(&self, verb: &'static str) {
+        self.shared.denied.lock().expect("unpoisoned").push(verb);
+    }
+
     /// Makes the service account anew, whose old token ends with that.
     pub(crate) fn renew_service_account(&self) {
         self.shared.is_renewed.store(true, Ordering::Release);
@@ -285,6 +292,10 @@ impl FakeKubernetes {
 }
 
 impl Shared {
+    fn allows(&self, verb: &str) -> bool {
+        !self.denied.lock().expect("unpoisoned").contains(&verb)
+    }
+
     fn good_token(&self) -> &'static str {
         if self.is_renewed.load(Ordering::Acquire) {
             RENEWED_TOKEN
@@ -312,6 +323,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>
     let path = "/apis/apps/v1/namespaces/{namespace}/{kind}/{name}";
     let router = Router::new()
         .route(path, get(read).patch(patch))
+        .route(REVIEWS, post(review))
         .with_state(shared);
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, router) = (acceptor.clone(), router.clone());
@@ -328,6 +340,29 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>
     }
 }
 
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+/// Whether the caller may do what the review asks about.
+async fn review(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(has_certificate)): Extension<HasCertificate>,
+    headers: HeaderMap,
+    Json(mut review): Json<Value>,
+) -> Response {
+    let asked = review["spec"]["resourceAttributes"].clone();
+    let text = |field: &str| asked[field].as_str().unwrap_or_default().to_owned();
+    let place = Segments((text("namespace"), text("resource"), String::new()));
+    let verb = text("verb");
+    let refusal = refusal(&shared, &headers, has_certificate, &verb, &place);
+    if let Some(refusal) = &refusal
+        && refusal.status() == StatusCode::UNAUTHORIZED
+    {
+        return status(401, "Unauthorized", "Unauthorized", &json!({}));
+    }
+    review["status"] = json!({"allowed": refusal.is_none()});
+    (StatusCode::CREATED, Json(review)).into_response()
+}
+
 type Place = Segments<(String, String, String)>;
 
 /// Who is calling, and whether they may.
@@ -342,8 +377,10 @@ fn refusal(
         .get(AUTHORIZATION)
         .map(|value| value.to_str().expect("ASCII"));
     let user = match bearer.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(token) if token == shared.good_token() => return None,
-        None if has_certificate => return None,
+        Some(token) if token == shared.good_token() && shared.allows(verb) => return None,
+        None if has_certificate && shared.allows(verb) => return None,
+        Some(token) if token == shared.good_token() => "system:serviceaccount:default:deployer",
+        None if has_certificate => "deployer",
         Some(POWERLESS_TOKEN) => "system:serviceaccount:default:reader",
         Some(_) => {
             shared.unknown_callers.fetch_add(1, Ordering::AcqRel);

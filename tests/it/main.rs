@@ -18,6 +18,7 @@ mod house;
 mod iam;
 mod kubernetes;
 mod large;
+mod mistakes;
 mod namespace;
 mod openapi;
 mod permission;

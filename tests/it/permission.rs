@@ -64,6 +64,7 @@ pub(crate) const CONTROL: &[&str] = &[
     "EmulatorDeleteRequests",
     "EmulatorPutWorkload",
     "EmulatorDeleteWorkload",
+    "EmulatorDoctor",
 ];
 
 /// One account with an admin and users of each level, and another account.

@@ -3,9 +3,11 @@
 //! state as a seed file, in `snapshot` all of it as a file and back, in `worlds` how everything
 //! changes at once; in `firing` the outcome of pushes, in `waiting` the ways
 //! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, in `requests` the
-//! newest requests, and in `report` all that is remembered of a run.
+//! newest requests, in `events` what happens as it happens, and in `report` all that is remembered
+//! of a run.
 
 mod clock;
+mod events;
 mod faults;
 mod firing;
 mod report;
@@ -53,12 +55,13 @@ pub fn routes() -> Routes {
         .and(reset::routes())
         .and(seed::routes())
         .and(snapshot::routes())
-        .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
+        .post("EmulatorPush", PUSH, push_sample, push_sample_doc).with_recorded_body()
         .and(waiting::routes())
         .and(firing::routes())
         .and(clock::routes())
         .and(faults::routes())
         .and(requests::routes())
+        .and(events::routes())
 }
 
 fn show_doc() -> OperationDoc {

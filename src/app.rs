@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::edge::{RequestIds, Requests};
 use crate::engine::{Engine, Matcher};
+use crate::events::Events;
 use crate::faults::Faults;
 use crate::http::{BodyBudget, Operation, Stop};
 use crate::image::{Files, Pusher};
@@ -83,6 +84,10 @@ pub struct App {
     pub faults: Arc<Faults>,
     /// What was asked last.
     pub requests: Arc<Requests>,
+    /// Whether that may have bodies.
+    pub record_bodies: bool,
+    /// What happens.
+    pub events: Arc<Events>,
     /// Answers that are ready.
     pub answers: Answers,
     /// The end of the instance.
@@ -182,6 +187,7 @@ impl App {
                 RealClusters::default(),
                 std::time::Duration::ZERO,
                 false,
+                Arc::default(),
             ),
             strict_targets: false,
             hints: true,
@@ -190,6 +196,8 @@ impl App {
             request_ids: RequestIds::default(),
             faults: Arc::default(),
             requests: Arc::default(),
+            record_bodies: true,
+            events: Arc::default(),
             answers: Answers::new(0),
             stop: Arc::default(),
             wanted: Arc::default(),

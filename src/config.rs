@@ -168,6 +168,16 @@ pub struct Config {
     /// How credentials are checked
     #[arg(long, env = "SWR_EMULATOR_AUTH", value_enum, default_value = "strict")]
     pub auth: auth::Mode,
+    /// Record the bodies of requests that hold no secrets, for those who may reset the instance
+    #[arg(
+        long,
+        env = "SWR_EMULATOR_RECORD_BODIES",
+        value_name = "on|off",
+        default_value = "on",
+        action = ArgAction::Set,
+        value_parser = parse_switch
+    )]
+    pub record_bodies: bool,
     /// Format of the log lines
     #[arg(
         long,
@@ -220,6 +230,7 @@ impl Default for Config {
             require_agency: false,
             hints: true,
             auth: auth::Mode::Strict,
+            record_bodies: true,
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,
             log_file: None,

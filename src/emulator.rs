@@ -20,9 +20,11 @@ use crate::config::{Config, DEFAULT_WAIT, parse_region};
 use crate::control::Report;
 use crate::data_folder::{DataFolder, FolderError};
 use crate::db::{Db, OpenError, Write};
-use crate::edge::{AllowedHosts, Edge, RequestIds, Server};
+use crate::edge::{AllowedHosts, Edge, RequestIds, Requests, Server};
 use crate::engine::{self, Engine, FiringWorker, Matcher};
 use crate::error::Error;
+use crate::events::Events;
+use crate::faults::Faults;
 use crate::http::Operation;
 use crate::iam::{self, StoredUsers};
 use crate::image::{self, Collector, Files, Folders};
@@ -492,6 +494,7 @@ async fn prepare(
         downloads: Downloads::new(Arc::clone(&db)),
     });
     let matcher = Matcher::default();
+    let events = Arc::<Events>::default();
     let engine = Engine::new(
         Arc::clone(&db),
         clock.clone(),
@@ -499,12 +502,13 @@ async fn prepare(
         real_clusters,
         config.deploy_timeout(),
         config.require_agency,
+        Arc::clone(&events),
     );
     let world = Arc::new(World::new(origin));
     let spool = Arc::new(spool);
     let passwords = Arc::default();
-    let faults = Arc::default();
-    let requests = Arc::default();
+    let faults = Arc::new(Faults::told_to(Arc::clone(&events)));
+    let requests = Arc::new(Requests::told_to(Arc::clone(&events)));
     let (stop, wanted) = (Arc::default(), Arc::default());
     let waits = Arc::new(Semaphore::new(MAX_WAITS));
     let bodies = Arc::default();
@@ -536,6 +540,8 @@ async fn prepare(
             request_ids: RequestIds::default(),
             faults: Arc::clone(&faults),
             requests: Arc::clone(&requests),
+            record_bodies: config.record_bodies,
+            events: Arc::clone(&events),
             answers: Answers::new(config.answer_cache_bytes()),
             stop: Arc::clone(&stop),
             wanted: Arc::clone(&wanted),

@@ -14,6 +14,7 @@ use http::StatusCode;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Error, Result};
+use crate::events::{Event, Events};
 use crate::http::{Operation, Stop};
 
 /// How many faults there may be.
@@ -25,9 +26,19 @@ pub struct Faults {
     planned: Mutex<Vec<PlannedFault>>,
     /// Spares requests the lock as long as there is none.
     is_any: AtomicBool,
+    /// Hears of those that are planned.
+    events: Arc<Events>,
 }
 
 impl Faults {
+    /// None yet; each that is planned will be an event.
+    pub fn told_to(events: Arc<Events>) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
+    }
+
     /// The effect of the oldest fault that applies to a request; it counts as applied once more. At
     /// most one applies to a request.
     pub fn inject<'a>(&self, request: impl FnOnce() -> RequestFacts<'a>) -> Option<InjectedFault> {
@@ -58,6 +69,8 @@ impl Faults {
             let rule = "the limit of 1,000 faults is reached; remove them with DELETE";
             return Err(Error::invalid("body", rule));
         }
+        self.events
+            .publish(|| Event::Fault(Box::new(fault.clone())));
         faults.push(fault);
         self.is_any.store(true, Ordering::Release);
         Ok(())

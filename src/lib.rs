@@ -65,7 +65,7 @@
 //! `http` (operations, bodies in, answers and errors out), `auth` (who is calling), `db` (SQLite, and
 //! its one writer), `lookup` (what names refer to), `world` (who is let in while everything
 //! changes), `answers` (bytes that are sent again), `region` (an instance can have several),
-//! `error`, `client_variables` (what points clients at an instance), `json` (objects read field by
+//! `error`, `events` (what happens, for those who listen), `client_variables` (what points clients at an instance), `json` (objects read field by
 //! field), `page`, `schema`, `nearest` (the name that was meant),
 //! `excerpt` (texts that are cut before they are repeated), `clock`, `config`, `data_folder`, `app`
 //! (the state that handlers share), `emulator` (an instance from start to stop).
@@ -164,6 +164,7 @@ mod db;
 mod edge;
 mod emulator;
 mod error;
+mod events;
 mod excerpt;
 mod http;
 mod json;

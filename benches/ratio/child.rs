@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{self, Command, Stdio};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::Result;
 use crate::client::{Connection, Request};
 use crate::servers;
@@ -113,6 +116,24 @@ impl Child {
     pub(crate) async fn is_healthy(&self) -> Result<()> {
         let mut connection = Connection::open(self.address).await?;
         connection.send(&Request::list(self.health)).await?;
+        Ok(())
+    }
+
+    /// Listens to all that happens in an emulator, until it ends.
+    pub(crate) async fn listen(&self) -> Result<()> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        let head = format!(
+            "GET /_emulator/events HTTP/1.1\r\nHost: {}\r\nX-Auth-Token: {}\r\n\r\n",
+            self.address,
+            swr_emulator::BUILTIN_TOKEN
+        );
+        stream.write_all(head.as_bytes()).await?;
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await?;
+        if begin != *b"HTTP/1.1 200" {
+            return Err(format!("{} lets nobody listen", self.name).into());
+        }
+        tokio::spawn(async move { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await });
         Ok(())
     }
 

@@ -65,6 +65,7 @@ impl Contest {
         other: Option<&Path>,
         workload: Workload,
         extent: Extent,
+        listener: bool,
     ) -> Result<Self> {
         let cold = match workload {
             Workload::Cold => extent.shown_once_in_all()?,
@@ -89,6 +90,9 @@ impl Contest {
         };
         for contestant in contest.all() {
             contestant.check().await?;
+        }
+        if listener {
+            contest.emulator.child.listen().await?;
         }
         Ok(contest)
     }

@@ -6,7 +6,8 @@
 //! round, then the median and the quartiles. It reads `/proc`, so it needs Linux.
 //!
 //! `cargo bench --bench ratio` prints a Markdown table; `-- --quick` is a short look, `-- --only
-//! mixed` a part, `-- --against PATH` compares with the emulator at that path too.
+//! mixed` a part, `-- --against PATH` compares with the emulator at that path too, and `-- --listener`
+//! adds a client that listens to the events of the emulator.
 
 mod absolute;
 mod child;
@@ -92,6 +93,9 @@ struct Options {
     /// Another build of the emulator to compare with
     #[arg(long, value_name = "PATH")]
     against: Option<PathBuf>,
+    /// Let a client listen to the events of the emulator, but not of another build
+    #[arg(long)]
+    listener: bool,
     /// What cargo passes
     #[arg(long, hide = true)]
     bench: bool,
@@ -184,7 +188,8 @@ async fn measure(report: &mut Report, part: Part, folder: &Path, options: &Optio
         progress(name);
         let folder = folder.join(name);
         let other = options.against.as_deref();
-        let mut contest = Contest::start(&folder, other, workload, extent).await?;
+        let mut contest =
+            Contest::start(&folder, other, workload, extent, options.listener).await?;
         contest.reconnect(connections).await?;
         let before = contest.usage()?;
         let rounds = contest.measure(workload, extent).await?;

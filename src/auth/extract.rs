@@ -2,6 +2,8 @@
 //! reset it, move its clock, let operations fail, forget requests, make and remove workloads.
 
 use axum::extract::FromRequestParts;
+use bytes::Bytes;
+use http::HeaderMap;
 use http::request::Parts;
 
 use super::{Caller, Directory, User};
@@ -30,7 +32,27 @@ impl FromRequestParts<AppState> for Controller {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self> {
         let caller = Caller::from_request_parts(parts, &()).await?;
-        let sent = parts.headers.get(HEADER);
+        Self::of(app, &caller, &parts.headers)
+    }
+}
+
+impl Controller {
+    /// Asks once more about somebody who sent a request without a body: accounts, users and tokens
+    /// may be others by now.
+    pub fn again(app: &AppState, parts: &Parts) -> Result<Self> {
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = parts;
+        let claim = app.authenticator().identify(headers)?;
+        let caller = claim.prove(method, uri, headers, &Bytes::new())?;
+        Self::of(app, &caller, headers)
+    }
+
+    fn of(app: &AppState, caller: &Caller, headers: &HeaderMap) -> Result<Self> {
+        let sent = headers.get(HEADER);
         let sent = sent.and_then(|value| value.to_str().ok());
         let is_sent = match (&app.control_token, sent) {
             (Some(token), Some(sent)) => token.matches(sent),

@@ -14,6 +14,7 @@ use crate::app::{App, AppState, Routes};
 use crate::auth::Controller;
 use crate::clock::{Clock, Timestamp, parse_duration};
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::http::{JsonResponse, OperationDoc};
 use crate::json::JsonObject;
 use crate::registry::token::store::RenewSigningKey;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> Routes {
     Routes::of("Emulator")
         .get("EmulatorShowClock", CLOCK, show, show_doc)
         .post("EmulatorMoveClock", CLOCK, change, change_doc)
+        .with_recorded_body()
 }
 
 /// Some of the times of RFC 3339, all of which are understood and within the clock's reach.
@@ -85,7 +87,14 @@ pub(crate) async fn move_clock(app: &AppState, how: Move) -> Result<()> {
         Move::Reset => app.clock.reset(),
     }
     let moved = Arc::clone(app);
-    let follow = async move { time_has_moved(&moved, before).await };
+    let follow = async move {
+        let followed = time_has_moved(&moved, before).await;
+        moved.events.publish(|| {
+            let (real, ahead) = times(&moved);
+            Event::Clock { real, ahead }
+        });
+        followed
+    };
     // To its end, even where the client does not wait for it.
     tokio::spawn(follow).await.map_err(Error::internal)?
 }
@@ -188,22 +197,33 @@ impl Move {
 }
 
 fn view(app: &App) -> Response {
-    let (real, ahead) = (Clock::real_now(), app.clock.ahead_microseconds());
-    let real = Timestamp::from_microseconds(real.as_microsecond());
-    let view = ClockView {
-        now: real.plus_microseconds(ahead).to_string(),
-        real: real.to_string(),
-        ahead_seconds: ahead.saturating_add(500_000).div_euclid(1_000_000),
-    };
-    JsonResponse(StatusCode::OK, view).into_response()
+    let (real, ahead) = times(app);
+    JsonResponse(StatusCode::OK, ClockView::of(real, ahead)).into_response()
+}
+
+/// The real time, and how far the emulated one is ahead of it, in microseconds.
+fn times(app: &App) -> (Timestamp, i64) {
+    let real = Clock::real_now().as_microsecond();
+    let ahead = app.clock.ahead_microseconds();
+    (Timestamp::from_microseconds(real), ahead)
 }
 
 #[derive(Serialize, JsonSchema)]
-struct ClockView {
+pub(super) struct ClockView {
     now: String,
     real: String,
     /// Rounded to whole seconds.
     ahead_seconds: i64,
+}
+
+impl ClockView {
+    pub(super) fn of(real: Timestamp, ahead: i64) -> Self {
+        Self {
+            now: real.plus_microseconds(ahead).to_string(),
+            real: real.to_string(),
+            ahead_seconds: ahead.saturating_add(500_000).div_euclid(1_000_000),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 //! state as a seed file, in `snapshot` all of it as a file and back, in `worlds` how everything
 //! changes at once; in `firing` the outcome of pushes, in `waiting` the ways
 //! to wait for it; for tests, in `clock` the time, in `faults` failures on purpose, in `requests` the
-//! newest requests, and in `report` all that is remembered of a run; in `doctor` all that can be wrong.
+//! newest requests, in `events` all that happens as it happens, in `report` all that is remembered
+//! of a run, and in `doctor` all that can be wrong.
 
 mod clock;
 mod doctor;
+mod events;
 mod faults;
 mod firing;
 mod report;
@@ -54,13 +56,14 @@ pub fn routes() -> Routes {
         .and(reset::routes())
         .and(seed::routes())
         .and(snapshot::routes())
-        .post("EmulatorPush", PUSH, push_sample, push_sample_doc)
+        .post("EmulatorPush", PUSH, push_sample, push_sample_doc).with_recorded_body()
         .and(waiting::routes())
         .and(firing::routes())
         .and(clock::routes())
         .and(faults::routes())
         .and(requests::routes())
         .and(doctor::routes())
+        .and(events::routes())
 }
 
 fn show_doc() -> OperationDoc {

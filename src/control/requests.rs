@@ -1,8 +1,9 @@
 //! `/_emulator/requests`: the newest requests to the instance, for assertions on those that a
 //! program sent and on their answers.
 //!
-//! It holds what the log tells (`edge::log`), with the size of the body: never a body, never a
-//! credential. Times are the machine's own, as those of the log.
+//! It holds what the log tells (`edge::log`), with the size of the body, and for those who may
+//! control the instance the body too, where it cannot hold a secret: never a credential. Times are
+//! the machine's own, as those of the log.
 
 use std::sync::Arc;
 
@@ -46,14 +47,25 @@ fn unrecorded(name: &'static str, method: Method, path: &'static str) -> Operati
 
 fn list_doc() -> OperationDoc {
     OperationDoc::new("Lists the last 1,000 requests, newest first.")
-        .remarks("Includes requests to the registry; without bodies or secrets.")
+        .remarks(
+            "Includes requests to the registry; without secrets. Those who may control the \
+             instance also see `body` if it was JSON: the first 4 KiB, with `***` in place of \
+             values that look secret. Bodies of logins, tokens, users, seeds, snapshots and the \
+             registry are never recorded.",
+        )
         .query(Filter::params())
         .answers::<Vec<RequestView>>(StatusCode::OK)
         .in_pages(number_schema())
 }
 
 /// The newest requests first, in the order in which they were answered.
-async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Response> {
+async fn list(
+    State(app): State<AppState>,
+    controller: Result<Controller>,
+    uri: Uri,
+    query: Query,
+) -> Result<Response> {
+    let shows_bodies = controller.is_ok();
     let criteria = query.parameters();
     let (limit, before) = (criteria.limit()?, criteria.number("marker")?);
     let filter = Filter::parse(&criteria, &app.operations)?;
@@ -62,7 +74,14 @@ async fn list(State(app): State<AppState>, uri: Uri, query: Query) -> Result<Res
     let next = cut_to_page(&mut page, limit, |last| last.number);
     let views: Vec<_> = page
         .iter()
-        .map(|request| RequestView::from(&**request))
+        .map(|request| {
+            let view = RequestView::from(&**request);
+            if shows_bodies {
+                view
+            } else {
+                view.without_body()
+            }
+        })
         .collect();
     Ok(NextPage::of(&uri, next).on(JsonResponse(StatusCode::OK, views)))
 }
@@ -233,9 +252,18 @@ pub(super) struct RequestView<'a> {
     code: Option<&'a str>,
     message: Option<&'a str>,
     body_bytes: u64,
+    /// For those who may control the instance, if it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
     milliseconds: f64,
     time: String,
     request_id: &'a str,
+}
+
+impl RequestView<'_> {
+    fn without_body(self) -> Self {
+        Self { body: None, ..self }
+    }
 }
 
 impl<'a> From<&'a RecordedRequest> for RequestView<'a> {
@@ -249,6 +277,7 @@ impl<'a> From<&'a RecordedRequest> for RequestView<'a> {
             code: request.code.as_deref(),
             message: request.message.as_deref(),
             body_bytes: request.body_bytes,
+            body: request.body.as_deref(),
             milliseconds: (request.took.as_secs_f64() * 1e6).round() / 1e3,
             time: request.time.to_string(),
             request_id: request.id.as_str(),

@@ -8,6 +8,7 @@ use crate::app::AppState;
 use crate::auth::{Directory, Mode, find_tokens};
 use crate::db::Write;
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::iam::StoredUsers;
 use crate::registry::token::store::renew_signing_key;
 use crate::seed::Reset;
@@ -53,6 +54,8 @@ async fn go(app: AppState, known_in: WorldId, next: Next) -> Result<()> {
         Next::Start => (None, app.world.origin()),
         Next::Another(directory, origin) => (Some(directory), origin),
     };
+    // Those that a snapshot brings are not new.
+    let pushes = app.engine.hold_pushes().await;
     let unused = match &origin.snapshot {
         None => {
             let (seed, registry) = (Arc::clone(&origin.seed), app.regions.seed_registry());
@@ -64,23 +67,30 @@ async fn go(app: AppState, known_in: WorldId, next: Next) -> Result<()> {
             snapshot.restore(&app.db, files, &app.regions).await?
         }
     };
-    // After the commit: with a user of now, nothing that was kept before is current.
-    if let Some(directory) = directory {
-        users.replace(*directory);
-        app.engine
-            .replace_real_clusters(origin.seed.real_clusters());
-        departure.to(origin);
-        app.warn_of_known_keys();
-    }
-    StoredUsers::list(app.db.lookups()).await?.adopt(&users);
-    let tokens = find_tokens(app.db.lookups()).await?;
-    app.tokens.replace(tokens, &app.directory);
-    drop(users);
-    let reloaded = app.registry.key.reload(app.db.lookups()).await;
-    app.registry.files.forget_all();
-    app.registry.files.remove(unused).await;
+    let settle = async {
+        // After the commit: with a user of now, nothing that was kept before is current.
+        if let Some(directory) = directory {
+            users.replace(*directory);
+            app.engine
+                .replace_real_clusters(origin.seed.real_clusters());
+            departure.to(origin);
+            app.warn_of_known_keys();
+        }
+        pushes.skip().await;
+        StoredUsers::list(app.db.lookups()).await?.adopt(&users);
+        let tokens = find_tokens(app.db.lookups()).await?;
+        app.tokens.replace(tokens, &app.directory);
+        drop(users);
+        let reloaded = app.registry.key.reload(app.db.lookups()).await;
+        app.registry.files.forget_all();
+        app.registry.files.remove(unused).await;
+        reloaded
+    };
+    let settled = settle.await;
+    // Before anybody comes in: listeners look then whether they may stay.
+    app.events.publish(|| Event::Reset);
     drop(departure);
-    reloaded
+    settled
 }
 
 /// Takes the database back to the seed, and makes a new key: the tokens of the registry end too.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, Uri};
@@ -24,7 +25,8 @@ const MAX_METHOD: usize = 64;
 /// How many characters of a path are told, its query included.
 const MAX_PATH: usize = 512;
 
-/// What is logged of a request once it is answered. Never a credential, never a body.
+/// What is logged of a request once it is answered, and what is recorded of it: never a credential,
+/// and a body in the record only, without secrets.
 #[derive(Debug)]
 pub struct RequestLog<'a> {
     /// See [`RequestIds`](super::RequestIds).
@@ -43,6 +45,8 @@ pub struct RequestLog<'a> {
     pub caller: &'a str,
     /// How many bytes of the body arrived.
     pub body_bytes: u64,
+    /// The body, where the record may have it.
+    pub body: Option<Arc<str>>,
     /// Why it was not served.
     pub failure: Option<Failure>,
     /// Whether `/_emulator/requests` tells of it.
@@ -185,7 +189,8 @@ fn masked(uri: &Uri) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-fn is_secret(name: &str) -> bool {
+/// Whether the name of a parameter or a field tells that its value is secret.
+pub(super) fn is_secret(name: &str) -> bool {
     const TELLING: [&str; 6] = [
         "token",
         "password",

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use tower_http::catch_panic::{CatchPanic, ResponseForPanic};
 use tracing::{Instrument, info_span};
 
+use super::body;
 use super::log::RequestLog;
 use super::ready::Keeper;
 use super::request_id::identify;
@@ -176,11 +177,11 @@ pub(super) async fn serve(edge: &Edge, request: Request) -> Response {
     parts.extensions.insert(request_id);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let body = SharedBody::new(&parts.headers, body);
-    let mut caller = None;
+    let mut known = Known::default();
 
     let outcome = tokio::select! {
         biased;
-        outcome = dispatch(edge, &route, parts, &body, &mut caller)
+        outcome = dispatch(edge, &route, parts, &body, &mut known)
             .instrument(info_span!("request", request.id = request_id.as_str())) => outcome,
         () = body.abandoned(&edge.app.stop) => Err(STOPPING),
     };
@@ -238,8 +239,9 @@ pub(super) async fn serve(edge: &Edge, request: Request) -> Response {
             response.status().as_u16()
         },
         started,
-        caller: caller.as_ref().map_or("-", Caller::user_name),
+        caller: known.caller_name(),
         body_bytes: body.received(),
+        body: known.body.as_deref().and_then(body::recorded),
         failure: failed,
         is_recorded,
     }
@@ -247,12 +249,27 @@ pub(super) async fn serve(edge: &Edge, request: Request) -> Response {
     response
 }
 
+/// What becomes known of a request on its way.
+#[derive(Default)]
+struct Known {
+    caller: Option<Caller>,
+    /// Its body, where the record may have it.
+    body: Option<Bytes>,
+}
+
+impl Known {
+    /// The user's name, or `-`.
+    fn caller_name(&self) -> &str {
+        self.caller.as_ref().map_or("-", Caller::user_name)
+    }
+}
+
 async fn dispatch(
     edge: &Edge,
     route: &Route<'_>,
     parts: Parts,
     body: &SharedBody,
-    caller: &mut Option<Caller>,
+    known: &mut Known,
 ) -> Result<Response> {
     let app = &edge.app;
     let mut deadline = Instant::now()
@@ -264,7 +281,7 @@ async fn dispatch(
     // delay that somebody planned holds up a reset.
     let world = app.world.id();
     let (operation, mut request, _room) =
-        until(deadline, admit(app, route, parts, body, caller)).await?;
+        until(deadline, admit(app, route, parts, body, known)).await?;
     // The cloud overlooks parameters that it does not know; an assertion that is misspelt would
     // hold for a reason that nobody meant.
     if let Some(query) = request.uri().query()
@@ -278,7 +295,7 @@ async fn dispatch(
         None
     };
     let path = request.uri().path();
-    let caller = caller.as_ref().map_or("-", Caller::user_name);
+    let caller = known.caller_name();
     let facts = || RequestFacts::of(operation, path, caller);
     if let Some(fault) = app.faults.inject(facts) {
         let delay = fault.delay;
@@ -346,7 +363,7 @@ async fn admit<'a>(
     route: &Route<'a>,
     mut parts: Parts,
     body: &SharedBody,
-    caller: &mut Option<Caller>,
+    known: &mut Known,
 ) -> Result<(&'a Operation, Request, Option<Room<'a>>)> {
     let operation = match route {
         Route::Operation(operation) => operation,
@@ -369,9 +386,12 @@ async fn admit<'a>(
         (content, Some(room))
     };
     if let Some(claim) = claim {
-        let known = claim.prove(&parts.method, &parts.uri, &parts.headers, &content)?;
-        parts.extensions.insert(known.clone());
-        *caller = Some(known);
+        let caller = claim.prove(&parts.method, &parts.uri, &parts.headers, &content)?;
+        parts.extensions.insert(caller.clone());
+        known.caller = Some(caller);
+    }
+    if operation.records_body && app.record_bodies && !content.is_empty() {
+        known.body = Some(content.clone());
     }
     if operation.waits {
         // None of these takes a body, and for minutes nobody else could have its room.
@@ -400,6 +420,7 @@ pub(super) fn refuse<B>(app: &App, request: &http::Request<B>, refusal: &Error) 
         started: std::time::Instant::now(),
         caller: "-",
         body_bytes: 0,
+        body: None,
         failure: Some(Failure::of(refusal, NO_API)),
         is_recorded: true,
     }

@@ -4,8 +4,10 @@
 //! checks the host that a request names, `router` leads on. `management` wraps the operations of the
 //! table: deadline, caller, bounded body, faults, format of errors. `registry` wraps the OCI
 //! registry, which does most of that itself. `ready` answers what was answered before. All give the request its id (`request_id`), write its
-//! line in the log (`log`) and record it for `/_emulator/requests` (`requests`).
+//! line in the log (`log`) and record it for `/_emulator/requests` (`requests`), some of them with
+//! their bodies (`body`).
 
+mod body;
 mod connections;
 mod head_timer;
 mod hosts;

@@ -57,6 +57,7 @@ pub(super) fn answer(app: &App, request: &Request) -> Option<Response> {
         started,
         caller: caller.user_name(),
         body_bytes: 0,
+        body: None,
         failure: None,
         is_recorded: true,
     }

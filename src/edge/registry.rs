@@ -73,6 +73,7 @@ pub(super) async fn serve(app: &AppState, request: Request) -> Response {
         started,
         caller: trace.caller(),
         body_bytes: body.received(),
+        body: None,
         failure: failed.as_ref().map(Into::into),
         is_recorded: true,
     }

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 
 use super::log::RequestLog;
 use crate::clock::Timestamp;
+use crate::events::{Event, Events};
 use crate::excerpt::beginning;
 use crate::http::RequestId;
 
@@ -26,9 +27,19 @@ const MAX_NAME: usize = 64;
 pub struct Requests {
     kept: Mutex<VecDeque<Arc<RecordedRequest>>>,
     recorded: AtomicI64,
+    /// Who else hears of them.
+    events: Arc<Events>,
 }
 
 impl Requests {
+    /// None yet; each will be an event too.
+    pub fn told_to(events: Arc<Events>) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
+    }
+
     /// Keeps a request in a few words, in the place of the oldest one where there are enough.
     /// `method` and `path` are those that the line in the log shows.
     pub fn record(
@@ -51,6 +62,7 @@ impl Requests {
         if let Some(place) = Arc::get_mut(&mut request) {
             place.fill(number, log, method, path, took, time);
         }
+        self.events.publish(|| Event::Request(Arc::clone(&request)));
         requests.push_back(request);
     }
 
@@ -95,6 +107,8 @@ pub struct RecordedRequest {
     pub message: Option<String>,
     /// How many bytes of the body arrived.
     pub body_bytes: u64,
+    /// The body, where it may be kept: without secrets, and cut.
+    pub body: Option<Arc<str>>,
     /// How long the answer took.
     pub took: Duration,
     /// When it arrived.
@@ -124,6 +138,7 @@ impl RecordedRequest {
         self.code = failure.map(|failure| beginning(&failure.code, MAX_NAME).to_owned());
         self.message = failure.map(|failure| beginning(&failure.reason, MAX_TEXT).to_owned());
         self.body_bytes = log.body_bytes;
+        self.body.clone_from(&log.body);
         self.took = took;
         self.time = time;
         self.id = log.request_id;
@@ -173,6 +188,7 @@ mod tests {
             started: Instant::now(),
             caller: "admin",
             body_bytes: 0,
+            body: None,
             failure: None,
             is_recorded: true,
         }

@@ -7,11 +7,12 @@
 //! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
 //! pod template, and `explain` what it would change. `retry` holds what is tried again, `fate`
 //! tells what became of a trigger at a push, `wait` waits for that, and `pushes` tells what a push
-//! meant for all triggers.
+//! meant for all triggers. `announce` tells those who listen of pushes and outcomes.
 //!
 //! A firing and its record are in the database, so none is lost over a crash, and none recorded
 //! twice: the record and the end of the firing are one transaction.
 
+mod announce;
 pub mod decision;
 mod destination;
 mod explain;
@@ -36,7 +37,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 pub use destination::missing_target;
 pub use explain::{Expected, Explained, Hindrance};
@@ -51,6 +52,7 @@ use crate::cce::Cluster;
 use crate::clock::Clock;
 use crate::db::{Db, Subject};
 use crate::error::Result;
+use crate::events::Events;
 use crate::kubernetes::RealClusters;
 use crate::region::Regions;
 use crate::trigger::ClusterRef;
@@ -104,6 +106,10 @@ pub struct Engine {
     counts: watch::Sender<Counts>,
     /// Whether what waits is left to the next run.
     is_stopping: AtomicBool,
+    events: Arc<Events>,
+    /// The newest push that those who listen were told of, or need not be; none where that is not
+    /// known.
+    told: AsyncMutex<Option<i64>>,
 }
 
 impl Engine {
@@ -115,6 +121,7 @@ impl Engine {
         real_clusters: RealClusters,
         deploy_timeout: Duration,
         require_agency: bool,
+        events: Arc<Events>,
     ) -> Arc<Self> {
         Arc::new(Self {
             db,
@@ -128,6 +135,8 @@ impl Engine {
             retries: Retries::default(),
             counts: watch::Sender::new(Counts::default()),
             is_stopping: AtomicBool::new(false),
+            events,
+            told: AsyncMutex::default(),
         })
     }
 

@@ -75,6 +75,44 @@ pub async fn list_newest(db: impl SqliteExecutor<'_>, limit: u32) -> Result<Vec<
     Ok(found)
 }
 
+/// A push that nobody was told of yet, and what was decided at it.
+#[derive(Debug, FromRow)]
+pub(super) struct NewPush {
+    #[sqlx(flatten)]
+    pub(super) push: LocatedPush,
+    /// How many triggers it fired.
+    pub(super) fired: i64,
+    /// How many it did not, as far as they are remembered.
+    pub(super) passed_over: i64,
+}
+
+/// The pushes after one, oldest first.
+pub(super) async fn list_new(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec<NewPush>> {
+    let found = sqlx::query_as(
+        "SELECT p.id, p.tag, p.digest, p.pushed_by, p.pushed_at, p.newest_trigger, n.region,
+                n.name AS namespace, r.name AS repository,
+                (SELECT count(*) FROM trigger_history h WHERE h.push_id = p.id)
+                    + (SELECT count(*) FROM firings f WHERE f.push_id = p.id) AS fired,
+                json_array_length(p.passed_over) AS passed_over
+         FROM pushes p
+         CROSS JOIN repositories r ON r.id = p.repository_id
+         CROSS JOIN namespaces n ON n.id = r.namespace_id
+         WHERE p.id > ? ORDER BY p.id",
+    )
+    .bind(after)
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// The number of the newest push of all, or 0.
+pub(super) async fn find_newest_id(db: impl SqliteExecutor<'_>) -> Result<i64> {
+    let newest = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM pushes")
+        .fetch_one(db)
+        .await?;
+    Ok(newest)
+}
+
 /// The newest push of a tag, of those after one.
 pub async fn find_newest_push(
     db: impl SqliteExecutor<'_>,

@@ -148,6 +148,14 @@ pub struct Record {
     pub result: &'static str,
     /// Why it failed, or what was special.
     pub detail: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// The number of the push.
+    pub push_id: i64,
+    /// The organization's name.
+    pub namespace: String,
+    /// The repository's name.
+    pub repository: String,
 }
 
 /// How a try ended.
@@ -247,6 +255,10 @@ pub(super) fn end(
         tag: firing.tag.clone(),
         result,
         detail: beginning(&detail, LONGEST_REASON).to_owned(),
+        tries: ending.tries,
+        push_id: firing.push_id,
+        namespace: firing.namespace.clone(),
+        repository: firing.repository.clone(),
     };
     ended.push(Ended {
         ending,
@@ -313,6 +325,10 @@ mod tests {
             tag: "v2".to_owned(),
             result: "success",
             detail: "\u{e9}".repeat(LONGEST_REASON),
+            tries: 2,
+            push_id: 2,
+            namespace: "g".to_owned(),
+            repository: "a".to_owned(),
         };
         assert_eq!(ended, Deployed::Recorded(record));
         assert_eq!(waiting(&test, 0).await, [1, 2, 4]);

@@ -83,6 +83,7 @@ impl Engine {
             }
             let looked = async {
                 let waiting = store::list_waiting(self.db.lookups(), last).await?;
+                self.tell_of_pushes().await?;
                 if !waiting.is_empty() {
                     let clusters = cce::store::list(self.db.lookups()).await?;
                     for firing in waiting {
@@ -331,6 +332,9 @@ impl Engine {
         self.counts
             .send_modify(|counts| counts.recording += firings);
         let written = write.await;
+        if let Ok(deployed) = &written {
+            self.tell_of_outcomes(deployed.as_ref());
+        }
         self.counts.send_modify(|counts| {
             counts.recording -= firings;
             for deployed in written.iter().flat_map(AsRef::as_ref) {
@@ -354,6 +358,7 @@ fn log(record: &Record, tries: u32, started: Instant) {
         tag,
         result,
         detail,
+        ..
     } = record;
     let milliseconds = started.elapsed().as_millis();
     let detail = one_line(detail);

@@ -59,6 +59,8 @@ pub struct Operation {
     pub doc: Doc,
     /// Whether `/_emulator/requests` tells of it.
     pub is_recorded: bool,
+    /// Whether that record may have its body, which holds no secrets.
+    pub records_body: bool,
     /// See [`Self::parameters`].
     parameters: OnceLock<Vec<&'static str>>,
 }
@@ -88,6 +90,7 @@ impl Operation {
             chapter: "",
             doc: || OperationDoc::new(""),
             is_recorded: true,
+            records_body: false,
             parameters: OnceLock::new(),
         }
     }
@@ -272,6 +275,16 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     shorthand!("Adds an operation that changes some fields.", patch, PATCH);
     shorthand!("Adds an operation that replaces.", put, PUT);
     shorthand!("Adds an operation that deletes.", delete, DELETE);
+
+    /// The bodies of the operation that was added last hold no secrets: `/_emulator/requests` may
+    /// tell them.
+    #[must_use]
+    pub fn with_recorded_body(mut self) -> Self {
+        if let Some(operation) = self.operations.last_mut() {
+            operation.records_body = true;
+        }
+        self
+    }
 
     /// Adds all operations of another table.
     #[must_use]

@@ -30,6 +30,7 @@ const FILTER: [&str; 2] = ["namespace", "mode"];
 pub fn routes() -> Routes {
     Routes::of("Organizations")
         .post("CreateNamespace", NAMESPACES, create, create_doc)
+        .with_recorded_body()
         .delete("DeleteNamespaces", NAMESPACE, delete, delete_doc)
         .list("ListNamespaces", NAMESPACES, list, list_doc)
         .get("ShowNamespace", NAMESPACE, show, show_doc)

@@ -45,9 +45,9 @@ pub fn routes() -> Routes {
 #[rustfmt::skip] // A table: one line an operation.
 fn namespace_routes() -> Routes {
     Routes::of("Organization permissions")
-        .post("CreateNamespaceAuth", NAMESPACE, create_in_namespace, || create_doc(InNamespace))
-        .delete("DeleteNamespaceAuth", NAMESPACE, delete_in_namespace, || delete_doc(InNamespace))
-        .patch("UpdateNamespaceAuth", NAMESPACE, update_in_namespace, || update_doc(InNamespace))
+        .post("CreateNamespaceAuth", NAMESPACE, create_in_namespace, || create_doc(InNamespace)).with_recorded_body()
+        .delete("DeleteNamespaceAuth", NAMESPACE, delete_in_namespace, || delete_doc(InNamespace)).with_recorded_body()
+        .patch("UpdateNamespaceAuth", NAMESPACE, update_in_namespace, || update_doc(InNamespace)).with_recorded_body()
         .get("ShowNamespaceAuth", NAMESPACE, show_in_namespace, || show_doc(InNamespace))
 }
 
@@ -55,9 +55,9 @@ fn namespace_routes() -> Routes {
 #[rustfmt::skip] // A table: one line an operation.
 fn image_routes() -> Routes {
     Routes::of("Image permissions")
-        .post("CreateUserRepositoryAuth", IMAGE, create_for_image, || create_doc(ForImage))
-        .delete("DeleteUserRepositoryAuth", IMAGE, delete_for_image, || delete_doc(ForImage))
-        .patch("UpdateUserRepositoryAuth", IMAGE, update_for_image, || update_doc(ForImage))
+        .post("CreateUserRepositoryAuth", IMAGE, create_for_image, || create_doc(ForImage)).with_recorded_body()
+        .delete("DeleteUserRepositoryAuth", IMAGE, delete_for_image, || delete_doc(ForImage)).with_recorded_body()
+        .patch("UpdateUserRepositoryAuth", IMAGE, update_for_image, || update_doc(ForImage)).with_recorded_body()
         .get("ShowUserRepositoryAuth", IMAGE, show_for_image, || show_doc(ForImage))
 }
 

@@ -38,9 +38,9 @@ const SHARED_V3: &str = "/v3/manage/shared-repositories";
 #[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Repositories")
-        .post("CreateRepo", REPOSITORIES, create, create_doc)
+        .post("CreateRepo", REPOSITORIES, create, create_doc).with_recorded_body()
         .delete("DeleteRepo", REPOSITORY, delete, delete_doc)
-        .patch("UpdateRepo", REPOSITORY, update, update_doc)
+        .patch("UpdateRepo", REPOSITORY, update, update_doc).with_recorded_body()
         .get("ShowRepository", REPOSITORY, show, show_doc)
         .list("ListReposDetails", OWN, list, list_doc)
         .list("ListSharedReposDetails", SHARED, list_shared, list_shared_doc)

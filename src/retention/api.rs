@@ -35,10 +35,10 @@ const HISTORIES_FILTER: [&str; 2] = ["limit", "offset"];
 #[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Retention (aging)")
-        .post("CreateRetention", RETENTIONS, create, create_doc)
+        .post("CreateRetention", RETENTIONS, create, create_doc).with_recorded_body()
         .list("ListRetentions", RETENTIONS, list, list_doc)
         .get("ShowRetention", RETENTION, show, show_doc)
-        .patch("UpdateRetention", RETENTION, update, update_doc)
+        .patch("UpdateRetention", RETENTION, update, update_doc).with_recorded_body()
         .delete("DeleteRetention", RETENTION, delete, delete_doc)
         .list("ListRetentionHistories", HISTORIES, list_histories, list_histories_doc)
 }

@@ -28,8 +28,10 @@ const SHARE: &str =
 pub fn routes() -> Routes {
     Routes::of("Sharing")
         .post("CreateRepoDomains", SHARES, create, create_doc)
+        .with_recorded_body()
         .delete("DeleteRepoDomains", SHARE, delete, delete_doc)
         .patch("UpdateRepoDomains", SHARE, update, update_doc)
+        .with_recorded_body()
         .get("ShowAccessDomain", SHARE, show, show_doc)
         .list("ListRepoDomains", SHARES, list, list_doc)
 }

@@ -37,10 +37,10 @@ const JOBS_FILTER: [&str; 3] = ["limit", "offset", "order"];
 #[rustfmt::skip] // A table: one line an operation.
 pub fn routes() -> Routes {
     Routes::of("Image sync")
-        .post("CreateImageSyncRepo", SYNC_REPO, create, create_doc)
+        .post("CreateImageSyncRepo", SYNC_REPO, create, create_doc).with_recorded_body()
         .list("ListImageAutoSyncReposDetails", SYNC_REPO, list, list_doc)
-        .delete("DeleteImageSyncRepo", SYNC_REPO, delete, delete_doc)
-        .post("CreateManualImageSyncRepo", SYNC_IMAGES, sync_images, sync_images_doc)
+        .delete("DeleteImageSyncRepo", SYNC_REPO, delete, delete_doc).with_recorded_body()
+        .post("CreateManualImageSyncRepo", SYNC_IMAGES, sync_images, sync_images_doc).with_recorded_body()
         .list("ShowSyncJob", SYNC_JOB, jobs, jobs_doc)
         .list("ListSyncRegions", REGIONS, regions, regions_doc)
 }

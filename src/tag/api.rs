@@ -43,6 +43,7 @@ pub fn routes() -> Routes {
         .list("ListRepositoryTags", TAGS, list, list_doc)
         .get("ShowRepoTag", TAG, show, show_doc)
         .post("CreateRepoTag", TAGS, create, create_doc)
+        .with_recorded_body()
         .delete("DeleteRepoTag", TAG, delete, delete_doc)
         .list("ListRepositoryTag", TAGS_V3, list_v3, list_v3_doc)
         .and(accessory::routes())

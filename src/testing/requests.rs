@@ -51,7 +51,7 @@ impl From<&str> for Requests {
     }
 }
 
-/// A request that was answered, without bodies or secrets.
+/// A request that was answered, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
@@ -71,6 +71,9 @@ pub struct Request {
     pub message: Option<String>,
     /// How many bytes of the body arrived.
     pub body_bytes: u64,
+    /// The JSON of the body, where the operation takes no secrets: the first 4 KiB, with `***` in
+    /// place of values whose names look secret.
+    pub body: Option<String>,
     /// How long the answer took.
     pub took: Duration,
     /// When it arrived (RFC 3339), by the machine's clock.
@@ -90,6 +93,7 @@ impl From<&RecordedRequest> for Request {
             code: request.code.clone(),
             message: request.message.clone(),
             body_bytes: request.body_bytes,
+            body: request.body.as_deref().map(str::to_owned),
             took: request.took,
             time: request.time.to_string(),
             request_id: request.id.as_str().to_owned(),

@@ -43,9 +43,11 @@ const PIECE: u32 = 1000;
 pub fn routes() -> Routes {
     Routes::of("Triggers")
         .post("CreateTrigger", TRIGGERS, create, create_doc)
+        .with_recorded_body()
         .list("ListTriggersDetails", TRIGGERS, list, list_doc)
         .get("ShowTrigger", TRIGGER, show, show_doc)
         .patch("UpdateTrigger", TRIGGER, update, update_doc)
+        .with_recorded_body()
         .delete("DeleteTrigger", TRIGGER, delete, delete_doc)
 }
 

@@ -44,7 +44,7 @@ const TIMES: RangeInclusive<u32> = 1..=1_000_000;
 pub fn routes() -> Routes {
     Routes::of("Emulator")
         .list("EmulatorListClusters", CLUSTERS, list, list_doc)
-        .put("EmulatorPutWorkload", WORKLOAD, put, put_doc)
+        .put("EmulatorPutWorkload", WORKLOAD, put, put_doc).with_recorded_body()
         .get("EmulatorShowWorkload", WORKLOAD, show, show_doc)
         .delete("EmulatorDeleteWorkload", WORKLOAD, delete, delete_doc)
 }

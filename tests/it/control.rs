@@ -785,7 +785,7 @@ fn operations(requests: &[Value]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_request_is_told_with_all_but_its_body() {
+async fn a_request_is_told_with_all_that_is_known_of_it() {
     let app = TestApp::with_repository().await;
     let mut body = trigger("t");
     body["condition"] = json!("v1");
@@ -806,7 +806,7 @@ async fn a_request_is_told_with_all_but_its_body() {
     let expected = json!({
         "operation": "CreateTrigger", "method": "POST", "path": TRIGGERS, "caller": "admin",
         "status": 400, "code": "SVCSTG.SWR.4000014", "message": message,
-        "body_bytes": body.to_string().len(), "milliseconds": null, "time": null,
+        "body_bytes": body.to_string().len(), "body": body.to_string(), "milliseconds": null, "time": null,
         "request_id": id});
     assert_eq!(told, expected);
 
@@ -1000,7 +1000,7 @@ async fn requests_to_the_registry_are_told_too() {
 }
 
 #[tokio::test]
-async fn no_secret_and_no_body_is_told() {
+async fn no_secret_is_told() {
     let app = TestApp::with_repository().await;
     let send = async |client: &Client, request: http::request::Builder, body: &str| -> Answer {
         let body = Bytes::copy_from_slice(body.as_bytes());
@@ -1042,7 +1042,7 @@ async fn no_secret_and_no_body_is_told() {
     send(
         &app.client,
         Request::post(TRIGGERS),
-        "{\"name\": \"hidden-7\"}",
+        "{\"password\": \"hidden-7\"}",
     )
     .await;
 

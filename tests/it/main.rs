@@ -11,6 +11,7 @@ mod control;
 mod durability;
 mod edge;
 mod engine;
+mod events;
 mod exec;
 mod fake_kubernetes;
 mod guide;

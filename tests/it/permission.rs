@@ -62,6 +62,7 @@ pub(crate) const CONTROL: &[&str] = &[
     "EmulatorCreateFault",
     "EmulatorDeleteFaults",
     "EmulatorDeleteRequests",
+    "EmulatorListenToEvents",
     "EmulatorPutWorkload",
     "EmulatorDeleteWorkload",
     "EmulatorDoctor",
@@ -233,7 +234,9 @@ async fn the_instance_is_controlled_by_admins_and_with_the_control_token() {
             let mut request = http::Request::builder()
                 .method(operation.method.clone())
                 .uri(path)
-                .header("Content-Type", "application/json");
+                .header("Content-Type", "application/json")
+                // Who may listen is refused for it, in place of a stream without an end.
+                .header("Last-Event-ID", "none");
             if let Some(control) = control {
                 request = request.header("X-Emulator-Control-Token", control);
             }

@@ -74,6 +74,11 @@ fn a_wrong_value_of_a_variable_is_told_under_the_name_of_the_variable() {
         ("SWR_EMULATOR_AUTH", "lax", "must be one of strict, any"),
         ("SWR_EMULATOR_EPHEMERAL", "maybe", "must be true, yes, on"),
         ("SWR_EMULATOR_STRICT_TARGETS", "", "must be true, yes, on"),
+        (
+            "SWR_EMULATOR_RECORD_BODIES",
+            "no-body",
+            "must be true, yes, on",
+        ),
     ] {
         let output = program(&[]).env(variable, value).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{variable}");

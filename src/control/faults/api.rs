@@ -22,6 +22,7 @@ const FAULTS: &str = "/_emulator/faults";
 pub(in crate::control) fn routes() -> Routes {
     Routes::of("Emulator")
         .post("EmulatorCreateFault", FAULTS, create, create_doc)
+        .with_recorded_body()
         .list("EmulatorListFaults", FAULTS, list, list_doc)
         .delete("EmulatorDeleteFaults", FAULTS, delete, delete_doc)
 }
@@ -78,7 +79,7 @@ async fn delete(State(app): State<AppState>, _: Controller) -> StatusCode {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct FaultView {
+pub(in crate::control) struct FaultView {
     operation: &'static str,
     namespace: Option<String>,
     repository: Option<String>,

@@ -9,7 +9,7 @@ mod body;
 mod schema;
 mod target;
 
-pub(super) use api::routes;
+pub(super) use api::{FaultView, routes};
 pub(crate) use body::parse as read_fault;
 
 /// The longest delay, in milliseconds: ten minutes.

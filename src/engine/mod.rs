@@ -7,7 +7,7 @@
 //! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
 //! pod template, and `explain` what it would change. `retry` holds what is tried again, `fate`
 //! tells what became of a trigger at a push, `wait` waits for that, and `pushes` tells what a push
-//! meant for all triggers.
+//! meant for all triggers. `rollout` follows what comes of an update.
 //!
 //! A firing and its record are in the database, so none is lost over a crash, and none recorded
 //! twice: the record and the end of the firing are one transaction.
@@ -23,6 +23,7 @@ mod plan;
 pub mod pushes;
 mod real;
 mod retry;
+mod rollout;
 mod simulated;
 pub mod store;
 #[cfg(test)]
@@ -40,10 +41,12 @@ use tokio::sync::watch;
 
 pub use destination::missing_target;
 pub use explain::{Expected, Explained, Hindrance};
+pub use fate::Ended;
 use fate::Fate;
 pub use matching::{Matcher, Verdicts};
 pub use retry::Retry;
-pub use wait::{Wait, Waited};
+pub use rollout::{ChosenWorkload, FiringRollout, Landed};
+pub use wait::{Until, Wait, Waited};
 pub use worker::FiringWorker;
 
 use crate::account;
@@ -102,6 +105,8 @@ pub struct Engine {
     /// Those whose last try failed.
     retries: Retries,
     counts: watch::Sender<Counts>,
+    /// Told of rollouts that begin.
+    rollouts: watch::Sender<()>,
     /// Whether what waits is left to the next run.
     is_stopping: AtomicBool,
 }
@@ -127,6 +132,7 @@ impl Engine {
             open: watch::Sender::default(),
             retries: Retries::default(),
             counts: watch::Sender::new(Counts::default()),
+            rollouts: watch::Sender::default(),
             is_stopping: AtomicBool::new(false),
         })
     }

@@ -113,7 +113,7 @@ impl Timestamp {
     }
 
     /// A point in time by its microseconds since 1970.
-    pub fn from_microseconds(microseconds: i64) -> Self {
+    pub const fn from_microseconds(microseconds: i64) -> Self {
         Self(microseconds)
     }
 

@@ -195,7 +195,7 @@ impl Emulator {
             .map_err(StartError::Prepare)?;
         let daily =
             RetentionScheduler::start(Arc::clone(&app.db), app.clock.clone(), app.matcher.clone());
-        let worker = app.engine.start(pending.has_firings);
+        let worker = app.engine.start(pending.has_open);
         let synchronization = SyncWorker::start(
             Arc::clone(&app.db),
             app.clock.clone(),
@@ -397,7 +397,8 @@ struct Earlier {
 /// What an earlier run left to do.
 #[derive(Default)]
 struct Pending {
-    has_firings: bool,
+    /// Firings, or rollouts.
+    has_open: bool,
     has_jobs: bool,
 }
 
@@ -426,7 +427,7 @@ impl Earlier {
             users: StoredUsers::list(&mut *transaction).await?,
             has_undescribed: image::store::has_undescribed(&mut *transaction).await?,
             pending: Pending {
-                has_firings: engine::store::count_waiting(&mut *transaction).await? > 0,
+                has_open: engine::store::has_open(&mut *transaction).await?,
                 has_jobs: sync::store::find_open(transaction).await?.is_some(),
             },
         })

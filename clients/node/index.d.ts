@@ -114,6 +114,11 @@ export interface Credentials {
 export interface WaitOptions {
   /** The `id` of a push: only a later push counts. */
   after?: number;
+  /**
+   * How far to wait: until the clusters took the updates, which is the default, or until the rollouts
+   * are healthy. Then a wait fails as soon as one cannot become healthy.
+   */
+  until?: 'fired' | 'healthy';
   /** In milliseconds; 10,000 by default. */
   timeout?: number;
 }
@@ -135,8 +140,32 @@ export interface Fault {
   caller?: string;
 }
 
+/** What came of an update once the cluster had taken it. */
+export interface Rollout {
+  state: 'progressing' | 'healthy' | 'degraded' | 'unknown';
+  reason: string;
+  message: string;
+  observed: string;
+  since: string;
+}
+
+/** The workload that a firing chose. */
+export interface Workload {
+  cluster: string;
+  namespace: string;
+  kind: 'deployments' | 'statefulsets';
+  name: string;
+  container: string;
+}
+
+/** Where a firing went, and what came of it there. */
+export interface Landed {
+  workload?: Workload;
+  rollout?: Rollout;
+}
+
 /** An entry of a trigger's history: the trigger as it was when it fired, and the result. */
-export interface HistoryEntry {
+export interface HistoryEntry extends Landed {
   action: string;
   app_type: string;
   application: string;
@@ -164,7 +193,7 @@ export interface Push {
 }
 
 /** What a push did to a trigger. Without a result, its firing has not ended. */
-export interface Decision {
+export interface Decision extends Landed {
   trigger: string;
   fires: boolean;
   reason: string;

@@ -106,6 +106,8 @@ async fn time_has_moved(app: &App, before: Timestamp) -> Result<()> {
         app.db.write(RenewSigningKey).await?;
         app.registry.key.reload(app.db.lookups()).await?;
     }
+    // First: what retention deletes now was there when these rollouts ended.
+    app.engine.time_has_moved().await?;
     retention::run_due(&app.db, &app.clock, &app.matcher).await?;
     app.engine.wake();
     Ok(())

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::engine::pushes::{self, Decision, FiringState, RecordedPush, list_pushes};
-use crate::engine::{Expected, Explained, Retry};
+use crate::engine::{ChosenWorkload, Expected, Explained, FiringRollout, Landed, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, NextPage, OperationDoc, Param, Query, QueryParams, cut_to_page};
 use crate::namespace::NamespaceName;
@@ -19,6 +19,7 @@ use crate::permission::Viewable;
 use crate::repository::{RepositoryName, RepositoryRef};
 use crate::schema::{number_schema, schema_of};
 use crate::tag::TagName;
+use crate::workload::RolloutState;
 
 const EXPLAIN: &str = "/_emulator/explain";
 const PUSHES: &str = "/_emulator/pushes";
@@ -86,6 +87,7 @@ pub(super) struct PushView {
     trigger_count: i64,
 }
 
+/// What a push meant for a trigger.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct DecisionView {
     pub(super) trigger: String,
@@ -104,6 +106,53 @@ pub(super) struct DecisionView {
     /// When the next try begins; omitted while it is running.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_try_at: Option<String>,
+    #[serde(flatten)]
+    landed: LandedView,
+}
+
+/// Where a firing went, and what came of it there.
+#[derive(Serialize, JsonSchema, Default)]
+pub(super) struct LandedView {
+    /// The workload that the firing chose; omitted if it never chose one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload: Option<ChosenWorkload>,
+    /// The rollout of the update; omitted until the firing has succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<FiringRolloutView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FiringRolloutView {
+    state: RolloutState,
+    reason: String,
+    message: String,
+    /// When the state was looked at last.
+    observed: String,
+    /// Since when the rollout is in this state.
+    since: String,
+}
+
+impl From<Landed> for LandedView {
+    fn from(landed: Landed) -> Self {
+        let Landed { workload, rollout } = landed;
+        Self {
+            workload,
+            rollout: rollout.map(|rollout| {
+                let FiringRollout {
+                    health,
+                    since,
+                    observed,
+                } = rollout;
+                FiringRolloutView {
+                    state: health.state,
+                    reason: health.reason,
+                    message: health.message,
+                    observed: observed.to_string(),
+                    since: since.to_string(),
+                }
+            }),
+        }
+    }
 }
 
 impl DecisionView {
@@ -117,6 +166,7 @@ impl DecisionView {
             tries: None,
             last_answer: None,
             next_try_at: None,
+            landed: LandedView::default(),
         };
         match decision.state {
             FiringState::PassedOver { reason } => {
@@ -131,11 +181,13 @@ impl DecisionView {
                 result,
                 detail,
                 tries,
+                landed,
             } => {
                 "matched".clone_into(&mut view.reason);
                 view.result = Some(result);
                 view.detail = Some(detail);
                 view.tries = Some(tries);
+                view.landed = (*landed).into();
             }
             FiringState::Forgotten => {
                 "matched, but the history of the trigger no longer reaches back to this push"

@@ -9,12 +9,14 @@ use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::firing::{DecisionView, PushView, repository, repository_params, tag, tag_param};
+use super::firing::{
+    DecisionView, LandedView, PushView, repository, repository_params, tag, tag_param,
+};
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::config::{DEFAULT_WAIT, parse_wait};
 use crate::engine::store::count_waiting;
-use crate::engine::{Counts, Wait, Waited};
+use crate::engine::{Counts, Ended, Until, Wait, Waited};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, Operation, OperationDoc, Param, Query, QueryParams};
 use crate::repository::RepositoryRef;
@@ -33,7 +35,10 @@ Waits for the newest push of the tag, or for the next one if there is none yet. 
 did not fire or its history does not reach back to the push; 404 if the push has arrived and no \
 trigger has the name. Without `trigger`: 200 with the push, as in `/_emulator/pushes`, once none \
 of its firings is pending, even if there were none. 408 at the timeout: with the push if it \
-arrived, otherwise with an error that names the tag.";
+arrived, otherwise with an error that names the tag. With `until=healthy` a firing is pending until \
+its workload runs the update: 200, also with `rollout` and `workload`, once the rollout is healthy; \
+409 as soon as it is degraded or unknown, or the firing failed, with the reason and the message of \
+the pod.";
 
 /// The operations of this file.
 #[rustfmt::skip] // A table: one line an operation.
@@ -109,6 +114,13 @@ fn wait_doc() -> OperationDoc {
     let after = "Only a push with a larger id counts. Use the id of the newest push in \
                  `/_emulator/pushes` before your own.";
     let trigger = "The trigger to wait for; omitted for all triggers that fire.";
+    let until =
+        "How far to wait: until the cluster took the update, or until its rollout is healthy.";
+    let until_schema = json_schema!({
+        "type": "string",
+        "enum": ["fired", "healthy"],
+        "default": "fired",
+    });
     OperationDoc::new("Waits for the push of a tag and for its triggers.")
         .remarks(ANSWERS_TO_WAIT)
         .query(repository_params())
@@ -118,11 +130,12 @@ fn wait_doc() -> OperationDoc {
                 .refused(Fault::Parameter)
                 .missing(Resource::Trigger),
             Param::new("after", after, number_schema()).refused(Fault::Query),
+            Param::new("until", until, until_schema).refused(Fault::Query),
             timeout_param(),
         ])
-        .answers_either::<HistoryView, PushView>(StatusCode::OK)
+        .answers_either::<EntryView, PushView>(StatusCode::OK)
         .answers::<PushView>(StatusCode::REQUEST_TIMEOUT)
-        .answers::<DecisionView>(StatusCode::CONFLICT)
+        .answers_either::<DecisionView, PushView>(StatusCode::CONFLICT)
         .refuses([Error::NoPush("the tag".to_owned())])
 }
 
@@ -135,22 +148,28 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
     let trigger = trigger.map(|name| TriggerName::parse("trigger", name));
     let trigger = trigger.transpose()?;
     let after = after(&criteria)?;
+    let until = until(&criteria)?;
 
     let wait = Wait {
         tag: &tag,
         trigger: trigger.as_ref(),
+        until,
         after: after.unwrap_or(0),
         deadline,
     };
     let locate = || repository(&app, &caller, &criteria);
     let waited = app.engine.wait(wait, &app.matcher, locate).await?;
     Ok(match waited {
-        Waited::Ended(entry) => {
-            let view = HistoryView::from(entry);
+        Waited::Ended(ended) => {
+            let view = EntryView::new(*ended, until);
             JsonResponse(StatusCode::OK, view).into_response()
         }
         Waited::Without(decision) => {
             let view = DecisionView::of(&app, decision);
+            JsonResponse(StatusCode::CONFLICT, view).into_response()
+        }
+        Waited::Lost(push) => {
+            let view = PushView::of(&app, push).await?;
             JsonResponse(StatusCode::CONFLICT, view).into_response()
         }
         Waited::Settled(push) => {
@@ -166,6 +185,27 @@ async fn wait(State(app): State<AppState>, caller: Caller, query: Query) -> Resu
             return Err(Error::NoPush(push_name(&repository, &tag, after)));
         }
     })
+}
+
+/// An entry of a trigger's history, with the rollout if that was waited for.
+#[derive(Serialize, JsonSchema)]
+struct EntryView {
+    #[serde(flatten)]
+    entry: HistoryView,
+    #[serde(flatten)]
+    landed: LandedView,
+}
+
+impl EntryView {
+    fn new(ended: Ended, until: Until) -> Self {
+        Self {
+            entry: ended.entry.into(),
+            landed: match until {
+                Until::Fired => LandedView::default(),
+                Until::Healthy => ended.landed.into(),
+            },
+        }
+    }
 }
 
 /// The name, in an error, of a push that did not come.
@@ -198,6 +238,19 @@ fn after(criteria: &QueryParams<'_>) -> Result<Option<i64>> {
     id.ok_or_else(|| Error::fault(Fault::Query, "after", rule))
         .map(Some)
 }
+
+/// `until`: the outcome of the firing when absent.
+fn until(criteria: &QueryParams<'_>) -> Result<Until> {
+    match criteria.get("until") {
+        None | Some("fired") => Ok(Until::Fired),
+        Some("healthy") => Ok(Until::Healthy),
+        Some(_) => {
+            let rule = "must be fired or healthy";
+            Err(Error::fault(Fault::Query, "until", rule))
+        }
+    }
+}
+
 /// `timeout`: ten seconds when absent.
 fn timeout(criteria: &QueryParams<'_>) -> Result<Duration> {
     let Some(text) = criteria.get("timeout") else {

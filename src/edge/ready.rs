@@ -131,7 +131,7 @@ mod tests {
     use crate::db::testing::TestDb;
     use crate::edge::Edge;
     use crate::engine::Verdicts;
-    use crate::engine::store::{End, Ending, Outcome};
+    use crate::engine::store::{End, Ending, Landing, Outcome};
     use crate::image::SampleImage;
     use crate::namespace::NamespaceName;
     use crate::push::{CopyTag, PushedBy};
@@ -248,6 +248,7 @@ organizations:
         let name = TriggerName::parse("name", "t").expect("a name");
         let end = End {
             outcome: Outcome::Success(String::new()),
+            landing: Landing::default(),
             ending: Ending {
                 firing_id: 1,
                 trigger: trigger::store::subject(repository.id, &name),

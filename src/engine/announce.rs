@@ -3,14 +3,16 @@
 //! Pushes are read from the table once they are on disk, before their firings are taken up: so each
 //! is told before its outcomes. Where nobody listens, nothing is read.
 
+use serde_json::json;
 use tokio::sync::MutexGuard;
 
 use super::Engine;
 use super::pushes::{NewPush, find_newest_id, list_new};
+use super::rollout::{FiringRollout, RolloutChange};
 use super::store::{Deployed, Record};
 use crate::db::Db;
 use crate::error::Result;
-use crate::events::{EndedFiring, Event, Listener};
+use crate::events::{ChangedRollout, EndedFiring, Event, Listener};
 
 impl Engine {
     /// Listens to what happens: from now on, or from after an event on. Nothing where there are too
@@ -67,8 +69,41 @@ impl Engine {
     pub(super) fn tell_of_outcomes(&self, firings: &[Deployed]) {
         for deployed in firings {
             if let Deployed::Recorded(record) = deployed {
-                self.events.publish(|| Event::Firing(record.into()));
+                self.events
+                    .publish(|| Event::Firing(record.as_ref().into()));
             }
+        }
+    }
+}
+
+impl Engine {
+    /// Tells of a rollout that begins, goes on or ends.
+    pub(super) fn tell_of_rollout(&self, change: &RolloutChange<'_>) {
+        self.events.publish(|| Event::Rollout(change.into()));
+    }
+}
+
+impl From<&RolloutChange<'_>> for ChangedRollout {
+    fn from(change: &RolloutChange<'_>) -> Self {
+        let FiringRollout {
+            health,
+            since,
+            observed,
+        } = change.rollout;
+        Self {
+            push_id: change.push_id,
+            namespace: change.namespace.to_owned(),
+            repository: change.repository.to_owned(),
+            tag: change.tag.to_owned(),
+            trigger: change.trigger.to_owned(),
+            workload: json!(change.workload),
+            rollout: json!({
+                "state": health.state,
+                "reason": health.reason,
+                "message": health.message,
+                "observed": observed.to_string(),
+                "since": since.to_string(),
+            }),
         }
     }
 }

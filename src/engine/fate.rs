@@ -4,7 +4,7 @@
 use super::history::{self, HistoryEntry};
 use super::matching::Matcher;
 use super::pushes::{Decision, FiringState, RecordedPush};
-use super::{Engine, LONGEST_REASON};
+use super::{Engine, LONGEST_REASON, Landed};
 use crate::error::Result;
 use crate::excerpt::beginning;
 use crate::tag::TagName;
@@ -13,13 +13,23 @@ use crate::trigger::{self, Trigger, TriggerName, Verdict};
 /// Why a trigger did not fire that was created after the push.
 const MADE_LATER: &str = "the trigger was created after this push";
 
+/// A trigger that fired, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub entry: HistoryEntry,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Where it went, and what came of it there.
+    pub landed: Landed,
+}
+
 /// What became of a trigger at a push.
 #[derive(Debug, Clone)]
 pub enum Fate {
     /// It fired, and has no outcome yet.
     Open,
     /// It fired, and this is the outcome.
-    Ended(HistoryEntry),
+    Ended(Box<Ended>),
     /// It has no outcome, and never will.
     Without(Decision),
 }
@@ -40,8 +50,13 @@ impl Engine {
         let Some(trace) = found else {
             return Ok(None);
         };
-        if let Some(entry) = trace.entry {
-            return Ok(Some(Fate::Ended(entry)));
+        if let Some((entry, tries, landed)) = trace.entry {
+            let ended = Ended {
+                entry,
+                tries,
+                landed,
+            };
+            return Ok(Some(Fate::Ended(Box::new(ended))));
         }
         if trace.is_open {
             return Ok(Some(Fate::Open));

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
 
+use super::rollout::{Landed, Landing};
 use super::store::{Ended, Ending, Record};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -55,6 +56,14 @@ pub(super) async fn insert(transaction: &mut SqliteConnection, ended: &[Ended]) 
             } = &ended.record;
             let Ending { tries, now, .. } = ended.ending;
             let at = now.as_microseconds();
+            let Landing {
+                cluster,
+                rollout,
+                progress,
+            } = &ended.landing;
+            let rollout = rollout.as_ref();
+            let health = rollout.map(|rollout| &rollout.health);
+            let progress = progress.as_ref();
             (
                 ended.trigger_id,
                 ended.push_id,
@@ -63,6 +72,14 @@ pub(super) async fn insert(transaction: &mut SqliteConnection, ended: &[Ended]) 
                 detail,
                 at,
                 tries,
+                cluster,
+                health.map(|health| health.state),
+                health.map_or("", |health| &health.reason),
+                health.map_or("", |health| &health.message),
+                rollout.map(|rollout| rollout.since.as_microseconds()),
+                rollout.map(|rollout| rollout.observed.as_microseconds()),
+                progress.and_then(|progress| progress.workload_id),
+                progress.map(|progress| progress.revision),
             )
         })
         .collect();
@@ -70,10 +87,13 @@ pub(super) async fn insert(transaction: &mut SqliteConnection, ended: &[Ended]) 
     sqlx::query(
         "INSERT INTO trigger_history (trigger_id, push_id, app_type, application, cluster_id,
                                       cluster_name, cluster_ns, condition, container,
-                                      creator_name, tag, result, detail, created_at, tries)
+                                      creator_name, tag, result, detail, created_at, tries,
+                                      cluster, rollout_state, rollout_reason, rollout_message,
+                                      rollout_since, rollout_observed, workload_id, revision)
          SELECT t.id, e.value->>1, t.app_type, t.application, t.cluster_id, t.cluster_name,
                 t.cluster_ns, t.condition, t.container, t.creator_name, e.value->>2, e.value->>3,
-                e.value->>4, e.value->>5, e.value->>6
+                e.value->>4, e.value->>5, e.value->>6, e.value->>7, e.value->>8, e.value->>9,
+                e.value->>10, e.value->>11, e.value->>12, e.value->>13, e.value->>14
          FROM jsonb_each(?) e CROSS JOIN triggers t ON t.id = e.value->>0",
     )
     .bind(serde_json::to_string(&entries).map_err(Error::internal)?)
@@ -124,7 +144,7 @@ pub(super) struct Trace {
     /// Whether it has a firing without an outcome.
     pub(super) is_open: bool,
     /// The entry that the push left in its history.
-    pub(super) entry: Option<HistoryEntry>,
+    pub(super) entry: Option<(HistoryEntry, u32, Landed)>,
     /// Why it did not fire, where the push remembers that.
     pub(super) reason: Option<String>,
 }
@@ -135,10 +155,19 @@ impl FromRow<'_, SqliteRow> for Trace {
         Ok(Self {
             trigger_id: row.try_get("trigger_id")?,
             is_open: row.try_get("is_open")?,
-            entry: has_entry.then(|| HistoryEntry::from_row(row)).transpose()?,
+            entry: has_entry.then(|| ended(row)).transpose()?,
             reason: row.try_get("reason")?,
         })
     }
+}
+
+/// The entry, the number of tries, and the rollout.
+fn ended(row: &SqliteRow) -> sqlx::Result<(HistoryEntry, u32, Landed)> {
+    Ok((
+        HistoryEntry::from_row(row)?,
+        row.try_get("tries")?,
+        Landed::from_row(row)?,
+    ))
 }
 
 /// What is known of the trigger with this name at a push. One statement: what has no firing any
@@ -157,7 +186,9 @@ pub(super) async fn find_trace(
                 (SELECT r.value->>1 FROM pushes p CROSS JOIN jsonb_each(p.passed_over) r
                  WHERE p.id = ?1 AND r.value->>0 = ?3) AS reason,
                 h.app_type, h.application, h.cluster_id, h.cluster_name, h.cluster_ns,
-                h.condition, h.container, h.creator_name, h.tag, h.result, h.detail, h.created_at
+                h.condition, h.container, h.creator_name, h.tag, h.result, h.detail, h.created_at,
+                h.tries, h.cluster, h.rollout_state, h.rollout_reason, h.rollout_message,
+                h.rollout_since, h.rollout_observed
          FROM triggers t
          LEFT JOIN trigger_history h ON h.trigger_id = t.id AND h.push_id = ?1
          WHERE t.repository_id = ?2 AND t.name = ?3",
@@ -205,6 +236,7 @@ mod tests {
             test.db.write(fire).await.expect("fired");
             let end = End {
                 outcome: Outcome::Failed(format!("reason {push_id}")),
+                landing: Landing::default(),
                 ending: Ending {
                     firing_id: push_id,
                     trigger: Subject::new("trigger", 1),
@@ -237,7 +269,7 @@ mod tests {
             let trace = find_trace(db, push, 1, "t").await.expect("read");
             let trace = trace.expect("the trigger is there");
             assert_eq!(trace.is_open, is_open, "{push}");
-            let entry = trace.entry.map(|entry| entry.detail);
+            let entry = trace.entry.map(|(entry, ..)| entry.detail);
             assert_eq!(entry.as_deref(), detail, "{push}");
         }
     }

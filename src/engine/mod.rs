@@ -7,7 +7,8 @@
 //! `destination` finds the workload, `plan` says, without any I/O, what a firing changes in its
 //! pod template, and `explain` what it would change. `retry` holds what is tried again, `fate`
 //! tells what became of a trigger at a push, `wait` waits for that, and `pushes` tells what a push
-//! meant for all triggers. `announce` tells those who listen of pushes and outcomes.
+//! meant for all triggers. `rollout` follows what comes of an update. `announce` tells those who
+//! listen of pushes, outcomes and rollouts.
 //!
 //! A firing and its record are in the database, so none is lost over a crash, and none recorded
 //! twice: the record and the end of the firing are one transaction.
@@ -24,6 +25,7 @@ mod plan;
 pub mod pushes;
 mod real;
 mod retry;
+mod rollout;
 mod simulated;
 pub mod store;
 #[cfg(test)]
@@ -41,10 +43,12 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 
 pub use destination::missing_target;
 pub use explain::{Expected, Explained, Hindrance};
+pub use fate::Ended;
 use fate::Fate;
 pub use matching::{Matcher, Verdicts};
 pub use retry::Retry;
-pub use wait::{Wait, Waited};
+pub use rollout::{ChosenWorkload, FiringRollout, Landed};
+pub use wait::{Until, Wait, Waited};
 pub use worker::FiringWorker;
 
 use crate::account;
@@ -104,6 +108,8 @@ pub struct Engine {
     /// Those whose last try failed.
     retries: Retries,
     counts: watch::Sender<Counts>,
+    /// Told of rollouts that begin.
+    rollouts: watch::Sender<()>,
     /// Whether what waits is left to the next run.
     is_stopping: AtomicBool,
     events: Arc<Events>,
@@ -134,6 +140,7 @@ impl Engine {
             open: watch::Sender::default(),
             retries: Retries::default(),
             counts: watch::Sender::new(Counts::default()),
+            rollouts: watch::Sender::default(),
             is_stopping: AtomicBool::new(false),
             events,
             told: AsyncMutex::default(),

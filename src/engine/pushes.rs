@@ -3,6 +3,7 @@
 
 use sqlx::{FromRow, SqliteExecutor};
 
+use super::rollout::Landed;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::tag::TagName;
@@ -133,6 +134,29 @@ pub async fn is_open(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<bool> 
     Ok(is_open)
 }
 
+/// How the rollouts of a push are, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct RolloutsOfPush {
+    /// Whether one does not get through, or nobody will know, or its firing failed.
+    pub is_any_lost: bool,
+    /// Whether one goes on.
+    pub is_any_open: bool,
+}
+
+/// How the rollouts of a push are that its firings began.
+pub async fn find_rollouts(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<RolloutsOfPush> {
+    let found = sqlx::query_as(
+        "SELECT coalesce(max(rollout_state IS NULL OR rollout_state IN ('degraded', 'unknown')), 0)
+                    AS is_any_lost,
+                coalesce(max(rollout_state IS 'progressing'), 0) AS is_any_open
+         FROM trigger_history WHERE push_id = ?",
+    )
+    .bind(push_id)
+    .fetch_one(db)
+    .await?;
+    Ok(found)
+}
+
 /// What a push meant for a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -159,6 +183,8 @@ pub enum FiringState {
         detail: String,
         /// How often it was tried.
         tries: u32,
+        /// Where it went, and what came of it there.
+        landed: Box<Landed>,
     },
     /// It fired, and the history does not reach back to the push any more.
     Forgotten,
@@ -172,6 +198,8 @@ struct DecisionRow {
     result: Option<String>,
     detail: Option<String>,
     tries: Option<u32>,
+    #[sqlx(flatten)]
+    landed: Landed,
 }
 
 const COUNT_DECISIONS: &str = "SELECT (SELECT count(*) FROM trigger_history WHERE push_id = ?1)
@@ -188,13 +216,17 @@ pub async fn count_decisions(db: impl SqliteExecutor<'_>, push_id: i64) -> Resul
 }
 
 const LIST_DECISIONS: &str = "SELECT t.name AS trigger_name, NULL AS reason, NULL AS firing_id,
-           h.result, h.detail, h.tries
+           h.result, h.detail, h.tries, h.cluster, h.cluster_ns, h.app_type, h.application,
+           h.container, h.rollout_state, h.rollout_reason, h.rollout_message, h.rollout_since,
+           h.rollout_observed
     FROM trigger_history h JOIN triggers t ON t.id = h.trigger_id WHERE h.push_id = ?1
     UNION ALL
-    SELECT t.name, NULL, f.id, NULL, NULL, NULL
+    SELECT t.name, NULL, f.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+           NULL, NULL
     FROM firings f JOIN triggers t ON t.id = f.trigger_id WHERE f.push_id = ?1
     UNION ALL
-    SELECT r.value->>0, r.value->>1, NULL, NULL, NULL, NULL
+    SELECT r.value->>0, r.value->>1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+           NULL, NULL, NULL, NULL
     FROM pushes p CROSS JOIN jsonb_each(p.passed_over) r WHERE p.id = ?1
     LIMIT +?2";
 
@@ -217,6 +249,7 @@ pub async fn list_decisions(
                 result: row.result.unwrap_or_default(),
                 detail: row.detail.unwrap_or_default(),
                 tries: row.tries.unwrap_or_default(),
+                landed: Box::new(row.landed),
             },
         };
         Decision {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::plan::{Plan, plan};
+use super::rollout::{FiringRollout, Landing, Progress};
 use super::store::{self, Firing, Outcome};
 use super::worker::{DATABASE_FAILED, Trial};
 use super::{Engine, UNCHANGED};
@@ -12,6 +13,7 @@ use crate::account::NO_AGENCY;
 use crate::cce;
 use crate::error::Result;
 use crate::kubernetes::Failure;
+use crate::workload::{Health, RolloutState};
 
 impl Engine {
     /// One try at a real cluster, which gets some time, and ends early where the firing goes away.
@@ -43,8 +45,8 @@ impl Engine {
             return Ok(Attempt::Gone);
         };
         if self.require_agency && !firing.has_agency {
-            let reason = NO_AGENCY.to_owned();
-            return Ok(Attempt::Ended(Outcome::Failed(reason)));
+            let outcome = Outcome::Failed(NO_AGENCY.to_owned());
+            return Ok(Attempt::Ended(outcome, Landing::default()));
         }
         let Firing { destination, .. } = &firing;
         let Ok(cluster) = destination.choose(&cce::store::list(db).await?) else {
@@ -58,28 +60,53 @@ impl Engine {
         let found = match real.read(&key).await {
             Ok(Some(found)) => found,
             Ok(None) => {
-                let missing = destination.missing_in(&cluster);
-                return Ok(Attempt::Ended(Outcome::Failed(missing.reason)));
+                let outcome = Outcome::Failed(destination.missing_in(&cluster).reason);
+                return Ok(Attempt::Ended(outcome, Landing::in_cluster(&cluster.id)));
             }
-            Err(failure) => return Ok(failure.into()),
+            Err(failure) => return Ok(Attempt::failed(failure, &cluster.id)),
         };
         let plan = plan(firing.target(&self.regions), &found.template);
         if let Plan::Impossible(obstacle) = plan {
-            return Ok(Attempt::Ended(Outcome::Failed(obstacle.reason())));
+            let outcome = Outcome::Failed(obstacle.reason());
+            return Ok(Attempt::Ended(outcome, Landing::in_cluster(&cluster.id)));
         }
         let Some(patch) = plan.patch(Some(&found.resource_version)) else {
-            return Ok(Attempt::Ended(Outcome::Success(UNCHANGED.to_owned())));
+            let landing = self.landed_in(&cluster.id, found.generation);
+            let outcome = Outcome::Success(UNCHANGED.to_owned());
+            return Ok(Attempt::Ended(outcome, landing));
         };
         Ok(match real.patch(&key, &patch).await {
-            Ok(()) => Attempt::Ended(Outcome::Success(String::new())),
-            Err(failure) => failure.into(),
+            Ok(generation) => {
+                let landing = self.landed_in(&cluster.id, generation);
+                Attempt::Ended(Outcome::Success(String::new()), landing)
+            }
+            Err(failure) => Attempt::failed(failure, &cluster.id),
         })
+    }
+
+    /// The rollout of a workload that a cluster has with this generation.
+    fn landed_in(&self, cluster: &str, generation: i64) -> Landing {
+        let now = self.clock.now();
+        let message = "the cluster has taken the update";
+        let rollout = FiringRollout {
+            health: Health::new(RolloutState::Progressing, "", message),
+            since: now,
+            observed: now,
+        };
+        Landing {
+            rollout: Some(rollout),
+            progress: Some(Progress {
+                workload_id: None,
+                revision: generation,
+            }),
+            ..Landing::in_cluster(cluster)
+        }
     }
 }
 
 /// How a try at a real cluster went.
 pub(super) enum Attempt {
-    Ended(Outcome),
+    Ended(Outcome, Landing),
     Again(String),
     /// The firing went away with its trigger.
     Gone,
@@ -87,10 +114,12 @@ pub(super) enum Attempt {
     NotReal,
 }
 
-impl From<Failure> for Attempt {
-    fn from(failure: Failure) -> Self {
+impl Attempt {
+    fn failed(failure: Failure, cluster: &str) -> Self {
         match failure {
-            Failure::Final(reason) => Self::Ended(Outcome::Failed(reason)),
+            Failure::Final(reason) => {
+                Self::Ended(Outcome::Failed(reason), Landing::in_cluster(cluster))
+            }
             Failure::Passing(reason) => Self::Again(reason),
         }
     }

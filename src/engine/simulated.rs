@@ -11,13 +11,18 @@ use sqlx::SqliteConnection;
 use super::UNCHANGED;
 use super::destination::MOST_NEAR;
 use super::plan::{Plan, plan};
+use super::rollout::{FiringRollout, Landing, Progress};
 use super::store::{self, Deployed, Ending, Firing, Outcome};
 use crate::account::NO_AGENCY;
 use crate::cce::{self, Cluster};
+use crate::clock::Timestamp;
 use crate::db::{BatchWrite, Touched};
 use crate::error::Result;
 use crate::region::Regions;
-use crate::workload::{self, Neighbours, Rollout, Workload, WorkloadKey};
+use crate::workload::{
+    self, Health, Neighbours, PodTemplate, Pods, Revision, Rollout, RolloutState, Workload,
+    WorkloadKey,
+};
 
 /// Firings whose workloads are in memory together, at the most.
 const MOST_TOGETHER: usize = 256;
@@ -92,8 +97,8 @@ async fn run_together(
                 .update(&mut *transaction, write, ending, firing)
                 .await?
             {
-                Try::Ended(outcome) => {
-                    deployed.push(store::end(&mut ended, *ending, firing, outcome));
+                Try::Ended(outcome, landing) => {
+                    deployed.push(store::end(&mut ended, *ending, firing, outcome, landing));
                     firings.remove(&ending.firing_id);
                 }
                 Try::TooEarly(delay) => {
@@ -114,7 +119,7 @@ async fn run_together(
 
 /// How a try went.
 enum Try {
-    Ended(Outcome),
+    Ended(Outcome, Landing),
     /// The workload wants an update to take as long as this.
     TooEarly(Duration),
     /// The cluster was not able, and why; it is worth another try.
@@ -122,8 +127,8 @@ enum Try {
 }
 
 impl Try {
-    fn failed(reason: impl Into<String>) -> Self {
-        Self::Ended(Outcome::Failed(reason.into()))
+    fn failed(reason: impl Into<String>, landing: Landing) -> Self {
+        Self::Ended(Outcome::Failed(reason.into()), landing)
     }
 }
 
@@ -143,6 +148,70 @@ struct Simulated {
     is_changed: bool,
     /// What is to be recorded of it.
     rollouts: Vec<Rollout>,
+    revisions: Vec<Revision>,
+    /// The revision whose rollout another one ended.
+    superseded: Option<i64>,
+}
+
+impl Simulated {
+    /// Gives it another pod template, and begins the rollout.
+    fn roll_out(&mut self, template: PodTemplate, pods: Pods<'_>, now: Timestamp) {
+        let workload = &mut self.workload;
+        if workload.revision == 1 {
+            self.revisions.push(workload.first_revision());
+        }
+        if workload.due.take().is_some() {
+            match self.revisions.last_mut() {
+                Some(last) => last.state = RolloutState::Unknown,
+                None => self.superseded = Some(workload.revision),
+            }
+        }
+        let plan = workload.plan.as_ref();
+        // What cannot be pulled does not take its time.
+        let end = plan.and_then(|plan| plan.end(now));
+        workload.due = end.filter(|_| pods.is_image_there);
+        workload.health = match workload.due {
+            None => Health::outcome(plan, pods),
+            Some(end) => {
+                let message = format!("the rollout ends at {end}");
+                Health::new(RolloutState::Progressing, "", message)
+            }
+        };
+        workload.since = now;
+        workload.revision += 1;
+        workload.template = template;
+        self.is_changed = true;
+        self.revisions.push(Revision {
+            revision: workload.revision,
+            at: now,
+            images: workload.template.images(),
+            state: workload.health.state,
+        });
+    }
+
+    /// What a firing that succeeded finds.
+    fn landing(&self, cluster: &Cluster, now: Timestamp) -> Landing {
+        let Workload {
+            id,
+            revision,
+            health,
+            since,
+            due,
+            ..
+        } = &self.workload;
+        Landing {
+            rollout: Some(FiringRollout {
+                health: health.clone(),
+                since: *since,
+                observed: now,
+            }),
+            progress: due.map(|_| Progress {
+                workload_id: Some(*id),
+                revision: *revision,
+            }),
+            ..Landing::in_cluster(&cluster.id)
+        }
+    }
 }
 
 impl World {
@@ -169,6 +238,8 @@ impl World {
                 workload,
                 is_changed: false,
                 rollouts: Vec::new(),
+                revisions: Vec::new(),
+                superseded: None,
             });
         }
         Ok(Self {
@@ -199,11 +270,11 @@ impl World {
         firing: &Firing,
     ) -> Result<Try> {
         if write.require_agency && !firing.has_agency {
-            return Ok(Try::failed(NO_AGENCY));
+            return Ok(Try::failed(NO_AGENCY, Landing::default()));
         }
         let cluster = match firing.destination.choose(&self.clusters) {
             Ok(cluster) => cluster,
-            Err(missing) => return Ok(Try::failed(missing.reason)),
+            Err(missing) => return Ok(Try::failed(missing.reason, Landing::default())),
         };
         let key = firing.destination.key(&cluster);
         let Some(place) = self.places.get(&key) else {
@@ -217,34 +288,48 @@ impl World {
                 }
             };
             let missing = firing.destination.missing_near(&cluster, near);
-            return Ok(Try::failed(missing.reason));
+            return Ok(Try::failed(
+                missing.reason,
+                Landing::in_cluster(&cluster.id),
+            ));
         };
-        let Simulated {
-            workload,
-            is_changed,
-            rollouts,
-        } = &mut self.workloads[*place];
+        let simulated = &mut self.workloads[*place];
+        let workload = &mut simulated.workload;
         let delay = Duration::from_millis(workload.misbehaviour.delay_ms.into());
         if write.waited < delay {
             return Ok(Try::TooEarly(delay));
         }
         if let Some(status) = workload.take_failure() {
-            *is_changed = true;
+            simulated.is_changed = true;
             let reason = format!("the cluster answered {status}");
             let is_passing = matches!(status, 409 | 429 | 500..);
             return Ok(if is_passing {
                 Try::Again(reason)
             } else {
-                Try::failed(reason)
+                Try::failed(reason, Landing::in_cluster(&cluster.id))
             });
         }
         let (template, changes) = match plan(firing.target(&write.regions), &workload.template) {
-            Plan::Impossible(obstacle) => return Ok(Try::failed(obstacle.reason())),
-            Plan::Unchanged => return Ok(Try::Ended(Outcome::Success(UNCHANGED.to_owned()))),
+            Plan::Impossible(obstacle) => {
+                let landing = Landing::in_cluster(&cluster.id);
+                return Ok(Try::failed(obstacle.reason(), landing));
+            }
+            Plan::Unchanged => {
+                let landing = simulated.landing(&cluster, ending.now);
+                let outcome = Outcome::Success(UNCHANGED.to_owned());
+                return Ok(Try::Ended(outcome, landing));
+            }
             Plan::Update { template, changes } => (template, changes),
         };
-        workload.template = template;
-        *is_changed = true;
+        let updated = changes.first();
+        let pods = Pods {
+            kind: firing.destination.app_type,
+            workload: &firing.destination.application,
+            container: updated.map_or("", |(container, ..)| container),
+            image: updated.map_or("", |(.., image)| image),
+            is_image_there: firing.has_image,
+        };
+        simulated.roll_out(template, pods, ending.now);
         let changes = changes
             .into_iter()
             .map(|(container, before, after)| Rollout {
@@ -256,8 +341,9 @@ impl World {
                 before,
                 after,
             });
-        rollouts.extend(changes);
-        Ok(Try::Ended(Outcome::Success(String::new())))
+        simulated.rollouts.extend(changes);
+        let landing = simulated.landing(&cluster, ending.now);
+        Ok(Try::Ended(Outcome::Success(String::new()), landing))
     }
 
     async fn write(self, transaction: &mut SqliteConnection) -> Result<()> {
@@ -272,7 +358,23 @@ impl World {
         let rollouts: Vec<_> = rollouts
             .map(|one| (one.workload.id, &one.rollouts[..]))
             .collect();
-        workload::store::insert_rollouts(transaction, &rollouts).await
+        if rollouts.is_empty() {
+            return Ok(());
+        }
+        workload::store::insert_rollouts(&mut *transaction, &rollouts).await?;
+        let updated = changed.iter().filter(|one| !one.revisions.is_empty());
+        let revisions: Vec<_> = updated
+            .map(|one| (one.workload.id, &one.revisions[..]))
+            .collect();
+        workload::store::insert_revisions(&mut *transaction, &revisions).await?;
+        let superseded = changed
+            .iter()
+            .filter_map(|one| Some((one.workload.id, one.superseded?)));
+        let superseded: Vec<_> = superseded.collect();
+        if superseded.is_empty() {
+            return Ok(());
+        }
+        workload::store::abandon(transaction, &superseded).await
     }
 }
 
@@ -281,7 +383,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::clock::Clock;
     use crate::db::testing::TestDb;
     use crate::db::{Subject, Write};
     use crate::engine::testing::{Fire, seeded};
@@ -289,6 +390,8 @@ mod tests {
     use crate::trigger::AppType;
     use crate::workload::store::PutWorkload;
     use crate::workload::{Container, FailureSettings, PodTemplate, WorkloadKey};
+
+    const NOW: Timestamp = Timestamp::from_microseconds(1_000_000);
 
     async fn simulate(test: &TestDb, firing_id: i64, waited: Duration) -> Deployed {
         let write = write(&[firing_id], waited);
@@ -326,6 +429,8 @@ mod tests {
                 fail_times: 1,
                 delay_ms: 1000,
             },
+            plan: None,
+            now: NOW,
         };
         let fire = Fire {
             push_id: 1,
@@ -382,7 +487,7 @@ mod tests {
             firing_id: *id,
             trigger: Subject::new("trigger", 1),
             tries: 1,
-            now: Clock::default().now(),
+            now: NOW,
         });
         let address = "127.0.0.1:1".parse().expect("an address");
         Simulate {
@@ -447,6 +552,8 @@ mod tests {
                     fail_times,
                     delay_ms,
                 },
+                plan: None,
+                now: NOW,
             };
             test.db.write(put).await.expect("put");
         }
@@ -465,14 +572,19 @@ mod tests {
             "SELECT json_group_array(json_array(id, trigger_id, push_id, app_type, application,
                                                 cluster_id, cluster_name, cluster_ns, condition,
                                                 container, creator_name, tag, result, detail,
-                                                tries))
+                                                tries, cluster, rollout_state, rollout_reason,
+                                                rollout_message, rollout_since, rollout_observed,
+                                                workload_id, revision))
              FROM trigger_history",
+            "SELECT json_group_array(json_array(workload_id, revision, at, images, state))
+             FROM revisions",
             // Their numbers say nothing of different workloads.
             "SELECT json_group_array(json_array(workload_id, trigger_name, tag, digest, container,
                                                 before, after) ORDER BY workload_id, id)
              FROM rollouts",
             "SELECT json_group_array(json_array(id, containers, init_containers, annotations,
-                                                fail_status, fail_times, delay_ms))
+                                                fail_status, fail_times, delay_ms, revision, state,
+                                                reason, message, since, due))
              FROM workloads",
         ];
         let mut found = Vec::new();

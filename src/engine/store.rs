@@ -7,6 +7,8 @@ use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
 use super::destination::Destination;
 use super::plan::Target;
+pub use super::rollout::Landing;
+use super::rollout::{self, ChosenWorkload, FiringRollout, RolloutChange};
 use super::{LONGEST_REASON, history};
 use crate::clock::Timestamp;
 use crate::db::{BatchWrite, Subject, Touched};
@@ -68,6 +70,11 @@ pub async fn count_waiting(db: impl SqliteExecutor<'_>) -> Result<i64> {
         .await?)
 }
 
+/// Whether an earlier run left firings or rollouts that have not ended.
+pub async fn has_open(db: &mut SqliteConnection) -> Result<bool> {
+    Ok(count_waiting(&mut *db).await? > 0 || rollout::has_open(db).await?)
+}
+
 /// A firing with what it needs of its push and its trigger.
 #[derive(Debug, FromRow)]
 pub(super) struct Firing {
@@ -85,6 +92,8 @@ pub(super) struct Firing {
     repository: String,
     request_id: Option<String>,
     pub(super) has_agency: bool,
+    /// Whether the tag is still there.
+    pub(super) has_image: bool,
 }
 
 impl Firing {
@@ -115,7 +124,9 @@ pub(super) async fn find_firings(
                 t.cluster_name, t.container, n.region, n.name AS namespace,
                 r.name AS repository,
                 (SELECT p.request_id FROM pushes p WHERE p.id = f.push_id) AS request_id,
-                EXISTS (SELECT 1 FROM agencies a WHERE a.account_id = n.account_id) AS has_agency
+                EXISTS (SELECT 1 FROM agencies a WHERE a.account_id = n.account_id) AS has_agency,
+                EXISTS (SELECT 1 FROM tags g WHERE g.repository_id = r.id AND g.name = f.tag)
+                    AS has_image
          FROM json_each(?) i
          CROSS JOIN firings f ON f.id = i.value
          JOIN triggers t ON t.id = f.trigger_id
@@ -156,13 +167,33 @@ pub struct Record {
     pub namespace: String,
     /// The repository's name.
     pub repository: String,
+    /// The workload that it chose.
+    pub chosen: Option<ChosenWorkload>,
+    /// What became of the workload so far.
+    pub rollout: Option<FiringRollout>,
+}
+
+impl Record {
+    /// The news of its rollout.
+    pub(super) fn change(&self) -> Option<RolloutChange<'_>> {
+        Some(RolloutChange {
+            push_id: self.push_id,
+            namespace: &self.namespace,
+            repository: &self.repository,
+            tag: &self.tag,
+            trigger: &self.trigger,
+            workload: self.chosen.as_ref()?,
+            rollout: self.rollout.as_ref()?,
+            is_new: true,
+        })
+    }
 }
 
 /// How a try ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deployed {
     /// The firing has ended, and its history has an entry.
-    Recorded(Record),
+    Recorded(Box<Record>),
     /// The firing went away with its trigger.
     Gone,
     /// Nothing was done: the workload wants an update to take as long as this.
@@ -185,6 +216,8 @@ pub enum Outcome {
 pub struct End {
     /// What its history will say.
     pub outcome: Outcome,
+    /// Where it went.
+    pub landing: Landing,
     /// The firing.
     pub ending: Ending,
 }
@@ -216,9 +249,14 @@ impl BatchWrite for End {
         let mut firings = find_firings(&mut *transaction, &ids).await?;
         let mut results = Vec::with_capacity(group.len());
         let mut ended = Vec::new();
-        for End { outcome, ending } in group {
+        for one in group {
+            let End {
+                outcome,
+                landing,
+                ending,
+            } = one;
             results.push(Ok(match firings.remove(&ending.firing_id) {
-                Some(firing) => end(&mut ended, ending, &firing, outcome),
+                Some(firing) => end(&mut ended, ending, &firing, outcome, landing),
                 None => Deployed::Gone,
             }));
         }
@@ -234,6 +272,7 @@ pub(super) struct Ended {
     pub(super) trigger_id: i64,
     pub(super) push_id: i64,
     pub(super) record: Record,
+    pub(super) landing: Landing,
 }
 
 /// Puts a firing among those that [`record`] ends.
@@ -242,6 +281,7 @@ pub(super) fn end(
     ending: Ending,
     firing: &Firing,
     outcome: Outcome,
+    landing: Landing,
 ) -> Deployed {
     let (result, detail) = match outcome {
         Outcome::Success(detail) => ("success", detail),
@@ -259,14 +299,23 @@ pub(super) fn end(
         push_id: firing.push_id,
         namespace: firing.namespace.clone(),
         repository: firing.repository.clone(),
+        chosen: landing.cluster.clone().map(|cluster| ChosenWorkload {
+            cluster,
+            namespace: firing.destination.cluster_ns.clone(),
+            kind: firing.destination.app_type.as_str().to_owned(),
+            name: firing.destination.application.clone(),
+            container: firing.container.clone(),
+        }),
+        rollout: landing.rollout.clone(),
     };
     ended.push(Ended {
         ending,
         trigger_id: firing.trigger_id,
         push_id: firing.push_id,
         record: record.clone(),
+        landing,
     });
-    Deployed::Recorded(record)
+    Deployed::Recorded(Box::new(record))
 }
 
 /// Writes the entries of histories and ends the firings, in their order.
@@ -309,6 +358,7 @@ mod tests {
 
         let end = |firing_id| End {
             outcome: Outcome::Success("\u{e9}".repeat(LONGEST_REASON + 1)),
+            landing: Landing::default(),
             ending: Ending {
                 firing_id,
                 trigger: Subject::new("trigger", 1),
@@ -329,8 +379,10 @@ mod tests {
             push_id: 2,
             namespace: "g".to_owned(),
             repository: "a".to_owned(),
+            chosen: None,
+            rollout: None,
         };
-        assert_eq!(ended, Deployed::Recorded(record));
+        assert_eq!(ended, Deployed::Recorded(Box::new(record)));
         assert_eq!(waiting(&test, 0).await, [1, 2, 4]);
         let again = test.db.write(end(3)).await.expect("read");
         assert_eq!(again, Deployed::Gone);

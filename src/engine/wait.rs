@@ -2,14 +2,23 @@
 
 use tokio::time::{Instant, timeout_at};
 
-use super::history::HistoryEntry;
 use super::matching::Matcher;
-use super::pushes::{self, Decision, RecordedPush, find_newest_push};
-use super::{Engine, Fate};
+use super::pushes::{self, Decision, FiringState, RecordedPush, find_newest_push};
+use super::{Ended, Engine, Fate};
 use crate::error::{Error, Resource, Result};
 use crate::repository::RepositoryRef;
 use crate::tag::TagName;
 use crate::trigger::TriggerName;
+use crate::workload::RolloutState;
+
+/// How far somebody waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Until each firing has an outcome.
+    Fired,
+    /// Until the workloads run the update.
+    Healthy,
+}
 
 /// What somebody waits for.
 #[derive(Debug, Clone, Copy)]
@@ -18,21 +27,39 @@ pub struct Wait<'a> {
     pub tag: &'a TagName,
     /// The trigger that has to come to an outcome; all that fire where none is named.
     pub trigger: Option<&'a TriggerName>,
+    pub until: Until,
     /// Only pushes with a larger number count.
     pub after: i64,
     /// When to give up.
     pub deadline: Instant,
 }
 
+impl Ended {
+    /// The same as what the push tells of the trigger.
+    fn decision(self, trigger: &TriggerName) -> Decision {
+        Decision {
+            trigger_name: trigger.as_str().to_owned(),
+            state: FiringState::Ended {
+                result: self.entry.result,
+                detail: self.entry.detail,
+                tries: self.tries,
+                landed: Box::new(self.landed),
+            },
+        }
+    }
+}
+
 /// How a wait ends.
 #[derive(Debug, Clone)]
 pub enum Waited {
     /// The trigger fired, and this is the outcome.
-    Ended(HistoryEntry),
+    Ended(Box<Ended>),
     /// The trigger has no outcome at this push, and never will.
     Without(Decision),
     /// All that the push fired has an outcome.
     Settled(RecordedPush),
+    /// Something that the push fired will not become healthy.
+    Lost(RecordedPush),
     /// The push came, and an outcome did not in time.
     Unsettled(RecordedPush),
     /// No push came in time.
@@ -104,16 +131,39 @@ impl Engine {
         matcher: &Matcher,
     ) -> Result<Option<Waited>> {
         let Some(trigger) = wait.trigger else {
-            let is_open = pushes::is_open(self.db.lookups(), push.id).await?;
-            return Ok((!is_open).then(|| Waited::Settled(push.clone())));
+            return self.all_settled(push, wait.until).await;
         };
         let fate = self
             .fate(push, wait.tag, repository_id, trigger, matcher)
             .await?;
         Ok(match fate.ok_or(Error::NotFound(Resource::Trigger))? {
             Fate::Open => None,
-            Fate::Ended(entry) => Some(Waited::Ended(entry)),
+            Fate::Ended(ended) if wait.until == Until::Healthy => {
+                let rollout = ended.landed.rollout.as_ref();
+                match rollout.map(|rollout| rollout.health.state) {
+                    Some(RolloutState::Healthy) => Some(Waited::Ended(ended)),
+                    Some(RolloutState::Progressing) => None,
+                    _ => Some(Waited::Without(ended.decision(trigger))),
+                }
+            }
+            Fate::Ended(ended) => Some(Waited::Ended(ended)),
             Fate::Without(decision) => Some(Waited::Without(decision)),
         })
+    }
+
+    async fn all_settled(&self, push: &RecordedPush, until: Until) -> Result<Option<Waited>> {
+        let db = self.db.lookups();
+        // In this order: what has no firing any more has an entry.
+        let is_open = pushes::is_open(db, push.id).await?;
+        if until == Until::Healthy {
+            let rollouts = pushes::find_rollouts(db, push.id).await?;
+            if rollouts.is_any_lost {
+                return Ok(Some(Waited::Lost(push.clone())));
+            }
+            if rollouts.is_any_open {
+                return Ok(None);
+            }
+        }
+        Ok((!is_open).then(|| Waited::Settled(push.clone())))
     }
 }

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::real::Attempt;
 use super::retry::{self, FIRST_PAUSE, LONGEST_PAUSE, jittered};
+use super::rollout::Landing;
 use super::simulated::Simulate;
 use super::store::{self, Deployed, End, Ending, Outcome, Record};
 use super::{Engine, Waiting};
@@ -35,26 +36,32 @@ const LONGEST_TRY: Duration = Duration::from_secs(30);
 pub struct FiringWorker {
     engine: Arc<Engine>,
     task: JoinHandle<()>,
+    /// Follows rollouts.
+    follower: JoinHandle<()>,
 }
 
 impl Drop for FiringWorker {
     fn drop(&mut self) {
         self.engine.is_stopping.store(true, Ordering::Release);
         self.task.abort();
+        self.follower.abort();
     }
 }
 
 impl Engine {
-    /// Starts to work on what waits from now on, and where `has_firings`, from an earlier run.
-    pub fn start(self: &Arc<Self>, has_firings: bool) -> FiringWorker {
+    /// Starts to work on what waits from now on, and where `has_open`, from an earlier run.
+    pub fn start(self: &Arc<Self>, has_open: bool) -> FiringWorker {
         let (mut pushes, changes) = (self.db.pushes(), self.db.firing_changes());
-        if has_firings {
+        let mut rollouts = self.rollouts.subscribe();
+        if has_open {
             pushes.mark_changed();
+            rollouts.mark_changed();
         }
         let engine = Arc::clone(self);
         FiringWorker {
             engine: Arc::clone(self),
-            task: tokio::spawn(engine.work(pushes, changes)),
+            task: tokio::spawn(Arc::clone(&engine).work(pushes, changes)),
+            follower: tokio::spawn(engine.follow_rollouts(rollouts)),
         }
     }
 
@@ -188,7 +195,9 @@ impl Engine {
             if started.elapsed() + pause > self.deploy_timeout {
                 let tries = retry::count(firing.tries);
                 let reason = format!("gave up after {tries}: {reason}");
-                if let Step::Over = self.end(firing, Outcome::Failed(reason)).await {
+                // Where the last try went is not known to those that come here.
+                let outcome = Outcome::Failed(reason);
+                if let Step::Over = self.end(firing, outcome, Landing::default()).await {
                     return;
                 }
             }
@@ -233,7 +242,9 @@ impl Engine {
         if !self.real_clusters().is_empty() {
             let time = left.clamp(SHORTEST_TRY, LONGEST_TRY);
             match self.try_real(firing, time).await {
-                Attempt::Ended(outcome) => return self.end(firing, outcome).await,
+                Attempt::Ended(outcome, landing) => {
+                    return self.end(firing, outcome, landing).await;
+                }
                 Attempt::Again(reason) => return Step::Again(reason),
                 Attempt::Gone => return Step::Over,
                 Attempt::NotReal => {}
@@ -276,9 +287,10 @@ impl Engine {
         step
     }
 
-    async fn end(&self, firing: &Trial<'_>, outcome: Outcome) -> Step {
+    async fn end(&self, firing: &Trial<'_>, outcome: Outcome, landing: Landing) -> Step {
         let end = End {
             outcome,
+            landing,
             ending: self.ending(firing),
         };
         let written = self.record(1, async { Ok([self.db.write(end).await?]) });
@@ -344,6 +356,13 @@ impl Engine {
                 }
             }
         });
+        for deployed in written.iter().flat_map(AsRef::as_ref) {
+            if let Deployed::Recorded(record) = deployed
+                && let Some(change) = record.change()
+            {
+                self.rollout_changed(&change);
+            }
+        }
         written
     }
 }

@@ -1,5 +1,6 @@
-//! Real Kubernetes clusters, and the two requests that a firing makes there. `connection` makes
-//! their clients, `exec` runs the plug-ins that log in, `rights` asks what a client may do.
+//! Real Kubernetes clusters, and the two requests that a firing makes there. `rollout` says how far
+//! the rollout is that follows, `watch` asks for it. `connection` makes the clients, `exec` runs the
+//! plug-ins that log in, `rights` asks what a client may do.
 //!
 //! Only clusters that the seed file names are ever contacted; a default kubeconfig is never
 //! looked for. Simulated clusters live in `workload`.
@@ -7,6 +8,8 @@
 mod connection;
 mod exec;
 mod rights;
+mod rollout;
+mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,12 +18,14 @@ use std::path::PathBuf;
 use http_body_util::LengthLimitError;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Container as KubernetesContainer, PodTemplateSpec};
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use connection::{Connection, MAX_ANSWER};
+pub use watch::Changes;
 
 use crate::error::chain;
 use crate::error::one_line;
@@ -134,6 +139,8 @@ pub struct Found {
     pub template: PodTemplate,
     /// What a patch must name, so that it meets the workload that was read.
     pub resource_version: String,
+    /// How often its specification was changed.
+    pub generation: i64,
 }
 
 /// What a cluster is asked about a workload.
@@ -184,36 +191,47 @@ impl RealCluster {
         Ok(Some(Found {
             template: PodTemplate::from(template),
             resource_version: object.metadata.resource_version.unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or_default(),
         }))
     }
 
-    /// Applies a strategic merge patch to a workload.
-    pub async fn patch(&self, key: &WorkloadKey, patch: &Value) -> Result<(), Failure> {
-        self.ask(key, Request::Patch(patch)).await.map(drop)
+    /// Applies a strategic merge patch to a workload; its generation after it.
+    pub async fn patch(&self, key: &WorkloadKey, patch: &Value) -> Result<i64, Failure> {
+        let patched = self.ask(key, Request::Patch(patch)).await?;
+        let generation = patched.and_then(|object| object.metadata.generation);
+        Ok(generation.unwrap_or_default())
     }
 
-    /// Sends a request about a workload. A cluster that does not know the caller gets it once more:
-    /// the kubeconfig or its plug-in may have better credentials by now.
+    /// Sends a request about a workload.
     async fn ask(
         &self,
         key: &WorkloadKey,
         request: Request<'_>,
     ) -> Result<Option<DynamicObject>, Failure> {
+        let (kind, request) = (&kind_of(key.kind), &request);
+        self.send(|client| async move {
+            let workloads = Api::namespaced_with(client, &key.namespace, kind);
+            request.send(&workloads, &key.name).await
+        })
+        .await
+    }
+
+    /// Sends a request. A cluster that does not know the caller gets it once more: the kubeconfig or
+    /// its plug-in may have better credentials by now.
+    async fn send<T, F>(&self, request: impl Fn(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
         let _turn = self
             .turns
             .acquire()
             .await
             .map_err(|error| Failure::Passing(error.to_string()))?;
-        let kind = match key.kind {
-            AppType::Deployments => ApiResource::erase::<Deployment>(&()),
-            AppType::StatefulSets => ApiResource::erase::<StatefulSet>(&()),
-        };
         let mut may_try_again = true;
         loop {
             let connection = self.connection();
             let client = connection.client().await?;
-            let workloads = Api::namespaced_with(client, &key.namespace, &kind);
-            let error = match request.send(&workloads, &key.name).await {
+            let error = match request(client).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -251,6 +269,13 @@ impl RealCluster {
 
     fn remembered(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection.lock()
+    }
+}
+
+fn kind_of(kind: AppType) -> ApiResource {
+    match kind {
+        AppType::Deployments => ApiResource::erase::<Deployment>(&()),
+        AppType::StatefulSets => ApiResource::erase::<StatefulSet>(&()),
     }
 }
 

@@ -34,7 +34,9 @@ use crate::retention::{self, Policy};
 use crate::sharing;
 use crate::sync::SyncTarget;
 use crate::trigger::{self, AppType};
-use crate::workload::{WorkloadKey, parse_label, parse_subdomain, read_failures, read_template};
+use crate::workload::{
+    WorkloadKey, parse_label, parse_subdomain, read_failures, read_plan, read_template,
+};
 
 /// Where something of an organization stands.
 #[derive(Clone, Copy)]
@@ -730,7 +732,14 @@ impl Checker<'_> {
                 for (at, entry) in entries.into_iter().enumerate() {
                     let under = format!("{under}.{}[{at}]", kind.as_str());
                     let fields = JsonObject::from(entry);
-                    let keys = ["name", "containers", "init_containers", "fail", "delay_ms"];
+                    let keys = [
+                        "name",
+                        "containers",
+                        "init_containers",
+                        "fail",
+                        "delay_ms",
+                        "rollout",
+                    ];
                     let known = fields.refuse_unknown("workload", &keys);
                     let name = known
                         .and_then(|()| fields.string("name"))
@@ -747,10 +756,12 @@ impl Checker<'_> {
                     }
                     let template = self.api(&under, read_template(&fields))?;
                     let misbehaviour = self.api(&under, read_failures(&fields))?;
+                    let plan = self.api(&under, read_plan(&fields))?;
                     workloads.push(SeedWorkload {
                         key,
                         template,
                         misbehaviour,
+                        plan,
                     });
                 }
             }

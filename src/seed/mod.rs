@@ -28,7 +28,7 @@ use crate::retention::Policy;
 use crate::sharing::Deadline;
 use crate::sync::SyncTarget;
 use crate::trigger::NewTrigger;
-use crate::workload::{FailureSettings, PodTemplate, WorkloadKey};
+use crate::workload::{FailureSettings, PodTemplate, RolloutPlan, WorkloadKey};
 
 pub use export::{Exporter, ReadState, write_accounts};
 pub use file::{SeedError, read, read_accounts, read_posted};
@@ -125,6 +125,8 @@ pub struct SeedWorkload {
     pub template: PodTemplate,
     /// What it does wrong.
     pub misbehaviour: FailureSettings,
+    /// What its updates come to.
+    pub plan: Option<RolloutPlan>,
 }
 
 /// An organization of the seed file.

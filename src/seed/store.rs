@@ -58,10 +58,12 @@ impl Write for ApplySeed {
                 key,
                 template,
                 misbehaviour,
+                plan,
             } in workloads
             {
                 let template = template.clone().with_registry(&self.registry);
-                workload::store::insert(&mut *transaction, key, &template, *misbehaviour).await?;
+                let (db, plan) = (&mut *transaction, plan.as_ref());
+                workload::store::insert(db, key, &template, *misbehaviour, plan, self.now).await?;
             }
         }
         for namespace in &self.seed.namespaces {

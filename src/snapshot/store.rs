@@ -230,7 +230,12 @@ impl Restore {
             renamed("before"),
             renamed("after")
         );
-        for sql in [workloads, rollouts] {
+        let revisions = format!(
+            "UPDATE revisions SET images = (
+                 SELECT json_group_object(image.key, {}) FROM json_each(images) image)",
+            renamed("image.value")
+        );
+        for sql in [workloads, rollouts, revisions] {
             sqlx::query(AssertSqlSafe(sql))
                 .bind(&names)
                 .execute(&mut *transaction)
@@ -298,6 +303,7 @@ mod tests {
             "day",
             "deadline",
             "delay_ms",
+            "due",
             "enabled",
             "ends_at",
             "expires_at",
@@ -312,6 +318,10 @@ mod tests {
             "password_rounds",
             "pushed_at",
             "pwd_status",
+            "revision",
+            "rollout_observed",
+            "rollout_since",
+            "since",
             "size",
             "sweeps",
             "sync_auto",

@@ -62,6 +62,16 @@ pub enum Error {
         /// What it waits for.
         reason: String,
     },
+    /// The trigger fired, and its workload does not run the image, or it is not known whether it does.
+    #[error("{image} fired the trigger {trigger}, whose rollout did not become healthy: {reason}")]
+    Unhealthy {
+        /// The image.
+        image: String,
+        /// The trigger's name.
+        trigger: String,
+        /// What came of it.
+        reason: String,
+    },
     /// A failure of the emulator.
     #[error("the emulator failed: {0}")]
     Internal(String),

@@ -14,7 +14,7 @@ use crate::auth::User;
 use crate::emulator::Emulator;
 use crate::engine::history::HistoryEntry;
 use crate::engine::pushes::FiringState;
-use crate::engine::{Wait, Waited};
+use crate::engine::{Until, Wait, Waited};
 use crate::error;
 use crate::image::{SampleImage, repository_for_push};
 use crate::namespace::Namespace;
@@ -128,12 +128,23 @@ impl Emulator {
     /// does not fire for this push, and after [`patience`](super::Builder::patience) if no push arrived
     /// or there is no outcome yet.
     pub async fn wait(&self, image: &str, trigger: &str) -> Result<Firing, Error> {
+        self.wait_until(Until::Fired, image, trigger).await
+    }
+
+    /// Waits as [`Self::wait`] does, and until the rollout of the update is healthy. It is an error, at
+    /// once, if the trigger could not update its workload or the rollout does not get through.
+    pub async fn wait_healthy(&self, image: &str, trigger: &str) -> Result<Firing, Error> {
+        self.wait_until(Until::Healthy, image, trigger).await
+    }
+
+    async fn wait_until(&self, until: Until, image: &str, trigger: &str) -> Result<Firing, Error> {
         let app = self.app();
         let image = Image::parse(image, app)?;
         let trigger = TriggerName::parse("trigger", trigger)?;
         let wait = Wait {
             tag: &image.tag,
             trigger: Some(&trigger),
+            until,
             after: 0,
             deadline: Instant::now() + self.patience,
         };
@@ -141,23 +152,30 @@ impl Emulator {
         let waited = app.engine.wait(wait, &app.matcher, locate).await;
         let (name, trigger_name) = (image.to_string(), trigger.as_str().to_owned());
         match waited {
-            Ok(Waited::Ended(entry)) => Ok(Firing::new(&trigger, entry)),
+            Ok(Waited::Ended(ended)) => Ok(Firing::new(&trigger, ended.entry)),
             Ok(Waited::Without(decision)) => Err(match decision.state {
                 FiringState::PassedOver { reason } => Error::NotFired {
                     image: name,
                     trigger: trigger_name,
                     reason,
                 },
+                state @ FiringState::Ended { .. } => Error::Unhealthy {
+                    image: name,
+                    trigger: trigger_name,
+                    reason: record::state(app, &state),
+                },
                 _ => Error::Forgotten {
                     image: name,
                     trigger: trigger_name,
                 },
             }),
-            Ok(Waited::Unsettled(push) | Waited::Settled(push)) => Err(Error::Unsettled {
-                image: name,
-                reason: record::open_state(app, push.id, &trigger_name).await?,
-                trigger: trigger_name,
-            }),
+            Ok(Waited::Unsettled(push) | Waited::Settled(push) | Waited::Lost(push)) => {
+                Err(Error::Unsettled {
+                    image: name,
+                    reason: record::open_state(app, push.id, &trigger_name).await?,
+                    trigger: trigger_name,
+                })
+            }
             Ok(Waited::NoPush) => Err(Error::NoPush(name)),
             Err(error::Error::NotFound(error::Resource::Trigger)) => Err(Error::NoTrigger {
                 image: name,

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::image::Image;
 use crate::app::App;
-use crate::engine::Expected;
 use crate::engine::pushes::{FiringState, RecordedPush, list_decisions, list_pushes};
+use crate::engine::{Expected, FiringRollout};
 use crate::error::Result;
+use crate::workload::{Health, RolloutState};
 
 /// How many triggers are told of.
 const MOST_TRIGGERS: u32 = 50;
@@ -94,7 +95,7 @@ async fn add_push(app: &App, image: &Image, push: &RecordedPush, text: &mut Stri
 }
 
 /// What became of a trigger, in words.
-fn state(app: &App, state: &FiringState) -> String {
+pub(super) fn state(app: &App, state: &FiringState) -> String {
     match state {
         FiringState::PassedOver { reason } => reason.clone(),
         FiringState::Open { firing_id } => app
@@ -105,18 +106,39 @@ fn state(app: &App, state: &FiringState) -> String {
             result,
             detail,
             tries,
+            landed,
         } => {
             let tries = match tries {
                 1 => String::new(),
                 tries => format!(" after {tries} tries"),
             };
             let colon = if detail.is_empty() { "" } else { ": " };
-            format!("{result}{tries}{colon}{detail}")
+            let rollout = landed.rollout.as_ref().map_or_else(String::new, told);
+            format!("{result}{tries}{colon}{detail}{rollout}")
         }
         FiringState::Forgotten => {
             "fired, but the history of the trigger no longer reaches back to this push".to_owned()
         }
     }
+}
+
+/// A rollout that is not healthy, in words.
+fn told(rollout: &FiringRollout) -> String {
+    let Health {
+        state,
+        reason,
+        message,
+    } = &rollout.health;
+    if *state == RolloutState::Healthy {
+        return String::new();
+    }
+    let mut text = format!("; the rollout is {}", state.as_str());
+    for part in [reason, message] {
+        if !part.is_empty() {
+            let _ = write!(text, ": {part}");
+        }
+    }
+    text
 }
 
 /// What a firing without an outcome waits for.

@@ -9,15 +9,19 @@ use http::{StatusCode, Uri};
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::Serialize;
 use serde_json::Value;
+use strum::VariantNames;
 
+use super::health::{MAX_MESSAGE, MOST_DAYS, PlannedOutcome, parse_after};
 use super::store::{self, DeleteWorkload, ListedWorkload, PutWorkload};
 use super::{
-    Container, FailureSettings, IMAGE_PATTERN, MAX_IMAGE, PodTemplate, Rollout, WorkloadKey,
-    label_schema, parse_label, parse_subdomain, subdomain_schema,
+    Container, FailureSettings, Health, IMAGE_PATTERN, MAX_IMAGE, PodTemplate, Revision, Rollout,
+    RolloutPlan, RolloutState, WorkloadKey, label_schema, parse_label, parse_subdomain,
+    subdomain_schema,
 };
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
 use crate::cce;
+use crate::clock::Timestamp;
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, NextPage, OperationDoc, Param, Path, Query, cut_to_page};
 use crate::json::JsonObject;
@@ -28,7 +32,13 @@ const CLUSTERS: &str = "/_emulator/clusters";
 const WORKLOAD: &str = "/_emulator/clusters/{cluster}/namespaces/{namespace}/{kind}/{name}";
 
 /// The fields of a workload's body.
-const FIELDS: [&str; 4] = ["containers", "init_containers", "fail", "delay_ms"];
+const FIELDS: [&str; 5] = [
+    "containers",
+    "init_containers",
+    "fail",
+    "delay_ms",
+    "rollout",
+];
 /// The longest delay of an update, in milliseconds.
 const MAX_DELAY: u32 = 600_000;
 /// How many rollouts are shown.
@@ -161,6 +171,8 @@ async fn put(
         key: key.clone(),
         template: read_template(&body)?.with_registry(app.regions.seed_registry()),
         misbehaviour: read_failures(&body)?,
+        plan: read_plan(&body)?,
+        now: app.clock.now(),
     };
     app.db.write(write).await?;
     view(&app, &cluster, key).await
@@ -168,7 +180,11 @@ async fn put(
 
 fn show_doc() -> OperationDoc {
     OperationDoc::new("Shows a simulated workload and its rollouts.")
-        .remarks(format!("The last {SHOWN_ROLLOUTS} rollouts, newest first."))
+        .remarks(format!(
+            "`rollout` is the plan as it was put, `status` the result of the last update, \
+             `revisions` the last 100 pod templates, and `rollouts` the last {SHOWN_ROLLOUTS} \
+             changes of images by triggers; both lists begin with the newest."
+        ))
         .variables(place())
         .answers::<WorkloadView>(StatusCode::OK)
 }
@@ -228,7 +244,15 @@ async fn view(app: &AppState, cluster: &str, mut key: WorkloadKey) -> Result<Res
     let found = store::find(app.db.lookups(), &key).await?;
     let found = found.ok_or(Error::NotFound(Resource::Workload))?;
     let rollouts = store::list_rollouts(app.db.readers(), found.id, SHOWN_ROLLOUTS).await?;
+    let mut revisions = store::list_revisions(app.db.readers(), found.id).await?;
+    if revisions.is_empty() {
+        // The first update writes it down.
+        revisions.push(found.first_revision());
+    }
     let view = WorkloadView {
+        rollout: found.plan,
+        status: StatusView::new(found.health, found.since),
+        revisions: revisions.into_iter().map(RevisionView::from).collect(),
         containers: found.template.containers,
         init_containers: found.template.init_containers,
         annotations: found.template.annotations,
@@ -293,9 +317,33 @@ fn body_schema() -> Schema {
             "init_containers": {"type": "array", "items": container},
             "fail": fail,
             "delay_ms": described(within(&(0..=MAX_DELAY)), "How long each update takes."),
+            "rollout": plan_schema(),
         },
         "additionalProperties": false,
         "examples": [{"containers": [{"name": "web", "image": "localhost/group/busybox:v1"}]}],
+    })
+}
+
+fn plan_schema() -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["outcome"],
+        "properties": {
+            "outcome": {"type": "string", "enum": PlannedOutcome::VARIANTS},
+            "after": {
+                "type": "string",
+                "pattern": "^[0-9]{1,2}[smhd]$",
+                "default": "0s",
+                "description": "How long the rollout takes on the clock of the instance.",
+            },
+            "message": {
+                "type": "string",
+                "maxLength": MAX_MESSAGE,
+                "description": "The message of the pod; Kubernetes' where omitted.",
+            },
+        },
+        "additionalProperties": false,
+        "description": "What comes of each update; healthy at once where omitted.",
     })
 }
 
@@ -364,6 +412,36 @@ pub fn read_failures(body: &JsonObject) -> Result<FailureSettings> {
     Ok(misbehaviour)
 }
 
+/// Reads what the updates of a workload come to, in a body or in the seed file.
+pub fn read_plan(body: &JsonObject) -> Result<Option<RolloutPlan>> {
+    let plan = body.optional_object("rollout")?;
+    let plan = plan.map(|plan| parse_plan(&plan)).transpose();
+    plan.map_err(|error| error.under("rollout"))
+}
+
+fn parse_plan(plan: &JsonObject) -> Result<RolloutPlan> {
+    plan.refuse_unknown("rollout", &["outcome", "after", "message"])?;
+    let outcome = plan.string("outcome")?.parse().map_err(|_| {
+        let known = PlannedOutcome::VARIANTS.join(", ");
+        Error::invalid("outcome", format!("must be one of {known}"))
+    })?;
+    let after = plan.optional_string("after")?;
+    if after.is_some_and(|after| parse_after(after).is_none()) {
+        let rule = format!("must be a duration like 2s or 10m, less than {MOST_DAYS}d");
+        return Err(Error::invalid("after", rule));
+    }
+    let message = plan.optional_string("message")?;
+    if message.is_some_and(|message| message.chars().count() > MAX_MESSAGE) {
+        let rule = format!("must have at most {MAX_MESSAGE} characters");
+        return Err(Error::invalid("message", rule));
+    }
+    Ok(RolloutPlan {
+        outcome,
+        after: after.map(str::to_owned),
+        message: message.map(str::to_owned),
+    })
+}
+
 #[derive(Serialize, JsonSchema)]
 struct ClustersView {
     clusters: Vec<ClusterView>,
@@ -381,7 +459,52 @@ struct WorkloadView {
     containers: Vec<Container>,
     init_containers: Vec<Container>,
     annotations: BTreeMap<String, String>,
+    /// What comes of each update, as it was put.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<RolloutPlan>,
+    status: StatusView,
+    /// At most 100.
+    revisions: Vec<RevisionView>,
     rollouts: Vec<RolloutView>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct StatusView {
+    state: RolloutState,
+    reason: String,
+    message: String,
+    since: String,
+}
+
+impl StatusView {
+    fn new(health: Health, since: Timestamp) -> Self {
+        Self {
+            state: health.state,
+            reason: health.reason,
+            message: health.message,
+            since: since.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RevisionView {
+    revision: i64,
+    at: String,
+    /// The image of each container.
+    images: BTreeMap<String, String>,
+    state: RolloutState,
+}
+
+impl From<Revision> for RevisionView {
+    fn from(revision: Revision) -> Self {
+        Self {
+            revision: revision.revision,
+            at: revision.at.to_string(),
+            images: revision.images,
+            state: revision.state,
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]

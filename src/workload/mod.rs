@@ -1,8 +1,10 @@
 //! Workloads of simulated clusters: Deployments and StatefulSets as far as a trigger sees them.
 //!
-//! `api` is their HTTP (`/_emulator/clusters`), `store` their SQL.
+//! `health` says what becomes of them after an update; `api` is their HTTP (`/_emulator/clusters`),
+//! `store` their SQL.
 
 mod api;
+mod health;
 mod names;
 pub mod store;
 
@@ -17,7 +19,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::trigger::AppType;
 
-pub use api::{RolloutView, read_failures, read_template, routes};
+pub use api::{RolloutView, read_failures, read_plan, read_template, routes};
+pub use health::{Health, Pods, Revision, RolloutPlan, RolloutState};
 pub use names::{label_schema, parse_label, parse_subdomain, subdomain_schema};
 
 /// What stands for the registry's name at the beginning of an image.
@@ -84,6 +87,14 @@ impl PodTemplate {
             init_containers,
             annotations: BTreeMap::new(),
         })
+    }
+
+    /// The image of each container.
+    pub fn images(&self) -> BTreeMap<String, String> {
+        let containers = self.init_containers.iter().chain(&self.containers);
+        containers
+            .map(|container| (container.name.clone(), container.image.clone()))
+            .collect()
     }
 
     /// The template with this name of a registry in place of [`REGISTRY`].
@@ -158,6 +169,15 @@ pub struct Workload {
     pub template: PodTemplate,
     /// See [`FailureSettings`].
     pub misbehaviour: FailureSettings,
+    /// What its updates come to; none where they are fine at once.
+    pub plan: Option<RolloutPlan>,
+    /// How many pod templates it had.
+    pub revision: i64,
+    /// What became of the last one, and since when.
+    pub health: Health,
+    pub since: Timestamp,
+    /// When the plan says that; none where it has.
+    pub due: Option<Timestamp>,
 }
 
 impl Workload {
@@ -170,6 +190,16 @@ impl Workload {
         } = &mut self.misbehaviour;
         *fail_times = fail_times.checked_sub(1)?;
         Some(*fail_status)
+    }
+
+    /// The pod template that it has, where it is the first one.
+    pub fn first_revision(&self) -> Revision {
+        Revision {
+            revision: self.revision,
+            at: self.since,
+            images: self.template.images(),
+            state: self.health.state,
+        }
     }
 }
 

@@ -1,14 +1,23 @@
 //! The SQL of simulated workloads.
 
+use std::collections::BTreeMap;
+
 use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
-use super::{Container, FailureSettings, Neighbours, PodTemplate, Rollout, Workload, WorkloadKey};
+use super::{
+    Container, FailureSettings, Health, Neighbours, PodTemplate, Revision, Rollout, RolloutPlan,
+    RolloutState, Workload, WorkloadKey,
+};
 use crate::cce::{self, Cluster};
+use crate::clock::Timestamp;
 use crate::db::Write;
 use crate::error::{Error, Resource, Result};
+use crate::trigger::AppType;
 
 /// Rollouts that a workload keeps.
 const MOST_ROLLOUTS: usize = 1000;
+/// Revisions that a workload keeps.
+const MOST_REVISIONS: u8 = 100;
 
 #[derive(FromRow)]
 struct WorkloadRow {
@@ -19,6 +28,12 @@ struct WorkloadRow {
     fail_status: u16,
     fail_times: u32,
     delay_ms: u32,
+    rollout: Option<String>,
+    revision: i64,
+    #[sqlx(flatten)]
+    health: Health,
+    since: Timestamp,
+    due: Option<Timestamp>,
 }
 
 impl TryFrom<WorkloadRow> for Workload {
@@ -38,14 +53,25 @@ impl TryFrom<WorkloadRow> for Workload {
                 fail_times: row.fail_times,
                 delay_ms: row.delay_ms,
             },
+            plan: read_plan(row.rollout.as_deref())?,
+            revision: row.revision,
+            health: row.health,
+            since: row.since,
+            due: row.due,
         })
     }
+}
+
+fn read_plan(rollout: Option<&str>) -> Result<Option<RolloutPlan>> {
+    let plan = rollout.map(serde_json::from_str).transpose();
+    plan.map_err(Error::internal)
 }
 
 /// The workload at this place.
 pub async fn find(db: impl SqliteExecutor<'_>, key: &WorkloadKey) -> Result<Option<Workload>> {
     let row: Option<WorkloadRow> = sqlx::query_as(
-        "SELECT id, containers, init_containers, annotations, fail_status, fail_times, delay_ms
+        "SELECT id, containers, init_containers, annotations, fail_status, fail_times, delay_ms,
+                rollout, revision, state, reason, message, since, due
          FROM workloads WHERE cluster_id = ? AND namespace = ? AND kind = ? AND name = ?",
     )
     .bind(&key.cluster_id)
@@ -82,7 +108,8 @@ pub async fn find_many(
         .collect();
     let rows: Vec<PlacedRow> = sqlx::query_as(
         "SELECT k.key AS place, w.id, w.containers, w.init_containers, w.annotations,
-                w.fail_status, w.fail_times, w.delay_ms
+                w.fail_status, w.fail_times, w.delay_ms, w.rollout, w.revision, w.state, w.reason,
+                w.message, w.since, w.due
          FROM jsonb_each(?) k
          CROSS JOIN workloads w
             ON w.cluster_id = k.value->>0 AND w.namespace = k.value->>1
@@ -271,6 +298,9 @@ pub struct PutWorkload {
     pub template: PodTemplate,
     /// See [`FailureSettings`].
     pub misbehaviour: FailureSettings,
+    /// What its updates come to.
+    pub plan: Option<RolloutPlan>,
+    pub now: Timestamp,
 }
 
 impl Write for PutWorkload {
@@ -301,7 +331,16 @@ impl Write for PutWorkload {
         .bind(&self.key.name)
         .execute(&mut *transaction)
         .await?;
-        insert(transaction, &self.key, &self.template, self.misbehaviour).await
+        let (misbehaviour, plan) = (self.misbehaviour, self.plan.as_ref());
+        insert(
+            transaction,
+            &self.key,
+            &self.template,
+            misbehaviour,
+            plan,
+            self.now,
+        )
+        .await
     }
 }
 
@@ -311,11 +350,13 @@ pub async fn insert(
     key: &WorkloadKey,
     template: &PodTemplate,
     misbehaviour: FailureSettings,
+    plan: Option<&RolloutPlan>,
+    now: Timestamp,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO workloads (cluster_id, namespace, kind, name, containers, init_containers,
-                                annotations, fail_status, fail_times, delay_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                annotations, fail_status, fail_times, delay_ms, rollout, since)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (cluster_id, namespace, kind, name) DO NOTHING",
     )
     .bind(&key.cluster_id)
@@ -328,6 +369,8 @@ pub async fn insert(
     .bind(misbehaviour.fail_status)
     .bind(misbehaviour.fail_times)
     .bind(misbehaviour.delay_ms)
+    .bind(plan.map(json).transpose()?)
+    .bind(now)
     .execute(db)
     .await?;
     Ok(())
@@ -363,7 +406,7 @@ impl Write for DeleteWorkload {
     }
 }
 
-/// Gives workloads their pod templates, and what is left of their failures.
+/// Gives workloads their pod templates, what became of these, and what is left of their failures.
 pub async fn update<'a>(
     db: impl SqliteExecutor<'_>,
     workloads: impl Iterator<Item = &'a Workload>,
@@ -381,12 +424,19 @@ pub async fn update<'a>(
             json(init_containers)?,
             json(annotations)?,
             workload.misbehaviour.fail_times,
+            workload.revision,
+            workload.health.state.as_str(),
+            &workload.health.reason,
+            &workload.health.message,
+            workload.since.as_microseconds(),
+            workload.due.map(Timestamp::as_microseconds),
         ));
     }
     sqlx::query(
         "UPDATE workloads
          SET containers = w.value->>1, init_containers = w.value->>2, annotations = w.value->>3,
-             fail_times = w.value->>4
+             fail_times = w.value->>4, revision = w.value->>5, state = w.value->>6,
+             reason = w.value->>7, message = w.value->>8, since = w.value->>9, due = w.value->>10
          FROM jsonb_each(?) w WHERE workloads.id = w.value->>0",
     )
     .bind(json(&rows)?)
@@ -446,6 +496,196 @@ pub async fn insert_rollouts(
     )
     .bind(json(&workloads)?)
     .bind(i64::try_from(MOST_ROLLOUTS).map_err(Error::internal)?)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Records pod templates of workloads, and forgets what is older than the newest hundred of each.
+pub async fn insert_revisions(
+    transaction: &mut SqliteConnection,
+    revisions: &[(i64, &[Revision])],
+) -> Result<()> {
+    let (mut rows, mut ends) = (Vec::new(), Vec::new());
+    for (workload_id, revisions) in revisions {
+        let newest = revisions.len().saturating_sub(MOST_REVISIONS.into());
+        let of_workload = revisions[newest..].iter().map(|one| {
+            let at = one.at.as_microseconds();
+            (workload_id, one.revision, at, &one.images, one.state)
+        });
+        rows.extend(of_workload);
+        let end = revisions.last().map_or(0, |newest| newest.revision) - i64::from(MOST_REVISIONS);
+        if end > 0 {
+            ends.push((workload_id, end));
+        }
+    }
+    sqlx::query(
+        "INSERT INTO revisions (workload_id, revision, at, images, state)
+         SELECT r.value->>0, r.value->>1, r.value->>2, r.value->>3, r.value->>4
+         FROM jsonb_each(?) r",
+    )
+    .bind(json(&rows)?)
+    .execute(&mut *transaction)
+    .await?;
+    if ends.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "DELETE FROM revisions WHERE (workload_id, revision) IN (
+             SELECT r.workload_id, r.revision FROM json_each(?) e
+             CROSS JOIN revisions r
+                ON r.workload_id = e.value->>0 AND r.revision <= e.value->>1)",
+    )
+    .bind(json(&ends)?)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct RevisionRow {
+    revision: i64,
+    at: Timestamp,
+    images: String,
+    state: RolloutState,
+}
+
+/// The pod templates that a workload had, newest first.
+pub async fn list_revisions(
+    db: impl SqliteExecutor<'_>,
+    workload_id: i64,
+) -> Result<Vec<Revision>> {
+    let rows: Vec<RevisionRow> = sqlx::query_as(
+        "SELECT revision, at, images, state FROM revisions
+         WHERE workload_id = ? ORDER BY revision DESC",
+    )
+    .bind(workload_id)
+    .fetch_all(db)
+    .await?;
+    let revisions = rows.into_iter().map(|row| {
+        Ok(Revision {
+            revision: row.revision,
+            at: row.at,
+            images: serde_json::from_str(&row.images).map_err(Error::internal)?,
+            state: row.state,
+        })
+    });
+    revisions.collect()
+}
+
+/// When the first of all planned rollouts ends.
+pub async fn find_next_end(db: impl SqliteExecutor<'_>) -> Result<Option<Timestamp>> {
+    let found = sqlx::query_scalar("SELECT min(due) FROM workloads WHERE due IS NOT NULL")
+        .fetch_one(db)
+        .await?;
+    Ok(found)
+}
+
+/// A workload whose rollout ends.
+#[derive(Debug)]
+pub struct DueWorkload {
+    pub id: i64,
+    pub kind: AppType,
+    /// The workload's name.
+    pub name: String,
+    pub template: PodTemplate,
+    pub plan: Option<RolloutPlan>,
+    pub revision: i64,
+    /// When it ends.
+    pub due: Timestamp,
+}
+
+#[derive(FromRow)]
+struct DueRow {
+    id: i64,
+    kind: AppType,
+    name: String,
+    containers: String,
+    init_containers: String,
+    rollout: Option<String>,
+    revision: i64,
+    due: Timestamp,
+}
+
+/// Workloads whose rollouts have ended by now, the first ones first.
+pub async fn list_due(
+    db: impl SqliteExecutor<'_>,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<DueWorkload>> {
+    let rows: Vec<DueRow> = sqlx::query_as(
+        "SELECT id, kind, name, containers, init_containers, rollout, revision, due
+         FROM workloads WHERE due <= ? ORDER BY due LIMIT +?",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let due = rows.into_iter().map(|row| {
+        let containers = |list: &str| serde_json::from_str(list).map_err(Error::internal);
+        Ok(DueWorkload {
+            id: row.id,
+            kind: row.kind,
+            name: row.name,
+            template: PodTemplate {
+                containers: containers(&row.containers)?,
+                init_containers: containers(&row.init_containers)?,
+                annotations: BTreeMap::new(),
+            },
+            plan: read_plan(row.rollout.as_deref())?,
+            revision: row.revision,
+            due: row.due,
+        })
+    });
+    due.collect()
+}
+
+/// Notes what became of workloads whose rollouts ended.
+pub async fn settle(
+    transaction: &mut SqliteConnection,
+    ended: &[(&DueWorkload, Health)],
+) -> Result<()> {
+    let rows = ended.iter().map(|(workload, health)| {
+        let DueWorkload {
+            id, revision, due, ..
+        } = workload;
+        let Health {
+            state,
+            reason,
+            message,
+        } = health;
+        (id, revision, state, reason, message, due.as_microseconds())
+    });
+    let rows = json(&rows.collect::<Vec<_>>())?;
+    sqlx::query(
+        "UPDATE workloads
+         SET state = w.value->>2, reason = w.value->>3, message = w.value->>4,
+             since = w.value->>5, due = NULL
+         FROM jsonb_each(?) w WHERE workloads.id = w.value->>0",
+    )
+    .bind(&rows)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "UPDATE revisions SET state = w.value->>2
+         FROM jsonb_each(?) w
+         WHERE revisions.workload_id = w.value->>0 AND revisions.revision = w.value->>1",
+    )
+    .bind(&rows)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}
+
+/// Notes that revisions were never seen to their end.
+pub async fn abandon(transaction: &mut SqliteConnection, revisions: &[(i64, i64)]) -> Result<()> {
+    sqlx::query(
+        "UPDATE revisions SET state = 'unknown'
+         FROM json_each(?) r
+         WHERE revisions.workload_id = r.value->>0 AND revisions.revision = r.value->>1
+           AND revisions.state = 'progressing'",
+    )
+    .bind(json(&revisions)?)
     .execute(transaction)
     .await?;
     Ok(())

@@ -86,6 +86,10 @@ impl Listener {
             if let Some(end) = self.text.find("\n\n") {
                 let block = self.text[..end].to_owned();
                 self.text.drain(..end + 2);
+                // A sign of life.
+                if block.starts_with(':') {
+                    continue;
+                }
                 return Some(block);
             }
             let frame = self.body.frame().await?.expect("a whole stream");

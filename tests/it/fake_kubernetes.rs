@@ -1,6 +1,7 @@
 //! A Kubernetes API server as far as triggers meet one: Deployments and StatefulSets over TLS,
 //! with client certificates and bearer tokens, strategic merge by container name, and the answers
-//! that a real kube-apiserver 1.36.2 gave to the same requests.
+//! that a real kube-apiserver 1.36.2 gave to the same requests. A rollout is over with the patch,
+//! unless a test plays the controller; `ReplicaSets` and pods are what it puts.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -27,7 +28,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// The token of a service account that may get and patch, and the one that it gets when it is made
@@ -60,6 +61,12 @@ struct Shared {
     unknown_callers: AtomicUsize,
     /// Told of each patch that arrives.
     patched: Notify,
+    /// Whether the test plays the controller.
+    is_by_hand: AtomicBool,
+    /// Whether callers may not see pods, `ReplicaSets` and changes.
+    hides_pods: AtomicBool,
+    /// Counts changes.
+    changes: watch::Sender<u64>,
 }
 
 /// What goes wrong with a patch.
@@ -227,10 +234,13 @@ impl FakeKubernetes {
             "apiVersion": "apps/v1",
             "kind": if kind == "deployments" { "Deployment" } else { "StatefulSet" },
             "metadata": {"name": name, "namespace": "default", "generation": 1, "resourceVersion": "100"},
-            "spec": {"template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": {"containers": containers, "initContainers": init},
-            }},
+            "spec": {
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {"containers": containers, "initContainers": init},
+                },
+            },
         });
         let key = format!("default/{kind}/{name}");
         self.shared
@@ -238,6 +248,44 @@ impl FakeKubernetes {
             .lock()
             .expect("unpoisoned")
             .insert(key, object);
+    }
+
+    /// From now on the test says what comes of patches.
+    pub(crate) fn by_hand(&self) {
+        self.shared.is_by_hand.store(true, Ordering::Release);
+    }
+
+    /// From now on nobody may see pods, `ReplicaSets` and changes of workloads.
+    pub(crate) fn hide_pods(&self) {
+        self.shared.hides_pods.store(true, Ordering::Release);
+    }
+
+    /// Gives a workload this status.
+    pub(crate) fn status(&self, kind: &str, name: &str, status: &Value) {
+        let mut objects = self.shared.objects.lock().expect("unpoisoned");
+        let object = objects.get_mut(&format!("default/{kind}/{name}"));
+        let object = object.expect("it is there");
+        object["status"] = status.clone();
+        touch(object);
+        drop(objects);
+        self.shared.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Makes a pod or a `ReplicaSet`.
+    pub(crate) fn put_object(&self, kind: &str, name: &str, mut object: Value) {
+        object["metadata"]["name"] = json!(name);
+        let mut objects = self.shared.objects.lock().expect("unpoisoned");
+        objects.insert(format!("default/{kind}/{name}"), object);
+        drop(objects);
+        self.shared.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Deletes a workload.
+    pub(crate) fn remove(&self, kind: &str, name: &str) {
+        let mut objects = self.shared.objects.lock().expect("unpoisoned");
+        objects.remove(&format!("default/{kind}/{name}"));
+        drop(objects);
+        self.shared.changes.send_modify(|changes| *changes += 1);
     }
 
     /// A workload as it is now.
@@ -324,6 +372,8 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>
     let router = Router::new()
         .route(path, get(read).patch(patch))
         .route(REVIEWS, post(review))
+        .route("/apis/apps/v1/namespaces/{namespace}/{kind}", get(list))
+        .route("/api/v1/namespaces/{namespace}/{kind}", get(list))
         .with_state(shared);
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, router) = (acceptor.clone(), router.clone());
@@ -437,6 +487,130 @@ async fn read(
     }
 }
 
+/// What is asked of a list.
+#[derive(Default)]
+struct Listing {
+    watch: bool,
+    resource_version: String,
+    field_selector: String,
+    label_selector: String,
+}
+
+impl Listing {
+    fn parse(uri: &Uri) -> Self {
+        let mut listing = Self::default();
+        for pair in uri.query().unwrap_or_default().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = value.replace("%3D", "=").replace("%2C", ",");
+            match name {
+                "watch" => listing.watch = value == "true",
+                "resourceVersion" => listing.resource_version = value,
+                "fieldSelector" => listing.field_selector = value,
+                "labelSelector" => listing.label_selector = value,
+                _ => {}
+            }
+        }
+        listing
+    }
+
+    /// The version of a list, and the objects in it.
+    fn of(&self, shared: &Shared, namespace: &str, kind: &str) -> (String, Vec<Value>) {
+        let objects = shared.objects.lock().expect("unpoisoned");
+        let folder = format!("{namespace}/{kind}/");
+        let found = objects.iter().filter(|(key, object)| {
+            let name = key.strip_prefix(&folder);
+            let labels = &object["metadata"]["labels"];
+            let is_selected = self.label_selector.split(',').all(|label| {
+                let (label, value) = label.split_once('=').unwrap_or_default();
+                label.is_empty() || labels[label] == value
+            });
+            name.is_some_and(|name| {
+                self.field_selector.is_empty()
+                    || self.field_selector == format!("metadata.name={name}")
+            }) && is_selected
+        });
+        let found: Vec<_> = found.map(|(_, object)| object.clone()).collect();
+        let version = match &found[..] {
+            [one] if !self.field_selector.is_empty() => {
+                let version = one["metadata"]["resourceVersion"].as_str();
+                version.expect("text").to_owned()
+            }
+            _ => shared.changes.borrow().to_string(),
+        };
+        (version, found)
+    }
+}
+
+/// Lists objects, or tells of their changes.
+async fn list(
+    State(shared): State<Arc<Shared>>,
+    Extension(HasCertificate(has_certificate)): Extension<HasCertificate>,
+    Segments((namespace, kind)): Segments<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let listing = Listing::parse(&uri);
+    let place = Segments((namespace.clone(), kind.clone(), String::new()));
+    if let Some(refusal) = refusal(&shared, &headers, has_certificate, "list", &place) {
+        return refusal;
+    }
+    if shared.hides_pods.load(Ordering::Acquire) {
+        let verb = if listing.watch { "watch" } else { "list" };
+        let message = format!(
+            "{kind} is forbidden: User \"deployer\" cannot {verb} resource \"{kind}\" in the namespace \"{namespace}\""
+        );
+        return status(403, "Forbidden", &message, &json!({"kind": kind}));
+    }
+    if !listing.watch {
+        let (version, items) = listing.of(&shared, &namespace, &kind);
+        let list = json!({
+            "kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version},
+            "items": items,
+        });
+        return Json(list).into_response();
+    }
+    let changes = shared.changes.subscribe();
+    let seen = listing.resource_version.clone();
+    let events = futures_util::stream::unfold((changes, seen), move |(mut changes, seen)| {
+        let (shared, namespace, kind) = (Arc::clone(&shared), namespace.clone(), kind.clone());
+        let listing = Listing {
+            field_selector: listing.field_selector.clone(),
+            label_selector: listing.label_selector.clone(),
+            ..Listing::default()
+        };
+        async move {
+            loop {
+                changes.mark_unchanged();
+                let (version, objects) = listing.of(&shared, &namespace, &kind);
+                if version != seen {
+                    let events = objects.into_iter().map(|object| {
+                        format!("{}\n", json!({"type": "MODIFIED", "object": object}))
+                    });
+                    let mut events: String = events.collect();
+                    if events.is_empty() {
+                        let gone = json!({"metadata": {"name": "gone"}});
+                        events = format!("{}\n", json!({"type": "DELETED", "object": gone}));
+                    }
+                    let events = Ok::<_, std::convert::Infallible>(Bytes::from(events));
+                    return Some((events, (changes, version)));
+                }
+                changes.changed().await.ok()?;
+            }
+        }
+    });
+    Response::new(Body::from_stream(events))
+}
+
+/// What a controller notes once a rollout is over.
+fn finish(object: &mut Value) {
+    let replicas = object["spec"]["replicas"].as_i64().unwrap_or(1);
+    object["status"] = json!({
+        "observedGeneration": object["metadata"]["generation"], "replicas": replicas,
+        "updatedReplicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas,
+        "currentRevision": "new", "updateRevision": "new",
+    });
+}
+
 async fn patch(
     State(shared): State<Arc<Shared>>,
     Extension(HasCertificate(has_certificate)): Extension<HasCertificate>,
@@ -525,6 +699,10 @@ async fn patch(
         touch(object);
         let generation = object["metadata"]["generation"].as_i64().expect("a number");
         object["metadata"]["generation"] = json!(generation + 1);
+        if !shared.is_by_hand.load(Ordering::Acquire) {
+            finish(object);
+        }
+        shared.changes.send_modify(|changes| *changes += 1);
     }
     Json(object.clone()).into_response()
 }

@@ -47,6 +47,13 @@ async fn push(app: &TestApp, tag: &str, content: &str) -> (String, String) {
     (text("result"), text("detail"))
 }
 
+/// Waits until the rollout of the trigger `t` is over: the status, and its body.
+async fn healthy(app: &TestApp, tag: &str) -> (u16, Value) {
+    let path = "/_emulator/wait?namespace=group&repository=busybox&trigger=t&timeout=60s";
+    let answer = app.get(&format!("{path}&until=healthy&tag={tag}")).await;
+    (answer.status.as_u16(), answer.json())
+}
+
 fn success() -> (String, String) {
     ("success".to_owned(), String::new())
 }
@@ -215,6 +222,8 @@ async fn credentials_that_were_renewed_in_the_meantime_save_the_push() {
         let app = emulator(&kubernetes, proof, &[]).await;
         add_trigger(&app, json!({})).await;
         assert_eq!(push(&app, "v2", "a").await, success());
+        // Nobody asks about it any more.
+        assert_eq!(healthy(&app, "v2").await.0, 200);
         kubernetes.renew_service_account();
         kubernetes.kubeconfig(proof);
         assert_eq!(push(&app, "v3", "a").await, success());
@@ -614,4 +623,175 @@ async fn strict_targets_tell_of_a_silent_cluster_in_the_words_of_the_live_servic
         );
         assert!(message.starts_with(&begins), "{message}");
     }
+}
+
+/// A server whose controller is the test, and an emulator with a trigger at it.
+async fn by_hand() -> (FakeKubernetes, TestApp) {
+    let kubernetes = with_deployment().await;
+    kubernetes.by_hand();
+    let app = emulator(&kubernetes, Proof::Token, &[]).await;
+    add_trigger(&app, json!({})).await;
+    (kubernetes, app)
+}
+
+/// The rollout of the trigger `t` at the newest push of a tag, once it is as somebody wants it.
+async fn rollout_that(app: &TestApp, tag: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
+    let path = format!("/_emulator/pushes?namespace=group&repository=busybox&tag={tag}");
+    loop {
+        let pushes = app.get(&path).await.json();
+        let rollout = &pushes[0]["triggers"][0]["rollout"];
+        if is_wanted(rollout) {
+            return rollout.clone();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn says(text: &str) -> impl Fn(&Value) -> bool {
+    move |rollout| {
+        rollout["message"]
+            .as_str()
+            .is_some_and(|message| message.contains(text))
+    }
+}
+
+/// The status of a Deployment with two replicas.
+fn progress(generation: i64, updated: i64, all: i64) -> Value {
+    json!({
+        "observedGeneration": generation, "updatedReplicas": updated, "replicas": all,
+        "availableReplicas": all,
+    })
+}
+
+/// Puts the `ReplicaSet` of a revision, and a pod of it that waits.
+fn put_pod(kubernetes: &FakeKubernetes, hash: &str, revision: &str, reason: &str) {
+    let labels = json!({"app": "adsfa", "pod-template-hash": hash});
+    let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "adsfa", "uid": "u"});
+    let set = json!({"metadata": {
+        "labels": labels, "annotations": {"deployment.kubernetes.io/revision": revision},
+        "ownerReferences": [owner],
+    }});
+    kubernetes.put_object("replicasets", &format!("adsfa-{hash}"), set);
+    let message = format!("the message of {hash}");
+    let container = json!({
+        "name": "web", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": reason, "message": message}},
+    });
+    let pod = json!({
+        "metadata": {"labels": labels}, "status": {"containerStatuses": [container]},
+    });
+    kubernetes.put_object("pods", &format!("adsfa-{hash}-1"), pod);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_is_healthy_once_the_controller_has_seen_and_finished_it() {
+    let (kubernetes, app) = by_hand().await;
+    kubernetes.status("deployments", "adsfa", &progress(1, 1, 1));
+    assert_eq!(push(&app, "v2", "a").await, success());
+    // What the controller knows is of before.
+    rollout_that(&app, "v2", says("has not observed the update yet")).await;
+    kubernetes.status("deployments", "adsfa", &progress(2, 0, 1));
+    rollout_that(&app, "v2", says("0 of 1 replicas are updated")).await;
+    kubernetes.status("deployments", "adsfa", &progress(2, 1, 2));
+    let left = rollout_that(&app, "v2", says("1 old replicas are left")).await;
+    assert_eq!(left["state"], "progressing");
+
+    kubernetes.status("deployments", "adsfa", &progress(2, 1, 1));
+
+    let (status, body) = healthy(&app, "v2").await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["rollout"]["state"], "healthy");
+    let workload = json!({
+        "cluster": CLUSTER, "namespace": "default", "kind": "deployments", "name": "adsfa",
+        "container": "",
+    });
+    assert_eq!(body["workload"], workload);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_cannot_start_is_told_with_its_message() {
+    let (kubernetes, app) = by_hand().await;
+    let mut object = kubernetes.get("deployments", "adsfa");
+    object["metadata"]["uid"] = json!("u");
+    object["metadata"]["annotations"] = json!({"deployment.kubernetes.io/revision": "2"});
+    kubernetes.put_object("deployments", "adsfa", object);
+    assert_eq!(push(&app, "v2", "a").await, success());
+    // A pod of the old template does not count, nor does one that is only on its way.
+    kubernetes.status("deployments", "adsfa", &progress(2, 0, 1));
+    put_pod(&kubernetes, "old", "1", "CrashLoopBackOff");
+    put_pod(&kubernetes, "new", "2", "ContainerCreating");
+    kubernetes.status("deployments", "adsfa", &progress(2, 1, 2));
+    rollout_that(&app, "v2", says("1 old replicas are left")).await;
+
+    put_pod(&kubernetes, "new", "2", "ImagePullBackOff");
+
+    let (status, body) = healthy(&app, "v2").await;
+    assert_eq!(status, 409, "{body}");
+    let rollout = &body["rollout"];
+    let told = ["state", "reason", "message"].map(|field| rollout[field].as_str());
+    let expected = ["degraded", "ImagePullBackOff", "the message of new"];
+    assert_eq!(told, expected.map(Some));
+    assert_eq!(body["result"], "success");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_see_pods_the_rollout_says_so_and_still_ends() {
+    let (kubernetes, app) = by_hand().await;
+    kubernetes.hide_pods();
+    assert_eq!(push(&app, "v2", "a").await, success());
+    kubernetes.status("deployments", "adsfa", &progress(2, 0, 1));
+    let told = rollout_that(&app, "v2", says("0 of 1 replicas are updated")).await;
+    let hidden = "0 of 1 replicas are updated; the pods may not be read: the cluster answered 403: replicasets is forbidden";
+    assert!(says(hidden)(&told), "{told}");
+
+    let mut late = progress(2, 0, 1);
+    late["conditions"] = json!([{
+        "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+        "message": "ReplicaSet \"adsfa-new\" has timed out progressing.",
+    }]);
+    kubernetes.status("deployments", "adsfa", &late);
+
+    let (status, body) = healthy(&app, "v2").await;
+    assert_eq!(status, 409, "{body}");
+    assert_eq!(body["rollout"]["reason"], "ProgressDeadlineExceeded");
+    assert!(says("has timed out progressing.; the pods may not be read")(&body["rollout"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stateful_set_is_followed_too() {
+    let kubernetes = FakeKubernetes::start().await;
+    let images = [("web", "registry.test/group/busybox:v1")];
+    kubernetes.put("statefulsets", "adsfa", &images);
+    kubernetes.by_hand();
+    let app = emulator(&kubernetes, Proof::Certificate, &[]).await;
+    add_trigger(&app, json!({"app_type": "statefulsets"})).await;
+    assert_eq!(push(&app, "v2", "a").await, success());
+    let status = |current: &str| {
+        json!({
+            "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
+            "availableReplicas": 1, "currentRevision": current, "updateRevision": "b",
+        })
+    };
+    kubernetes.status("statefulsets", "adsfa", &status("a"));
+    rollout_that(&app, "v2", says("the last old replica is about to end")).await;
+    kubernetes.status("statefulsets", "adsfa", &status("b"));
+    assert_eq!(healthy(&app, "v2").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_that_another_one_or_a_deletion_ends_is_unknown() {
+    let (kubernetes, app) = by_hand().await;
+    assert_eq!(push(&app, "v2", "a").await, success());
+    assert_eq!(push(&app, "v3", "a").await, success());
+    let (status, body) = healthy(&app, "v2").await;
+    assert_eq!(
+        (status, &body["rollout"]["reason"]),
+        (409, &json!("Superseded"))
+    );
+    kubernetes.remove("deployments", "adsfa");
+    let (status, body) = healthy(&app, "v3").await;
+    assert_eq!(
+        (status, &body["rollout"]["reason"]),
+        (409, &json!("Deleted"))
+    );
 }

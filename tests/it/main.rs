@@ -31,6 +31,7 @@ mod registry;
 mod repository;
 mod reset;
 mod retention;
+mod rollout;
 mod seed;
 mod sharing;
 mod snapshot;

@@ -158,7 +158,19 @@ const ALLOWED: &[(&str, &str, &str, &str)] = &[
         "engine/store.rs",
         " AS has_agency",
         "CORRELATED",
-        "two searches in an index for each firing of a transaction",
+        "three searches in an index for each firing of a transaction",
+    ),
+    (
+        "engine/rollout/store.rs",
+        "OR EXISTS",
+        "SCAN trigger_history USING COVERING INDEX",
+        "an index of nothing but rollouts in progress",
+    ),
+    (
+        "engine/rollout/store.rs",
+        "AS has_image",
+        "CORRELATED",
+        "a search for each firing whose rollout ends",
     ),
     (
         "engine/pushes.rs",

@@ -25,7 +25,7 @@ async fn save(client: &Client) -> Bytes {
 }
 
 /// Loads a snapshot, or tries to.
-async fn load(client: &Client, snapshot: impl Into<Bytes>) -> Answer {
+pub(crate) async fn load(client: &Client, snapshot: impl Into<Bytes>) -> Answer {
     let request = Request::post(SNAPSHOT).body(snapshot.into());
     client.request(request.expect("a legal request")).await
 }

@@ -71,7 +71,8 @@ async fn a_push_is_traced_to_what_its_workload_got_and_to_its_request() {
         &format!("├── push {id} by admin at "),
         "├── request POST /_emulator/push (EmulatorPush, 201) by admin at ",
         "└── deploy fired: success\n",
-        "    └── deployments/adsfa in namespace default of cluster ",
+        "    ├── deployments/adsfa in namespace default of cluster ",
+        "    └── rollout healthy since ",
         &format!("container busybox: {address}/group/busybox:1.0 -> {address}/group/busybox:v2"),
     ] {
         assert!(tree.contains(line), "{line}\n{tree}");

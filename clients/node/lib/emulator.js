@@ -191,8 +191,8 @@ export class Emulator {
   }
 
   /** The answer to a wait, whether it went well or not. */
-  async #wait(name, trigger, { after, timeout = TIMEOUT } = {}) {
-    const query = { ...name.query, trigger, after, timeout: `${Math.round(timeout)}ms` };
+  async #wait(name, trigger, { after, until, timeout = TIMEOUT } = {}) {
+    const query = { ...name.query, trigger, after, until, timeout: `${Math.round(timeout)}ms` };
     const answer = await ask(this.url, 'GET', WAIT, { query, headers: this.#headers, wait: timeout });
     if (![200, 404, 408, 409].includes(answer.status)) {
       throw refusal('GET', WAIT, answer);
@@ -203,6 +203,10 @@ export class Emulator {
   /** The failure of an assertion, with the reason that the emulator gives. */
   #failed(name, trigger, answer, caller) {
     const body = json(answer);
+    if (answer.status === 409 && (body.triggers ?? body.result) !== undefined) {
+      const told = `${trigger ?? 'a trigger'} fired for ${name}, but its rollout is not healthy`;
+      return this.#assertion(told, name, caller);
+    }
     if (answer.status === 409 && !body.fires) {
       return this.#assertion(`${trigger} did not fire for ${name}: ${body.reason}`, name, caller);
     }

@@ -14,7 +14,8 @@ export function describePush(image, push) {
   return lines;
 }
 
-function describe({ trigger, fires, reason, result, detail, tries = 1, last_answer: last }) {
+function describe(decision) {
+  const { trigger, fires, reason, result, detail, tries = 1, last_answer: last, rollout } = decision;
   if (!fires) {
     return `${trigger} did not fire: ${reason}`;
   }
@@ -22,7 +23,12 @@ function describe({ trigger, fires, reason, result, detail, tries = 1, last_answ
     return `${trigger} fired: ${reason}${last === undefined ? '' : ` (last answer: ${last})`}`;
   }
   const text = `${trigger} fired: ${result}${detail ? `, ${detail}` : ''}`;
-  return tries === 1 ? text : `${text} (${tries} tries)`;
+  const told = tries === 1 ? text : `${text} (${tries} tries)`;
+  if (rollout === undefined || rollout.state === 'healthy') {
+    return told;
+  }
+  const parts = [rollout.state, rollout.reason, rollout.message].filter((part) => part !== '');
+  return `${told}; rollout ${parts.join(': ')}`;
 }
 
 /**

@@ -263,6 +263,13 @@ impl Exporter<'_> {
             if row.delay_ms > 0 {
                 entry.plain("delay_ms", row.delay_ms);
             }
+            if let Some(plan) = &row.plan {
+                let mut rollout = Fields::new();
+                rollout.text("outcome", plan.outcome.as_str());
+                rollout.some_text("after", plan.after.as_deref());
+                rollout.some_text("message", plan.message.as_deref());
+                entry.map("rollout", rollout);
+            }
             let [deployments, stateful_sets] = namespaces.entry(&row.namespace).or_default();
             let list = match row.kind {
                 AppType::Deployments => deployments,

@@ -13,7 +13,7 @@ use crate::json::JsonObject;
 use crate::repository::Category;
 use crate::retention::{Policy, read_policy};
 use crate::trigger::{AppType, ClusterRef, Condition};
-use crate::workload::Container;
+use crate::workload::{Container, RolloutPlan};
 
 /// All of it, as it is in the database.
 #[derive(Debug, Default)]
@@ -110,6 +110,7 @@ pub(super) struct WorkloadRow {
     pub(super) fail_status: u16,
     pub(super) fail_times: u32,
     pub(super) delay_ms: u32,
+    pub(super) plan: Option<RolloutPlan>,
 }
 
 /// Reads the state in a turn of the writer's: what several statements see there is of one moment.
@@ -214,18 +215,20 @@ struct StoredWorkload {
     fail_status: u16,
     fail_times: u32,
     delay_ms: u32,
+    rollout: Option<String>,
 }
 
 async fn workloads(db: impl SqliteExecutor<'_>) -> Result<BTreeMap<String, Vec<WorkloadRow>>> {
     let rows: Vec<StoredWorkload> = sqlx::query_as(
         "SELECT cluster_id, namespace, kind, name, containers, init_containers, fail_status,
-                fail_times, delay_ms
+                fail_times, delay_ms, rollout
          FROM workloads",
     )
     .fetch_all(db)
     .await?;
     let mut workloads: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for row in rows {
+        let plan = row.rollout.as_deref().map(serde_json::from_str);
         let read = |json: &str| serde_json::from_str(json).map_err(Error::internal);
         let workload = WorkloadRow {
             namespace: row.namespace,
@@ -236,6 +239,7 @@ async fn workloads(db: impl SqliteExecutor<'_>) -> Result<BTreeMap<String, Vec<W
             fail_status: row.fail_status,
             fail_times: row.fail_times,
             delay_ms: row.delay_ms,
+            plan: plan.transpose().map_err(Error::internal)?,
         };
         workloads.entry(row.cluster_id).or_default().push(workload);
     }

@@ -425,6 +425,10 @@ impl World {
             entry["fail"] = json!({"status": 503, "times": self.below(2) + 1});
             entry["delay_ms"] = self.below(3).into();
         }
+        if self.flip() {
+            let outcome = self.one(&["healthy", "ImagePullBackOff", "CrashLoopBackOff", "stalled"]);
+            entry["rollout"] = json!({"outcome": outcome, "after": "2s", "message": "no: #1"});
+        }
         entry
     }
 }

@@ -12,7 +12,16 @@ from ._emulator import Credentials, Emulator
 from ._http import RequestError
 from ._image import ImageName
 from ._process import EmulatorError, Seed, StartError
-from ._records import Decision, Explained, HistoryEntry, Push, Request
+from ._records import (
+    Decision,
+    Explained,
+    HistoryEntry,
+    Push,
+    Request,
+    Rollout,
+    Until,
+    Workload,
+)
 
 __all__ = [
     "Credentials",
@@ -25,7 +34,10 @@ __all__ = [
     "Push",
     "Request",
     "RequestError",
+    "Rollout",
     "Seed",
     "StartError",
+    "Until",
+    "Workload",
     "find_binary",
 ]

@@ -25,6 +25,7 @@ from ._records import (
     HistoryEntry,
     Push,
     Request,
+    Until,
     describe_push,
     describe_request,
     refused,
@@ -210,11 +211,24 @@ class Emulator:
 
     @overload
     def wait(
-        self, image: str, trigger: str, *, after: int | None = None, timeout: float = 10.0
+        self,
+        image: str,
+        trigger: str,
+        *,
+        after: int | None = None,
+        until: Until = "fired",
+        timeout: float = 10.0,
     ) -> HistoryEntry: ...
 
     @overload
-    def wait(self, image: str, *, after: int | None = None, timeout: float = 10.0) -> Push: ...
+    def wait(
+        self,
+        image: str,
+        *,
+        after: int | None = None,
+        until: Until = "fired",
+        timeout: float = 10.0,
+    ) -> Push: ...
 
     def wait(
         self,
@@ -222,18 +236,20 @@ class Emulator:
         trigger: str | None = None,
         *,
         after: int | None = None,
+        until: Until = "fired",
         timeout: float = 10.0,
     ) -> HistoryEntry | Push:
         """Waits for the newest push of a tag, or the next one if there is none yet, and its firings.
 
         With `trigger`: returns its history entry, whatever the result; fails as soon as it is known
         that the trigger does not fire. Without: returns the push once none of its firings is
-        pending. With `after`, the `id` of a push, only a later push counts. What fails is an
-        `AssertionError` with the decision record of the push.
+        pending. With `until="healthy"`: only once the rollouts are healthy; fails as soon as one
+        cannot become healthy. With `after`, the `id` of a push, only a later push counts. What fails
+        is an `AssertionError` with the decision record of the push.
         """
         __tracebackhide__ = True
         name = self._name(image)
-        answer = self._wait(name, trigger, after, timeout)
+        answer = self._wait(name, trigger, after, timeout, until)
         if answer.status != 200:
             raise self._failed(name, trigger, answer)
         return cast("HistoryEntry | Push", answer.json())
@@ -357,12 +373,22 @@ class Emulator:
             return connection.send(method, path, query, body, headers)
 
     def _wait(
-        self, name: ImageName, trigger: str | None, after: int | None, timeout: float
+        self,
+        name: ImageName,
+        trigger: str | None,
+        after: int | None,
+        timeout: float,
+        until: Until = "fired",
     ) -> Answer:
         """The answer to a wait, whether it went well or not."""
         path = "/_emulator/wait"
         milliseconds = max(0, round(timeout * 1000))
-        query = {"trigger": trigger, "after": after, "timeout": f"{milliseconds}ms"}
+        query = {
+            "trigger": trigger,
+            "after": after,
+            "until": until,
+            "timeout": f"{milliseconds}ms",
+        }
         with self._connection(timeout + 60.0) as connection:
             answer = connection.ask("GET", path, {**name.query(), **query})
         if answer.status not in (200, 404, 408, 409):
@@ -372,8 +398,10 @@ class Emulator:
     def _failed(self, name: ImageName, trigger: str | None, answer: Answer) -> AssertionError:
         """The failure of an assertion, with the reason that the emulator gives."""
         body = answer.json()
-        if answer.status == 409 and not body["fires"]:
+        if answer.status == 409 and not body.get("fires", True):
             told = f"{trigger} did not fire for {name}: {body['reason']}"
+        elif answer.status == 409 and ("triggers" in body or "result" in body):
+            told = f"{trigger or 'a trigger'} fired for {name}, but its rollout is not healthy"
         else:
             _, reason = answer.failure()
             if answer.status == 409:

@@ -6,7 +6,36 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypedDict
 
 
-class HistoryEntry(TypedDict):
+Until = Literal["fired", "healthy"]
+"""How far to wait: until the cluster took the update, or until its rollout is healthy."""
+
+
+class Rollout(TypedDict):
+    """What came of an update once the cluster had taken it."""
+
+    state: Literal["progressing", "healthy", "degraded", "unknown"]
+    reason: str
+    message: str
+    observed: str
+    since: str
+
+
+class Workload(TypedDict):
+    """The workload that a firing chose."""
+
+    cluster: str
+    namespace: str
+    kind: Literal["deployments", "statefulsets"]
+    name: str
+    container: str
+
+
+class _Landed(TypedDict, total=False):
+    workload: Workload
+    rollout: Rollout
+
+
+class HistoryEntry(_Landed):
     """An entry of a trigger's history: the trigger as it was when it fired, and the result."""
 
     action: str
@@ -30,7 +59,7 @@ class _Decided(TypedDict):
     reason: str
 
 
-class Decision(_Decided, total=False):
+class Decision(_Decided, _Landed, total=False):
     """What a push did to a trigger. Without a result, its firing has not ended."""
 
     result: Literal["success", "failed"]
@@ -101,7 +130,12 @@ def _describe(decision: Decision) -> str:
     detail = decision.get("detail")
     tries = decision.get("tries", 1)
     text = f"{name} fired: {result}" + (f", {detail}" if detail else "")
-    return text if tries == 1 else f"{text} ({tries} tries)"
+    text = text if tries == 1 else f"{text} ({tries} tries)"
+    rollout = decision.get("rollout")
+    if rollout is None or rollout["state"] == "healthy":
+        return text
+    told = [rollout["state"], rollout["reason"], rollout["message"]]
+    return f"{text}; rollout {': '.join(part for part in told if part)}"
 
 
 def refused(requests: Iterable[Request]) -> list[Request]:

@@ -143,6 +143,26 @@ test('the clock advances, and a reset takes everything back', async (context) =>
   assert.deepEqual(await emulator.pushes(IMAGE), []);
 });
 
+test('a wait for a healthy rollout tells why it does not get through', async (context) => {
+  const emulator = await own(context);
+  const plan = ', rollout: {outcome: CrashLoopBackOff, after: 1h, message: exit code 3}}]}]}]';
+  await emulator.reset(SEED.trimEnd().replace(/\}\]\}\]\}\]$/, plan));
+  await emulator.push(IMAGE);
+  await emulator.assertFired(IMAGE, 'on-push');
+  const open = emulator.wait(IMAGE, 'on-push', { until: 'healthy', timeout: 1 });
+  await assert.rejects(open, /rollout progressing/);
+  await emulator.advance('1h');
+  const lost = emulator.wait(IMAGE, 'on-push', { until: 'healthy' });
+  await assert.rejects(lost, /^AssertionError.*: on-push fired for .*, but its rollout is not healthy/);
+  const all = emulator.wait(IMAGE, { until: 'healthy' });
+  await assert.rejects(all, /rollout degraded: CrashLoopBackOff: exit code 3$/);
+
+  await emulator.reset(SEED);
+  await emulator.push(IMAGE);
+  const entry = await emulator.wait(IMAGE, 'on-push', { until: 'healthy' });
+  assert.deepEqual([entry.rollout.state, entry.workload.name], ['healthy', 'web']);
+});
+
 test('a reset goes to another seed, and later ones too', async (context) => {
   const emulator = await own(context);
   const other = { organizations: [{ name: 'other', repositories: [{ name: 'app' }] }] };

@@ -170,6 +170,26 @@ def test_the_state_goes_out_as_a_file_and_comes_back(swr: Emulator, tmp_path: Pa
         swr.load(file)
 
 
+def test_a_wait_for_a_healthy_rollout_tells_why_it_does_not_get_through(swr: Emulator) -> None:
+    plan = ", rollout: {outcome: CrashLoopBackOff, after: 1h, message: exit code 3}}]}]}]"
+    swr.reset(SEED.rstrip().removesuffix("}]}]}]") + plan)
+    swr.push(IMAGE)
+    swr.assert_fired(IMAGE, "on-push")
+    with pytest.raises(AssertionError, match="rollout progressing"):
+        swr.wait(IMAGE, "on-push", until="healthy", timeout=0.001)
+    swr.advance("1h")
+    lost = "^on-push fired for group/busybox:v2, but its rollout is not healthy"
+    with pytest.raises(AssertionError, match=lost):
+        swr.wait(IMAGE, "on-push", until="healthy")
+    with pytest.raises(AssertionError, match="rollout degraded: CrashLoopBackOff: exit code 3$"):
+        swr.wait(IMAGE, until="healthy")
+
+    swr.reset(SEED)
+    swr.push(IMAGE)
+    entry = swr.wait(IMAGE, "on-push", until="healthy")
+    assert (entry["rollout"]["state"], entry["workload"]["name"]) == ("healthy", "web")
+
+
 def test_a_reset_goes_to_another_seed_and_later_ones_too(swr: Emulator, tmp_path: Path) -> None:
     other = {"organizations": [{"name": "other", "repositories": [{"name": "app"}]}]}
     file = tmp_path / "seed.json"

@@ -57,7 +57,9 @@ function fired(push, decision) {
 
 /** The clause that decided, and how near the tag came to it. */
 function why(decision, prediction) {
-  const reason = String(decision.reason ?? "");
+  const recorded = String(decision.reason ?? "");
+  // A firing keeps no clause; that of the trigger as it is now says more than that it matched.
+  const reason = recorded === "matched" && prediction?.fires && / matches | is one of /.test(prediction.reason) ? prediction.reason : recorded;
   const near = !decision.fires && prediction && !prediction.fires && prediction.reason !== reason ? prediction.reason : "";
   return [h("span", { class: "clause" }, reason), near ? h("span", { class: "near" }, near.startsWith(reason) ? near.slice(reason.length).replace(/^[:;,]? */, "") : near) : null];
 }

@@ -15,6 +15,8 @@ export const run = {
   rollouts: [],
   leftOut: null,
   clock: null,
+  /** How many faults were heard of. */
+  faults: 0,
   /** `none`, `loading`, `live`, `polling`, `lost`, `refused` or `file`. */
   state: embedded ? "file" : "none",
   reason: "",
@@ -112,6 +114,9 @@ export function apply(kind, data) {
       break;
     case "clock":
       run.clock = data;
+      break;
+    case "fault":
+      run.faults += 1;
       break;
     case "reset":
     case "gap":

@@ -86,7 +86,7 @@ export function world() {
     title: "World",
     element: embedded ? offline : element,
     update() {
-      const state = JSON.stringify(run.clock);
+      const state = JSON.stringify([run.clock, run.faults]);
       if (embedded || (isAsked && state === seen)) return undefined;
       isAsked = true;
       seen = state;

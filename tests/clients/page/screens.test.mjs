@@ -96,12 +96,16 @@ test('activity has a row for each push with its verdicts, and one for each refus
   await close(page);
 });
 
-test('activity is live: a push appears without a reload', async () => {
+test('activity is live: a push appears without a reload, and by its event alone', async () => {
   const page = await at('#/activity?show=pushes');
   await page.locator('.row').first().waitFor();
+  await page.locator('#state', { hasText: /^live$/ }).waitFor();
+  let reports = 0;
+  page.on('request', (request) => { if (request.url().endsWith('/_emulator/report')) reports += 1; });
   await emulator.push('busybox', 'live');
   await page.locator('.row', { hasText: 'group/busybox:live' }).waitFor();
   await page.locator('.row', { hasText: 'group/busybox:live' }).getByText('1 failed').waitFor();
+  assert.equal(reports, 0);
   await close(page);
 });
 
@@ -259,6 +263,22 @@ test('a request copied as curl is that request, and can be made a fault', async 
   const faults = await emulator.get('/_emulator/faults');
   assert.deepEqual([faults.at(-1).operation, faults.at(-1).status, faults.at(-1).times], ['ShowNamespace', 507, 1]);
   await emulator.ask('DELETE', '/_emulator/faults');
+  await close(page);
+});
+
+test('the body of a request is shown, and is part of its curl', async () => {
+  const sent = { namespace: 'it\'s', repository: 'x' };
+  await fetch(`${emulator.url}/v2/manage/namespaces`, { method: 'POST', body: JSON.stringify(sent), headers: { 'X-Auth-Token': 'swr-emulator', 'Content-Type': 'application/json' } });
+  const [request] = await emulator.get('/_emulator/requests?operation=CreateNamespace&limit=1');
+  assert.deepEqual(JSON.parse(request.body), sent);
+  const page = await at(`#/requests?id=${request.request_id}`);
+  const panel = page.getByRole('article', { name: 'Request' });
+  await panel.getByRole('heading', { name: 'Body' }).waitFor();
+  assert.deepEqual(JSON.parse(await panel.locator('section', { hasText: 'Body' }).first().locator('pre').innerText()), sent);
+  await promisify(execFile)('sh', ['-c', await panel.locator('section', { hasText: 'As curl' }).locator('pre').innerText()]);
+  const [again] = await emulator.get('/_emulator/requests?operation=CreateNamespace&limit=1');
+  assert.notEqual(again.request_id, request.request_id);
+  assert.deepEqual([again.status, again.body, again.message], [request.status, request.body, request.message]);
   await close(page);
 });
 

@@ -197,6 +197,10 @@ pub struct Config {
     /// File that log lines are added to, instead of stderr; created if missing
     #[arg(long, env = "SWR_EMULATOR_LOG_FILE", value_name = "FILE")]
     pub log_file: Option<PathBuf>,
+    /// File to write pushes, firings, rollouts and requests to at exit: a page if the name ends in
+    /// .html, otherwise JSON
+    #[arg(long, env = "SWR_EMULATOR_REPORT", value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Token that lets every user who sends it as X-Emulator-Control-Token reset the instance, move
     /// its clock and inject faults
     #[arg(
@@ -234,6 +238,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,
             log_file: None,
+            report: None,
             control_token: None,
         }
     }

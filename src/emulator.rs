@@ -38,8 +38,8 @@ use crate::snapshot::{LoadError, Opened, Spool};
 use crate::sync::{self, SyncWorker};
 use crate::world::{Origin, World};
 use crate::{
-    account, cce, control, guide, login, namespace, openapi, permission, repository, sharing, tag,
-    trigger, version, workload,
+    account, cce, console, control, guide, login, namespace, openapi, permission, repository,
+    sharing, tag, trigger, version, workload,
 };
 
 /// Why an instance could not start. Each text is one line that says what to do; `Debug` shows the
@@ -110,6 +110,7 @@ pub fn routes() -> Routes {
         .and(workload::routes())
         .and(openapi::routes())
         .and(guide::routes())
+        .and(console::routes())
 }
 
 /// A running instance, which ends with this value; [`testing`](crate::testing) says what a test does
@@ -300,6 +301,17 @@ impl Emulator {
 pub async fn report(emulator: &Emulator) -> Result<Report, String> {
     let report = Report::of(&emulator.app).await;
     report.map_err(|error| error.chain())
+}
+
+/// The same as a page in one file, which needs no server.
+pub async fn report_page(emulator: &Emulator) -> Result<String, String> {
+    let report = report(emulator).await?;
+    let about = console::About {
+        url: emulator.url(),
+        region: emulator.app.region.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    console::report_file(&report, &about).map_err(|error| error.to_string())
 }
 
 /// The accounts and the seed that an instance begins with, and the snapshot that it goes on from.

@@ -71,6 +71,9 @@ pub enum Error {
          --allow-host"
     )]
     Misdirected(String),
+    /// A page of another origin asks for a change.
+    #[error("The emulator makes no changes for pages of {0:?}; its own page has its own address")]
+    ForeignOrigin(String),
     /// There is no room for the request now, or the instance stops.
     #[error("{0}; try again later")]
     Unavailable(&'static str),
@@ -254,7 +257,7 @@ impl Error {
             Self::NoSuchApi(_) | Self::NotFound(_) | Self::NoNamespace(_) => StatusCode::NOT_FOUND,
             Self::AlreadyExists(_) => StatusCode::CONFLICT,
             Self::NamespaceNotEmpty => StatusCode::NOT_ACCEPTABLE,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
             Self::BodyTooLarge(_) | Self::DescriptionTooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) | Self::NoPush(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -315,7 +318,7 @@ impl Error {
             },
             Self::NamespaceNotEmpty => "SVCSTG.SWR.4060074",
             Self::NamespaceQuota(_) => "SVCSTG.SWR.4000097",
-            Self::Forbidden => "SVCSTG.SWR.4030170",
+            Self::Forbidden | Self::ForeignOrigin(_) => "SVCSTG.SWR.4030170",
             Self::BodyTooLarge(_) => "SVCSTG.SWR.4131001",
             Self::DescriptionTooLong(_) => "SVCSTG.SWR.4131012",
             Self::BodyTooSlow(_) => "SVCSTG.SWR.4000014",

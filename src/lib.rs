@@ -58,7 +58,7 @@
 //! clients ask of CCE about both.
 //!
 //! Beside them: `iam`, what clients ask of IAM; `control`, what SWR does not have (`/_emulator/`);
-//! `testing`, the same for a test in Rust; `faults`, failures on purpose; `openapi`, the document of all operations; `guide`, the text for
+//! `console`, the page for a browser that shows all of it; `testing`, the same for a test in Rust; `faults`, failures on purpose; `openapi`, the document of all operations; `guide`, the text for
 //! users; `seed`, the seed file; `snapshot`, the whole state in one file.
 //!
 //! What all of them share: `edge` (what a request passes through: listener, router, caller, log),
@@ -143,6 +143,7 @@ mod registry;
 mod workload;
 
 // What clients ask of other services, and what SWR does not have.
+mod console;
 mod control;
 mod faults;
 pub mod guide;
@@ -192,8 +193,9 @@ pub mod internal {
     pub use crate::control::Report;
     pub use crate::db::Db;
     pub use crate::edge::LinesForPeople;
-    pub use crate::emulator::{report, routes};
+    pub use crate::emulator::{report, report_page, routes};
     pub use crate::error::one_line;
+    pub use crate::http::OWN_PATHS;
     pub use crate::http::{Operation, Query};
     pub use crate::image::{Digest, ImagePath, Manifest, MediaType, Reference};
     pub use crate::json::JsonObject;

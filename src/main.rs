@@ -13,7 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use logging::Log;
-use swr_emulator::internal::PAGE;
+use swr_emulator::internal::{OWN_PATHS, PAGE};
 use swr_emulator::{
     BUILTIN_ACCESS_KEY, BUILTIN_ACCOUNT, BUILTIN_PASSWORD, BUILTIN_SECRET_KEY, BUILTIN_TOKEN,
     BUILTIN_USER,
@@ -232,6 +232,9 @@ fn say(text: &str) {
 async fn run(config: &Config) -> Result<ExitCode, String> {
     // Listened for before anybody can know that there is something to stop.
     let mut signals = Signals::listen();
+    if let Some(path) = &config.report {
+        command::report_file::claim(path)?;
+    }
     let emulator = match Emulator::start(config).await {
         Ok(emulator) => emulator,
         Err(error) if error.is_misuse() => {
@@ -250,8 +253,16 @@ async fn run(config: &Config) -> Result<ExitCode, String> {
         signal,
         "Stopping; another Ctrl-C or SIGTERM ends the program immediately"
     );
+    let stop = async {
+        let written = match &config.report {
+            Some(path) => command::report_file::write(&emulator, path).await,
+            None => Ok(()),
+        };
+        emulator.stop().await;
+        written
+    };
     tokio::select! {
-        () = emulator.stop() => Ok(ExitCode::SUCCESS),
+        written = stop => written.map(|()| ExitCode::SUCCESS),
         // Given up, the end drops the instance and with it a temporary folder.
         signal = signals.next() => {
             tracing::warn!(signal = signal.name, "Exiting immediately");
@@ -284,6 +295,7 @@ fn greeting(emulator: &Emulator) -> String {
     };
     format!(
         "listening on http://{address}\ndata folder  {data}\n{regions}{account}\
+         console      {base}{OWN_PATHS}\n\
          docs         {base}{PAGE}\n"
     )
 }

@@ -53,6 +53,14 @@ impl Region {
     }
 }
 
+impl Region {
+    /// Where the console shows a push.
+    pub fn page_of_push(&self, namespace: &str, repository: &str, push_id: i64) -> String {
+        let url = self.url();
+        format!("{url}/_emulator/#/push/{namespace}/{repository}/{push_id}")
+    }
+}
+
 /// All regions of an instance, the home region first, then in the seed file's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Regions(Vec<Region>);

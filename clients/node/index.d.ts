@@ -188,6 +188,10 @@ export interface Push {
   digest: string;
   pushed_by: string;
   pushed_at: string;
+  /** The request that pushed; absent if a sync brought the tag. */
+  request_id?: string;
+  /** The address of the push in the console. */
+  page?: string;
   triggers: Decision[];
   trigger_count: number;
 }

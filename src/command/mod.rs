@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod healthcheck;
+pub(crate) mod report_file;
 pub(crate) mod seed;
 pub(crate) mod snapshot;
 pub(crate) mod trace;

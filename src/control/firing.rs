@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
-use crate::engine::pushes::{self, Decision, FiringState, RecordedPush, list_pushes};
+use crate::engine::pushes::{self, Decision, FiringState, PushPlace, RecordedPush, list_pushes};
 use crate::engine::{ChosenWorkload, Expected, Explained, FiringRollout, Landed, Retry};
 use crate::error::{Error, Fault, Resource, Result};
 use crate::http::{JsonResponse, NextPage, OperationDoc, Param, Query, QueryParams, cut_to_page};
@@ -81,6 +81,9 @@ pub(super) struct PushView {
     /// The `X-Request-Id` of the request that pushed the tag; omitted if a sync did.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// The address of the push in the console.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
     /// At most 1,000.
     pub(super) triggers: Vec<DecisionView>,
     /// The total number of triggers.
@@ -213,6 +216,8 @@ impl PushView {
         let db = app.db.readers();
         let decisions = pushes::list_decisions(db, push.id, MOST_DECISIONS).await?;
         let trigger_count = pushes::count_decisions(db, push.id).await?;
+        let place = pushes::find_place(db, push.id).await?;
+        let page = place.and_then(|place| page_of(app, &place, push.id));
         let triggers = decisions
             .into_iter()
             .map(|decision| DecisionView::of(app, decision))
@@ -224,10 +229,17 @@ impl PushView {
             pushed_by: push.pushed_by,
             pushed_at: push.pushed_at.to_string(),
             request_id: push.request_id,
+            page,
             triggers,
             trigger_count,
         })
     }
+}
+
+/// The address of a push in the console.
+fn page_of(app: &App, place: &PushPlace, push_id: i64) -> Option<String> {
+    let region = app.regions.get(&place.region)?;
+    Some(region.page_of_push(&place.namespace, &place.repository, push_id))
 }
 
 fn explain_doc() -> OperationDoc {

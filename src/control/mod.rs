@@ -64,6 +64,7 @@ pub fn routes() -> Routes {
         .and(requests::routes())
         .and(doctor::routes())
         .and(events::routes())
+        .and(report::routes())
 }
 
 fn show_doc() -> OperationDoc {

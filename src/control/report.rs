@@ -1,33 +1,65 @@
-//! All that an instance remembers of its run: a file beside the results of tests, and a few lines
-//! after tests that failed (`swr-emulator exec`).
+//! All that an instance remembers of its run: `/_emulator/report`, a file beside the results of tests,
+//! and a few lines after tests that failed (`swr-emulator exec`).
 
 use std::sync::Arc;
 
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::firing::{DecisionView, MOST_DECISIONS_OF_PAGE, PushView};
 use super::requests::RequestView;
-use crate::app::App;
+use crate::app::{App, AppState, Routes};
+use crate::auth::Controller;
 use crate::edge::RecordedRequest;
 use crate::engine::pushes::{LocatedPush, list_newest};
 use crate::error::{Result, one_line};
+use crate::http::{JsonResponse, Operation, OperationDoc};
 use crate::workload::RolloutView;
 use crate::workload::store::{LocatedRollout, list_newest_rollouts};
 
 /// How many pushes and how many rollouts are told.
 const MOST: u32 = 1000;
 
+/// The share of room in a file that pushes may take, and rollouts, in hundredths; requests may take
+/// the rest.
+const PUSHES_SHARE: usize = 54;
+const ROLLOUTS_SHARE: usize = 24;
+
+const REPORT: &str = "/_emulator/report";
+
+/// The operations of this file.
+pub(super) fn routes() -> Routes {
+    let report = Operation::new("EmulatorReport", Method::GET, REPORT).unrecorded();
+    Routes::of("Emulator").route(report, show, show_doc)
+}
+
+fn show_doc() -> OperationDoc {
+    OperationDoc::new("Shows all that is remembered: pushes, rollouts and requests, newest first.")
+        .remarks("At most 1,000 of each.")
+        .answers::<Report>(StatusCode::OK)
+        .needs_control()
+}
+
+async fn show(State(app): State<AppState>, _: Controller) -> Result<Response> {
+    let report = Report::of(&app).await?;
+    Ok(JsonResponse(StatusCode::OK, report).into_response())
+}
+
 /// What an instance remembers of its run, newest first.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Report {
     pushes: Vec<PushOfReport>,
     rollouts: Vec<RolloutOfReport>,
     #[serde(serialize_with = "as_views")]
+    #[schemars(with = "Vec<RequestView>")]
     requests: Vec<Arc<RecordedRequest>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PushOfReport {
     region: String,
     namespace: String,
@@ -36,7 +68,7 @@ struct PushOfReport {
     push: PushView,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RolloutOfReport {
     cluster_id: String,
     cluster_name: String,
@@ -100,6 +132,32 @@ impl Report {
         })
     }
 
+    /// As much of it as has room, the newest first. `size` says how much room a text takes.
+    pub(crate) fn within(
+        &self,
+        most: usize,
+        size: impl Fn(&str) -> usize,
+    ) -> serde_json::Result<Excerpt> {
+        let pushes = cut(&self.pushes, most * PUSHES_SHARE / 100, &size)?;
+        let rollouts = cut(&self.rollouts, most * ROLLOUTS_SHARE / 100, &size)?;
+        let requests = self.requests.iter();
+        let requests: Vec<_> = requests
+            .map(|request| RequestView::from(&**request))
+            .collect();
+        let rest = most - pushes.size - rollouts.size;
+        let requests = cut(&requests, rest, &size)?;
+        Ok(Excerpt {
+            left_out: LeftOut {
+                pushes: pushes.left_out,
+                rollouts: rollouts.left_out,
+                requests: requests.left_out,
+            },
+            pushes: pushes.kept,
+            rollouts: rollouts.kept,
+            requests: requests.kept,
+        })
+    }
+
     /// What may be why a test failed: firings that failed or have no outcome, then refused requests,
     /// the newest of both and each in a line, the newest last; `most` lines at the most.
     pub fn troubles(&self, most: usize) -> Vec<String> {
@@ -125,6 +183,54 @@ impl Report {
         let more = (left_out > 0).then(|| format!("{left_out} more; --report FILE writes all"));
         firings.chain(requests).chain(more).collect()
     }
+}
+
+/// The newest parts of a report.
+#[derive(Serialize)]
+pub(crate) struct Excerpt {
+    pushes: Vec<Box<RawValue>>,
+    rollouts: Vec<Box<RawValue>>,
+    requests: Vec<Box<RawValue>>,
+    left_out: LeftOut,
+}
+
+/// How many there was no room for.
+#[derive(Serialize)]
+struct LeftOut {
+    pushes: usize,
+    rollouts: usize,
+    requests: usize,
+}
+
+/// What there is room for of a list.
+struct Cut {
+    kept: Vec<Box<RawValue>>,
+    size: usize,
+    left_out: usize,
+}
+
+fn cut<T: Serialize>(
+    all: &[T],
+    most: usize,
+    size: impl Fn(&str) -> usize,
+) -> serde_json::Result<Cut> {
+    let mut cut = Cut {
+        kept: Vec::new(),
+        size: 0,
+        left_out: all.len(),
+    };
+    for one in all {
+        let text = serde_json::value::to_raw_value(one)?;
+        // With the comma.
+        let with_it = cut.size + size(text.get()) + 1;
+        if with_it > most {
+            break;
+        }
+        cut.size = with_it;
+        cut.left_out -= 1;
+        cut.kept.push(text);
+    }
+    Ok(cut)
 }
 
 impl PushOfReport {

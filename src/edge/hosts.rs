@@ -8,9 +8,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{Request, Version};
+use http::{HeaderMap, Request, Version};
 
 use crate::error::{Error, Fault, Result};
 use crate::excerpt::excerpt;
@@ -130,6 +130,22 @@ pub(super) fn check<B>(request: &Request<B>, allowed: Option<&AllowedHosts>) -> 
         None => Ok(()),
         Some(host) => Err(Error::Misdirected(excerpt(host, MAX_SHOWN).into_owned())),
     }
+}
+
+/// Checks that a page which asks for a change is the emulator's own: a browser says whose it is.
+pub(super) fn check_origin(headers: &HeaderMap) -> Result<()> {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let own = origin.split_once("://").map(|(_, authority)| authority);
+    if own.is_some() && own == host {
+        return Ok(());
+    }
+    Err(Error::ForeignOrigin(
+        excerpt(origin, MAX_SHOWN).into_owned(),
+    ))
 }
 
 #[cfg(test)]

@@ -21,9 +21,11 @@ use tower_http::catch_panic::{CatchPanic, ResponseForPanic};
 use tracing::{Instrument, info_span};
 
 use super::body;
+use super::hosts::check_origin;
 use super::log::RequestLog;
 use super::ready::Keeper;
 use super::request_id::identify;
+use super::requests::is_of_console;
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
 use crate::error::{Error, Result};
@@ -176,6 +178,7 @@ pub(super) async fn serve(edge: &Edge, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(request_id);
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let is_of_console = is_of_console(&parts.headers);
     let body = SharedBody::new(&parts.headers, body);
     let mut known = Known::default();
 
@@ -243,7 +246,7 @@ pub(super) async fn serve(edge: &Edge, request: Request) -> Response {
         body_bytes: body.received(),
         body: known.body.as_deref().and_then(body::recorded),
         failure: failed,
-        is_recorded,
+        is_recorded: is_recorded && !is_of_console,
     }
     .write(&edge.app.requests);
     response
@@ -280,6 +283,12 @@ async fn dispatch(
     // Taken before the caller is looked up, and asked about once that matters: neither a body nor a
     // delay that somebody planned holds up a reset.
     let world = app.world.id();
+    if let Route::Operation(operation) = route
+        && operation.is_own()
+        && operation.method != Method::GET
+    {
+        check_origin(&parts.headers)?;
+    }
     let (operation, mut request, _room) =
         until(deadline, admit(app, route, parts, body, known)).await?;
     // The cloud overlooks parameters that it does not know; an assertion that is misspelt would

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 
 use super::log::RequestLog;
 use super::request_id::identify;
+use super::requests::is_of_console;
 use crate::answers::{Answer, Keep, is_short};
 use crate::app::App;
 use crate::auth::Caller;
@@ -59,7 +60,7 @@ pub(super) fn answer(app: &App, request: &Request) -> Option<Response> {
         body_bytes: 0,
         body: None,
         failure: None,
-        is_recorded: true,
+        is_recorded: !is_of_console(request.headers()),
     }
     .write(&app.requests);
     Some(response)

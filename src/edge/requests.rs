@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, HeaderName, Method};
 use parking_lot::{Mutex, MutexGuard};
 use percent_encoding::percent_decode_str;
 
@@ -21,6 +21,14 @@ const KEPT: usize = 1000;
 /// How many characters of a text are kept, and of a user's name or a code.
 const MAX_TEXT: usize = 512;
 const MAX_NAME: usize = 64;
+
+/// Marks what the console asks: people look in it for the requests of their program.
+const CONSOLE: HeaderName = HeaderName::from_static("x-emulator-console");
+
+/// Whether a request is one of the console's own.
+pub(super) fn is_of_console(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONSOLE)
+}
 
 /// The newest requests of an instance.
 #[derive(Debug, Default)]

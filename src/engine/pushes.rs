@@ -90,8 +90,8 @@ pub(super) struct NewPush {
 /// The pushes after one, oldest first.
 pub(super) async fn list_new(db: impl SqliteExecutor<'_>, after: i64) -> Result<Vec<NewPush>> {
     let found = sqlx::query_as(
-        "SELECT p.id, p.tag, p.digest, p.pushed_by, p.pushed_at, p.newest_trigger, n.region,
-                n.name AS namespace, r.name AS repository,
+        "SELECT p.id, p.tag, p.digest, p.pushed_by, p.pushed_at, p.request_id, p.newest_trigger,
+                n.region, n.name AS namespace, r.name AS repository,
                 (SELECT count(*) FROM trigger_history h WHERE h.push_id = p.id)
                     + (SELECT count(*) FROM firings f WHERE f.push_id = p.id) AS fired,
                 json_array_length(p.passed_over) AS passed_over
@@ -102,6 +102,31 @@ pub(super) async fn list_new(db: impl SqliteExecutor<'_>, after: i64) -> Result<
     )
     .bind(after)
     .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// Where a push went.
+#[derive(Debug, Clone, FromRow)]
+pub struct PushPlace {
+    pub region: String,
+    /// The organization's name.
+    pub namespace: String,
+    /// The repository's name.
+    pub repository: String,
+}
+
+/// Where a push went, unless it was deleted meanwhile.
+pub async fn find_place(db: impl SqliteExecutor<'_>, push_id: i64) -> Result<Option<PushPlace>> {
+    let found = sqlx::query_as(
+        "SELECT n.region, n.name AS namespace, r.name AS repository
+         FROM pushes p
+         JOIN repositories r ON r.id = p.repository_id
+         JOIN namespaces n ON n.id = r.namespace_id
+         WHERE p.id = ?",
+    )
+    .bind(push_id)
+    .fetch_optional(db)
     .await?;
     Ok(found)
 }

@@ -3,11 +3,13 @@
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use pulldown_cmark::HeadingLevel;
 use schemars::json_schema;
 
 use super::render::{Heading, Rendered};
-use super::{HtmlPage, INDEX, PAGES, Page};
+use super::{HtmlPage, INDEX, PAGES, PICTURES, Page, Site, site_links};
 use crate::app::Routes;
 use crate::error::{Error, Result};
 use crate::http::{OperationDoc, Param, Path};
@@ -42,15 +44,22 @@ async fn index() -> Response {
 }
 
 fn page_doc() -> OperationDoc {
-    let names: Vec<_> = PAGES.iter().map(|page| page.name).collect();
+    let pictures = PICTURES.iter().map(|picture| picture.name);
+    let names: Vec<_> = PAGES.iter().map(|page| page.name).chain(pictures).collect();
     let names = json_schema!({"type": "string", "enum": names});
-    html_doc("Shows a page of the guide.")
+    OperationDoc::new("Shows a page of the guide, or a picture on one.")
+        .answers_text("text/html")
+        .answers_text("image/png")
         .variables([Param::new("page", "The name of the page.", names)])
         .refuses([no_page("x")])
 }
 
 /// `EmulatorGuidePage`
 async fn page(Path(name): Path<String>) -> Result<Response> {
+    if let Some(picture) = PICTURES.iter().find(|picture| picture.name == name) {
+        let content = Bytes::from_static(picture.content);
+        return Ok(([(CONTENT_TYPE, "image/png")], content).into_response());
+    }
     let mut pages = PAGES.iter().zip(&RENDERED.pages);
     let (_, page) = pages
         .find(|(page, _)| page.name == name)
@@ -105,6 +114,7 @@ fn html_page(page: &Page, own: &Rendered, all: &[Rendered]) -> HtmlPage {
     let template = include_str!("page.html")
         .replace("<!-- title -->", own.title())
         .replace("<!-- version -->", env!("CARGO_PKG_VERSION"))
+        .replace("<!-- site -->", &site_links(Site::Guide))
         .replace("<!-- navigation -->", &links.collect::<String>())
         .replace("<!-- text -->", &own.html);
     HtmlPage::new(&template, include_str!("page.css"), None)

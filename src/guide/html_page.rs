@@ -8,7 +8,34 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS
 use sha2::{Digest, Sha256};
 
 /// Colors and text, which all pages share.
-const BASE: &str = include_str!("base.css");
+pub(crate) const BASE_STYLE: &str = include_str!("base.css");
+
+/// The parts of what a browser sees of the emulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Site {
+    Console,
+    Api,
+    Guide,
+}
+
+/// The links to all parts, as they stand in the head of each.
+pub(crate) fn site_links(current: Site) -> String {
+    let parts = [
+        (Site::Console, "/_emulator/", "Console"),
+        (Site::Api, "/_emulator/docs", "API"),
+        (Site::Guide, "/_emulator/docs/", "Guide"),
+    ];
+    let links = parts.map(|(part, path, name)| {
+        let mark = if part == current {
+            " aria-current=\"true\""
+        } else {
+            ""
+        };
+        format!("<a href=\"{path}\"{mark}>{name}</a>\n")
+    });
+    let links = links.concat();
+    format!("<nav class=\"site\" aria-label=\"Site\">\n{links}</nav>")
+}
 
 /// A page that loads nothing from outside.
 #[derive(Debug, Clone)]
@@ -25,13 +52,18 @@ impl HtmlPage {
     /// Puts a page together from a template with a place for its style, and for its script if it
     /// has one.
     pub(crate) fn new(template: &str, style: &str, script: Option<&str>) -> Self {
-        let style = format!("{BASE}{style}");
+        let style = format!("{BASE_STYLE}{style}");
         let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
         let scripts = script.map_or_else(String::new, |script| {
             format!("connect-src 'self'; script-src 'sha256-{}'; ", hash(script))
         });
+        let pictures = if template.contains("<img ") {
+            "img-src 'self'; "
+        } else {
+            ""
+        };
         let policy = format!(
-            "default-src 'none'; {scripts}style-src 'sha256-{}'; base-uri 'none'; \
+            "default-src 'none'; {scripts}{pictures}style-src 'sha256-{}'; base-uri 'none'; \
              form-action 'none'; frame-ancestors 'none'",
             hash(&style),
         );

@@ -17,7 +17,7 @@ mod html_page;
 mod render;
 
 pub use api::routes;
-pub(crate) use html_page::HtmlPage;
+pub(crate) use html_page::{BASE_STYLE, HtmlPage, Site, site_links};
 
 /// A page of the guide.
 struct Page {
@@ -45,6 +45,7 @@ macro_rules! pages {
 
 pages! {
     testing "testing"
+    console "console"
     seed_file "seed-file"
     clients "clients"
     real_clusters "real-clusters"
@@ -53,6 +54,28 @@ pages! {
     operations "operations"
     differences "differences"
     performance "performance"
+}
+
+/// A picture on a page.
+struct Picture {
+    name: &'static str,
+    content: &'static [u8],
+}
+
+/// All pictures.
+macro_rules! pictures {
+    ($($name:literal)*) => {
+        const PICTURES: &[Picture] = &[$(Picture {
+            name: $name,
+            content: include_bytes!($name),
+        }),*];
+    };
+}
+
+pictures! {
+    "console-activity.png"
+    "console-push.png"
+    "console-trigger.png"
 }
 
 /// The table of contents.

@@ -163,7 +163,7 @@ impl ErrorFormat {
         let code = error.code(failure);
         let form = self.of(error);
         // Opaque to clients; the live service's can be decoded by its token service only.
-        let refusal = matches!(error, Error::Forbidden)
+        let refusal = matches!(error, Error::Forbidden | Error::ForeignOrigin(_))
             .then(|| BASE64_STANDARD.encode(format!("{{\"request_id\":\"{request_id}\"}}")));
         let refusal = refusal.as_deref();
         let mut body = match form {

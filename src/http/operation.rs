@@ -16,7 +16,7 @@ use super::description::OperationDoc;
 use super::error_format::ErrorFormat;
 
 /// Where the emulator's own operations are, which SWR does not have.
-pub(crate) const OWN_PATHS: &str = "/_emulator/";
+pub const OWN_PATHS: &str = "/_emulator/";
 /// The largest body that an operation reads unless it says otherwise, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 /// How long a request may take.

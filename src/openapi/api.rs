@@ -5,7 +5,7 @@ use std::sync::{LazyLock, OnceLock};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 use super::document::document;
 use crate::app::{AppState, Routes};
 use crate::auth::BUILTIN_TOKEN;
-use crate::guide::HtmlPage;
-use crate::http::{OWN_PATHS, Operation, OperationDoc, json};
+use crate::console;
+use crate::guide::{HtmlPage, Site, site_links};
+use crate::http::{OWN_PATHS, Operation, OperationDoc, json, prefers_html};
 
 const OPENAPI: &str = "/_emulator/openapi.json";
 /// The path of the page.
@@ -22,8 +23,11 @@ pub const PAGE: &str = "/_emulator/docs";
 
 /// The operations of this chapter.
 pub fn routes() -> Routes {
+    // Also the console: people look in it for the requests of their program.
+    let operations = Operation::new("EmulatorListOperations", Method::GET, OWN_PATHS);
+    let operations = operations.open_to_all().unrecorded();
     Routes::of("Emulator")
-        .open_get("EmulatorListOperations", OWN_PATHS, list, list_doc)
+        .route(operations, list, list_doc)
         .open_get("EmulatorOpenApi", OPENAPI, openapi, openapi_doc)
         .open_get("EmulatorDocs", PAGE, docs, docs_doc)
 }
@@ -33,10 +37,15 @@ static OWN: OnceLock<Bytes> = OnceLock::new();
 
 fn list_doc() -> OperationDoc {
     OperationDoc::new("Lists the operations of the emulator itself.")
+        .remarks("A browser, which accepts HTML rather than JSON, is shown the console.")
         .answers::<Vec<OperationView>>(StatusCode::OK)
+        .answers_text("text/html")
 }
 
-async fn list(State(app): State<AppState>) -> Response {
+async fn list(State(app): State<AppState>, headers: HeaderMap) -> Response {
+    if prefers_html(&headers) {
+        return console::frame(&app, &headers);
+    }
     let own = OWN.get_or_init(|| {
         let own = app.operations.iter().filter(|operation| operation.is_own());
         let views: Vec<_> = own.map(OperationView::from).collect();
@@ -80,7 +89,9 @@ async fn openapi(State(app): State<AppState>) -> Response {
 }
 
 static DOCS: LazyLock<HtmlPage> = LazyLock::new(|| {
-    let template = include_str!("page/page.html").replace("/* builtin token */", BUILTIN_TOKEN);
+    let template = include_str!("page/page.html")
+        .replace("/* builtin token */", BUILTIN_TOKEN)
+        .replace("<!-- site -->", &site_links(Site::Api));
     let script = include_str!("page/page.js");
     HtmlPage::new(&template, include_str!("page/page.css"), Some(script))
 });

@@ -21,7 +21,8 @@ Every answer has the header `X-Request-Id`. SWR's errors have both generations o
 and unknown paths are answered by the API gateway in its own format. Some requests are refused \
 before their operation is determined: with 431 if the head has more than 64 KiB or 100 lines, with \
 400 if the HTTP is malformed or does not name exactly one host, and with 421 on a loopback address \
-if the host is not one of the emulator's. An unknown path, or an unknown method on a path, is \
+if the host is not one of the emulator's. Under `/_emulator`, a page of another origin is \
+refused with 403 if it asks for a change. An unknown path, or an unknown method on a path, is \
 answered with 404 `APIGW.0101`. Empty query parameters and null in optional body fields count as \
 omitted. Unknown query parameters are refused under `/_emulator` and ignored elsewhere.";
 
@@ -95,7 +96,16 @@ fn describe(
 
     let mut responses: Map<String, Value> = Map::new();
     for answer in &description.answers {
-        responses.insert(answer.status.as_u16().to_string(), success(answer, schemas));
+        let status = answer.status.as_u16().to_string();
+        let mut described = success(answer, schemas);
+        // The same status in several forms.
+        if let Some(other) = responses.remove(&status)
+            && let (Value::Object(content), Value::Object(more)) =
+                (&mut described["content"], &other["content"])
+        {
+            content.extend(more.clone());
+        }
+        responses.insert(status, described);
     }
     for (status, refusal) in refused(operation, refusals, schemas) {
         let response = match responses.remove(&status) {

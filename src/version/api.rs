@@ -1,7 +1,6 @@
 //! The HTTP of versions.
 
 use axum::response::{IntoResponse, Redirect, Response};
-use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use schemars::{JsonSchema, json_schema};
 use serde::Serialize;
@@ -9,8 +8,7 @@ use serde::Serialize;
 use super::{V2, Version, only_v2};
 use crate::app::Routes;
 use crate::error::Result;
-use crate::http::{JsonResponse, OperationDoc, Param, Path};
-use crate::openapi;
+use crate::http::{JsonResponse, OWN_PATHS, OperationDoc, Param, Path, prefers_html};
 
 const ALL: &str = "/";
 const ONE: &str = "/{api_version}";
@@ -25,33 +23,20 @@ pub fn routes() -> Routes {
 fn list_doc() -> OperationDoc {
     OperationDoc::new("Lists the versions of the API.")
         .remarks(
-            "A browser, which accepts HTML but not JSON, is redirected to the page of this \
-                  document.",
+            "A browser, which accepts HTML rather than JSON, is redirected to the console of the \
+             emulator.",
         )
         .answers::<VersionsView>(StatusCode::OK)
-        .redirects("The page of this document.")
+        .redirects("The console.")
 }
 
-/// `ListApiVersions`; a browser is led to the documentation.
+/// `ListApiVersions`; a browser is led to the console.
 async fn list(headers: HeaderMap) -> Response {
-    if wants_page(&headers) {
-        return Redirect::to(openapi::PAGE).into_response();
+    if prefers_html(&headers) {
+        return Redirect::to(OWN_PATHS).into_response();
     }
     let versions = [V2.into()];
     JsonResponse(StatusCode::OK, VersionsView { versions }).into_response()
-}
-
-/// Whether a client takes HTML and does not ask for JSON.
-fn wants_page(headers: &HeaderMap) -> bool {
-    let accepts = |media_type: &str| {
-        let values = headers.get_all(ACCEPT).iter();
-        let texts = values.filter_map(|value| value.to_str().ok());
-        texts.flat_map(|text| text.split(',')).any(|range| {
-            let name = range.split(';').next().unwrap_or_default();
-            name.trim().eq_ignore_ascii_case(media_type)
-        })
-    };
-    accepts("text/html") && !accepts("application/json")
 }
 
 fn show_doc() -> OperationDoc {

@@ -52,6 +52,7 @@ async fn every_operation_but_the_open_ones_answers_401_without_credentials() {
         [
             "GET /",
             "GET /_emulator/",
+            "GET /_emulator/console/{file}",
             "GET /_emulator/docs",
             "GET /_emulator/docs/",
             "GET /_emulator/docs/{page}",

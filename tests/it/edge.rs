@@ -90,7 +90,7 @@ async fn a_misspelt_path_of_the_management_api_is_told_so_in_the_registrys_form(
 }
 
 #[tokio::test]
-async fn a_browser_is_led_to_the_documentation_and_other_clients_get_the_versions() {
+async fn a_browser_is_led_to_the_console_and_other_clients_get_the_versions() {
     let app = TestApp::start().await;
     let check = async |accept: Option<&str>, status: u16, location: Option<&str>| {
         let mut request = Request::get("/");
@@ -103,8 +103,8 @@ async fn a_browser_is_led_to_the_documentation_and_other_clients_get_the_version
         assert_eq!(answer.header("location"), location, "{accept:?}");
     };
     let firefox = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-    check(Some(firefox), 303, Some("/_emulator/docs")).await;
-    check(Some("Text/HTML;q=0.9"), 303, Some("/_emulator/docs")).await;
+    check(Some(firefox), 303, Some("/_emulator/")).await;
+    check(Some("Text/HTML;q=0.9"), 303, Some("/_emulator/")).await;
     for accept in ["*/*", "application/json", "application/json, text/html"] {
         check(Some(accept), 200, None).await;
     }

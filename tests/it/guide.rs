@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{Client, TestApp};
 
 const API: &str = "/_emulator/docs";
+const CONSOLE: &str = "/_emulator/";
 const GUIDE: &str = "/_emulator/docs/";
 
 /// The HTML of a page, which needs no credentials, no script and no other host.
@@ -35,6 +36,7 @@ fn links(html: &str, path: &str) -> BTreeSet<String> {
     links
         .map(|link| match link.strip_prefix("../") {
             Some(other) => format!("/_emulator/{other}"),
+            None if link.starts_with('/') => link.to_owned(),
             None if link.starts_with('#') => format!("{path}{link}"),
             None => {
                 let (folder, _) = path.rsplit_once('/').expect("an absolute path");
@@ -60,10 +62,15 @@ async fn every_link_of_the_guide_leads_to_a_heading_or_to_the_page_of_the_api() 
             assert!(anchors.insert(format!("{path}#{id}")), "{path}#{id}");
         }
         let links = links(&html, &path);
-        assert!(links.contains(API) && links.contains(GUIDE), "{path}");
+        assert!(
+            [API, CONSOLE, GUIDE]
+                .iter()
+                .all(|part| links.contains(*part)),
+            "{path}"
+        );
         for link in links {
             match link.split_once('#') {
-                None if link == API => {}
+                None if link == API || link == CONSOLE => {}
                 None => open.push(link),
                 Some((page, _)) => {
                     open.push(page.to_owned());
@@ -74,7 +81,7 @@ async fn every_link_of_the_guide_leads_to_a_heading_or_to_the_page_of_the_api() 
         }
     }
     let (wanted, pages): (Vec<_>, Vec<_>) = known.into_iter().partition(|at| at.contains('#'));
-    assert_eq!(pages.len(), 10, "{pages:?}");
+    assert_eq!(pages.len(), 11, "{pages:?}");
     for link in wanted {
         assert!(anchors.contains(&link), "{link}");
     }
@@ -104,6 +111,29 @@ async fn a_page_of_the_guide_allows_its_own_style_and_nothing_else() {
             assert!(!html.contains(outside), "{path}: {outside}");
         }
         assert!(!html.contains("/* ") && !html.contains("<!-- "), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_with_pictures_allows_its_own_and_they_are_there() {
+    let app = TestApp::start().await;
+    let nobody = app.as_nobody();
+    let path = "/_emulator/docs/console";
+    let answer = nobody.send("GET", path, None).await;
+    let policy = answer.header("content-security-policy").expect("a policy");
+    assert!(
+        policy.starts_with("default-src 'none'; img-src 'self'; style-src "),
+        "{policy}"
+    );
+    let pictures = between(answer.text(), "<img src=\"", "\"");
+    assert_eq!(pictures.len(), 3);
+    for picture in pictures {
+        let answer = nobody
+            .send("GET", &format!("/_emulator/docs/{picture}"), None)
+            .await;
+        assert_eq!(answer.status, 200, "{picture}");
+        assert_eq!(answer.header("content-type"), Some("image/png"));
+        assert!(answer.body.starts_with(b"\x89PNG"), "{picture}");
     }
 }
 

@@ -7,6 +7,7 @@ mod answers;
 mod auth;
 mod blobs;
 mod clients;
+mod console;
 mod control;
 mod durability;
 mod edge;

@@ -66,6 +66,7 @@ pub(crate) const CONTROL: &[&str] = &[
     "EmulatorPutWorkload",
     "EmulatorDeleteWorkload",
     "EmulatorDoctor",
+    "EmulatorReport",
 ];
 
 /// One account with an admin and users of each level, and another account.

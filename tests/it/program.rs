@@ -244,6 +244,7 @@ fn a_signal_ends_it_in_order_with_exit_code_0() {
              account      swr-emulator, user admin, password swr-emulator, token swr-emulator\n\
              access key   SWREMULATOR000000001, secret key SwrEmulatorExampleSecretKey0000000000001\n\
              try          curl -H 'X-Auth-Token: swr-emulator' '{url}/v2/manage/namespaces'\n\
+             console      {url}/_emulator/\n\
              docs         {url}/_emulator/docs\n"
         );
         assert_eq!(stdout, expected);

@@ -11,6 +11,9 @@ export function describePush(image, push) {
   if (unnamed > 0) {
     lines.push(`  and ${unnamed} more triggers`);
   }
+  if (push.page && push.triggers.some(({ fires, result }) => fires && result !== 'success')) {
+    lines.push(`  see ${push.page}`);
+  }
   return lines;
 }
 

@@ -9,7 +9,6 @@ mod surroundings;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -18,11 +17,12 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 use swr_emulator::config::LogLevel;
-use swr_emulator::internal::{Report, report};
+use swr_emulator::internal::report;
 use swr_emulator::{Config, Emulator};
 use tokio::time::timeout;
 
 use self::signals::Signals;
+use super::report_file;
 
 /// How many lines tell at the most what may be why the command failed.
 const MOST_LINES: usize = 20;
@@ -47,9 +47,6 @@ const LAST_REQUESTS: Duration = Duration::from_secs(1);
 pub(crate) struct Arguments {
     #[command(flatten)]
     config: Config,
-    /// File to write pushes, firings, rollouts and requests to when COMMAND has ended (JSON)
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
     /// The command to run, with its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -101,9 +98,9 @@ pub(crate) struct Ended {
 pub(crate) async fn run(arguments: &Arguments) -> Result<Ended, String> {
     // Listened for before there is anything to remove.
     let mut signals = Signals::listen().map_err(|error| format!("cannot start: {error}"))?;
-    if let Some(path) = &arguments.report {
+    if let Some(path) = &arguments.config.report {
         // Before the command runs in vain.
-        write(path, "")?;
+        report_file::claim(path)?;
     }
     let started = Emulator::start(&arguments.config).await;
     let emulator = started.map_err(|error| error.to_string())?;
@@ -144,37 +141,23 @@ async fn run_beside(
     };
     let status = status.map_err(|error| format!("cannot wait for COMMAND: {error}"))?;
     let mut lines = Vec::new();
-    if !status.success() || arguments.report.is_some() {
+    if !status.success() {
         match report(emulator).await {
-            Ok(found) => lines = tell(&found, status, arguments.report.as_deref()),
+            Ok(report) => {
+                let troubles = report.troubles(MOST_LINES).into_iter();
+                lines.extend(troubles.map(|trouble| format!("swr-emulator: {trouble}")));
+            }
             Err(error) => lines.push(format!("error: cannot tell the record of the run: {error}")),
         }
+    }
+    if let Some(path) = &arguments.config.report {
+        let written = report_file::write(emulator, path).await;
+        lines.extend(written.err().map(|error| format!("error: {error}")));
     }
     Ok(Ended {
         code: code_of(status),
         lines,
     })
-}
-
-/// Writes the report where it is asked for; the lines for standard error.
-fn tell(report: &Report, status: ExitStatus, file: Option<&Path>) -> Vec<String> {
-    let mut lines = Vec::new();
-    if !status.success() {
-        let troubles = report.troubles(MOST_LINES).into_iter();
-        lines.extend(troubles.map(|trouble| format!("swr-emulator: {trouble}")));
-    }
-    if let Some(path) = file {
-        let written = serde_json::to_string_pretty(report)
-            .map_err(|error| error.to_string())
-            .and_then(|text| write(path, &(text + "\n")));
-        lines.extend(written.err().map(|error| format!("error: {error}")));
-    }
-    lines
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    let written = std::fs::write(path, text);
-    written.map_err(|error| format!("cannot write the report to {}: {error}", path.display()))
 }
 
 fn not_run(program: &OsString, error: &io::Error) -> Ended {

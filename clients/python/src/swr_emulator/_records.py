@@ -69,9 +69,7 @@ class Decision(_Decided, _Landed, total=False):
     next_try_at: str
 
 
-class Push(TypedDict):
-    """A push with the fate of each trigger of its repository."""
-
+class _Pushed(TypedDict):
     id: int
     tag: str
     digest: str
@@ -79,6 +77,13 @@ class Push(TypedDict):
     pushed_at: str
     triggers: list[Decision]
     trigger_count: int
+
+
+class Push(_Pushed, total=False):
+    """A push with the fate of each trigger of its repository, and its address in the console."""
+
+    request_id: str
+    page: str
 
 
 class Explained(TypedDict):
@@ -116,6 +121,9 @@ def describe_push(image: str, push: Push) -> list[str]:
     unnamed = push["trigger_count"] - len(push["triggers"])
     if unnamed > 0:
         lines.append(f"  and {unnamed} more triggers")
+    page = push.get("page")
+    if page and any(d["fires"] and d.get("result") != "success" for d in push["triggers"]):
+        lines.append(f"  see {page}")
     return lines
 
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
 use crate::edge::RecordedRequest;
+use crate::engine::Landed;
 use crate::engine::pushes::LocatedPush;
 use crate::faults::PlannedFault;
 
@@ -43,7 +43,7 @@ pub enum Event {
     },
     /// A firing has an outcome.
     Firing(EndedFiring),
-    /// The rollout that a firing began has changed.
+    /// The rollout of a firing has begun or changed.
     Rollout(ChangedRollout),
     /// The clock was moved.
     Clock {
@@ -77,8 +77,8 @@ pub struct EndedFiring {
     pub tries: u32,
 }
 
-/// A firing whose rollout has changed, with the views of its workload and its rollout.
-#[derive(Debug, Clone, PartialEq)]
+/// A firing whose rollout has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedRollout {
     pub push_id: i64,
     /// The organization's name.
@@ -88,8 +88,8 @@ pub struct ChangedRollout {
     pub tag: String,
     /// The trigger's name.
     pub trigger: String,
-    pub workload: Value,
-    pub rollout: Value,
+    /// Its workload and its rollout.
+    pub landed: Landed,
 }
 
 /// The newest events of an instance, and those who listen to it.

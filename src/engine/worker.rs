@@ -90,7 +90,7 @@ impl Engine {
             }
             let looked = async {
                 let waiting = store::list_waiting(self.db.lookups(), last).await?;
-                self.tell_of_pushes().await?;
+                self.tell_of_pushes().await;
                 if !waiting.is_empty() {
                     let clusters = cce::store::list(self.db.lookups()).await?;
                     for firing in waiting {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answer, Client, TOKEN, TRIGGERS, TestApp, WORLD, trigger};
+use crate::support::{Answer, CLUSTER, Client, TOKEN, TRIGGERS, TestApp, WORLD, trigger};
 
 const EVENTS: &str = "/_emulator/events";
 const REQUESTS: &str = "/_emulator/requests";
@@ -166,18 +166,17 @@ async fn a_push_is_told_before_what_was_decided_and_that_before_what_came_of_it(
     let mut listener = listen(&app.client).await;
 
     let digest = push(&app, "v1").await;
-    let [request, push, verdicts, firing] = {
-        let mut order = Vec::new();
-        let mut data = BTreeMap::new();
-        for _ in 0..4 {
-            let event = listener.next().await.expect("an event");
+    let kinds = ["push", "verdicts", "firing", "rollout"];
+    let mut told = BTreeMap::new();
+    let mut order = Vec::new();
+    for _ in 0..=kinds.len() {
+        let event = listener.next().await.expect("an event");
+        if event.kind != "request" {
             order.push(event.kind.clone());
-            data.insert(event.kind, event.data);
         }
-        order.retain(|kind| kind != "request");
-        assert_eq!(order, ["push", "verdicts", "firing"]);
-        ["request", "push", "verdicts", "firing"].map(|kind| data[kind].clone())
-    };
+        told.insert(event.kind, event.data);
+    }
+    assert_eq!(order, kinds);
 
     let pushes = "/_emulator/pushes?namespace=group&repository=busybox&limit=1";
     let shown = app.get(pushes).await.json()[0].clone();
@@ -186,16 +185,56 @@ async fn a_push_is_told_before_what_was_decided_and_that_before_what_came_of_it(
         "digest": digest, "pushed_by": "admin", "pushed_at": shown["pushed_at"],
         "region": "cn-north-4",
     });
-    assert_eq!(push, expected);
+    assert_eq!(told["push"], expected);
     let id = &shown["id"];
     let expected = json!({"push_id": id, "fired": 1, "passed_over": 1});
-    assert_eq!(verdicts, expected);
+    assert_eq!(told["verdicts"], expected);
     let expected = json!({
         "push_id": id, "namespace": "group", "repository": "busybox", "tag": "v1",
         "trigger": "on-push", "result": "success", "detail": "", "tries": 1,
     });
-    assert_eq!(firing, expected);
-    assert_eq!(request["operation"], "EmulatorPush");
+    assert_eq!(told["firing"], expected);
+    let decision = &shown["triggers"][0];
+    let expected = json!({
+        "push_id": id, "namespace": "group", "repository": "busybox", "tag": "v1",
+        "trigger": "on-push", "workload": decision["workload"], "rollout": decision["rollout"],
+    });
+    assert_eq!(told["rollout"], expected);
+    assert_eq!(told["rollout"]["rollout"]["state"], "healthy");
+    assert_eq!(told["request"]["operation"], "EmulatorPush");
+}
+
+#[tokio::test]
+async fn each_step_of_a_rollout_is_told() {
+    let app = TestApp::seeded(WORLD).await;
+    let workload = format!("/_emulator/clusters/{CLUSTER}/namespaces/default/deployments/adsfa");
+    let body = json!({
+        "containers": [{"name": "busybox", "image": "{registry}/group/busybox:1.0"}],
+        "rollout": {"outcome": "CrashLoopBackOff", "after": "1h", "message": "exit code 1"},
+    });
+    let put = app.client.send("PUT", &workload, Some(body)).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
+    let mut listener = listen(&app.client).await;
+    push(&app, "v1").await;
+    let kinds = ["request", "push", "verdicts", "firing", "rollout"];
+    let [_, _, _, _, begun] = listener.expect_all(kinds).await;
+    assert_eq!(begun["rollout"]["state"], "progressing", "{begun}");
+
+    app.post(CLOCK, json!({"advance": "2h"})).await;
+    let [_, _, ended] = listener.expect_all(["request", "clock", "rollout"]).await;
+    let rollout = &ended["rollout"];
+    assert_eq!(
+        (&rollout["state"], &rollout["message"]),
+        (&json!("degraded"), &json!("exit code 1"))
+    );
+    assert_eq!(ended["trigger"], "t");
+    let pushes = "/_emulator/pushes?namespace=group&repository=busybox";
+    let shown = app.get(pushes).await.json()[0]["triggers"][0].clone();
+    assert_eq!(
+        (&shown["workload"], &shown["rollout"]),
+        (&ended["workload"], rollout)
+    );
 }
 
 #[tokio::test]

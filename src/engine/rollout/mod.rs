@@ -25,6 +25,7 @@ use super::Engine;
 use super::retry::FIRST_PAUSE;
 use crate::clock::Timestamp;
 use crate::error::{Result, one_line};
+use crate::events::Event;
 use crate::workload::{self, Health, RolloutState};
 use watch::Watches;
 
@@ -147,6 +148,7 @@ pub struct RolloutChange<'a> {
 impl Engine {
     /// Told of each rollout that begins, goes on or ends, once that is on disk.
     pub(super) fn rollout_changed(&self, change: &RolloutChange<'_>) {
+        self.events.publish(|| Event::Rollout(change.into()));
         let RolloutChange {
             push_id,
             namespace,
@@ -165,7 +167,6 @@ impl Engine {
         if *is_new && *state != RolloutState::Healthy {
             self.follow();
         }
-        self.tell_of_rollout(change);
         if *state == RolloutState::Progressing {
             return;
         }

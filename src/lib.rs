@@ -107,6 +107,8 @@
 //! The writer wakes `engine`, which takes the firings from the table, for each workload in the order of the pushes, and within a push in the order in which the triggers
 //! were created;
 //! each updates its workload, leaves an entry in the trigger's history and ends, in one transaction.
+//! The rollout that follows is noted with the entry: at once where it ends at once, else by
+//! `engine::rollout`, which ends it when the clock says so, or looks at the real cluster.
 //! `sync` works on the jobs, and a synced tag is a push there.
 //!
 //! # What always holds

@@ -7,7 +7,7 @@
 //!
 //! The program under test gets [`Emulator::url`], [`Emulator::registry`], [`Emulator::token`] or
 //! the variables of [`Emulator::env`]. The test itself needs no client: [`Emulator::push`],
-//! [`Emulator::wait`], [`Emulator::assert_fired`], [`Emulator::assert_not_fired`],
+//! [`Emulator::wait`], [`Emulator::wait_healthy`], [`Emulator::assert_fired`], [`Emulator::assert_not_fired`],
 //! [`Emulator::requests`], [`Emulator::fault`], [`Emulator::advance`], [`Emulator::reset`],
 //! [`Emulator::save`] and [`Emulator::load`] need no credentials, are not recorded as requests, and no fault applies to them. They are about the
 //! home region.

@@ -637,13 +637,14 @@ async fn by_hand() -> (FakeKubernetes, TestApp) {
 /// The rollout of the trigger `t` at the newest push of a tag, once it is as somebody wants it.
 async fn rollout_that(app: &TestApp, tag: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
     let path = format!("/_emulator/pushes?namespace=group&repository=busybox&tag={tag}");
+    let begun = std::time::Instant::now();
     loop {
         let pushes = app.get(&path).await.json();
         let rollout = &pushes[0]["triggers"][0]["rollout"];
         if is_wanted(rollout) {
             return rollout.clone();
         }
-        tokio::task::yield_now().await;
+        assert!(begun.elapsed().as_secs() < 60, "{rollout}");
     }
 }
 
@@ -794,4 +795,35 @@ async fn a_rollout_that_another_one_or_a_deletion_ends_is_unknown() {
         (status, &body["rollout"]["reason"]),
         (409, &json!("Deleted"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_in_a_real_cluster_is_followed_again_after_a_restart() {
+    let kubernetes = with_deployment().await;
+    kubernetes.by_hand();
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [
+            {"name": "busybox", "triggers": [trigger("t")]},
+        ]}],
+        "clusters": [
+            {"id": CLUSTER, "name": "test", "kubeconfig": kubernetes.kubeconfig(Proof::Token)},
+        ],
+    });
+    let kept = Kept::seeded(&seed.to_string());
+    let arguments = ["--registry-host", "registry.test", "--log-level", "error"];
+    let process = kept.start(&arguments);
+    let client = process.client();
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": "v2"});
+    let pushed = client.send("POST", "/_emulator/push", Some(body)).await;
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let path = "/_emulator/wait?namespace=group&repository=busybox&trigger=t&tag=v2&timeout=60s";
+    let fired = client.send("GET", path, None).await;
+    assert_eq!(fired.json()["result"], "success", "{}", fired.text());
+    process.kill();
+    kubernetes.status("deployments", "adsfa", &progress(2, 1, 1));
+
+    let process = kept.start(&arguments);
+    let path = format!("{path}&until=healthy");
+    let healthy = process.client().send("GET", &path, None).await;
+    assert_eq!(healthy.status, 200, "{}", healthy.text());
 }

@@ -421,6 +421,34 @@ async fn a_firing_that_is_tried_again_is_no_outcome_yet() {
 }
 
 #[tokio::test]
+async fn a_rollout_is_waited_for_and_a_lost_one_is_an_error_at_once() {
+    let emulator = start().await;
+    emulator.push(IMAGE).await.expect("pushed");
+    let firing = emulator.wait_healthy(IMAGE, "on-push").await;
+    assert_eq!(firing.expect("healthy").workload, "web");
+
+    let workload = "/_emulator/clusters/test/namespaces/default/deployments/web";
+    let lost = json!({
+        "containers": [{"name": "web", "image": "{registry}/group/busybox:v1"}],
+        "rollout": {"outcome": "CrashLoopBackOff", "after": "1h", "message": "exit code 3"},
+    });
+    let put = client(&emulator).send("PUT", workload, Some(lost)).await;
+    assert!(put.status.is_success(), "{}", put.text());
+    emulator.push(IMAGE).await.expect("pushed");
+    assert_eq!(emulator.assert_fired(IMAGE, "on-push").await.tag, "v2");
+    let hour = Duration::from_hours(1);
+    let (waited, moved) = tokio::join!(
+        emulator.wait_healthy(IMAGE, "on-push"),
+        emulator.advance(hour)
+    );
+    moved.expect("moved");
+    let error = waited.expect_err("degraded");
+    assert!(matches!(error, Error::Unhealthy { .. }), "{error}");
+    let reason = "success; the rollout is degraded: CrashLoopBackOff: exit code 3";
+    assert!(error.to_string().ends_with(reason), "{error}");
+}
+
+#[tokio::test]
 async fn a_fault_applies_to_clients_and_its_mistakes_are_named() {
     let emulator = start().await;
     let fault = Fault::on("ListNamespaces")

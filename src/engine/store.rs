@@ -379,6 +379,7 @@ mod tests {
             detail: "\u{e9}".repeat(LONGEST_REASON),
             tries: 2,
             push_id: 2,
+            region: "r1".to_owned(),
             namespace: "g".to_owned(),
             repository: "a".to_owned(),
             chosen: None,

@@ -163,6 +163,7 @@ pub struct Record {
     pub tries: u32,
     /// The number of the push.
     pub push_id: i64,
+    pub region: String,
     /// The organization's name.
     pub namespace: String,
     /// The repository's name.
@@ -297,6 +298,7 @@ pub(super) fn end(
         detail: beginning(&detail, LONGEST_REASON).to_owned(),
         tries: ending.tries,
         push_id: firing.push_id,
+        region: firing.region.clone(),
         namespace: firing.namespace.clone(),
         repository: firing.repository.clone(),
         chosen: landing.cluster.clone().map(|cluster| ChosenWorkload {
@@ -377,6 +379,7 @@ mod tests {
             detail: "\u{e9}".repeat(LONGEST_REASON),
             tries: 2,
             push_id: 2,
+            region: "r1".to_owned(),
             namespace: "g".to_owned(),
             repository: "a".to_owned(),
             chosen: None,

@@ -20,6 +20,7 @@ use super::{Engine, Waiting};
 use crate::cce;
 use crate::db::Subject;
 use crate::error::{Error, Result, one_line};
+use crate::region::Regions;
 
 /// Why a try is repeated that failed for a reason of our own, which the log tells.
 pub(super) const DATABASE_FAILED: &str = "the database failed";
@@ -160,6 +161,7 @@ impl Engine {
                     id,
                     trigger,
                     lane,
+                    regions: &self.regions,
                     started: Instant::now(),
                     tries: 1,
                     about: None,
@@ -281,7 +283,7 @@ impl Engine {
         self.leave(firing.lane, &behind[..deployed.len()]);
         for deployed in deployed {
             if let Deployed::Recorded(record) = deployed {
-                log(&record, 1, firing.started);
+                log(&self.regions, &record, 1, firing.started);
             }
         }
         step
@@ -367,8 +369,9 @@ impl Engine {
     }
 }
 
-/// Tells the log what came of a firing, with the id of the request whose push set it off.
-fn log(record: &Record, tries: u32, started: Instant) {
+/// Tells the log what came of a firing, with the id of the request whose push set it off; of one that
+/// failed, also where the console shows the push.
+fn log(regions: &Regions, record: &Record, tries: u32, started: Instant) {
     let Record {
         trigger,
         image,
@@ -380,12 +383,18 @@ fn log(record: &Record, tries: u32, started: Instant) {
         ..
     } = record;
     let milliseconds = started.elapsed().as_millis();
+    let page = (*result == "failed")
+        .then(|| regions.get(&record.region))
+        .flatten()
+        .map(|region| region.page_of_push(&record.namespace, &record.repository, record.push_id));
     let detail = one_line(detail);
     let separator = if detail.is_empty() { "" } else { ": " };
     let id = request_id.as_deref().unwrap_or("-");
     let message = format_args!(
         "fired {trigger} for {image} \u{2192} {workload}: {result}{separator}{detail} \
-         ({milliseconds} ms) {id}"
+         ({milliseconds} ms) {id}{}",
+        page.as_deref()
+            .map_or_else(String::new, |page| format!(" {page}")),
     );
     macro_rules! line {
         ($level:ident) => {
@@ -414,6 +423,7 @@ pub(super) struct Trial<'a> {
     /// Its trigger with the history.
     trigger: Subject,
     lane: &'a str,
+    regions: &'a Regions,
     /// When the engine took it up.
     started: Instant,
     /// How many tries it makes, the one that is made or comes next included.
@@ -432,7 +442,7 @@ impl Trial<'_> {
             Deployed::TooEarly(delay) => Step::TooEarly(delay),
             Deployed::Gone => Step::Over,
             Deployed::Recorded(record) => {
-                log(&record, self.tries, self.started);
+                log(self.regions, &record, self.tries, self.started);
                 Step::Over
             }
         }

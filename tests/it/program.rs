@@ -1026,4 +1026,13 @@ fn the_log_tells_what_a_trigger_did_and_warns_of_what_it_could_not() {
         ],
         "{log}"
     );
+    // The one that failed tells where the console shows its push.
+    let pages: Vec<_> = log.match_indices("/_emulator/#/push/").collect();
+    let [(at, _)] = pages[..] else {
+        panic!("{log}")
+    };
+    assert!(
+        log[at..].starts_with("/_emulator/#/push/group/busybox/2"),
+        "{log}"
+    );
 }

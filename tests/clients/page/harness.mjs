@@ -56,7 +56,11 @@ export class Emulator {
   }
 
   constructor(child, url, greeting) {
-    Object.assign(this, { child, url, greeting });
+    Object.assign(this, { child, url, greeting, isStopping: false });
+    // Else each test after it would tell of a refused connection only.
+    child.once('exit', (code, signal) => {
+      if (!this.isStopping) console.error(`The emulator at ${url} ended with ${signal ?? code}`);
+    });
   }
 
   get console() {
@@ -86,6 +90,7 @@ export class Emulator {
   }
 
   async stop() {
+    this.isStopping = true;
     const ended = new Promise((done) => this.child.once('exit', done));
     this.child.kill('SIGTERM');
     return ended;

@@ -167,6 +167,40 @@ test('push shows the patch of the pod template as the rollout of the workload ha
   await close(page);
 });
 
+test('a rollout that fails is on the page of its push and of its workload, with the message of the pod', async () => {
+  const own = await Emulator.start();
+  const path = '/_emulator/clusters/test/namespaces/default/deployments/web';
+  const { containers } = await own.get(path);
+  const page = await open(browser, `${own.console}#/clusters/test/default/deployments/web`);
+  await page.getByLabel('Rollout').selectOption('CrashLoopBackOff');
+  await page.getByLabel('Message').fill('exit code 3');
+  await page.getByRole('button', { name: 'Apply' }).click();
+  await page.waitForFunction(() => document.querySelector('main [role="status"]')?.textContent.includes('behaves so') || document.querySelector('main dl.facts'));
+  assert.deepEqual((await own.get(path)).rollout, { outcome: 'CrashLoopBackOff', after: '0s', message: 'exit code 3' });
+  await own.push('busybox', 'v4');
+  const waited = await own.ask('GET', '/_emulator/wait?namespace=group&repository=busybox&tag=v4&trigger=on-push&until=healthy');
+  assert.equal(waited.status, 409, waited.text);
+  const [push] = await own.get('/_emulator/pushes?namespace=group&repository=busybox');
+  const { rollout } = push.triggers.find((decision) => decision.trigger === 'on-push');
+  assert.equal(rollout.state, 'degraded');
+  await page.goto(`${own.console}#/push/group/busybox/${push.id}`);
+  const step = page.locator('section', { hasText: 'on-push' }).locator('.timeline li').last();
+  await step.getByText('degraded').waitFor();
+  const told = await step.innerText();
+  assert.ok(told.includes(rollout.reason) && told.includes(rollout.message), told);
+  const shown = await cells(page, 'Decisions');
+  assert.equal(shown.find(([trigger]) => trigger === 'on-push')[1], 'degraded');
+
+  await page.goto(`${own.console}#/clusters/test/default/deployments/web`);
+  await page.getByRole('table', { name: 'Revisions' }).waitFor();
+  const workload = await own.get(path);
+  assert.equal((await factsOf(page.locator('main'))).State, workload.status.state);
+  assert.deepEqual((await cells(page, 'Revisions')).map(([number, , state]) => [Number(number), state]), workload.revisions.map(({ revision, state }) => [revision, state]));
+  assert.ok(containers.length === 1);
+  await close(page);
+  await own.stop();
+});
+
 test('push again makes a push that the page then shows', async () => {
   const [newest] = await pushes();
   const page = await at(`#/push/group/busybox/${newest.id}`);

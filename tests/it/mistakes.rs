@@ -109,6 +109,25 @@ async fn a_mistyped_workload_leads_to_the_nearest_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_namespace_or_name_of_the_cluster_is_found() {
+    let app = world(&json!({"cluster_ns": "defualt"})).await;
+    let mistake = "A typo in the workload's name";
+    let (code, text) = run(&app, mistake);
+    assert_eq!(code, Some(1));
+    let line = "error   cluster_ns of trigger deploy: deployments \"adsfa\" not found";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("with cluster_ns default\n"), "{text}");
+    let app = world(&json!({"cluster_name": "other"})).await;
+    let (code, text) = run(&app, mistake);
+    assert_eq!(code, Some(0), "a firing looks at the id: {text}");
+    assert!(
+        text.contains("warning cluster_name of trigger deploy: "),
+        "{text}"
+    );
+    assert!(text.contains("is named test, not other; fix: "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mistyped_container_leads_to_the_nearest_one() {
     let app = world(&json!({"container": "busibox"})).await;
     assert_found(&app, "A typo in the container's name", 1);

@@ -224,6 +224,14 @@ async fn a_missing_right_to_get_or_patch_leads_to_the_role() {
         kubernetes.deny(verb);
         assert_found(&app, mistake, 1);
     }
+    let kubernetes = FakeKubernetes::start().await;
+    let app = with_real_cluster(&kubernetes, Proof::Token).await;
+    kubernetes.deny("list");
+    let (code, text) = run(&app, "The kubeconfig's user may not get workloads");
+    assert_eq!(code, Some(0), "rollouts are an extra: {text}");
+    let line =
+        "warning rollouts in cluster test: the emulator may not list pods in namespace default";
+    assert!(text.contains(line), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

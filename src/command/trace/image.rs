@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use swr_emulator::internal::nearest;
 
-use super::record::{Change, Decision, Place, Push, Request, Workload};
+use super::record::{Change, Decision, Place, Push, Request, Rollout, Workload};
 use super::subject::Image;
 use super::tree::Tree;
 use crate::command::ask::{Target, with_query};
@@ -367,6 +367,6 @@ impl Traced {
             tree =
                 tree.with(Tree::new(place.to_string()).with_all(changes.iter().map(Change::told)));
         }
-        tree.with_all(decision.rollout.as_ref().map(super::record::Rollout::told))
+        tree.with_all(decision.rollout.as_ref().map(Rollout::tree))
     }
 }

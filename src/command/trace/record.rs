@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::tree::Tree;
+use crate::command::ask::escaped;
 
 /// A push, as `/_emulator/pushes` shows it.
 #[derive(Debug, Deserialize)]
@@ -88,17 +89,12 @@ pub(super) struct Place {
 impl Place {
     /// Where the emulator shows it.
     pub(super) fn path(&self) -> String {
-        let escape = |text: &str| {
-            let escaped =
-                percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
-            escaped.to_string()
-        };
         format!(
             "/_emulator/clusters/{}/namespaces/{}/{}/{}",
-            escape(&self.cluster),
-            escape(&self.namespace),
+            escaped(&self.cluster),
+            escaped(&self.namespace),
             self.kind,
-            escape(&self.name)
+            escaped(&self.name)
         )
     }
 }

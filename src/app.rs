@@ -23,6 +23,7 @@ use crate::region::{Region, Regions};
 use crate::registry::download::Downloads;
 use crate::registry::token::SigningKey;
 use crate::snapshot::Spool;
+use crate::trigger::Known;
 use crate::world::World;
 
 /// The state that handlers share.
@@ -73,8 +74,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Whether a new trigger must have something to update.
     pub strict_targets: bool,
-    /// Whether those who make a trigger are told what they may not have meant.
-    pub hints: bool,
+    /// What hints for new triggers depend on; none where nobody wants hints.
+    pub hints: Option<Arc<Known>>,
     /// All names of the registry in images.
     pub registry_names: Vec<String>,
     /// All operations but those of the registry, in the API reference's order.
@@ -190,7 +191,7 @@ impl App {
                 Arc::default(),
             ),
             strict_targets: false,
-            hints: true,
+            hints: Some(Arc::default()),
             registry_names: Vec::new(),
             operations: crate::emulator::routes().operations().into(),
             request_ids: RequestIds::default(),

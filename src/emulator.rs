@@ -547,7 +547,7 @@ async fn prepare(
             matcher: matcher.clone(),
             engine: Arc::clone(&engine),
             strict_targets: config.strict_targets,
-            hints: config.hints,
+            hints: config.hints.then(Arc::default),
             registry_names: region.registry_names.clone(),
             operations: Arc::clone(&operations),
             request_ids: RequestIds::default(),

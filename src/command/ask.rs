@@ -238,6 +238,16 @@ impl Target {
     }
 }
 
+/// A part of a path, escaped as `encodeURIComponent` does it, but for marks that nobody has in names.
+pub(crate) fn escaped(part: &str) -> String {
+    const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    percent_encoding::utf8_percent_encode(part, KEPT).to_string()
+}
+
 /// A path with a query, each value escaped.
 pub(crate) fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());

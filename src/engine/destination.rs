@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::kubernetes::{Failure, RealClusters};
 use crate::nearest::nearest;
 use crate::trigger::{AppType, ClusterRef, NewTrigger, Trigger};
+use crate::workload::store::ListedWorkload;
 use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
 
 /// How many workloads near a missing one are read: one more than are named, so that it is known
@@ -15,6 +16,7 @@ use crate::workload::{self, Neighbours, PodTemplate, WorkloadKey};
 pub(super) const MOST_NEAR: usize = MOST_NAMED + 1;
 /// Among how many the one is looked for that was meant.
 const MOST_MEANT: usize = 1000;
+const MOST_LISTED: u32 = 1000;
 
 /// The fields of a trigger that say what it updates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, sqlx::FromRow)]
@@ -124,6 +126,19 @@ impl Destination {
                 let near = workload::store::find_neighbours(db, &key, MOST_MEANT).await?;
                 let names = near.of_kind.iter().map(String::as_str);
                 Ok(nearest(&self.application, names).map(str::to_owned))
+            }
+            "cluster_ns" => {
+                let Ok(cluster) = self.choose(&clusters) else {
+                    return Ok(None);
+                };
+                let first = ListedWorkload {
+                    cluster_id: cluster.id.clone(),
+                    ..ListedWorkload::default()
+                };
+                let listed = workload::store::list(db, &first, MOST_LISTED).await?;
+                let in_it = listed.iter().filter(|one| one.cluster_id == cluster.id);
+                let names = in_it.map(|one| one.namespace.as_str());
+                Ok(nearest(&self.cluster_ns, names).map(str::to_owned))
             }
             _ => Ok(None),
         }

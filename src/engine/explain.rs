@@ -185,6 +185,17 @@ impl Engine {
             .await
     }
 
+    /// The reason why the cluster of a trigger is not the one that its `cluster_name` says, where its
+    /// `cluster_id` is that of another one. A firing looks at the id only.
+    pub async fn misnamed_cluster(&self, trigger: &Trigger) -> Result<Option<String>> {
+        let clusters = cce::store::list(self.db.readers()).await?;
+        let checked = Destination::from(trigger).check_name(&clusters);
+        let wrong = checked
+            .err()
+            .filter(|missing| missing.field == "cluster_name");
+        Ok(wrong.map(|missing| missing.reason))
+    }
+
     async fn find_hindrance(
         &self,
         repository: &RepositoryRef,

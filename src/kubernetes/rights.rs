@@ -5,8 +5,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::{Api, PostParams};
 
-use super::{Access, Failure, RealCluster, failure, is_unknown_caller};
-use crate::trigger::AppType;
+use super::{Access, Failure, RealCluster};
 
 impl RealCluster {
     /// How it is reached.
@@ -20,14 +19,20 @@ impl RealCluster {
         Some(path.display().to_string())
     }
 
-    /// Whether the emulator may do this with workloads of a kind in a namespace (`get`, `patch`).
-    pub async fn may(&self, verb: &str, kind: AppType, namespace: &str) -> Result<bool, Failure> {
+    /// Whether the emulator may do this (`get`, `patch`, `list`) with a group's resource in a
+    /// namespace.
+    pub async fn may(
+        &self,
+        verb: &str,
+        (group, resource): (&str, &str),
+        namespace: &str,
+    ) -> Result<bool, Failure> {
         let review = SelfSubjectAccessReview {
             spec: SelfSubjectAccessReviewSpec {
                 resource_attributes: Some(ResourceAttributes {
-                    group: Some("apps".to_owned()),
+                    group: Some(group.to_owned()),
                     namespace: Some(namespace.to_owned()),
-                    resource: Some(kind.as_str().to_owned()),
+                    resource: Some(resource.to_owned()),
                     verb: Some(verb.to_owned()),
                     ..ResourceAttributes::default()
                 }),
@@ -35,28 +40,12 @@ impl RealCluster {
             },
             ..SelfSubjectAccessReview::default()
         };
-        let _turn = self
-            .turns
-            .acquire()
-            .await
-            .map_err(|error| Failure::Passing(error.to_string()))?;
-        let mut may_try_again = true;
-        loop {
-            let connection = self.connection();
-            let reviews = Api::all(connection.client().await?);
-            let answer = reviews.create(&PostParams::default(), &review).await;
-            let error = match answer {
-                Ok(SelfSubjectAccessReview { status, .. }) => {
-                    return Ok(status.is_some_and(|status| status.allowed));
-                }
-                Err(error) => error,
-            };
-            // As for a workload: the kubeconfig may have better credentials by now.
-            self.forget(&connection);
-            if !(is_unknown_caller(&error) && may_try_again) {
-                return Err(failure(&error));
-            }
-            may_try_again = false;
-        }
+        let review = &review;
+        let reviewed = self.send(|client| async move {
+            let reviews: Api<SelfSubjectAccessReview> = Api::all(client);
+            reviews.create(&PostParams::default(), review).await
+        });
+        let reviewed = reviewed.await?;
+        Ok(reviewed.status.is_some_and(|status| status.allowed))
     }
 }

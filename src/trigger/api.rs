@@ -20,7 +20,6 @@ use super::{NewTrigger, Trigger, TriggerName};
 use crate::account::NO_AGENCY;
 use crate::app::{App, AppState, Routes};
 use crate::auth::Caller;
-use crate::cce;
 use crate::engine::history::{self, HistoryEntry};
 use crate::error::{Error, Fault, Resource, Result, one_line};
 use crate::http::{JsonResponse, OperationDoc, Query, Segment, empty_object, json};
@@ -87,8 +86,11 @@ async fn create(
     }
     let now = app.clock.now();
     let write = CreateTrigger::new(repository.id, &trigger, caller.user_name(), now)?;
-    let surroundings = Box::pin(surroundings(&app, repository.id, &trigger));
-    let ((), surroundings) = tokio::try_join!(app.db.write(write), surroundings)?;
+    let surroundings = match &app.hints {
+        None => Surroundings::default(),
+        Some(known) => Box::pin(known.surroundings(&app.db, repository.id, &trigger)).await?,
+    };
+    app.db.write(write).await?;
     if let Some(hint) = &hint {
         let (name, hint) = (trigger.name.as_str(), one_line(hint));
         warn!(
@@ -96,37 +98,18 @@ async fn create(
             "Trigger {name} cannot update anything yet: {hint}"
         );
     }
-    let hints = match surroundings {
-        Some(surroundings) => lint::hints(&trigger, &surroundings),
+    let hints = match &app.hints {
         None => Vec::new(),
+        Some(known) => {
+            known.note(&app.db, repository.id, &trigger);
+            lint::hints(&trigger, &surroundings)
+        }
     };
     Ok(hinting(
         empty_object(StatusCode::CREATED),
         &trigger.name,
         &hints,
     ))
-}
-
-/// What is around a new trigger, where somebody wants hints.
-async fn surroundings(
-    app: &App,
-    repository_id: i64,
-    trigger: &NewTrigger,
-) -> Result<Option<Surroundings>> {
-    if !app.hints {
-        return Ok(None);
-    }
-    let db = app.db.lookups();
-    let (id, name) = (trigger.cluster.id(), trigger.cluster.name());
-    let wanted = if id.is_empty() { name } else { id };
-    let lacks_cluster = !wanted.is_empty() && {
-        let found = cce::store::find_by_id_or_name(db, wanted).await?;
-        found.is_none_or(|found| !id.is_empty() && found.id != id)
-    };
-    Ok(Some(Surroundings {
-        rival: store::find_rival(db, repository_id, trigger).await?,
-        lacks_cluster,
-    }))
 }
 
 /// An answer that carries hints, which the log tells, too.
@@ -271,7 +254,7 @@ async fn update(
         enabled,
     };
     app.db.write(write).await?;
-    let found = if enabled && app.hints {
+    let found = if enabled && app.hints.is_some() {
         store::find(app.db.lookups(), repository.id, &name).await?
     } else {
         None

@@ -1,13 +1,14 @@
 //! Triggers: what one is, which pushed tags fire it ([`judge`]), and which workload it updates.
 //!
 //! `api` is their HTTP, `body` reads the bodies of it, `store` is their SQL, `cluster` says which
-//! cluster a trigger means, `expression` checks regular expressions, and `lint` says what may not have
-//! been meant.
+//! cluster a trigger means, `expression` checks regular expressions, `lint` says what may not have
+//! been meant, and `known` remembers what that depends on.
 
 mod api;
 mod body;
 mod cluster;
 mod expression;
+mod known;
 pub mod lint;
 pub mod store;
 
@@ -28,6 +29,7 @@ pub use api::routes;
 pub use body::{FIELDS, read_body};
 pub use cluster::{ClusterRef, TriggerMode};
 pub use expression::Expression;
+pub use known::Known;
 
 /// The name of a trigger (API reference, creating a trigger): 1 to 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]

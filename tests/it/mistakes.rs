@@ -109,6 +109,25 @@ async fn a_mistyped_workload_leads_to_the_nearest_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_namespace_or_name_of_the_cluster_is_found() {
+    let app = world(&json!({"cluster_ns": "defualt"})).await;
+    let mistake = "A typo in the workload's name";
+    let (code, text) = run(&app, mistake);
+    assert_eq!(code, Some(1));
+    let line = "error   cluster_ns of trigger deploy: deployments \"adsfa\" not found";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("with cluster_ns default\n"), "{text}");
+    let app = world(&json!({"cluster_name": "other"})).await;
+    let (code, text) = run(&app, mistake);
+    assert_eq!(code, Some(0), "a firing looks at the id: {text}");
+    assert!(
+        text.contains("warning cluster_name of trigger deploy: "),
+        "{text}"
+    );
+    assert!(text.contains("is named test, not other; fix: "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mistyped_container_leads_to_the_nearest_one() {
     let app = world(&json!({"container": "busibox"})).await;
     assert_found(&app, "A typo in the container's name", 1);
@@ -205,6 +224,14 @@ async fn a_missing_right_to_get_or_patch_leads_to_the_role() {
         kubernetes.deny(verb);
         assert_found(&app, mistake, 1);
     }
+    let kubernetes = FakeKubernetes::start().await;
+    let app = with_real_cluster(&kubernetes, Proof::Token).await;
+    kubernetes.deny("list");
+    let (code, text) = run(&app, "The kubeconfig's user may not get workloads");
+    assert_eq!(code, Some(0), "rollouts are an extra: {text}");
+    let line =
+        "warning rollouts in cluster test: the emulator may not list pods in namespace default";
+    assert!(text.contains(line), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,6 +247,56 @@ async fn a_stale_kubeconfig_is_told_apart_from_one_that_is_gone() {
         "{text}"
     );
     assert!(text.contains("; fix: correct /"), "{text}");
+}
+
+/// Puts the workload of the world with this plan for its rollouts, and pushes `v1`.
+async fn roll_out(app: &TestApp, plan: Value) {
+    let place = format!("/_emulator/clusters/{CLUSTER}/namespaces/default/deployments/adsfa");
+    let image = json!({"name": "busybox", "image": "{registry}/group/busybox:1"});
+    let body = json!({"containers": [image], "rollout": plan});
+    let put = app.client.send("PUT", &place, Some(body)).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+    let body = json!({"namespace": "group", "repository": "busybox", "tag": "v1"});
+    assert_eq!(app.post("/_emulator/push", body).await.status, 201);
+    let idle = app.get("/_emulator/idle?timeout=60s").await;
+    assert_eq!(idle.status, 200, "{}", idle.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_that_fails_leads_to_the_message_of_the_pod() {
+    let app = world(&json!({})).await;
+    for (outcome, mistake) in [
+        ("ImagePullBackOff", "The node cannot pull the image"),
+        ("CrashLoopBackOff", "The new container crashes"),
+        ("stalled", "The rollout makes no progress"),
+    ] {
+        roll_out(&app, json!({"outcome": outcome})).await;
+        assert_found(&app, mistake, 1);
+    }
+    roll_out(&app, json!({"outcome": "healthy"})).await;
+    let (code, text) = run(&app, "The rollout makes no progress");
+    assert_eq!(code, Some(0), "only its latest rollout counts: {text}");
+    assert!(text.contains("rollout healthy since "), "{text}");
+    let (code, text) = run(&app, "The new container crashes");
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_gone_is_to_be_pushed_again() {
+    let app = world(&json!({})).await;
+    roll_out(&app, json!({"outcome": "healthy", "after": "1h"})).await;
+    let (code, text) = run(&app, "The tag was deleted before the pods started");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("rollout progressing since "), "{text}");
+    let tag = "/v2/manage/namespaces/group/repos/busybox/tags/v1";
+    let deleted = app.delete(tag).await;
+    assert!(deleted.status.is_success(), "{}", deleted.text());
+    let moved = app.post("/_emulator/clock", json!({"advance": "1h"})).await;
+    assert_eq!(moved.status, 200);
+    let path = "/_emulator/wait?namespace=group&repository=busybox&tag=v1&trigger=deploy\
+                &until=healthy&timeout=60s";
+    assert_eq!(app.get(path).await.status, 409);
+    assert_found(&app, "The tag was deleted before the pods started", 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TRIGGERS, TestApp, WORLD, trigger};
+use crate::support::{Answer, Process, TRIGGERS, TestApp, WORLD, trigger};
 
 #[tokio::test]
 async fn the_example_of_the_reference_is_created_and_shown() {
@@ -395,6 +395,71 @@ async fn a_trigger_that_may_not_be_meant_is_made_and_its_answer_hints_at_it() {
         told.starts_with("condition: .* matches every tag"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn hints_are_about_what_there_is_now() {
+    let app = TestApp::seeded(WORLD).await;
+    let create = async |name: &str, cluster: &str| {
+        let mut body = trigger(name);
+        body["cluster_id"] = json!("");
+        body["cluster_name"] = json!(cluster);
+        let answer = app.post(TRIGGERS, body).await.is(201, "{}");
+        answer.header("x-emulator-hint").map(str::to_owned)
+    };
+    let delete = async |name: &str| {
+        let answer = app.delete(&format!("{TRIGGERS}/{name}")).await;
+        assert_eq!(answer.status, 204);
+    };
+    let rival = |name: &str| {
+        let rule = "updates the same container of deployments/adsfa";
+        Some(format!("application: the trigger {name} {rule}"))
+    };
+    assert_eq!(create("a", "test").await, None);
+    assert_eq!(create("b", "test").await, rival("a"));
+    assert_eq!(create("c", "test").await, rival("b"));
+    delete("c").await;
+    assert_eq!(create("d", "test").await, rival("b"));
+    delete("a").await;
+    delete("b").await;
+    delete("d").await;
+    assert_eq!(create("e", "test").await, None);
+
+    let missing = Some("cluster_name: there is no cluster named other".to_owned());
+    assert_eq!(create("f", "other").await, missing);
+    delete("f").await;
+    let place = "/_emulator/clusters/other/namespaces/default/deployments/web";
+    let body = json!({"containers": [{"name": "a", "image": "nginx:1"}]});
+    let put = app.client.send("PUT", place, Some(body)).await;
+    assert_eq!(put.status, 200);
+    assert_eq!(create("g", "other").await, None);
+}
+
+#[tokio::test]
+async fn a_hint_is_one_line_of_the_log() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = folder.path().join("log");
+    let log = log.to_str().expect("UTF-8");
+    let mut seed = tempfile::NamedTempFile::new().expect("a file");
+    std::io::Write::write_all(&mut seed, WORLD.as_bytes()).expect("written");
+    let seed = seed.path().to_str().expect("UTF-8");
+    let arguments = ["--ephemeral", "--listen", "127.0.0.1:0"];
+    let more = ["--seed", seed, "--log-file", log];
+    let process = Process::start(&[&arguments[..], &more].concat());
+    let mut body = trigger("t");
+    body["trigger_type"] = json!("regular");
+    body["condition"] = json!("v1");
+    let client = process.client();
+    client
+        .send("POST", TRIGGERS, Some(body))
+        .await
+        .is(201, "{}");
+    drop(process);
+    let told = std::fs::read_to_string(log).expect("a log");
+    let line = "INFO Hint for the trigger t: condition: v1 is not anchored, so it also matches \
+                old-v1-rc1; ^ and $ anchor it";
+    let lines = told.lines().filter(|told| told.ends_with(line));
+    assert_eq!(lines.count(), 1, "{told}");
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use swr_emulator::internal::nearest;
 
-use super::record::{Change, Decision, Place, Push, Request, Workload};
+use super::record::{Change, Decision, Place, Push, Request, Rollout, Workload};
 use super::subject::Image;
 use super::tree::Tree;
-use crate::command::ask::{Target, with_query};
+use crate::command::ask::{Target, escaped, with_query};
 
 const PUSHES: &str = "/_emulator/pushes";
 const REQUESTS: &str = "/_emulator/requests?limit=1000";
@@ -227,11 +227,7 @@ pub(super) async fn request(target: &Target, id: &str) -> Result<Option<Request>
 
 /// Where the emulator's page shows a push.
 pub(super) fn page(target: &Target, image: &Image, id: i64) -> String {
-    let escape = |text: &str| {
-        let text = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
-        text.to_string()
-    };
-    let (namespace, repository) = (&image.namespace, escape(&image.repository));
+    let (namespace, repository) = (escaped(&image.namespace), escaped(&image.repository));
     format!(
         "{}/_emulator/#/push/{namespace}/{repository}/{id}",
         target.url
@@ -367,6 +363,6 @@ impl Traced {
             tree =
                 tree.with(Tree::new(place.to_string()).with_all(changes.iter().map(Change::told)));
         }
-        tree.with_all(decision.rollout.as_ref().map(super::record::Rollout::told))
+        tree.with_all(decision.rollout.as_ref().map(Rollout::tree))
     }
 }

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::tree::Tree;
+use crate::command::ask::escaped;
+
 /// A push, as `/_emulator/pushes` shows it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Push {
@@ -86,17 +89,12 @@ pub(super) struct Place {
 impl Place {
     /// Where the emulator shows it.
     pub(super) fn path(&self) -> String {
-        let escape = |text: &str| {
-            let escaped =
-                percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
-            escaped.to_string()
-        };
         format!(
             "/_emulator/clusters/{}/namespaces/{}/{}/{}",
-            escape(&self.cluster),
-            escape(&self.namespace),
+            escaped(&self.cluster),
+            escaped(&self.namespace),
             self.kind,
-            escape(&self.name)
+            escaped(&self.name)
         )
     }
 }
@@ -136,8 +134,44 @@ impl Rollout {
         self.state == "healthy"
     }
 
+    /// What to do where it did not end well; none where that cannot be told.
+    fn fix(&self) -> Option<&'static str> {
+        let Self {
+            state,
+            reason,
+            message,
+            ..
+        } = self;
+        if state != "degraded" {
+            return None;
+        }
+        match reason.as_str() {
+            "ErrImagePull" | "ImagePullBackOff" if message.contains("not found") => {
+                Some("the registry does not have this tag (any more): push it again")
+            }
+            "ErrImagePull" | "ImagePullBackOff" => Some(
+                "let the nodes reach the registry under the name in the image (--registry-host), \
+                 without TLS, and with a pull secret if it is not public",
+            ),
+            "CrashLoopBackOff" => Some(
+                "read the last lines of the container (kubectl logs --previous), and push an image \
+                 that starts",
+            ),
+            "ProgressDeadlineExceeded" => Some(
+                "look at the events of the pods (kubectl describe), and raise \
+                 progressDeadlineSeconds if they only need more time",
+            ),
+            _ => None,
+        }
+    }
+
+    /// It with the remedy below.
+    pub(super) fn tree(&self) -> Tree {
+        Tree::new(self.told()).with_all(self.fix().map(|fix| format!("fix: {fix}")))
+    }
+
     /// One line on it.
-    pub(super) fn told(&self) -> String {
+    fn told(&self) -> String {
         let mut told = format!("rollout {}", self.state);
         if !self.since.is_empty() {
             let _ = write!(told, " since {}", self.since);

@@ -269,7 +269,7 @@ impl Trace {
     pub(super) fn tree(&self) -> Tree {
         Tree::new(self.workload.to_string())
             .with_all(self.containers.iter().map(Traced::tree))
-            .with_all(self.status.as_ref().map(Rollout::told))
+            .with_all(self.status.as_ref().map(Rollout::tree))
     }
 }
 

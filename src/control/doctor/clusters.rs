@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a firing does with a workload.
 const VERBS: [&str; 2] = ["get", "patch"];
+/// What else is looked at to follow a rollout: group and resource.
+const FOLLOWED: [(&str, &str); 2] = [("", "pods"), ("apps", "replicasets")];
 
 /// All checks.
 pub(super) async fn examine(app: &App) -> Result<Vec<Finding>> {
@@ -89,12 +91,10 @@ async fn cluster_findings(
     let places = if places.is_empty() { &usual } else { places };
     let mut lacking = Vec::new();
     for (namespace, kind) in places.iter().take(MOST_NAMESPACES) {
-        let kind = AppType::parse(kind)?;
         for verb in VERBS {
-            let asked = tokio::time::timeout(PATIENCE, cluster.may(verb, kind, namespace)).await;
-            match asked.unwrap_or_else(|_| Err(silent())) {
+            match may(cluster, verb, ("apps", kind), namespace).await {
                 Ok(true) => {}
-                Ok(false) => lacking.push((verb, kind.as_str(), namespace.clone())),
+                Ok(false) => lacking.push((verb, *kind, namespace.clone())),
                 Err(failure) => {
                     findings.push(unreached(name, &shown, failure));
                     return Ok(findings);
@@ -132,7 +132,51 @@ async fn cluster_findings(
             )
         }
     });
+    let first = places.first().filter(|_| lacking.is_empty());
+    if let Some((namespace, _)) = first {
+        let followed = followed(name, cluster, namespace).await;
+        findings.push(followed.unwrap_or_else(|failure| unreached(name, &shown, failure)));
+    }
     Ok(findings)
+}
+
+/// Whether the emulator may look at what tells how a rollout goes, in the first namespace.
+async fn followed(
+    name: &str,
+    cluster: &RealCluster,
+    namespace: &str,
+) -> std::result::Result<Finding, Failure> {
+    let check = format!("rollouts in cluster {name}");
+    for resource in FOLLOWED {
+        if !may(cluster, "list", resource, namespace).await? {
+            let (_, resource) = resource;
+            return Ok(Finding::warning(
+                check,
+                format!(
+                    "the emulator may not list {resource} in namespace {namespace}, so no rollout \
+                     tells the message of a pod"
+                ),
+                "add the optional rules of the Role in the guide, Real clusters",
+            ));
+        }
+    }
+    let finding = "the emulator may look at pods and ReplicaSets";
+    Ok(Finding::fine(check, finding))
+}
+
+async fn may(
+    cluster: &RealCluster,
+    verb: &str,
+    resource: (&str, &str),
+    namespace: &str,
+) -> std::result::Result<bool, Failure> {
+    let asked = tokio::time::timeout(PATIENCE, cluster.may(verb, resource, namespace)).await;
+    asked.unwrap_or_else(|_| {
+        let seconds = PATIENCE.as_secs();
+        Err(Failure::Passing(format!(
+            "the cluster did not answer within {seconds} s"
+        )))
+    })
 }
 
 async fn unreadable(cluster: &RealCluster) -> Result<Option<String>> {
@@ -142,11 +186,6 @@ async fn unreadable(cluster: &RealCluster) -> Result<Option<String>> {
         Ok(read) => read.map_err(Error::internal),
         Err(_) => Ok(None),
     }
-}
-
-fn silent() -> Failure {
-    let seconds = PATIENCE.as_secs();
-    Failure::Passing(format!("the cluster did not answer within {seconds} s"))
 }
 
 fn unreached(name: &str, kubeconfig: &str, failure: Failure) -> Finding {

@@ -80,10 +80,16 @@ async fn agency(app: &App, repository: &RepositoryRef, trigger: &Trigger) -> Res
 async fn target(app: &App, repository: &RepositoryRef, trigger: &Trigger) -> Result<Finding> {
     let named = check(trigger, "workload");
     Ok(match app.engine.hindrance(repository, trigger).await? {
-        None => {
-            let (kind, name) = (trigger.app_type.as_str(), &trigger.application);
-            Finding::fine(named, format!("{kind}/{name} is there and uses the image"))
-        }
+        None => match app.engine.misnamed_cluster(trigger).await? {
+            Some(reason) => {
+                let fix = again(trigger, "the cluster_name of that cluster");
+                Finding::warning(check(trigger, "cluster_name"), reason, fix)
+            }
+            None => {
+                let (kind, name) = (trigger.app_type.as_str(), &trigger.application);
+                Finding::fine(named, format!("{kind}/{name} is there and uses the image"))
+            }
+        },
         Some(Hindrance::Field {
             field,
             reason,

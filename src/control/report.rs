@@ -295,3 +295,23 @@ fn line_of(request: &RecordedRequest) -> String {
         "request {method} {path}: {status} {code} {message}"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_list_without_room_for_all_the_oldest_are_left_out_and_counted() {
+        let check = |most, kept: usize| {
+            let cut = cut(&["new", "old", "oldest"], most, str::len).expect("JSON");
+            assert_eq!((cut.kept.len(), cut.left_out), (kept, 3 - kept), "{most}");
+            assert!(cut.size <= most);
+        };
+        // Each with its quotes and a comma.
+        check(5, 0);
+        check(6, 1);
+        check(12, 2);
+        check(20, 2);
+        check(21, 3);
+    }
+}

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::fake_kubernetes::{FakeKubernetes, Proof};
 use crate::support::{CLUSTER, TRIGGERS, TestApp, WORLD, program, trigger};
 
 /// Runs the command beside an emulator in this process; exit code and stdout.
@@ -180,6 +181,44 @@ async fn a_workload_is_traced_back_to_the_push_the_trigger_and_the_request() {
     ] {
         assert!(tree.contains(line), "{line}\n{tree}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workload_of_a_real_cluster_is_traced_back_to_its_newest_update() {
+    let kubernetes = FakeKubernetes::start().await;
+    let images = [("web", "registry.test/group/busybox:v1")];
+    kubernetes.put("deployments", "adsfa", &images);
+    let kubeconfig = kubernetes.kubeconfig(Proof::Token);
+    let seed = json!({
+        "organizations": [{"name": "group", "repositories": [
+            {"name": "busybox", "triggers": [trigger("deploy")]}]}],
+        "clusters": [{"id": CLUSTER, "name": "test", "kubeconfig": kubeconfig}],
+    });
+    let names = ["--registry-host", "registry.test"];
+    let app = TestApp::seeded_with(&seed.to_string(), &names).await;
+    let (code, told) = trace(&app, &["deployment/adsfa"]);
+    assert_eq!(code, Some(1));
+    let none = "no push that is remembered updated it in a real one";
+    assert!(told.contains(none), "{told}");
+    push(&app, "v2").await;
+    let path = "/_emulator/wait?namespace=group&repository=busybox&tag=v2&trigger=deploy\
+                &until=healthy&timeout=60s";
+    assert_eq!(app.get(path).await.status, 200);
+
+    let (code, found) = json_of(&app, &["deployment/adsfa", "--cluster", "test"]);
+
+    assert_eq!(code, Some(0), "{found}");
+    assert_eq!(found["update"]["trigger"], "deploy");
+    assert_eq!(found["update"]["push"]["image"], "group/busybox:v2");
+    assert_eq!(
+        found["update"]["push"]["request"]["operation"],
+        "EmulatorPush"
+    );
+    assert_eq!(found["status"]["state"], "healthy");
+    let (_, tree) = trace(&app, &["deployment/adsfa"]);
+    assert!(tree.contains("├── deploy fired: success"), "{tree}");
+    let (code, _) = trace(&app, &["deployment/adsfa", "--cluster", "other"]);
+    assert_eq!(code, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,11 @@ pub(super) struct Trace {
     workload: Place,
     /// Its latest rollout, where that is known.
     status: Option<Rollout>,
+    /// Those of a simulated workload.
     containers: Vec<Traced>,
+    /// The newest update of a workload in a real cluster, which is not asked for its containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update>,
     /// Whether the latest rollout is healthy, as far as that is known.
     healthy: bool,
 }
@@ -55,6 +59,27 @@ struct Origin {
 }
 
 #[derive(Debug, Serialize)]
+struct Update {
+    push: Origin,
+    #[serde(flatten)]
+    decision: Decision,
+}
+
+/// What the emulator remembers of pushes to all repositories.
+#[derive(Debug, Deserialize)]
+struct Report {
+    pushes: Vec<Located>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Located {
+    namespace: String,
+    repository: String,
+    #[serde(flatten)]
+    push: Push,
+}
+
+#[derive(Debug, Serialize)]
 struct Newer {
     id: i64,
     image: String,
@@ -76,7 +101,14 @@ struct Cluster {
 }
 
 pub(super) async fn trace(target: &Target, chosen: &Chosen<'_>) -> Result<Trace, String> {
-    let place = chosen.find(target).await?;
+    let clusters = list(target).await?;
+    let place = match chosen.find(&clusters)? {
+        Found::Simulated(place) => place,
+        Found::None(reason) => {
+            let updated = chosen.find_updated(target, &clusters).await?;
+            return updated.ok_or(reason);
+        }
+    };
     let workload: Option<Workload> = target.find(&place.path()).await?;
     let Some(workload) = workload else {
         return Err(format!("the emulator does not show {place}"));
@@ -113,21 +145,83 @@ pub(super) async fn trace(target: &Target, chosen: &Chosen<'_>) -> Result<Trace,
         healthy: status.as_ref().is_none_or(Rollout::is_healthy),
         status,
         containers: traced,
+        update: None,
     })
 }
 
+/// What is meant, as far as the simulated clusters tell.
+enum Found {
+    Simulated(Place),
+    /// None of theirs, and why.
+    None(String),
+}
+
 impl Chosen<'_> {
-    /// The one workload that is meant.
-    async fn find(&self, target: &Target) -> Result<Place, String> {
+    /// Whether a cluster may be the one that is meant.
+    fn admits(&self, cluster: &Cluster) -> bool {
+        let Cluster { id, name, .. } = cluster;
+        self.cluster.is_none_or(|text| text == id || text == name)
+    }
+
+    /// The workload in a real cluster that was updated last, of those that are meant.
+    async fn find_updated(
+        &self,
+        target: &Target,
+        clusters: &[Cluster],
+    ) -> Result<Option<Trace>, String> {
+        let report: Option<Report> = target.find("/_emulator/report").await?;
+        let is_meant = |place: &Place| {
+            let mut clusters = clusters.iter().filter(|cluster| self.admits(cluster));
+            let namespace = self.namespace;
+            place.kind == self.wanted.kind
+                && place.name == self.wanted.name
+                && namespace.is_none_or(|namespace| namespace == place.namespace)
+                && clusters.any(|cluster| cluster.id == place.cluster)
+        };
+        for located in report.map_or_else(Vec::new, |report| report.pushes) {
+            let Located {
+                namespace,
+                repository,
+                push,
+            } = located;
+            let mut decisions = push.triggers.iter().filter(|decision| {
+                let is_done = decision.result.as_deref() == Some("success");
+                is_done && decision.workload.as_ref().is_some_and(is_meant)
+            });
+            let Some(decision) = decisions.next_back().cloned() else {
+                continue;
+            };
+            let Some(place) = decision.workload.clone() else {
+                continue;
+            };
+            let image = Image {
+                namespace,
+                repository,
+                tag: Some(push.tag.clone()),
+            };
+            return Ok(Some(Trace {
+                workload: place,
+                healthy: decision.is_healthy(),
+                status: decision.rollout.clone(),
+                containers: Vec::new(),
+                update: Some(Update {
+                    push: Origin::of(target, &image, push).await?,
+                    decision,
+                }),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// The one workload of a simulated cluster that is meant.
+    fn find(&self, clusters: &[Cluster]) -> Result<Found, String> {
         let Self {
-            wanted,
-            namespace,
-            cluster,
+            wanted, namespace, ..
         } = self;
         let mut found = Vec::new();
         let mut names = Vec::new();
-        for listed in list(target).await? {
-            let is_meant = cluster.is_none_or(|text| text == listed.id || text == listed.name);
+        for listed in clusters {
+            let is_meant = self.admits(listed);
             for place in listed.workloads.iter().filter(|_| is_meant) {
                 let mut parts = place.split('/');
                 let (Some(space), Some(kind), Some(name)) =
@@ -150,14 +244,18 @@ impl Chosen<'_> {
             }
         }
         match &found[..] {
-            [place] => Ok(place.clone()),
+            [place] => Ok(Found::Simulated(place.clone())),
             [] => {
                 let there = match nearest(&wanted.name, names.iter().map(String::as_str)) {
                     Some(name) => format!("; did you mean {name}?"),
                     None if names.is_empty() => String::new(),
                     None => format!("; there: {}", first(&names)),
                 };
-                Err(format!("no simulated cluster has {wanted} there{there}"))
+                let reason = format!(
+                    "no simulated cluster has {wanted}, and no push that is remembered updated it in \
+                     a real one{there}"
+                );
+                Ok(Found::None(reason))
             }
             several => {
                 let places: Vec<_> = several.iter().map(Place::to_string).collect();
@@ -214,18 +312,40 @@ async fn origin(target: &Target, image: &Image, change: &Change) -> Result<Optio
     let Some(push) = push_with_digest(target, &image, &change.digest).await? else {
         return Ok(None);
     };
-    let request = match &push.request_id {
-        Some(id) => request(target, id).await?,
-        None => None,
-    };
-    Ok(Some(Origin {
-        id: push.id,
-        page: page(target, &image, push.id),
-        image: image.to_string(),
-        pushed_by: push.pushed_by,
-        pushed_at: push.pushed_at,
-        request,
-    }))
+    Origin::of(target, &image, push).await.map(Some)
+}
+
+impl Origin {
+    async fn of(target: &Target, image: &Image, push: Push) -> Result<Self, String> {
+        let request = match &push.request_id {
+            Some(id) => request(target, id).await?,
+            None => None,
+        };
+        Ok(Self {
+            id: push.id,
+            page: page(target, image, push.id),
+            image: image.to_string(),
+            pushed_by: push.pushed_by,
+            pushed_at: push.pushed_at,
+            request,
+        })
+    }
+
+    fn tree(&self) -> Tree {
+        let Self {
+            id,
+            image,
+            pushed_by,
+            pushed_at,
+            request,
+            page,
+        } = self;
+        Tree::new(format!(
+            "push {id} of {image} by {pushed_by} at {pushed_at}"
+        ))
+        .with_all(request.as_ref().map(Request::told))
+        .with(format!("page {page}"))
+    }
 }
 
 /// The newest push of the repository, where it is not the one that the container runs.
@@ -269,6 +389,8 @@ impl Trace {
     pub(super) fn tree(&self) -> Tree {
         Tree::new(self.workload.to_string())
             .with_all(self.containers.iter().map(Traced::tree))
+            .with_all(self.update.as_ref().map(|update| update.push.tree()))
+            .with_all(self.update.as_ref().map(|update| update.decision.told()))
             .with_all(self.status.as_ref().map(Rollout::tree))
     }
 }
@@ -298,20 +420,7 @@ impl Traced {
             }
         }
         if let Some(push) = push {
-            let Origin {
-                id,
-                image,
-                pushed_by,
-                pushed_at,
-                request,
-                page,
-            } = push;
-            let line = format!("push {id} of {image} by {pushed_by} at {pushed_at}");
-            tree = tree.with(
-                Tree::new(line)
-                    .with_all(request.as_ref().map(Request::told))
-                    .with(format!("page {page}")),
-            );
+            tree = tree.with(push.tree());
         }
         if let Some(newer) = newer {
             let Newer {

@@ -264,45 +264,6 @@ async fn a_rollout_is_told_when_it_begins_and_when_it_ends() {
     };
     assert_eq!(begun["rollout"]["state"], "progressing");
     assert_eq!(begun, expected().await);
-    assert_eq!(
-        listener.expect("request").await["path"],
-        "/_emulator/pushes"
-    );
-
-    app.post(CLOCK, json!({"advance": "1h"})).await;
-
-    let [ended, _, _] = listener.expect_all(["rollout", "clock", "request"]).await;
-    assert_eq!(ended["rollout"]["message"], "exit code 3");
-    assert_eq!(ended, expected().await);
-}
-
-#[tokio::test]
-async fn a_rollout_is_told_when_it_begins_and_when_it_ends() {
-    let app = TestApp::seeded(WORLD).await;
-    app.post(TRIGGERS, trigger("t")).await.is(201, "{}");
-    let workload = "/_emulator/clusters/test/namespaces/default/deployments/adsfa";
-    let plan = json!({"outcome": "CrashLoopBackOff", "after": "1h", "message": "exit code 3"});
-    let body = json!({
-        "containers": [{"name": "c", "image": "{registry}/group/busybox:1"}], "rollout": plan,
-    });
-    let put = app.client.send("PUT", workload, Some(body)).await;
-    assert_eq!(put.status, 200, "{}", put.text());
-    let mut listener = listen(&app.client).await;
-    push(&app, "v1").await;
-    let kinds = ["request", "push", "verdicts", "firing", "rollout"];
-    let [.., begun] = listener.expect_all(kinds).await;
-    let pushes = "/_emulator/pushes?namespace=group&repository=busybox&limit=1";
-    let shown = async || app.get(pushes).await.json()[0].clone();
-    let expected = async || {
-        let push = shown().await;
-        let firing = &push["triggers"][0];
-        json!({
-            "push_id": push["id"], "namespace": "group", "repository": "busybox", "tag": "v1",
-            "trigger": "t", "workload": firing["workload"], "rollout": firing["rollout"],
-        })
-    };
-    assert_eq!(begun["rollout"]["state"], "progressing");
-    assert_eq!(begun, expected().await);
     listener.expect("request").await;
 
     app.post(CLOCK, json!({"advance": "1h"})).await;

@@ -184,7 +184,13 @@ fn the_python_block_of_the_readme_lists_the_organizations() {
 fn the_shell_blocks_of_the_guide_that_need_only_curl_get_the_answers_it_tells_of() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let seed = folder.path().join("seed.yaml");
-    let text = "organizations: [{name: group, repositories: [{name: busybox}]}]";
+    let text = r#"
+organizations: [{name: group, repositories: [{name: busybox, triggers: [{name: on-push,
+  action: update, app_type: deployments, application: web, cluster_name: test, cluster_ns: default,
+  enable: "true", trigger_type: all, condition: ".*"}]}]}]
+clusters: [{name: test, namespaces: [{name: default, deployments: [{name: web,
+  containers: [{name: web, image: "{registry}/group/busybox:v1"}]}]}]}]
+"#;
     std::fs::write(&seed, text).expect("written");
     let seed = seed.to_str().expect("UTF-8");
     let own = ["--ephemeral", "--listen", "127.0.0.1:0"];
@@ -204,10 +210,11 @@ fn the_shell_blocks_of_the_guide_that_need_only_curl_get_the_answers_it_tells_of
     let answers = run(&["--seed", seed], &in_shell(TESTING));
     // The reset between them answers nothing.
     let lines = answers.lines().filter(|line| !line.is_empty());
-    let [push, clock, fault, registry_fault] = lines.collect::<Vec<_>>()[..] else {
+    let [push, healthy, clock, fault, registry_fault] = lines.collect::<Vec<_>>()[..] else {
         panic!("{answers}")
     };
     assert!(push.starts_with(r#"{"digest":"sha256:"#), "{push}");
+    assert!(healthy.contains(r#""state":"healthy""#), "{healthy}");
     assert!(clock.contains(r#""ahead_seconds":3456000"#), "{clock}");
     assert!(fault.contains(r#""operation":"CreateTrigger""#), "{fault}");
     assert!(registry_fault.contains(r#""retry_after_s":1"#), "{fault}");

@@ -2,10 +2,10 @@
 //! files and folders in it are made: on disk with their names, and for their owner only.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tracing::warn;
 
 /// The database's file name.
@@ -299,6 +299,47 @@ pub(crate) fn make_folders(path: &Path) -> io::Result<Vec<PathBuf>> {
         });
     }
     Ok(parents)
+}
+
+/// A file that takes its place in one step, once it is whole and on disk. Until then it is beside
+/// that place; only its owner may read it.
+#[derive(Debug)]
+pub struct PlacedFile {
+    path: PathBuf,
+    folder: PathBuf,
+    file: NamedTempFile,
+}
+
+impl PlacedFile {
+    /// One that will have this path.
+    pub fn beside(path: &Path) -> io::Result<Self> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            folder: folder.to_owned(),
+            file: NamedTempFile::new_in(folder)?,
+        })
+    }
+
+    /// Puts it in its place, on disk with its name.
+    pub fn place(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.path).map_err(|error| error.error)?;
+        sync_folder(&self.folder)
+    }
+}
+
+impl Write for PlacedFile {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.file.write(piece)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Puts the names in a folder on disk.

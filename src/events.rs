@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, Timestamp};
@@ -59,7 +60,7 @@ pub enum Event {
 }
 
 /// A firing with its outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EndedFiring {
     pub push_id: i64,
     /// The organization's name.

@@ -192,19 +192,20 @@ pub mod internal {
     pub use crate::auth::{BUILTIN_PROJECT_ID, Secret, long_term_password};
     pub use crate::client_variables::client_variables;
     pub use crate::clock::Clock;
-    pub use crate::control::Report;
+    pub use crate::control::{Finding, Report, Severity};
+    pub use crate::data_folder::PlacedFile;
     pub use crate::db::Db;
     pub use crate::edge::LinesForPeople;
     pub use crate::emulator::{report, report_page, routes};
     pub use crate::error::one_line;
-    pub use crate::http::OWN_PATHS;
-    pub use crate::http::{Operation, Query};
+    pub use crate::http::{OWN_PATHS, Operation, Query, file_body};
     pub use crate::image::{Digest, ImagePath, Manifest, MediaType, Reference};
     pub use crate::json::JsonObject;
     pub use crate::nearest::nearest;
     pub use crate::openapi::PAGE;
     pub use crate::registry::Target;
     pub use crate::seed::{EXAMPLE as SEED_EXAMPLE, read as read_seed};
+    pub use crate::snapshot::MEDIA_TYPE as SNAPSHOT_MEDIA_TYPE;
     pub use crate::tag::TagName;
     pub use crate::trigger::{Condition, NewTrigger, TriggerName, read_body};
 }

@@ -1,24 +1,19 @@
 //! `swr-emulator snapshot`: the whole state of a running emulator as a file, and back from one.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
 use http::{Method, Response};
-use http_body::Frame;
-use http_body_util::{BodyExt, Collected, Full, Limited, StreamBody};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::Incoming;
-use tempfile::NamedTempFile;
-use tokio::io::AsyncReadExt;
+use swr_emulator::internal::{PlacedFile, SNAPSHOT_MEDIA_TYPE, file_body};
 
 use super::ask::{self, Target};
 
 const PATH: &str = "/_emulator/snapshot";
 /// The most bytes of a refusal that are read.
 const MOST_WORDS: usize = 64 * 1024;
-/// How much of a file is sent at once.
-const PIECE: usize = 128 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -55,50 +50,32 @@ impl Transfer {
     /// on disk.
     async fn save(&self) -> Result<(), String> {
         let failed = |error| format!("cannot write {}: {error}", self.file.display());
-        let folder = match self.file.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
         let response = self
             .send(Method::GET, &[], Full::<Bytes>::default())
             .await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
-        // For its owner only, as temporary files are made.
-        let mut beside = NamedTempFile::new_in(folder).map_err(failed)?;
+        let mut file = PlacedFile::beside(&self.file).map_err(failed)?;
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| format!("the snapshot is not whole: {error}"))?;
             let piece = frame.into_data().unwrap_or_default();
-            beside.write_all(&piece).map_err(failed)?;
+            file.write_all(&piece).map_err(failed)?;
         }
-        beside.as_file().sync_all().map_err(failed)?;
-        let placed = beside.persist(&self.file);
-        placed.map_err(|error| failed(error.error))?;
-        // The name, too, has to be on disk; elsewhere folders cannot be opened like files.
-        #[cfg(unix)]
-        std::fs::File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed)?;
-        Ok(())
+        file.place().map_err(failed)
     }
 
     async fn load(&self) -> Result<(), String> {
         let failed = |error| format!("cannot read {}: {error}", self.file.display());
         let file = std::fs::File::open(&self.file).map_err(failed)?;
-        let size = file.metadata().map_err(failed)?.len().to_string();
-        let file = tokio::fs::File::from_std(file);
-        let pieces = futures_util::stream::try_unfold(file, async |mut file| {
-            let mut piece = Vec::with_capacity(PIECE);
-            let read = file.read_buf(&mut piece).await?;
-            Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(piece), file)))
-        });
+        let size = file.metadata().map_err(failed)?.len();
+        let length = size.to_string();
         let headers = [
-            ("content-length", size.as_str()),
-            ("content-type", "application/octet-stream"),
+            ("content-length", length.as_str()),
+            ("content-type", SNAPSHOT_MEDIA_TYPE),
         ];
-        let body = StreamBody::new(pieces.map_ok(Frame::data));
+        let body = file_body(file, size);
         let response = self.send(Method::POST, &headers, body).await?;
         if response.status().is_success() {
             Ok(())

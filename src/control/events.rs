@@ -28,7 +28,7 @@ use crate::app::{AppState, Routes};
 use crate::auth::Controller;
 use crate::engine::pushes::LocatedPush;
 use crate::error::{Error, Result};
-use crate::events::{ChangedRollout, EndedFiring, Event, Gap, Listener};
+use crate::events::{ChangedRollout, Event, Gap, Listener};
 use crate::http::{Operation, OperationDoc};
 
 const EVENTS: &str = "/_emulator/events";
@@ -158,7 +158,7 @@ fn write_event(text: &mut String, number: u64, event: &Event) {
             };
             tell_of(text, number, "verdicts", &view);
         }
-        Event::Firing(firing) => tell_of(text, number, "firing", &FiringView::from(firing)),
+        Event::Firing(firing) => tell_of(text, number, "firing", firing),
         Event::Rollout(changed) => tell_of(text, number, "rollout", &RolloutView::from(changed)),
         Event::Clock { real, ahead } => {
             tell_of(text, number, "clock", &ClockView::of(*real, *ahead));
@@ -214,33 +214,6 @@ struct VerdictsView {
     push_id: i64,
     fired: i64,
     passed_over: i64,
-}
-
-#[derive(Serialize)]
-struct FiringView<'a> {
-    push_id: i64,
-    namespace: &'a str,
-    repository: &'a str,
-    tag: &'a str,
-    trigger: &'a str,
-    result: &'a str,
-    detail: &'a str,
-    tries: u32,
-}
-
-impl<'a> From<&'a EndedFiring> for FiringView<'a> {
-    fn from(firing: &'a EndedFiring) -> Self {
-        Self {
-            push_id: firing.push_id,
-            namespace: &firing.namespace,
-            repository: &firing.repository,
-            tag: &firing.tag,
-            trigger: &firing.trigger,
-            result: firing.result,
-            detail: &firing.detail,
-            tries: firing.tries,
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -27,6 +27,7 @@ use serde::Serialize;
 use tracing::warn;
 
 pub(crate) use self::clock::{Move, move_clock};
+pub use self::doctor::{Finding, Severity};
 pub(crate) use self::faults::read_fault;
 pub use self::report::Report;
 pub(crate) use self::requests::Filter as RequestFilter;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::archive::{Blob, Contents, SavedRegion, measure, write};
 use super::spool::Spool;
-use super::store::{self, BlobRow};
+use super::store;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::image::Files;
@@ -83,8 +83,7 @@ async fn copy(db: &Db, files: &Files, spool: &Spool) -> Result<Copy> {
         let folder = spool.folder().map_err(Error::internal)?;
         let database = folder.path().join(DATABASE);
         db.copy_to(&database).await?;
-        let (schema, rows) = store::read_copy(&database).await?;
-        let names: Vec<_> = rows.into_iter().map(|BlobRow { file, .. }| file).collect();
+        let (schema, names) = store::read_copy(&database).await?;
         let missing = files.lend(names.clone(), folder.path()).await?;
         let gone: HashSet<_> = list_unnamed(db.lookups(), &missing)
             .await?

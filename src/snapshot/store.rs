@@ -14,19 +14,13 @@ use crate::registry::token::store::renew_signing_key;
 /// tokens, and how the names of its files begin.
 const OWN_TABLES: [&str; 3] = ["_sqlx_migrations", "signing_key", "blob_files"];
 
-/// A blob of a copy.
-#[derive(Debug, FromRow)]
-pub(super) struct BlobRow {
-    pub(super) file: String,
-}
-
-/// The number of the newest migration, and the blobs.
-pub(super) async fn read_copy(path: &Path) -> Result<(i64, Vec<BlobRow>)> {
+/// The number of the newest migration, and the names of the blobs' files.
+pub(super) async fn read_copy(path: &Path) -> Result<(i64, Vec<String>)> {
     let mut copy = open_copy(path).await?;
     let schema = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
         .fetch_one(&mut copy)
         .await?;
-    let blobs = sqlx::query_as("SELECT file FROM blobs ORDER BY digest")
+    let blobs = sqlx::query_scalar("SELECT file FROM blobs ORDER BY digest")
         .fetch_all(&mut copy)
         .await?;
     copy.close().await?;

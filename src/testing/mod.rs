@@ -33,11 +33,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
-use tempfile::NamedTempFile;
 
 use crate::auth::BUILTIN_TOKEN;
 use crate::client_variables::client_variables;
 use crate::control::{Move, load_state, move_clock, reset_to, save_state};
+use crate::data_folder::PlacedFile;
 use crate::emulator::Emulator;
 
 impl Emulator {
@@ -105,17 +105,9 @@ impl Emulator {
         let app = self.app();
         let _stay = app.world.stay().await;
         let mut saved = save_state(app).await?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        // Beside the file first, so that it is never half there.
-        let mut beside = NamedTempFile::new_in(folder).map_err(unwritable)?;
-        std::io::copy(&mut saved.file, &mut beside).map_err(unwritable)?;
-        beside
-            .persist(path)
-            .map_err(|error| unwritable(error.error))?;
-        Ok(())
+        let mut file = PlacedFile::beside(path).map_err(unwritable)?;
+        std::io::copy(&mut saved.file, &mut file).map_err(unwritable)?;
+        file.place().map_err(unwritable)
     }
 
     /// Replaces the whole state by a saved one, which later resets return to as well. If the file

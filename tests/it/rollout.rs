@@ -179,25 +179,28 @@ async fn a_rollout_that_takes_a_moment_ends_by_itself() {
     assert_eq!(told(&body["rollout"]), ["healthy", "", ""]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rollout_in_progress_goes_on_after_a_restart() {
-    let kept = Kept::seeded(WORLD);
-    let arguments = ["--registry-host", "registry.test", "--log-level", "warn"];
-    let process = kept.start(&arguments);
+/// How the programs are started that share a data folder.
+const KEPT: [&str; 4] = ["--registry-host", "registry.test", "--log-level", "warn"];
+
+/// Starts a program, pushes to a workload with a plan, and kills the program once the trigger has
+/// fired.
+async fn fire_and_crash(kept: &Kept, plan: Value) {
+    let process = kept.start(&KEPT);
     let client = process.client();
     let created = client.send("POST", TRIGGERS, Some(trigger("t"))).await;
     created.is(201, "{}");
-    put(
-        &client,
-        json!({"outcome": "healthy", "after": "1h"}),
-        json!({}),
-    )
-    .await;
+    put(&client, plan, json!({})).await;
     push(&client, "v1").await;
     fired(&client, "v1").await;
     process.kill();
+}
 
-    let process = kept.start(&arguments);
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_in_progress_goes_on_after_a_restart() {
+    let kept = Kept::seeded(WORLD);
+    fire_and_crash(&kept, json!({"outcome": "healthy", "after": "1h"})).await;
+
+    let process = kept.start(&KEPT);
     let client = process.client();
     assert_eq!(told(&rollout(&client, "v1").await)[0], "progressing");
     advance(&client, "2h").await;
@@ -208,22 +211,9 @@ async fn a_rollout_in_progress_goes_on_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_rollout_that_a_crash_interrupts_ends_by_itself_after_the_restart() {
     let kept = Kept::seeded(WORLD);
-    let arguments = ["--registry-host", "registry.test", "--log-level", "warn"];
-    let process = kept.start(&arguments);
-    let client = process.client();
-    let created = client.send("POST", TRIGGERS, Some(trigger("t"))).await;
-    created.is(201, "{}");
-    put(
-        &client,
-        json!({"outcome": "stalled", "after": "1s"}),
-        json!({}),
-    )
-    .await;
-    push(&client, "v1").await;
-    fired(&client, "v1").await;
-    process.kill();
+    fire_and_crash(&kept, json!({"outcome": "stalled", "after": "1s"})).await;
 
-    let process = kept.start(&arguments);
+    let process = kept.start(&KEPT);
     let (status, body) = wait(&process.client(), "v1", "healthy").await;
     assert_eq!(status, 409, "{body}");
     assert_eq!(body["rollout"]["reason"], "ProgressDeadlineExceeded");

@@ -82,7 +82,7 @@ fn endpoints(url: &Url, health: &Health, variable: impl Fn(&str) -> Option<Strin
 
 #[cfg(test)]
 mod tests {
-    use super::super::Severity;
+    use super::super::{Severity, line};
     use super::*;
 
     fn url() -> Url {
@@ -122,7 +122,7 @@ mod tests {
                 "HUAWEICLOUD_SDK_REGION_SWR_CN_NORTH_4" => endpoint.map(str::to_owned),
                 _ => None,
             };
-            let line = endpoints(&url(), &health, variable).line();
+            let line = line(&endpoints(&url(), &health, variable));
             assert!(line.contains(part), "{line}");
         };
         check(None, "SWR_CN_NORTH_4 is not set, so an SDK with a region");

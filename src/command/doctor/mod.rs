@@ -6,9 +6,8 @@ mod client;
 
 use std::process::ExitCode;
 
-use serde::Deserialize;
 use serde_json::Value;
-use swr_emulator::internal::one_line;
+use swr_emulator::internal::{Finding, Severity, one_line};
 
 use super::ask::{self, Target, with_query};
 
@@ -29,71 +28,26 @@ pub(crate) struct Examined {
     pub(crate) code: ExitCode,
 }
 
-/// What came of a check.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Finding {
-    check: String,
-    severity: Severity,
-    finding: String,
-    /// What to do about it; empty where nothing is wrong.
-    fix: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Severity {
-    None,
-    Warning,
-    Error,
-}
-
-impl Finding {
-    fn fine(check: &str, finding: impl Into<String>) -> Self {
-        Self::new(check, Severity::None, finding, "")
-    }
-
-    fn warning(check: &str, finding: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self::new(check, Severity::Warning, finding, fix)
-    }
-
-    fn error(check: &str, finding: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self::new(check, Severity::Error, finding, fix)
-    }
-
-    fn new(
-        check: &str,
-        severity: Severity,
-        finding: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        Self {
-            check: check.to_owned(),
-            severity,
-            finding: finding.into(),
-            fix: fix.into(),
-        }
-    }
-
-    /// One line; what others wrote in it does not command the terminal.
-    fn line(&self) -> String {
-        let Self {
-            check,
-            severity,
-            finding,
-            fix,
-        } = self;
-        let mark = match severity {
-            Severity::None => "ok     ",
-            Severity::Warning => "warning",
-            Severity::Error => "error  ",
-        };
-        let fix = if fix.is_empty() {
-            String::new()
-        } else {
-            format!("; fix: {fix}")
-        };
-        one_line(&format!("{mark} {check}: {finding}{fix}"))
-    }
+/// A finding in one line; what others wrote in it does not command the terminal.
+fn line(finding: &Finding) -> String {
+    let Finding {
+        check,
+        severity,
+        finding,
+        fix,
+        ..
+    } = finding;
+    let mark = match severity {
+        Severity::None => "ok     ",
+        Severity::Warning => "warning",
+        Severity::Error => "error  ",
+    };
+    let fix = if fix.is_empty() {
+        String::new()
+    } else {
+        format!("; fix: {fix}")
+    };
+    one_line(&format!("{mark} {check}: {finding}{fix}"))
 }
 
 fn parse_subject(text: &str) -> Result<String, &'static str> {
@@ -123,7 +77,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Examined, String> {
             findings.push(address::clock(target).await?);
         }
     }
-    let lines = findings.iter().map(|finding| finding.line() + "\n");
+    let lines = findings.iter().map(|finding| line(finding) + "\n");
     let is_broken = findings.iter().any(|one| one.severity == Severity::Error);
     Ok(Examined {
         text: lines.collect(),

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::{AppState, Routes};
 use crate::auth::Controller;
@@ -68,22 +68,26 @@ async fn examine(State(app): State<AppState>, _: Controller, query: Query) -> Re
 }
 
 /// What came of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Finding {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(
+    missing_docs,
+    reason = "the names say it, and the document of the API repeats texts"
+)]
+pub struct Finding {
     /// What was checked.
-    check: String,
+    pub check: String,
     /// Whether nothing is wrong.
-    ok: bool,
-    severity: Severity,
-    finding: String,
+    pub ok: bool,
+    pub severity: Severity,
+    pub finding: String,
     /// What to do about it; empty if nothing is wrong.
-    fix: String,
+    pub fix: String,
 }
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Severity {
+pub enum Severity {
     /// Nothing is wrong.
     None,
     /// It may be meant.
@@ -109,12 +113,12 @@ impl Finding {
     }
 
     /// That nothing is wrong.
-    fn fine(check: impl Into<String>, finding: impl Into<String>) -> Self {
+    pub fn fine(check: impl Into<String>, finding: impl Into<String>) -> Self {
         Self::new(check, Severity::None, finding, "")
     }
 
     /// That something may not be meant.
-    fn warning(
+    pub fn warning(
         check: impl Into<String>,
         finding: impl Into<String>,
         fix: impl Into<String>,
@@ -123,7 +127,11 @@ impl Finding {
     }
 
     /// That something cannot work.
-    fn error(check: impl Into<String>, finding: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub fn error(
+        check: impl Into<String>,
+        finding: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
         Self::new(check, Severity::Error, finding, fix)
     }
 }

@@ -43,15 +43,18 @@ pub struct FiringRollout {
 }
 
 /// The workload that a firing chose.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema, FromRow)]
 pub struct ChosenWorkload {
     /// The cluster's id.
     pub cluster: String,
     /// The Kubernetes namespace.
+    #[sqlx(rename = "cluster_ns")]
     pub namespace: String,
     /// `deployments` or `statefulsets`.
+    #[sqlx(rename = "app_type")]
     pub kind: String,
     /// The workload's name.
+    #[sqlx(rename = "application")]
     pub name: String,
     /// The container that the trigger names; empty for all.
     pub container: String,
@@ -70,15 +73,7 @@ impl FromRow<'_, SqliteRow> for Landed {
     /// Reads it from an entry of a history, or from a row that has none.
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
         let cluster: Option<String> = row.try_get("cluster")?;
-        let workload = cluster.map(|cluster| {
-            Ok::<_, sqlx::Error>(ChosenWorkload {
-                cluster,
-                namespace: row.try_get("cluster_ns")?,
-                kind: row.try_get("app_type")?,
-                name: row.try_get("application")?,
-                container: row.try_get("container")?,
-            })
-        });
+        let workload = cluster.map(|_| ChosenWorkload::from_row(row));
         let state: Option<RolloutState> = row.try_get("rollout_state")?;
         let rollout = state.map(|state| {
             Ok::<_, sqlx::Error>(FiringRollout {

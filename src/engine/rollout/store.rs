@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, SqliteConnection, SqliteExecutor};
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
 
 use super::{ChosenWorkload, FiringRollout, RolloutChange};
 use crate::clock::Timestamp;
@@ -41,7 +40,7 @@ pub(super) async fn has_settled(db: impl SqliteExecutor<'_>) -> Result<bool> {
 }
 
 /// A firing whose rollout has not ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub(super) struct Followed {
     /// Its entry in the history.
     id: i64,
@@ -49,31 +48,12 @@ pub(super) struct Followed {
     namespace: String,
     repository: String,
     tag: String,
+    #[sqlx(rename = "trigger_name")]
     trigger: String,
+    #[sqlx(flatten)]
     pub(super) workload: ChosenWorkload,
     /// The revision of a simulated workload, the generation of a real one.
     pub(super) revision: i64,
-}
-
-impl FromRow<'_, SqliteRow> for Followed {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            push_id: row.try_get("push_id")?,
-            namespace: row.try_get("namespace")?,
-            repository: row.try_get("repository")?,
-            tag: row.try_get("tag")?,
-            trigger: row.try_get("trigger_name")?,
-            workload: ChosenWorkload {
-                cluster: row.try_get("cluster")?,
-                namespace: row.try_get("cluster_ns")?,
-                kind: row.try_get("app_type")?,
-                name: row.try_get("application")?,
-                container: row.try_get("container")?,
-            },
-            revision: row.try_get("revision")?,
-        })
-    }
 }
 
 impl Followed {

@@ -152,6 +152,17 @@ impl App {
 
 #[cfg(test)]
 impl App {
+    /// The state of a test that begins with a seed, and the folder that has to live as long.
+    pub(crate) async fn seeded(seed: &str) -> (Self, tempfile::TempDir) {
+        let crate::db::testing::TestDb {
+            db,
+            directory,
+            folder,
+        } = crate::db::testing::TestDb::seeded(seed).await;
+        let app = Self::for_tests(db, directory, folder.path()).await;
+        (app, folder)
+    }
+
     /// The state of a test, with its files in `folder`.
     pub(crate) async fn for_tests(db: Db, directory: Directory, folder: &std::path::Path) -> Self {
         let db = Arc::new(db);

@@ -255,15 +255,9 @@ mod tests {
 
     use super::*;
     use crate::app::App;
-    use crate::db::testing::TestDb;
 
     async fn app() -> (AppState, tempfile::TempDir) {
-        let TestDb {
-            db,
-            directory,
-            folder,
-        } = TestDb::seeded("").await;
-        let app = App::for_tests(db, directory, folder.path()).await;
+        let (app, folder) = App::seeded("").await;
         (AppState::new(app), folder)
     }
 

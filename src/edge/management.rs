@@ -488,16 +488,10 @@ mod tests {
     use super::*;
     use crate::app::App;
     use crate::auth::BUILTIN_TOKEN;
-    use crate::db::testing::TestDb;
     use crate::http::{OperationDoc, empty_object};
 
     async fn edge(operation: Operation) -> Edge {
-        let TestDb {
-            db,
-            directory,
-            folder,
-        } = TestDb::seeded("").await;
-        let app = App::for_tests(db, directory, folder.path()).await;
+        let (app, _folder) = App::seeded("").await;
         let handler = async |body: Bytes| match &body[..] {
             b"panic" => panic!("with a secret"),
             b"hang" => std::future::pending().await,

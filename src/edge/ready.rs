@@ -129,7 +129,6 @@ mod tests {
     use crate::answers::Answers;
     use crate::app::AppState;
     use crate::auth::BUILTIN_TOKEN;
-    use crate::db::testing::TestDb;
     use crate::edge::Edge;
     use crate::engine::Verdicts;
     use crate::engine::store::{End, Ending, Landing, Outcome};
@@ -154,12 +153,7 @@ organizations:
     const TRIGGERS: &str = "/v2/manage/namespaces/g/repos/r/triggers";
 
     async fn app(seed: &str, answer_cache: u64) -> (AppState, tempfile::TempDir) {
-        let TestDb {
-            db,
-            directory,
-            folder,
-        } = TestDb::seeded(seed).await;
-        let mut app = App::for_tests(db, directory, folder.path()).await;
+        let (mut app, folder) = App::seeded(seed).await;
         app.answers = Answers::new(answer_cache);
         (AppState::new(app), folder)
     }

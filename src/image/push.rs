@@ -151,7 +151,6 @@ mod tests {
 
     use super::*;
     use crate::app::App;
-    use crate::db::testing::TestDb;
     use crate::image::store::list_blob_files;
     use crate::namespace::NamespaceName;
 
@@ -163,14 +162,8 @@ mod tests {
 
     impl Pushing {
         async fn start() -> Self {
-            let test =
-                TestDb::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
-            let TestDb {
-                db,
-                directory,
-                folder,
-            } = test;
-            let app = App::for_tests(db, directory, folder.path()).await;
+            let (app, folder) =
+                App::seeded("organizations: [{name: g, repositories: [{name: a}]}]").await;
             let namespace = NamespaceName::parse("g").expect("a name");
             let namespace = app.lookup.namespace(&namespace).await.expect("read");
             let namespace = namespace.expect("there");

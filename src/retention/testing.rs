@@ -4,7 +4,6 @@ use super::store::{CreateRetention, DeleteRetention, UpdateRetention, list_histo
 use super::{HistoryEntry, Policy, RetentionId, Rule, Selector, Template, run_due};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::db::testing::TestDb;
 use crate::error::Result;
 use crate::image::SampleImage;
 use crate::namespace::NamespaceName;
@@ -23,15 +22,8 @@ pub(super) struct World {
 impl World {
     pub(super) async fn start() -> Self {
         let seed = "organizations: [{name: g, repositories: [{name: a}, {name: b}]}]";
-        let TestDb {
-            db,
-            directory,
-            folder,
-        } = TestDb::seeded(seed).await;
-        Self {
-            app: App::for_tests(db, directory, folder.path()).await,
-            folder,
-        }
+        let (app, folder) = App::seeded(seed).await;
+        Self { app, folder }
     }
 
     pub(super) async fn repository(&self, name: &str) -> RepositoryRef {

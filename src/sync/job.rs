@@ -119,7 +119,6 @@ impl Job {
 mod tests {
     use super::*;
     use crate::app::App;
-    use crate::db::testing::TestDb;
     use crate::image::SampleImage;
     use crate::namespace::NamespaceName;
     use crate::repository::RepositoryRef;
@@ -136,12 +135,7 @@ mod tests {
     impl World {
         async fn start() -> Self {
             let seed = "organizations: [{name: g, repositories: [{name: a}]}, {name: m}]";
-            let TestDb {
-                db,
-                directory,
-                folder,
-            } = TestDb::seeded(seed).await;
-            let app = App::for_tests(db, directory, folder.path()).await;
+            let (app, folder) = App::seeded(seed).await;
             let group = NamespaceName::parse("g").expect("a legal name");
             let group = app.lookup.namespace(&group).await;
             let group = group.expect("read").expect("there");

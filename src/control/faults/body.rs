@@ -212,7 +212,6 @@ mod tests {
     use crate::app::{App, Routes};
     use crate::auth::BUILTIN_TOKEN;
     use crate::control::faults::schema::schema;
-    use crate::db::testing::TestDb;
     use crate::http::OperationDoc;
 
     fn parse(body: &Value) -> Result<PlannedFault, String> {
@@ -419,12 +418,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_delay_does_not_count_towards_the_deadline_of_its_request() {
-        let TestDb {
-            db,
-            directory,
-            folder,
-        } = TestDb::seeded("").await;
-        let app = std::sync::Arc::new(App::for_tests(db, directory, folder.path()).await);
+        let (app, _folder) = App::seeded("").await;
+        let app = std::sync::Arc::new(app);
         let delayed = json!({"operation": "CreateTrigger", "delay_ms": MAX_DELAY});
         let delayed = parse(&delayed).expect("legal");
         app.faults.add(delayed).expect("there is room");
